@@ -1,0 +1,120 @@
+"""Images per second and core: JPEG decode, Inception crop to 224 px, flip and batching, against torchvision.
+
+    python benchmarks/input_pipeline.py [--folder=DIR] [--workers=0,2]
+
+Both read the same files into uint8 batches: ours through `pipeline.train`, torch's through ImageFolder,
+RandomResizedCrop, RandomHorizontalFlip, PILToTensor (its fastest way to a uint8 batch) and DataLoader. Rounds alternate
+and medians count. With 0 workers the clock is the process's CPU time, whatever its threads; with workers it is the wall
+clock, divided by their number: give them a core each.
+"""
+
+import contextlib
+import os
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from absl import app, flags
+from PIL import Image
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from jaxvision.data import crops, folder, pipeline, transforms  # noqa: E402
+
+_FOLDER = flags.DEFINE_string("folder", None, "class folders of images; synthetic 500×375 JPEGs without it")
+_WORKERS = flags.DEFINE_list("workers", ["0", "2"], "numbers of worker processes to measure")
+_BATCH = flags.DEFINE_integer("batch_size", 64, "images a batch")
+_BATCHES = flags.DEFINE_integer("batches", 12, "batches timed a round")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "alternating rounds; the median counts")
+
+_SIZE = 224
+_SYNTHETIC = 256
+
+
+def main(argv: list[str]) -> None:
+    try:
+        import torch  # noqa: F401
+        import torchvision  # noqa: F401
+    except ImportError:
+        sys.exit("benchmarks/input_pipeline.py compares with torch: pip install torch torchvision")
+    with tempfile.TemporaryDirectory() as temporary:
+        root = _FOLDER.value or _write_photos(pathlib.Path(temporary))
+        for workers in map(int, _WORKERS.value):
+            ours, theirs = _compare(root, workers)
+            print(
+                f"workers={workers}: jaxvision {ours:.0f}, torchvision {theirs:.0f} images/s per core, "
+                f"ratio {ours / theirs:.2f}",
+                flush=True,
+            )
+
+
+def _compare(root: str, workers: int) -> tuple[float, float]:
+    rates: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for seed in range(_ROUNDS.value):
+        rates["ours"].append(_rate(_ours(root, workers, seed), workers))
+        rates["theirs"].append(_rate(_theirs(root, workers, seed), workers))
+    return statistics.median(rates["ours"]), statistics.median(rates["theirs"])
+
+
+def _rate(opened: contextlib.AbstractContextManager[Iterator[object]], workers: int) -> float:
+    """Images per second and core, once what was read ahead during the start is used up."""
+    clock = time.perf_counter if workers else time.process_time
+    with opened as batches:
+        for _ in range(2 + 4 * workers):
+            next(batches)
+        start = clock()
+        for _ in range(_BATCHES.value):
+            next(batches)
+        return _BATCHES.value * _BATCH.value / (clock() - start) / max(1, workers)
+
+
+def _ours(root: str, workers: int, seed: int) -> contextlib.AbstractContextManager[Iterator[object]]:
+    transform = transforms.compose(crops.inception_crop(_SIZE), transforms.horizontal_flip())
+    records = folder.load(f"folder:{root}")["train"]
+    return contextlib.closing(pipeline.train(records, transform, _BATCH.value, seed=seed, workers=workers)(0, 1))
+
+
+@contextlib.contextmanager
+def _theirs(root: str, workers: int, seed: int) -> Iterator[Iterator[object]]:
+    import torch
+    from torch.utils import data
+    from torchvision import datasets
+    from torchvision import transforms as T
+
+    torch.set_num_threads(1)
+    steps = [T.RandomResizedCrop(_SIZE), T.RandomHorizontalFlip(), T.PILToTensor()]
+    images = datasets.ImageFolder(os.path.join(root, "train"), T.Compose(steps))
+    generator = torch.Generator().manual_seed(seed)
+    endless = data.RandomSampler(images, replacement=True, num_samples=10**6, generator=generator)
+    loader = data.DataLoader(images, _BATCH.value, sampler=endless, num_workers=workers)
+    batches = iter(loader)
+    yield batches
+    del batches, loader  # ends the workers
+
+
+def _write_photos(root: pathlib.Path) -> str:
+    """JPEGs with the size (500×375), quality and mix of smooth and fine detail of ImageNet's photographs."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", _SYNTHETIC), ("val", 2)):
+        for index in range(count):
+            path = root / split / f"class{index % 2}" / f"{index:04}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _photo(rng).save(path, quality=92)
+    return str(root)
+
+
+def _photo(rng: np.random.Generator) -> Image.Image:
+    values = np.zeros((375, 500, 3), np.float32)
+    for cells in (3, 8, 20, 50, 125):
+        coarse = Image.fromarray(rng.integers(0, 256, (cells, cells + cells // 3, 3), dtype=np.uint8))
+        values += np.asarray(coarse.resize((500, 375), Image.Resampling.BICUBIC), np.float32) / np.sqrt(cells)
+    values = (values - values.mean()) / values.std() * 55 + 118 + rng.normal(0, 5, values.shape)
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,56 @@
+"""AlexNet (Krizhevsky, Sutskever & Hinton 2012).
+
+python launch.py --experiment=classification/alexnet
+python launch.py --experiment=classification/alexnet --preset=paper --data=tfds:imagenet2012 --workers=8
+"""
+
+import dataclasses
+from typing import Literal
+
+from experiments.classification import Augment, Test, experiment
+from jaxvision.data import sources
+from jaxvision.data.inputs import Inputs
+from jaxvision.models.alexnet import AlexNet
+from jaxvision.train.optim import Optimizer
+from jaxvision.train.types import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Fields are flags; `quick` is the default preset."""
+
+    data: str = "digits"  # digits, folder:DIR, idx:DIR, tfds:NAME
+    variant: Literal["paper", "single", "caffenet", "torchvision"] = "paper"  # paper: two towers
+    width: float = 0.25  # fraction of the paper's channels
+    image_size: int = 67  # 227 in the paper
+    batch_size: int = 64
+    steps: int = 600
+    eval_every: int = 100
+    augment: Augment = Augment()
+    test: Test = Test()
+    optimizer: Optimizer = Optimizer(lr=0.01, weight_decay=5e-4, schedule="cosine", warmup_steps=20, decay_norms=True)
+
+
+PRESETS = {
+    "quick": Config(),
+    "paper": Config(  # section 5; 90 epochs; the paper cuts lr three times when the error stalls, here at fixed fractions
+        data="tfds:imagenet2012",
+        width=1.0,
+        image_size=227,
+        batch_size=128,
+        steps=900_000,
+        eval_every=10_000,
+        augment=Augment(crop="jitter", shorter=(256, 256), flip=True, color="pca"),
+        test=Test("ten_crop", resize=256),
+        optimizer=Optimizer(
+            lr=0.01, weight_decay=5e-4, schedule="step", milestones=(0.35, 0.65, 0.85), decay_norms=True
+        ),
+    ),
+    "smoke": Config(data="digits:count=32", width=0.125, batch_size=8, steps=2, eval_every=1),
+}
+
+
+def build(config: Config, inputs: Inputs) -> Experiment:
+    """Train AlexNet to name what is in an image."""
+    source = sources.load(config.data)
+    return experiment(AlexNet(source.num_classes, config.variant, config.width), source, config, inputs)

@@ -1,0 +1,127 @@
+"""Crops that turn an image of any size into uint8 [size, size, 3], as the classification papers did it.
+
+Each function here builds a transform `(record, rng) -> record` that keeps only "image" and "label". The random ones
+draw their part of the image from its size alone, so a JPEG is decoded at the scale the part needs (see `decode`).
+"""
+
+import math
+
+import numpy as np
+
+from jaxvision.data import decode
+from jaxvision.data.decode import Box, Pixels
+from jaxvision.data.records import Record
+from jaxvision.data.transforms import FromFile, Transform
+
+_TRIES = 10
+_TEST_RATIO = 256 / 224  # of the resized shorter side to the crop, in the evaluation of AlexNet and all that followed
+
+
+def inception_crop(
+    size: int, area: tuple[float, float] = (0.08, 1.0), aspect: tuple[float, float] = (3 / 4, 4 / 3)
+) -> Transform:
+    """A part with a random share of the image's area and a random aspect ratio, resized to a square.
+
+    Szegedy et al. 2014, section 6. The aspect ratio (width / height) is log-uniform. After ten parts that do not fit,
+    it is the largest central part within the aspect bounds.
+    """
+    return FromFile(_inception_crop, size=size, area=area, aspect=aspect)
+
+
+def scale_jitter(size: int, low: int, high: int) -> Transform:
+    """A random square after the shorter side was resized to a random length in [low, high].
+
+    VGG: 224, 256, 512 (Simonyan and Zisserman 2014, section 3.1); ResNet: 224, 256, 480 (He et al. 2015, section 3.4).
+    """
+    if not size <= low <= high:
+        raise ValueError(f"scale_jitter: needs size <= low <= high, not {size}, {low}, {high}")
+    return FromFile(_scale_jitter, size=size, low=low, high=high)
+
+
+def crop_pad(size: int, pad: int) -> Transform:
+    """A random square out of the image padded with `pad` black pixels on each side; CIFAR's (He et al. 2015, 4.2).
+
+    An image of another size is first resized so that its central square fills `size`.
+    """
+    return FromFile(_crop_pad, size=size, pad=pad)
+
+
+def center_crop(size: int, resize: int | None = None) -> Transform:
+    """The central square after the shorter side was resized to `resize` (by default 256/224 of `size`).
+
+    Pixel for pixel what torchvision's Resize and CenterCrop give for a PIL image: the evaluation transform of its
+    weights. `resize=size` keeps the image's border, which small images like digits need.
+    """
+    shorter = round(size * _TEST_RATIO) if resize is None else resize
+    if shorter < size:
+        raise ValueError(f"center_crop: resize={shorter} is smaller than size={size}")
+    return FromFile(_center_crop, size=size, shorter=shorter)
+
+
+def shorter_side(image: Pixels, length: int) -> Pixels:
+    """The image resized so that its shorter side is `length`; the longer side is truncated to whole pixels."""
+    height, width = image.shape[:2]
+    if width <= height:
+        return decode.resize(image, (length, length * height // width))
+    return decode.resize(image, (length * width // height, length))
+
+
+def inception_box(
+    rng: np.random.Generator,
+    width: int,
+    height: int,
+    area: tuple[float, float] = (0.08, 1.0),
+    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+) -> tuple[int, int, int, int]:
+    """The part (x0, y0, x1, y1) that `inception_crop` cuts out of a `width`×`height` image."""
+    log_aspect = np.log(aspect)
+    for _ in range(_TRIES):
+        target = width * height * rng.uniform(*area)
+        ratio = math.exp(rng.uniform(*log_aspect))
+        across, down = round(math.sqrt(target * ratio)), round(math.sqrt(target / ratio))
+        if 0 < across <= width and 0 < down <= height:
+            x, y = int(rng.integers(width - across + 1)), int(rng.integers(height - down + 1))
+            return x, y, x + across, y + down
+    across = min(width, max(1, round(height * aspect[1])))
+    down = min(height, max(1, round(width / aspect[0])))
+    x, y = (width - across) // 2, (height - down) // 2
+    return x, y, x + across, y + down
+
+
+def _inception_crop(
+    record: Record, rng: np.random.Generator, *, size: int, area: tuple[float, float], aspect: tuple[float, float]
+) -> Record:
+    box = inception_box(rng, *decode.extent(record["image"]), area, aspect)
+    return _only(record, decode.crop(record["image"], box, (size, size)))
+
+
+def _scale_jitter(record: Record, rng: np.random.Generator, *, size: int, low: int, high: int) -> Record:
+    width, height = decode.extent(record["image"])
+    scale = int(rng.integers(low, high + 1)) / min(width, height)
+    # The part is cut at the original resolution: one resize instead of resizing pixels that the crop throws away.
+    x = int(rng.integers(int(width * scale) - size + 1)) / scale
+    y = int(rng.integers(int(height * scale) - size + 1)) / scale
+    side = size / scale
+    box: Box = (x, y, min(x + side, width), min(y + side, height))
+    return _only(record, decode.crop(record["image"], box, (size, size)))
+
+
+def _crop_pad(record: Record, rng: np.random.Generator, *, size: int, pad: int) -> Record:
+    image = _central_square(shorter_side(decode.pixels(record["image"]), size), size)
+    padded = np.zeros((size + 2 * pad, size + 2 * pad, 3), np.uint8)
+    padded[pad : pad + size, pad : pad + size] = image
+    x, y = rng.integers(2 * pad + 1, size=2)
+    return _only(record, padded[y : y + size, x : x + size])
+
+
+def _center_crop(record: Record, rng: np.random.Generator, *, size: int, shorter: int) -> Record:
+    return _only(record, _central_square(shorter_side(decode.pixels(record["image"]), shorter), size))
+
+
+def _central_square(image: Pixels, size: int) -> Pixels:
+    y, x = (round((side - size) / 2) for side in image.shape[:2])
+    return image[y : y + size, x : x + size]
+
+
+def _only(record: Record, image: Pixels) -> Record:
+    return {"image": image, "label": record["label"]} if "label" in record else {"image": image}

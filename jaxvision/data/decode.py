@@ -1,0 +1,174 @@
+"""Image files to uint8 RGB arrays, with Pillow.
+
+What is decided here, once, for every reader:
+
+- The EXIF orientation is applied. Colour profiles are ignored, as the reference frameworks do.
+- Transparency is composited on white. Of an animation, the first frame counts.
+- 16-bit grey images are scaled to 8 bits (v / 257, rounded), never clipped.
+- JPEG is decoded with the accurate integer DCT and smooth chroma upsampling (Pillow's defaults).
+- Every resize is antialiased: Pillow widens its filters by the down-scaling factor.
+- A file that cannot be decoded is `ValueError("file: reason")`.
+"""
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+Pixels = UInt8[np.ndarray, "H W 3"]
+File = str | os.PathLike | bytes
+Box = tuple[float, float, float, float]
+
+BILINEAR = Image.Resampling.BILINEAR
+
+# EXIF orientation (EXIF 2.3, tag 0x0112) -> what turns the stored image upright.
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SWAPS_SIDES = {_UPRIGHT[code] for code in (5, 6, 7, 8)}
+
+
+class Encoded:
+    """An image file whose header is read and whose pixels are decoded on demand, once.
+
+    A random crop is drawn from `width` and `height` (upright) first, and the file then decoded at the scale it needs.
+    """
+
+    def __init__(self, file: File, name: str = "") -> None:
+        self._name = name or (f"<{len(file)} bytes>" if isinstance(file, bytes) else os.fspath(file))
+        with _named(self._name):
+            self._image = Image.open(io.BytesIO(_content(file)))
+            self._turn = _UPRIGHT.get(_orientation(self._image))
+        width, height = self._image.size
+        self.width, self.height = (height, width) if self._turn in _SWAPS_SIDES else (width, height)
+
+    def pixels(self, min_size: int | None = None) -> Pixels:
+        """The whole image; given `min_size`, a JPEG at the smallest of 1, 1/2, 1/4, 1/8 that is no smaller than it."""
+        ratio = min(self.width, self.height) / min_size if min_size else 1.0
+        return _array(self._decode(_jpeg_reduction(ratio))[0])
+
+    def crop(self, box: Box, size: tuple[int, int]) -> Pixels:
+        """The part `box` (x0, y0, x1, y1) resized to `size` (width, height), bilinear and antialiased.
+
+        A JPEG is decoded at the smallest of 1, 1/2, 1/4, 1/8 at which the part is still no smaller than `size`.
+        """
+        ratio = min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
+        image, reduction = self._decode(_jpeg_reduction(ratio))
+        x0, y0, x1, y1 = (edge / reduction for edge in box)
+        return _resize_part(image, (x0, y0, x1, y1), size)
+
+    def _decode(self, reduction: int) -> tuple[Image.Image, int]:
+        """The upright RGB image, and by how much it was really reduced: only an upright JPEG can be."""
+        with _named(self._name):
+            image = self._image
+            stored_width, stored_height = image.size
+            drafted = None
+            if reduction > 1 and self._turn is None:
+                drafted = image.draft("RGB", (stored_width // reduction, stored_height // reduction))
+            upright = _rgb(image)
+            if self._turn is not None:
+                upright = upright.transpose(self._turn)
+        return upright, round(stored_width / drafted[1][2]) if drafted else 1
+
+
+def decode(file: File, min_size: int | None = None) -> Pixels:
+    """Decodes an image file (or its bytes) to upright RGB; raises ValueError "file: reason" where it cannot.
+
+    `min_size` lets a JPEG that is larger than needed be decoded at 1/2, 1/4 or 1/8, several times faster: the shorter
+    side stays at least `min_size`. Leave it out where exact pixels matter (evaluation of imported weights).
+    """
+    return Encoded(file).pixels(min_size)
+
+
+def pixels(image: Pixels | Encoded) -> Pixels:
+    """The decoded image, whichever of the two a record carries."""
+    return image.pixels() if isinstance(image, Encoded) else image
+
+
+def extent(image: Pixels | Encoded) -> tuple[int, int]:
+    """(width, height) of a decoded or not yet decoded image."""
+    return (image.width, image.height) if isinstance(image, Encoded) else (image.shape[1], image.shape[0])
+
+
+def crop(image: Pixels | Encoded, box: Box, size: tuple[int, int]) -> Pixels:
+    """The part `box` (x0, y0, x1, y1) of an image resized to `size` (width, height), bilinear and antialiased."""
+    if isinstance(image, Encoded):
+        return image.crop(box, size)
+    return _resize_part(Image.fromarray(image), box, size)
+
+
+def resize(image: Pixels, size: tuple[int, int], resample: Image.Resampling = BILINEAR) -> Pixels:
+    """The whole image resized to `size` (width, height), antialiased."""
+    if (image.shape[1], image.shape[0]) == size:
+        return image
+    return _array(Image.fromarray(image).resize(size, resample))
+
+
+def _content(file: File) -> bytes:
+    if isinstance(file, bytes):
+        return file
+    with open(file, "rb") as stream:
+        return stream.read()
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # Pillow's plug-ins raise nearly anything on broken files
+        raise ValueError(f"{name}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not an image file that Pillow knows"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _orientation(image: Image.Image) -> int:
+    # Pillow turns TIFF by itself, and a JPEG without the EXIF block need not be searched.
+    if image.format == "TIFF" or (image.format in ("JPEG", "MPO") and "exif" not in image.info):
+        return 1
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except (OSError, SyntaxError, TypeError, ValueError):  # a damaged EXIF block does not spoil the pixels
+        return 1
+
+
+def _jpeg_reduction(ratio: float) -> int:
+    return next((power for power in (8, 4, 2) if ratio >= power), 1)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    image.load()
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        grey = np.asarray(image).astype(np.float32) / 257
+        return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError("32-bit pixels have no agreed range; save it with 8 or 16 bits")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _resize_part(image: Image.Image, box: Box, size: tuple[int, int]) -> Pixels:
+    # The gap of 3 lets Pillow average whole blocks first where the part is over six times larger than `size`.
+    return _array(image.resize(size, BILINEAR, box=box, reducing_gap=3.0))
+
+
+def _array(image: Image.Image) -> Pixels:
+    return np.asarray(image)

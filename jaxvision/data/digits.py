@@ -1,0 +1,68 @@
+"""`digits`: the 1,797 handwritten digits (8×8) that scikit-learn carries, a tenth of a megabyte and always there."""
+
+import dataclasses
+import functools
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from sklearn import datasets
+
+from jaxvision.data.records import Channels, Record, Source, label_names, parse_options
+
+# Over the training split, 0..255.
+MEAN: Channels = (77.9, 77.9, 77.9)
+STD: Channels = (95.9, 95.9, 95.9)
+
+_TRAIN_FRACTION = 0.8
+_SPLIT_SEED = 1998
+
+
+@dataclasses.dataclass(frozen=True)
+class Digits:
+    """Digits as uint8 RGB images [8, 8, 3] with their labels 0..9."""
+
+    images: UInt8[np.ndarray, "N 8 8"]
+    labels: Int[np.ndarray, "N"]
+    ids: Int[np.ndarray, "N"]  # position in scikit-learn's own order
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Record:
+        return {"image": np.repeat(self.images[index][..., None], 3, axis=2), "label": int(self.labels[index])}
+
+    def name(self, index: int) -> str:
+        return f"digits/{self.ids[index]}"
+
+
+def load(spec: str) -> Source:
+    """`digits` or `digits:count=64` (the first 64 of each split), split 80/20 within each class, always the same."""
+    options = parse_options(spec, spec.partition(":")[2], {"count": len(_all())})
+    splits = {name: digits(name, options["count"]) for name in ("train", "val")}
+    return Source(splits, label_names(10), MEAN, STD)
+
+
+def digits(split: str, count: int | None = None) -> Digits:
+    """The first `count` (all by default) digits of split "train" or "val"; the two share none."""
+    everything = _all()
+    ids = _split_ids()[split][:count]
+    return Digits(everything.images[ids], everything.labels[ids], ids)
+
+
+@functools.cache
+def _all() -> Digits:
+    bunch = datasets.load_digits()
+    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    return Digits(images, bunch.target.astype(np.int64), np.arange(len(images)))
+
+
+@functools.cache
+def _split_ids() -> dict[str, Int[np.ndarray, "N"]]:
+    rng = np.random.default_rng(_SPLIT_SEED)
+    train, val = [], []
+    for label in range(10):
+        ids = rng.permutation(np.flatnonzero(_all().labels == label))
+        cut = round(len(ids) * _TRAIN_FRACTION)
+        train.append(ids[:cut])
+        val.append(ids[cut:])
+    return {"train": rng.permutation(np.concatenate(train)), "val": rng.permutation(np.concatenate(val))}

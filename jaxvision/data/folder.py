@@ -1,0 +1,117 @@
+"""`folder:DIR`: a user's own images, one sub-folder a class; and plain lists of image files for prediction."""
+
+import dataclasses
+import glob
+import os
+import pathlib
+from collections.abc import Iterable
+
+from jaxvision.data import decode
+from jaxvision.data.records import Record, Records, Source, with_val
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"})
+
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_LAYOUT = "expected DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/val/CLASS/*.jpg"
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledFiles:
+    """Image files with one label each."""
+
+    files: tuple[str, ...]
+    labels: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Record:
+        return {"image": decode.decode(self.files[index]), "label": self.labels[index]}
+
+    def encoded(self, index: int) -> Record:
+        return {"image": decode.Encoded(self.files[index]), "label": self.labels[index]}
+
+    def name(self, index: int) -> str:
+        return self.files[index]
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFiles:
+    """Image files without labels, such as a user hands over for prediction; see `image_files`."""
+
+    files: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Record:
+        return {"image": decode.decode(self.files[index])}
+
+    def encoded(self, index: int) -> Record:
+        return {"image": decode.Encoded(self.files[index])}
+
+    def name(self, index: int) -> str:
+        return self.files[index]
+
+
+def load(spec: str) -> Source:
+    """`folder:DIR`; sub-folders named train, val and test are splits, otherwise each sub-folder is a class.
+
+    Classes are numbered in the order of their sorted names, which must be the same in every split. Raises ValueError
+    where there is no image to read.
+    """
+    root = pathlib.Path(spec.partition(":")[2]).expanduser()
+    if not root.is_dir():
+        raise ValueError(f"--data={spec}: no folder {str(root)!r}; {_LAYOUT}")
+    split_folders = {_SPLITS[path.name.lower()]: path for path in _folders(root) if path.name.lower() in _SPLITS}
+    if "train" not in split_folders:
+        split_folders = {"train": root}
+    class_names = tuple(path.name for path in _folders(split_folders["train"]))
+    splits: dict[str, Records] = {
+        split: _labelled_files(spec, folder, class_names) for split, folder in split_folders.items()
+    }
+    return Source(with_val(splits), class_names)
+
+
+def image_files(pattern: str) -> ImageFiles:
+    """The images that a glob ('photos/*.jpg'), a folder (searched in depth) or a file name stands for, sorted."""
+    path = pathlib.Path(pattern).expanduser()
+    if path.is_dir():
+        files = _images(path)
+    elif path.is_file():
+        files = [str(path)]
+    else:
+        found = glob.glob(str(path), recursive=True)
+        files = sorted(name for name in found if _is_image(name))
+    if not files:
+        known = " ".join(sorted(EXTENSIONS))
+        raise ValueError(f"--input={pattern}: no image files there; it is a file, a folder or a quoted glob of {known}")
+    return ImageFiles(tuple(files))
+
+
+def _labelled_files(spec: str, folder: pathlib.Path, class_names: tuple[str, ...]) -> LabelledFiles:
+    found = {path.name: _images(path) for path in _folders(folder)}
+    unknown = sorted(set(found) - set(class_names))
+    if unknown:
+        raise ValueError(f"--data={spec}: {folder / unknown[0]} is a class that the training folder lacks")
+    if not any(found.values()):
+        raise ValueError(f"--data={spec}: no images under {str(folder)!r}; {_LAYOUT}")
+    pairs = [(file, class_names.index(name)) for name in sorted(found) for file in found[name]]
+    files, labels = zip(*pairs, strict=True)
+    return LabelledFiles(files, labels)
+
+
+def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _images(folder: pathlib.Path) -> list[str]:
+    found: Iterable[str] = (
+        os.path.join(parent, name) for parent, _, names in os.walk(folder, followlinks=True) for name in names
+    )
+    return sorted(name for name in found if _is_image(name))
+
+
+def _is_image(name: str) -> bool:
+    # Files that start with a dot are what operating systems leave beside the real ones (._photo.jpg).
+    return pathlib.Path(name).suffix.lower() in EXTENSIONS and not os.path.basename(name).startswith(".")

@@ -1,0 +1,148 @@
+"""From records to batches: shuffling, sharding over processes, transforms, read-ahead and exact resume.
+
+The batch at a step is a pure function of (seed, step): the same for any number of processes and workers. A checkpoint
+therefore holds integers only, and a run that stopped goes on as if it had not. grain supplies threads and workers.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+
+import grain
+import numpy as np
+from absl import flags, logging
+
+from jaxvision.data.batches import EvalBatches, Loaded, Reader, TrainBatches, named
+from jaxvision.data.order import Order, Shuffled, rows_per_shard
+from jaxvision.data.records import Records
+from jaxvision.data.transforms import Transform
+
+Batch = dict[str, np.ndarray]
+
+_MAX_THREADS = 4  # more wait for the interpreter lock
+_BATCHES_AHEAD = 2  # ready and waiting in each worker process
+
+
+class BatchIterator:
+    """Batches of one process. Records that could not be read are logged once each and kept in `skipped` (name: reason).
+
+    `open_batches(step)` gives the random-access batches from `step` on.
+    """
+
+    def __init__(
+        self, records: Records, open_batches: Callable[[int], TrainBatches | EvalBatches], workers: int
+    ) -> None:
+        self._records, self._open, self._workers = records, open_batches, workers
+        self._stream: grain.DatasetIterator[Loaded] | None = None
+        self._step = 0
+        self.skipped: dict[str, str] = {}
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        if self._stream is None:
+            self._stream = iter(_stream(self._open(self._step), self._workers))
+        loaded = next(self._stream)
+        self._step += 1
+        self._report(loaded.skipped)
+        # Plain views: workers hand over a subclass of ndarray that lives in shared memory.
+        return {key: np.asarray(value) for key, value in loaded.batch.items()}
+
+    def close(self) -> None:
+        """Ends the threads or worker processes; the next batch starts them again."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _report(self, skipped: dict[int, str]) -> None:
+        for index, reason in skipped.items():
+            name = self._records.name(index)
+            if name not in self.skipped:
+                self.skipped[name] = reason
+                logging.warning("skipped record %d: %s", len(self.skipped), named(self._records, index, reason))
+
+
+class TrainIterator(BatchIterator):
+    """Endless batches, with a state of a few integers that any number of processes and workers can go on from."""
+
+    def __init__(self, reader: Reader, order: Order, batch_size: int, workers: int, shard: int, shards: int) -> None:
+        open_batches = functools.partial(TrainBatches, reader, order, batch_size, shard, shards)
+        super().__init__(reader.records, open_batches, workers)
+        self._identity = {"seed": reader.seed, "batch_size": batch_size, "records": len(reader.records)}
+
+    def get_state(self) -> dict[str, int]:
+        """The number of batches handed out, and what the order of records depends on."""
+        return {"step": self._step, **self._identity}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """Goes on from `state`; raises ValueError where it belongs to other data, another batch size or seed."""
+        for field, value in self._identity.items():
+            if state[field] != value:
+                raise ValueError(f"checkpoint was made with {field}={state[field]}, but this run has {field}={value}")
+        self.close()
+        self._step = state["step"]
+
+
+def train(
+    records: Records,
+    transform: Transform,
+    batch_size: int,
+    *,
+    seed: int,
+    workers: int = 0,
+    order: Order | None = None,
+    strict: bool = False,
+) -> Callable[[int, int], TrainIterator]:
+    """Training data: `train(…)(shard, shards)` iterates without end over dicts of arrays [batch_size / shards, …].
+
+    Every record is seen once an epoch, in an order new each epoch (`order` replaces it); the transform draws its
+    randomness from (seed, position). `workers` processes load ahead; with 0, threads of this process do. A record that
+    raises ValueError or OSError is replaced by the next of the order, logged and counted; with `strict` it is an error.
+    """
+    _check(records, batch_size)
+    reader = Reader(records, transform, seed, strict)
+    return functools.partial(_open_train, reader, order or Shuffled(len(records), seed), batch_size, workers)
+
+
+def evaluate(
+    records: Records, transform: Transform, batch_size: int, *, workers: int = 0, strict: bool = False
+) -> Callable[[int, int], BatchIterator]:
+    """Evaluation data: every record once, in order; the iterator is finite and equally long for every shard.
+
+    `_mask` (bool [batch_size / shards]) is False on padded rows and on records that cannot be read, which hold copies.
+    """
+    _check(records, batch_size)
+    return functools.partial(_open_evaluate, Reader(records, transform, 0, strict), batch_size, workers)
+
+
+def _open_train(
+    reader: Reader, order: Order, batch_size: int, workers: int, shard: int = 0, shards: int = 1
+) -> TrainIterator:
+    rows_per_shard(batch_size, shards)
+    return TrainIterator(reader, order, batch_size, workers, shard, shards)
+
+
+def _open_evaluate(reader: Reader, batch_size: int, workers: int, shard: int = 0, shards: int = 1) -> BatchIterator:
+    rows_per_shard(batch_size, shards)
+    batches = EvalBatches(reader, batch_size, shard, shards)
+    return BatchIterator(reader.records, lambda step: batches, workers)
+
+
+def _check(records: Records, batch_size: int) -> None:
+    if not len(records):
+        raise ValueError("the split has no records; check --data")
+    rows_per_shard(batch_size, 1)
+
+
+def _stream(batches: TrainBatches | EvalBatches, workers: int) -> grain.IterDataset[Loaded]:
+    """Whole batches, read ahead: splitting the work by batch keeps their order and content whatever `workers` is."""
+    source = grain.MapDataset.source(batches)
+    if workers == 0:
+        threads = min(os.cpu_count() or 1, _MAX_THREADS)
+        return source.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads))
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # grain hands its flags to the workers, also in a program that has none
+    options = grain.MultiprocessingOptions(min(workers, len(batches)), per_worker_buffer_size=_BATCHES_AHEAD)
+    ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
+    return source.to_iter_dataset(ahead).mp_prefetch(options)

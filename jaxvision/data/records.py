@@ -1,0 +1,137 @@
+"""Random-access records, their splits, and a source: what a data set is to the rest of the library."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Integer
+
+Record = dict[str, Any]
+Channels = tuple[float, float, float]
+
+# Per channel, 0..255, of ImageNet's training set: what imported weights were trained with.
+IMAGENET_MEAN: Channels = (123.675, 116.28, 103.53)
+IMAGENET_STD: Channels = (58.395, 57.12, 57.375)
+
+_SPLIT = re.compile(r"(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
+_VAL_SEED = 2012
+_VAL_PARTS = 10  # one tenth of the training records becomes "val" where a source has none
+
+
+class Records(Protocol):
+    """A random-access sequence of records; `records[i]` raises ValueError or OSError where record i is broken.
+
+    A record is a dict of numpy values: "image" uint8 [H, W, 3] RGB, "label" int, and what else the source knows.
+    Readers of files may also have `encoded(i)`: the same record with "image" a `decode.Encoded`, so that a random
+    crop decodes only at the scale it needs.
+    """
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> Record: ...
+    def name(self, index: int) -> str: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Subset:
+    """The records of `parent` at `indices`, in that order."""
+
+    parent: Records
+    indices: Integer[np.ndarray, "N"]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Record:
+        return self.parent[int(self.indices[index])]
+
+    def encoded(self, index: int) -> Record:
+        return fetch(self.parent, int(self.indices[index]), encoded=True)
+
+    def name(self, index: int) -> str:
+        return self.parent.name(int(self.indices[index]))
+
+
+def fetch(records: Records, index: int, *, encoded: bool = False) -> Record:
+    """Record `index`, with its image left encoded where that is asked for and the reader can."""
+    read = getattr(records, "encoded", None) if encoded else None
+    return read(index) if read else records[index]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set: its splits, class names, and channel mean and standard deviation in 0..255 units.
+
+    `source["train"]`, `source["train[:90%]"]`, `source["train[100:200]"]` are Records. Slices are of the reader's
+    own order, which for class folders is sorted by class.
+    """
+
+    splits: Mapping[str, Records]
+    class_names: tuple[str, ...]
+    mean: Channels = IMAGENET_MEAN
+    std: Channels = IMAGENET_STD
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    def __getitem__(self, split: str) -> Records:
+        match = _SPLIT.fullmatch(split.strip())
+        if not match:
+            raise ValueError(f"split {split!r}: write it like train, train[:90%], train[90%:] or train[100:200]")
+        name, start, stop = match.groups()
+        if name not in self.splits:
+            raise ValueError(f"split {split!r}: this source has {', '.join(sorted(self.splits))}")
+        records = self.splits[name]
+        return records if "[" not in split else _slice(split, records, start, stop)
+
+
+def with_val(splits: Mapping[str, Records]) -> dict[str, Records]:
+    """Adds "val" where it is missing: the test split, or a fixed random tenth taken out of "train"."""
+    if "val" in splits or "train" not in splits:
+        return dict(splits)
+    if "test" in splits:
+        return {**splits, "val": splits["test"]}
+    train = splits["train"]
+    order = np.random.default_rng(_VAL_SEED).permutation(len(train))
+    count = -(-len(train) // _VAL_PARTS) if len(train) > 1 else 0
+    if not count:
+        raise ValueError(f"{train.name(0) if len(train) else 'train'}: one record is too few to take validation from")
+    kept, held_out = np.sort(order[:-count]), np.sort(order[-count:])
+    return {**splits, "train": Subset(train, kept), "val": Subset(train, held_out)}
+
+
+def _slice(split: str, records: Records, start: str | None, stop: str | None) -> Records:
+    first = _bound(split, start, len(records)) if start else 0
+    last = _bound(split, stop, len(records)) if stop else len(records)
+    if first >= last:
+        raise ValueError(f"split {split!r}: empty; the whole split has {len(records)} records")
+    return Subset(records, np.arange(first, last))
+
+
+def _bound(split: str, text: str, length: int) -> int:
+    """A slice's bound as an index; percentages round to the nearest record, so that neighbouring slices tile."""
+    value = int(text.rstrip("%"))
+    limit = 100 if text.endswith("%") else length
+    if abs(value) > limit:
+        raise ValueError(f"split {split!r}: {text} is out of range; the whole split has {length} records")
+    value = value + limit if value < 0 else value
+    return (value * length + 50) // 100 if text.endswith("%") else value
+
+
+def label_names(count: int) -> tuple[str, ...]:
+    """Class names "0", "1", … for a source that does not name its classes."""
+    return tuple(str(label) for label in range(count))
+
+
+def parse_options(spec: str, options: str, defaults: Mapping[str, int]) -> dict[str, int]:
+    """Reads "count=64,size=128" over `defaults`; every value is a positive integer."""
+    values = dict(defaults)
+    for item in filter(None, options.split(",")):
+        key, _, text = item.partition("=")
+        if key not in defaults or not text.isdecimal() or int(text) < 1:
+            known = ", ".join(f"{name}=N" for name in defaults)
+            raise ValueError(f"--data={spec}: cannot read {item!r}; the options are {known} with N at least 1")
+        values[key] = int(text)
+    return values

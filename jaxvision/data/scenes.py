@@ -1,0 +1,167 @@
+"""`scenes`: digits pasted on textured canvases, with exact boxes, labels, instance masks and label maps.
+
+A detection and segmentation set that needs no download: scene i is drawn from (seed, i) whenever it is read, so it
+takes no room and is the same everywhere. Training and validation scenes use different handwriting.
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+from PIL import Image
+
+from jaxvision.data.digits import Digits, digits
+from jaxvision.data.records import Channels, Record, Source, label_names, parse_options
+
+# Over 200 training scenes of the default size, 0..255.
+MEAN: Channels = (126.7, 126.7, 126.7)
+STD: Channels = (60.0, 60.0, 60.0)
+
+DEFAULTS = {"count": 1024, "size": 128, "objects": 4}
+
+_MIN_SIZE = 32  # smaller canvases cannot hold a legible digit
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA_CONTRAST = 70.0  # least difference in luma between a digit and what it covers
+_SCALES = (0.2, 0.45)  # a digit's height as a fraction of the canvas
+_ASPECTS = (0.75, 1.2)
+_TRIES = 20
+_LEAST_VISIBLE = 0.85  # of a digit, once others were pasted over it
+_LEAST_PIXELS = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenes:
+    """`count` scenes of `size`×`size` pixels, each with 1 to `objects` digits.
+
+    Records hold image uint8 [S, S, 3], boxes float32 [N, 4] (x0, y0, x1, y1, tight on the visible masks), labels int32
+    [N] (digit + 1; 0 is background), masks bool [N, S, S] (visible pixels, disjoint) and label_map uint8 [S, S].
+    """
+
+    digits: Digits
+    count: int
+    size: int
+    objects: int
+    seed: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Record:
+        if not 0 <= index < self.count:
+            raise IndexError(f"scene {index} of {self.count}")
+        rng = np.random.default_rng((self.seed, index))
+        canvas = _texture(rng, self.size)
+        masks: list[Bool[np.ndarray, "S S"]] = []
+        labels: list[int] = []
+        for _ in range(rng.integers(1, self.objects + 1)):
+            item = int(rng.integers(len(self.digits)))
+            canvas, masks, pasted = _paste(rng, canvas, masks, self.digits.images[item], whatever=not masks)
+            labels += [int(self.digits.labels[item]) + 1] * pasted
+        return _record(canvas, np.stack(masks), np.array(labels, np.int32))
+
+    def name(self, index: int) -> str:
+        return f"scenes/{self.seed}/{index}"
+
+
+def load(spec: str) -> Source:
+    """`scenes` or `scenes:count=64,size=128,objects=3`: `count` scenes to train on and a quarter as many to validate."""
+    options = parse_options(spec, spec.partition(":")[2], DEFAULTS)
+    count, size, objects = options["count"], options["size"], options["objects"]
+    if size < _MIN_SIZE:
+        raise ValueError(f"--data={spec}: size={size} is too small for digits; use size={_MIN_SIZE} or more")
+    train = Scenes(digits("train"), count, size, objects, seed=0)
+    val = Scenes(digits("val"), max(1, count // 4), size, objects, seed=1)
+    return Source({"train": train, "val": val}, ("background", *label_names(10)), MEAN, STD)
+
+
+def boxes_of(masks: Bool[np.ndarray, "N H W"]) -> Float32[np.ndarray, "N 4"]:
+    """The tightest box (x0, y0, x1, y1, continuous) around each mask; every mask must hold a pixel."""
+    columns, rows = masks.any(axis=1), masks.any(axis=2)
+    height, width = masks.shape[1:]
+    x0, x1 = columns.argmax(axis=1), width - columns[:, ::-1].argmax(axis=1)
+    y0, y1 = rows.argmax(axis=1), height - rows[:, ::-1].argmax(axis=1)
+    return np.stack([x0, y0, x1, y1], axis=1).astype(np.float32)
+
+
+def _record(canvas: Float32[np.ndarray, "S S 3"], masks: Bool[np.ndarray, "N S S"], labels: np.ndarray) -> Record:
+    label_map = (masks * labels[:, None, None]).sum(axis=0)  # the masks are disjoint
+    return {
+        "image": np.clip(np.rint(canvas), 0, 255).astype(np.uint8),
+        "boxes": boxes_of(masks),
+        "labels": labels,
+        "masks": masks,
+        "label_map": label_map.astype(np.uint8),
+    }
+
+
+def _texture(rng: np.random.Generator, size: int) -> Float32[np.ndarray, "S S 3"]:
+    """Smooth noise of several octaves between two colours of similar brightness, with a little fine grain."""
+    noise = np.zeros((size, size), np.float32)
+    for octave, cells in enumerate((2, 4, 8, 16)):
+        coarse = rng.uniform(-1, 1, (cells + 1, cells + 1)).astype(np.float32)
+        noise += _stretch(coarse, (size, size)) * rng.uniform(0.3, 1.0) / (octave + 1)
+    blend = 1 / (1 + np.exp(-3 * noise))[..., None]
+    luma = rng.uniform(40, 215)
+    first, second = (_colour(rng, np.clip(luma + rng.uniform(-25, 25), 20, 235)) for _ in range(2))
+    grain = rng.normal(0, 4, (size, size, 1)).astype(np.float32)
+    return (first * blend + second * (1 - blend) + grain).astype(np.float32)
+
+
+def _paste(
+    rng: np.random.Generator,
+    canvas: Float32[np.ndarray, "S S 3"],
+    masks: list[np.ndarray],
+    glyph: UInt8[np.ndarray, "8 8"],
+    *,
+    whatever: bool,
+) -> tuple[Float32[np.ndarray, "S S 3"], list[np.ndarray], bool]:
+    """Pastes the digit where it covers little of the others; gives up (False) where the canvas is full."""
+    for _ in range(_TRIES):
+        alpha = _place(rng, glyph, len(canvas))
+        mask = alpha > 0.5
+        visible = [other & ~mask for other in masks]
+        uncovered = all(now.sum() >= _LEAST_VISIBLE * before.sum() for now, before in zip(visible, masks, strict=True))
+        if mask.sum() >= _LEAST_PIXELS and (whatever or uncovered) and all(now.any() for now in visible):
+            return _paint(rng, canvas, alpha, mask), [*visible, mask], True
+    return canvas, masks, False
+
+
+def _place(rng: np.random.Generator, glyph: UInt8[np.ndarray, "8 8"], size: int) -> Float32[np.ndarray, "S S"]:
+    """The digit's coverage 0..1 on an empty canvas, at a random size and place wholly inside."""
+    height = int(size * rng.uniform(*_SCALES))
+    width = min(size, int(height * rng.uniform(*_ASPECTS)))
+    ink = _stretch(glyph.astype(np.float32) / 255, (height, width))
+    soft = np.clip((ink - 0.4) * 4, 0, 1)  # sharpens the blur that stretching 8 pixels gives
+    alpha = np.zeros((size, size), np.float32)
+    y, x = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
+    alpha[y : y + height, x : x + width] = soft
+    return alpha
+
+
+def _paint(
+    rng: np.random.Generator,
+    canvas: Float32[np.ndarray, "S S 3"],
+    alpha: Float32[np.ndarray, "S S"],
+    mask: Bool[np.ndarray, "S S"],
+) -> Float32[np.ndarray, "S S 3"]:
+    """Blends in a colour that stands out, by luma, from what is under the digit, shaded from top to bottom."""
+    under = float((canvas[mask] @ _LUMA).mean())
+    darker, brighter = under - _LUMA_CONTRAST, under + _LUMA_CONTRAST
+    choices = [span for span in ((15.0, darker), (brighter, 240.0)) if span[1] > span[0]]
+    low, high = choices[rng.integers(len(choices))]
+    colour = _colour(rng, rng.uniform(low, high))
+    shade = np.linspace(-8, 8, len(canvas), dtype=np.float32)[:, None, None] * rng.choice([-1, 1])
+    return canvas + alpha[..., None] * (colour + shade - canvas)
+
+
+def _colour(rng: np.random.Generator, luma: float) -> Float32[np.ndarray, "3"]:
+    """A random hue of the given luma (0..255)."""
+    colour = rng.uniform(0, 1, 3).astype(np.float32)
+    colour = (colour - colour @ _LUMA) * rng.uniform(60, 160)
+    room = np.where(colour > 0, 255 - luma, luma) / np.maximum(np.abs(colour), 1e-3)
+    return (luma + colour * min(1.0, float(room.min()))).astype(np.float32)
+
+
+def _stretch(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Float32[np.ndarray, "H W"]:
+    image = Image.fromarray(values.astype(np.float32))
+    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))

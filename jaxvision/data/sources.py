@@ -1,0 +1,32 @@
+"""Data sources by name: what stands behind `--data=`."""
+
+from collections.abc import Callable, Mapping
+
+from jaxvision.data import digits, folder, idx, scenes, tfds
+from jaxvision.data.records import Source
+
+LOADERS: Mapping[str, Callable[[str], Source]] = {
+    "digits": digits.load,
+    "scenes": scenes.load,
+    "folder": folder.load,
+    "idx": idx.load,
+    "tfds": tfds.load,
+}
+
+_EMBEDDED = ("digits", "scenes")
+_KNOWN = "digits[:count=N], scenes[:count=N,size=N,objects=N], folder:DIR, idx:DIR, tfds:NAME"
+
+
+def load(spec: str) -> Source:
+    """The source that `spec` names; see each reader's `load` for its options.
+
+        load("digits")   load("scenes:count=64,size=128")   load("folder:~/flowers")   load("tfds:imagenet2012")
+
+    Raises ValueError, in one line, where the name, an option, or the data are not there.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind not in LOADERS:
+        raise ValueError(f"--data={spec}: no such source; known are {_KNOWN}")
+    if kind not in _EMBEDDED and not rest:
+        raise ValueError(f"--data={spec}: say which, like {next(k for k in _KNOWN.split(', ') if k.startswith(kind))}")
+    return LOADERS[kind](spec)

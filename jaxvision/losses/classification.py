@@ -1,0 +1,29 @@
+"""Losses of image classification."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+
+def soft_targets(labels: Int[Array, " B"], classes: int, smoothing: float = 0.0) -> Float[Array, "B K"]:
+    """One-hot targets of which `smoothing` is spread over all classes (Szegedy et al. 2016, section 7)."""
+    return optax.smooth_labels(jax.nn.one_hot(labels, classes), smoothing)
+
+
+def mixup(
+    key: jax.Array, images: Float[Array, "B H W C"], targets: Float[Array, "B K"], alpha: float
+) -> tuple[Float[Array, "B H W C"], Float[Array, "B K"]]:
+    """Each image and target blended with another one of the batch by a λ ~ Beta(α, α) (Zhang et al. 2018, eq. 1).
+
+    One λ a batch, as in the authors' code.
+    """
+    key_blend, key_order = jax.random.split(key)
+    blend = jax.random.beta(key_blend, alpha, alpha)
+    order = jax.random.permutation(key_order, images.shape[0])
+    return blend * images + (1 - blend) * images[order], blend * targets + (1 - blend) * targets[order]
+
+
+def cross_entropy(logits: Float[Array, "B K"], targets: Float[Array, "B K"]) -> Float[Array, ""]:
+    """Mean softmax cross entropy in nats, in float32."""
+    return jnp.mean(optax.softmax_cross_entropy(logits.astype(jnp.float32), targets))

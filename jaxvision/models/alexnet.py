@@ -1,0 +1,129 @@
+"""AlexNet (Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks")."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxvision.models.dense_head import FullyConnectedHead
+from jaxvision.models.layers import Conv, Dtype, Initializer, adaptive_avg_pool, scaled
+from jaxvision.ops.normalization import local_response_norm
+from jaxvision.ops.pooling import max_pool
+
+
+class Variant(NamedTuple):
+    """What differs between the published forms of the network."""
+
+    channels: tuple[int, int, int, int, int]
+    towers: int = 1  # conv2, conv4 and conv5 see only the maps of their own tower (section 3.5)
+    response_norm: str | None = "before pool"
+    padding: int = 0  # of conv1: 0 for 227-pixel images, 2 for 224-pixel ones
+    adaptive_pool: bool = False
+    drop_inputs: bool = False
+    ones: bool = True  # conv2, conv4, conv5, fc6 and fc7 start with biases of 1 (section 5)
+
+
+PAPER = (96, 256, 384, 384, 256)
+VARIANTS = {
+    "paper": Variant(PAPER, towers=2),
+    "single": Variant(PAPER),
+    "caffenet": Variant(PAPER, towers=2, response_norm="after pool"),
+    "torchvision": Variant(
+        (64, 192, 384, 256, 256), 1, None, padding=2, adaptive_pool=True, drop_inputs=True, ones=False
+    ),
+}
+
+# Kernel size, stride, padding of conv2 to conv5; conv1's padding is the variant's.
+_LATER = ((5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1))
+
+
+class AlexNet(nn.Module):
+    """Five convolutions and three fully connected layers: [B, H, W, 3] -> features by name and "logits".
+
+    `variant`: "paper" (two towers), "single" (one tower), "caffenet" (Caffe's, which pools before it normalises; the
+    network of R-CNN), "torchvision" (Krizhevsky 2014, "One weird trick", without response normalisation). Images of 67
+    pixels (63 for "torchvision") and more work; fc6 takes the map as it comes. `num_classes=None` ends at fc7,
+    `head=False` at pool5. Kernels are N(0, 0.01²) at full width; a narrower net divides by √width to keep the scale of
+    each layer's output. "torchvision" starts from its uniform distribution of variance 1 / (3 inputs).
+    """
+
+    num_classes: int | None = 1000
+    variant: str = "paper"
+    width: float = 1.0
+    head: bool = True
+    dropout: float = 0.5
+    kernel_init: Initializer | None = None
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
+        variant = self._variant()
+        _require_size(x.shape[1:3], 67 - 2 * variant.padding)
+        features: dict[str, Array] = {}
+        for i, (kernel_size, strides, padding) in enumerate(((11, 4, variant.padding), *_LATER), start=1):
+            x = features[f"conv{i}"] = nn.relu(self._conv(i, kernel_size, strides, padding)(x))
+            if i in (1, 2):
+                x = _normalise_and_pool(features, i, variant.response_norm)
+        x = max_pool(x, 3, 2, 0)
+        if variant.adaptive_pool:
+            x = adaptive_avg_pool(x, (min(6, x.shape[1]), min(6, x.shape[2])))
+        features["pool5"] = x
+        return {**features, **self._classify(x, train)} if self.head else features
+
+    def _variant(self) -> Variant:
+        if self.variant not in VARIANTS:
+            raise ValueError(f"AlexNet variant {self.variant!r}: choose one of {', '.join(VARIANTS)}")
+        return VARIANTS[self.variant]
+
+    def _kernel_init(self) -> Initializer:
+        if self.kernel_init is not None:
+            return self.kernel_init
+        if self.variant == "torchvision":
+            return nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+        return nn.initializers.normal(0.01 / self.width**0.5)
+
+    def _conv(self, i: int, kernel_size: int, strides: int, padding: int) -> nn.Conv:
+        variant = self._variant()
+        return Conv(
+            scaled(variant.channels[i - 1], self.width, multiple=variant.towers),
+            kernel_size,
+            strides=strides,
+            padding=padding,
+            groups=variant.towers if i in (2, 4, 5) else 1,
+            kernel_init=self._kernel_init(),
+            bias_init=nn.initializers.constant(float(variant.ones and i in (2, 4, 5))),
+            dtype=self.dtype,
+            name=f"conv{i}",
+        )
+
+    def _classify(self, x: Float[Array, "B H W C"], train: bool) -> dict[str, Float[Array, "..."]]:
+        variant = self._variant()
+        head = FullyConnectedHead(
+            scaled(4096, self.width),
+            self.num_classes,
+            dropout=self.dropout,
+            drop_inputs=variant.drop_inputs,
+            kernel_init=self._kernel_init(),
+            hidden_bias=float(variant.ones),
+            dtype=self.dtype,
+        )
+        nn.share_scope(self, head)
+        return head(x, train=train)
+
+
+def _normalise_and_pool(features: dict[str, Array], i: int, order: str | None) -> Array:
+    """Add norm<i> and pool<i> to the features, in the order given, and return the last of them."""
+    x = features[f"conv{i}"]
+    if order == "before pool":
+        x = features[f"norm{i}"] = local_response_norm(x)
+    x = features[f"pool{i}"] = max_pool(x, 3, 2, 0)
+    if order == "after pool":
+        # Caffe divides alpha by the window's size and adds to 1, not 2.
+        x = features[f"norm{i}"] = local_response_norm(x, k=1.0, alpha=1e-4 / 5)
+    return x
+
+
+def _require_size(size: tuple[int, ...], smallest: int) -> None:
+    if min(size) < smallest:
+        raise ValueError(f"AlexNet got {size[0]}x{size[1]} images: image_size must be at least {smallest}")

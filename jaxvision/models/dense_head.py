@@ -1,0 +1,69 @@
+"""The fully connected end of AlexNet and VGG, as matrix products or as convolutions over a map of any size."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxvision.models.layers import Conv, Dtype, Initializer
+
+
+class FullyConnectedHead(nn.Module):
+    """fc6, fc7 and, with `num_classes`, fc8: [B, h, w, C] -> features "fc6", "fc7" and "logits".
+
+    With `window` they are convolutions and each feature is [B, h - window + 1, w - window + 1, channels]
+    (Simonyan & Zisserman 2015, section 3.2); without it the whole map is flattened and each is [B, channels].
+    """
+
+    hidden: int = 4096
+    num_classes: int | None = None
+    window: int | None = None
+    dropout: float = 0.5
+    # The papers drop the outputs of fc6 and fc7; torchvision's AlexNet drops their inputs.
+    drop_inputs: bool = False
+    kernel_init: Initializer = nn.initializers.glorot_uniform()
+    hidden_bias: float = 0.0
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> dict[str, Float[Array, "..."]]:
+        drop = nn.Dropout(self.dropout, deterministic=not train)
+        features = {}
+        x = x if self.window else x.reshape(x.shape[0], -1)
+        for name in ("fc6", "fc7"):
+            x = drop(x) if self.drop_inputs else x
+            x = features[name] = nn.relu(self._layer(name, self.hidden, self.hidden_bias)(x))
+            x = x if self.drop_inputs else drop(x)
+        if self.num_classes is not None:
+            features["logits"] = self._layer("fc8", self.num_classes, 0.0)(x)
+        return features
+
+    def _layer(self, name: str, features: int, bias: float) -> nn.Module:
+        settings: dict[str, Any] = {
+            "name": name,
+            "dtype": self.dtype,
+            "kernel_init": self.kernel_init,
+            "bias_init": nn.initializers.constant(bias),
+        }
+        if not self.window:
+            return nn.Dense(features, **settings)
+        return Conv(features, self.window if name == "fc6" else 1, **settings)
+
+
+def to_convolutions(params: Mapping[str, Any], window: int = 7) -> dict[str, Any]:
+    """Turn the matrices of fc6, fc7 and fc8 into the kernels the same layers have as convolutions; keep the rest.
+
+    `window` is the side of the map that fc6 saw flattened. Raises ValueError where fc6 does not fit that side.
+    """
+    converted = dict(params)
+    for name in {"fc6", "fc7", "fc8"} & params.keys():
+        kernel = params[name]["kernel"]
+        side = window if name == "fc6" else 1
+        if kernel.shape[0] % side**2:
+            raise ValueError(
+                f"{name} has {kernel.shape[0]} inputs, not {side}x{side} times a channel count: set window"
+            )
+        converted[name] = {**params[name], "kernel": kernel.reshape(side, side, -1, kernel.shape[1])}
+    return converted

@@ -1,0 +1,159 @@
+"""GoogLeNet (Szegedy et al. 2015, "Going deeper with convolutions")."""
+
+from functools import partial
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, adaptive_avg_pool, scaled
+from jaxvision.ops.normalization import local_response_norm
+from jaxvision.ops.pooling import avg_pool, max_pool, max_pool_ceil
+
+# Table 1: 1×1 · 3×3 reduce · 3×3 · 5×5 reduce · 5×5 · pool projection. None is a max-pool that halves the map.
+INCEPTION: dict[str, tuple[int, int, int, int, int, int] | None] = {
+    "inception_3a": (64, 96, 128, 16, 32, 32),
+    "inception_3b": (128, 128, 192, 32, 96, 64),
+    "pool3": None,
+    "inception_4a": (192, 96, 208, 16, 48, 64),
+    "inception_4b": (160, 112, 224, 24, 64, 64),
+    "inception_4c": (128, 128, 256, 24, 64, 64),
+    "inception_4d": (112, 144, 288, 32, 64, 64),
+    "inception_4e": (256, 160, 320, 32, 128, 128),
+    "pool4": None,
+    "inception_5a": (256, 160, 320, 32, 128, 128),
+    "inception_5b": (384, 192, 384, 48, 128, 128),
+}
+
+
+class ConvUnit(nn.Module):
+    """Convolution and ReLU, with a bias or, where `norm` is given, with batch norm between the two."""
+
+    features: int
+    kernel_size: int
+    strides: int = 1
+    norm: Layer | None = None
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
+        x = Conv(
+            self.features,
+            self.kernel_size,
+            strides=self.strides,
+            padding=self.kernel_size // 2,
+            use_bias=self.norm is None,
+            kernel_init=nn.initializers.glorot_uniform(),
+            dtype=self.dtype,
+            name="conv",
+        )(x)
+        return nn.relu(x if self.norm is None else self.norm(name="bn")(x))
+
+
+class Inception(nn.Module):
+    """Four branches over one map, concatenated by channel (Figure 2b). `channels` is a row of `INCEPTION`."""
+
+    channels: tuple[int, int, int, int, int, int]
+    unit: Layer
+    large: int = 5  # kernel size of the "5×5" branch
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W D"]:
+        ones, reduce3, threes, reduce5, fives, projection = self.channels
+        pooled = max_pool(x, 3, 1, 1)
+        branches = [
+            self.unit(ones, 1, name="conv1x1")(x),
+            self.unit(threes, 3, name="conv3x3")(self.unit(reduce3, 1, name="reduce3x3")(x)),
+            self.unit(fives, self.large, name="conv5x5")(self.unit(reduce5, 1, name="reduce5x5")(x)),
+            self.unit(projection, 1, name="pool_proj")(pooled),
+        ]
+        return jnp.concatenate(branches, axis=-1)
+
+
+class AuxiliaryHead(nn.Module):
+    """The classifier on 4a or 4d that training adds (section 5): pool, 1×1 convolution, two fully connected layers."""
+
+    num_classes: int
+    unit: Layer
+    paper_pool: bool = True
+    width: float = 1.0
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B K"]:
+        # 5×5/3 turns the paper's 14×14 into 4×4. The maps of small images are at most 4×4 already.
+        if self.paper_pool and min(x.shape[1:3]) >= 5:
+            x = avg_pool(x, 5, 3, 0)
+        else:
+            x = adaptive_avg_pool(x, (min(4, x.shape[1]), min(4, x.shape[2])))
+        x = self.unit(scaled(128, self.width), 1, name="conv")(x)
+        x = x.reshape(x.shape[0], -1)
+        x = nn.relu(nn.Dense(scaled(1024, self.width), dtype=self.dtype, name="fc1")(x))
+        x = nn.Dropout(0.7, deterministic=not train)(x)
+        return nn.Dense(self.num_classes, dtype=self.dtype, name="fc2")(x)
+
+
+class GoogLeNet(nn.Module):
+    """Nine Inception modules: [B, H, W, 3] -> features by name, "logits" and, in training, "aux_4a" and "aux_4d".
+
+    `variant`: "paper" (5×5 branches, response normalisation, biases) or "torchvision" (batch norm, 3×3 in the 5×5
+    branch). The training loss is that of the logits plus 0.3 times that of each auxiliary output. `num_classes=None` ends
+    at "pool5", the global average. `norm` is used by "torchvision" only.
+    """
+
+    num_classes: int | None = 1000
+    variant: str = "paper"
+    width: float = 1.0
+    norm: Layer = BatchNorm
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
+        if self.variant not in ("paper", "torchvision"):
+            raise ValueError(f"GoogLeNet variant {self.variant!r}: choose paper or torchvision")
+        paper = self.variant == "paper"
+        unit = self._unit(train)
+        features = self._stem(x, unit)
+        x = features["pool2"]
+        for name, channels in INCEPTION.items():
+            if channels is None:
+                x = max_pool_ceil(x, 3 if paper or name == "pool3" else 2, 2)
+            else:
+                row = tuple(scaled(c, self.width) for c in channels)
+                x = Inception(row, unit, large=5 if paper else 3, name=name)(x)
+            features[name] = x
+        x = features["pool5"] = x.mean((1, 2))
+        return features if self.num_classes is None else {**features, **self._classify(features, unit, train)}
+
+    def _unit(self, train: bool) -> Layer:
+        if self.variant == "paper":
+            return partial(ConvUnit, dtype=self.dtype)
+        norm = partial(self.norm, epsilon=1e-3, use_running_average=not train, dtype=self.dtype)
+        return partial(ConvUnit, norm=norm, dtype=self.dtype)
+
+    def _stem(self, x: Float[Array, "B H W 3"], unit: Layer) -> dict[str, Float[Array, "B _ _ _"]]:
+        paper = self.variant == "paper"
+        features = {}
+        x = features["conv1"] = unit(scaled(64, self.width), 7, strides=2, name="conv1")(x)
+        x = features["pool1"] = max_pool_ceil(x, 3, 2)
+        if paper:
+            x = features["norm1"] = local_response_norm(x)
+        x = features["conv2_reduce"] = unit(scaled(64, self.width), 1, name="conv2_reduce")(x)
+        x = features["conv2"] = unit(scaled(192, self.width), 3, name="conv2")(x)
+        if paper:
+            x = features["norm2"] = local_response_norm(x)
+        features["pool2"] = max_pool_ceil(x, 3, 2)
+        return features
+
+    def _classify(
+        self, features: dict[str, Float[Array, "..."]], unit: Layer, train: bool
+    ) -> dict[str, Float[Array, "B K"]]:
+        paper = self.variant == "paper"
+        x = nn.Dropout(0.4 if paper else 0.2, deterministic=not train)(features["pool5"])
+        outputs = {"logits": nn.Dense(self.num_classes, dtype=self.dtype, name="fc")(x)}
+        # Created at init in either mode, so that parameters do not depend on `train`.
+        if train or self.is_initializing():
+            for module in ("4a", "4d"):
+                head = AuxiliaryHead(self.num_classes, unit, paper, self.width, self.dtype, name=f"aux_{module}")
+                outputs[f"aux_{module}"] = head(features[f"inception_{module}"], train=train)
+        return outputs

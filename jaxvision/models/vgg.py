@@ -1,0 +1,119 @@
+"""VGG (Simonyan & Zisserman 2015, "Very deep convolutional networks for large-scale image recognition")."""
+
+from functools import partial
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxvision.models.dense_head import FullyConnectedHead
+from jaxvision.models.layers import BatchNorm, Conv, Dtype, Initializer, Layer, adaptive_avg_pool, scaled
+from jaxvision.ops.normalization import local_response_norm
+from jaxvision.ops.pooling import max_pool
+
+CHANNELS = (64, 128, 256, 512, 512)
+
+
+class Net(NamedTuple):
+    """A column of Table 1."""
+
+    convolutions: tuple[int, int, int, int, int]  # in each of the five blocks
+    response_norm: bool = False  # after conv1_1
+    pointwise: bool = False  # the third convolution of a block is 1×1
+
+
+NETS = {
+    "A": Net((1, 1, 2, 2, 2)),
+    "A-LRN": Net((1, 1, 2, 2, 2), response_norm=True),
+    "B": Net((2, 2, 2, 2, 2)),
+    "C": Net((2, 2, 3, 3, 3), pointwise=True),
+    "D": Net((2, 2, 3, 3, 3)),
+    "E": Net((2, 2, 4, 4, 4)),
+}
+
+
+class VGG(nn.Module):
+    """Blocks of 3×3 convolutions and three fully connected layers: [B, H, W, 3] -> features by name and "logits".
+
+    `net` is the column of Table 1. fc6 sees a `window` × `window` map: a larger one is averaged down to it, a smaller
+    one taken whole. `dense=True` makes fc6 to fc8 convolutions (section 3.2), so that an image of any size gives a class
+    map [B, h, w, num_classes]; `dense_head.to_convolutions` converts the parameters. `num_classes=None` ends at fc7,
+    `head=False` at pool5. Kernels: net A from N(0, 0.01²) at full width, the deeper nets, which do not train from that,
+    after Glorot & Bengio (section 3.1).
+    """
+
+    num_classes: int | None = 1000
+    net: str = "D"
+    batch_norm: bool = False
+    width: float = 1.0
+    dense: bool = False
+    window: int = 7
+    head: bool = True
+    dropout: float = 0.5
+    norm: Layer = BatchNorm
+    kernel_init: Initializer | None = None
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
+        net = self._net(x.shape[1:3])
+        features: dict[str, Array] = {}
+        for block, count in enumerate(net.convolutions, start=1):
+            for i in range(1, count + 1):
+                kernel_size = 1 if net.pointwise and i == 3 else 3
+                x = features[f"conv{block}_{i}"] = self._convolve(x, block, i, kernel_size, train)
+            if block == 1 and net.response_norm:
+                x = features["norm1"] = local_response_norm(x)
+            x = features[f"pool{block}"] = max_pool(x, 2, 2, 0)
+        return {**features, **self._classify(x, train)} if self.head else features
+
+    def _net(self, size: tuple[int, ...]) -> Net:
+        if self.net not in NETS:
+            raise ValueError(f"VGG net {self.net!r}: choose one of {', '.join(NETS)}")
+        smallest = 32 * self.window if self.head and self.dense else 32
+        if min(size) < smallest:
+            raise ValueError(f"VGG got {size[0]}x{size[1]} images: image_size must be at least {smallest}")
+        return NETS[self.net]
+
+    def _kernel_init(self) -> Initializer:
+        if self.kernel_init is not None:
+            return self.kernel_init
+        if self.net in ("A", "A-LRN"):
+            return nn.initializers.normal(0.01 / self.width**0.5)
+        return nn.initializers.glorot_uniform()
+
+    def _convolve(
+        self, x: Float[Array, "B H W C"], block: int, i: int, kernel_size: int, train: bool
+    ) -> Float[Array, "B H W D"]:
+        x = Conv(
+            scaled(CHANNELS[block - 1], self.width),
+            kernel_size,
+            padding=kernel_size // 2,
+            kernel_init=self._kernel_init(),
+            dtype=self.dtype,
+            name=f"conv{block}_{i}",
+        )(x)
+        if self.batch_norm:
+            x = self.norm(use_running_average=not train, dtype=self.dtype, name=f"bn{block}_{i}")(x)
+        return nn.relu(x)
+
+    def _classify(self, x: Float[Array, "B H W C"], train: bool) -> dict[str, Float[Array, "..."]]:
+        if not self.dense:
+            x = adaptive_avg_pool(x, (min(self.window, x.shape[1]), min(self.window, x.shape[2])))
+        head = FullyConnectedHead(
+            scaled(4096, self.width),
+            self.num_classes,
+            window=self.window if self.dense else None,
+            dropout=self.dropout,
+            kernel_init=self._kernel_init(),
+            dtype=self.dtype,
+        )
+        nn.share_scope(self, head)
+        return head(x, train=train)
+
+
+VGG11 = partial(VGG, net="A")
+VGG13 = partial(VGG, net="B")
+VGG16 = partial(VGG, net="D")
+VGG19 = partial(VGG, net="E")

@@ -1,0 +1,82 @@
+"""Anchors: boxes of several sizes and shapes at every cell of a feature map (Ren et al. 2015, section 3.1.1).
+
+A level's anchors are ordered by row, column and base anchor, as a head's [H, W, A] output flattens.
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def base_anchors(sizes: Sequence[float], ratios: Sequence[float], *, rounded: bool = False) -> Float[np.ndarray, "A 4"]:
+    """Anchors of area `size²` and `height / width = ratio` centred on the origin, ratio by ratio, in pixels.
+
+    `rounded` moves the corners to whole pixels, which changes the areas: torchvision's weights were trained so.
+    """
+    root = np.sqrt(np.asarray(ratios, np.float32))[:, None]
+    side = np.asarray(sizes, np.float32)[None, :]
+    width, height = (side / root).reshape(-1), (side * root).reshape(-1)
+    anchors = np.stack([-width, -height, width, height], axis=-1) / 2
+    return np.round(anchors) if rounded else anchors
+
+
+def legacy_table() -> Float[np.ndarray, "9 4"]:
+    """py-faster-rcnn's anchors at cell (0, 0), in its inclusive coordinates: ratios 0.5, 1, 2 by scales 8, 16, 32."""
+    center, rows = 7.5, []
+    for ratio in (0.5, 1.0, 2.0):
+        width = np.round(np.sqrt(16 * 16 / ratio))
+        height = np.round(width * ratio)
+        for scale in (8, 16, 32):
+            reach = np.array([scale * width - 1, scale * height - 1]) / 2
+            rows.append(np.concatenate([center - reach, center + reach]))
+    return np.asarray(rows, np.float32)
+
+
+def legacy_base_anchors() -> Float[np.ndarray, "9 4"]:
+    """`legacy_table` in continuous coordinates: the far corner of an inclusive box is one pixel further."""
+    return legacy_table() + np.array([[0, 0, 1, 1]], np.float32)
+
+
+def grid(
+    base: Float[np.ndarray, "A 4"], shape: tuple[int, int], stride: tuple[int, int], *, offset: float = 0.0
+) -> Float[Array, "HWA 4"]:
+    """Base anchors shifted to every cell of a feature map of `shape` (rows, columns).
+
+    Cell (i, j) is centred on `((j + offset) * stride_x, (i + offset) * stride_y)`: `offset` 0 is torchvision's and
+    py-faster-rcnn's corner, 0.5 the cell's true centre. `stride` is `(stride_y, stride_x)` in pixels.
+    """
+    if offset not in (0.0, 0.5):
+        raise ValueError(f"anchors: offset is {offset}, but must be 0 (cell corners) or 0.5 (cell centres)")
+    y = (jnp.arange(shape[0], dtype=jnp.float32) + offset) * stride[0]
+    x = (jnp.arange(shape[1], dtype=jnp.float32) + offset) * stride[1]
+    y, x = jnp.meshgrid(y, x, indexing="ij")
+    shifts = jnp.stack([x, y, x, y], axis=-1)[:, :, None, :]
+    return (shifts + jnp.asarray(base, jnp.float32)[None, None]).reshape(-1, 4)
+
+
+def floor_strides(canvas: tuple[int, int], shapes: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Strides as torchvision counts them, `canvas // shape`: where a level's last row is cut, 61 instead of 64."""
+    return tuple((canvas[0] // rows, canvas[1] // columns) for rows, columns in shapes)
+
+
+def pyramid(
+    sizes: Sequence[Sequence[float]],
+    ratios: Sequence[float],
+    shapes: Sequence[tuple[int, int]],
+    strides: Sequence[tuple[int, int]],
+    *,
+    offset: float = 0.0,
+    rounded: bool = False,
+) -> tuple[Float[Array, "_ 4"], ...]:
+    """The anchors of each level of a feature pyramid (Lin et al. 2017, section 4.1); `sizes[l]` belong to level l."""
+    if not len(sizes) == len(shapes) == len(strides):
+        raise ValueError(
+            f"anchors: {len(sizes)} levels of sizes, {len(shapes)} of shapes and {len(strides)} of strides;"
+            " give one of each for every level"
+        )
+    return tuple(
+        grid(base_anchors(size, ratios, rounded=rounded), shape, stride, offset=offset)
+        for size, shape, stride in zip(sizes, shapes, strides, strict=True)
+    )

@@ -1,0 +1,12 @@
+"""Pixels on the device."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
+
+Color = tuple[float, float, float]
+
+
+def normalise(images: UInt8[Array, "B H W 3"], mean: Color, std: Color) -> Float[Array, "B H W 3"]:
+    """(image − mean) / std for each RGB channel; `mean` and `std` in units of 0..255."""
+    center, scale = (jnp.array(color, jnp.float32).reshape(1, 1, 1, 3) for color in (mean, std))
+    return (images.astype(jnp.float32) - center) / scale

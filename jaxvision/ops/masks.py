@@ -1,0 +1,94 @@
+"""Instance masks as M×M crops of their box: cut from a full mask, resampled to a RoI, pasted back into the canvas.
+
+All three are bilinear interpolation at the centres of cells or pixels, so no step shifts a mask by half a pixel. It is
+separable, and therefore two small matrix products.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
+
+from jaxvision.ops import boxes as box_ops
+
+
+def crop(mask: Num[Array, "*b H W"], boxes: Float[Array, "*b 4"], size: int) -> Float[Array, "*b M M"]:
+    """The part of a full-size mask in its box, as `size`×`size` values in 0..1; beyond the canvas its border repeats."""
+    rows = _weights(_cell_centers(boxes[..., 1], boxes[..., 3], size) - 0.5, mask.shape[-2])
+    columns = _weights(_cell_centers(boxes[..., 0], boxes[..., 2], size) - 0.5, mask.shape[-1])
+    return _interpolate(rows, mask.astype(jnp.float32), columns)
+
+
+def resample(
+    crops: Float[Array, "*b M M"], boxes: Float[Array, "*b 4"], rois: Float[Array, "*b 4"], size: int
+) -> Float[Array, "*b S S"]:
+    """Binary mask targets: the intersection of an object's mask with a RoI at `size`×`size` (He et al. 2017, section 3.1).
+
+    `crops` are masks cut to `boxes`; outside its box an object is not. Values of at least 0.5 become 1.
+    """
+    rows = _axis_resampling(boxes[..., 1], boxes[..., 3], rois[..., 1], rois[..., 3], size, crops.shape[-2])
+    columns = _axis_resampling(boxes[..., 0], boxes[..., 2], rois[..., 0], rois[..., 2], size, crops.shape[-1])
+    return (_interpolate(rows, crops.astype(jnp.float32), columns) >= 0.5).astype(jnp.float32)
+
+
+def paste(crops: Float[Array, "*b M M"], boxes: Float[Array, "*b 4"], shape: tuple[int, int]) -> Float[Array, "*b H W"]:
+    """Masks of boxes as masks of the canvas of `shape` (height, width), 0 outside; threshold at 0.5 for a binary mask.
+
+    The result holds H·W values a mask: for many masks on a large canvas, `jax.lax.map` over them.
+    """
+    rows = _axis_pasting(boxes[..., 1], boxes[..., 3], shape[0], crops.shape[-2])
+    columns = _axis_pasting(boxes[..., 0], boxes[..., 2], shape[1], crops.shape[-1])
+    return _interpolate(rows, crops.astype(jnp.float32), columns)
+
+
+def torchvision_paste_boxes(boxes: Float[Array, "*b 4"], mask_size: int) -> Float[Array, "*b 4"]:
+    """The boxes for which `paste` gives torchvision's masks.
+
+    torchvision widens a box by one mask cell a side, cuts it to whole pixels and adds one pixel to its extent.
+    """
+    boxes = boxes.astype(jnp.float32)
+    center, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]) / 2
+    half = half * ((mask_size + 2) / mask_size)
+    first, last = jnp.trunc(center - half), jnp.trunc(center + half)
+    extent = jnp.maximum(last - first + 1, 1)
+    cell = extent / (mask_size + 2)
+    return jnp.concatenate([first + cell, first + extent - cell], axis=-1)
+
+
+def _cell_centers(low: Float[Array, "*b"], high: Float[Array, "*b"], count: int) -> Float[Array, "*b M"]:
+    low, high = low.astype(jnp.float32), high.astype(jnp.float32)
+    return low[..., None] + (high - low)[..., None] * ((jnp.arange(count) + 0.5) / count)
+
+
+def _weights(at: Float[Array, "*b S"], length: int) -> Float[Array, "*b S L"]:
+    """Bilinear weights of `length` cells at each position, in cells; positions beyond the first or last take its value."""
+    return _hat(jnp.clip(at, 0, length - 1), length)
+
+
+def _hat(at: Float[Array, "*b S"], length: int) -> Float[Array, "*b S L"]:
+    return jnp.maximum(1 - jnp.abs(at[..., None] - jnp.arange(length, dtype=jnp.float32)), 0)
+
+
+def _axis_resampling(
+    low: Float[Array, "*b"], high: Float[Array, "*b"], roi_low: Float[Array, "*b"], roi_high: Float[Array, "*b"],
+    size: int, length: int,
+) -> Float[Array, "*b S L"]:
+    share = _share(_cell_centers(roi_low, roi_high, size), low, high)
+    return jnp.where(((share >= 0) & (share <= 1))[..., None], _weights(share * length - 0.5, length), 0)
+
+
+def _axis_pasting(low: Float[Array, "*b"], high: Float[Array, "*b"], pixels: int, length: int) -> Float[Array, "*b S L"]:
+    # Half a cell beyond the box the mask fades to 0, which is half way at the box's own border.
+    centers = jnp.broadcast_to(jnp.arange(pixels, dtype=jnp.float32) + 0.5, (*low.shape, pixels))
+    return _hat(_share(centers, low, high) * length - 0.5, length)
+
+
+def _share(at: Float[Array, "*b S"], low: Float[Array, "*b"], high: Float[Array, "*b"]) -> Float[Array, "*b S"]:
+    """Positions as a share of the way from low to high; far outside where there is no way."""
+    side = (high - low).astype(jnp.float32)[..., None]
+    return jnp.where(side > 0, (at - low[..., None]) / jnp.where(side > 0, side, 1), -1e6)
+
+
+def _interpolate(
+    rows: Float[Array, "*b S H"], mask: Float[Array, "*b H W"], columns: Float[Array, "*b T W"]
+) -> Float[Array, "*b S T"]:
+    return jnp.einsum("...sh,...hw,...tw->...st", rows, mask, columns, precision=jax.lax.Precision.HIGHEST)

@@ -1,0 +1,108 @@
+"""One experiment in one of three modes: train it, evaluate it, or predict with it. What `launch.py` does after parsing."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvision import config as settings
+from jaxvision.data.folder import image_files
+from jaxvision.data.inputs import Inputs
+from jaxvision.train import devices, loop
+from jaxvision.train.types import Experiment
+from jaxvision.train.writer import Writer, read_metrics, save_picture
+from jaxvision.viz.curves import curves
+
+
+def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
+    """Run experiment `name` (its module has `build`) as the launcher's `flags` say."""
+    devices.join_cluster(flags["coordinator"], flags["num_processes"], flags["process_id"])
+    where = devices.choose(flags["parallel"])
+    devices.check_batch_size(config.batch_size, where)
+    workdir = Path(flags["workdir"])
+    if flags["mode"] == "train":
+        remember(workdir, name, flags["seed"], settings.to_dict(config))
+    inputs = Inputs(flags["seed"], flags["workers"], flags["strict"])
+    experiment = module.build(config, inputs)
+    how = loop.Run(
+        workdir,
+        jax.random.PRNGKey(flags["seed"]),
+        where,
+        Writer(workdir, active=jax.process_index() == 0),
+        flags["log_every"],
+        flags["save_every"],
+        flags["keep"],
+        experiment.best,
+    )
+    mode = {"train": train, "evaluate": evaluate, "predict": predict}[flags["mode"]]
+    mode(experiment, how, flags)
+
+
+def remember(workdir: Path, name: str, seed: int, config: Mapping[str, Any]) -> None:
+    """Write config.json. ValueError names every flag that differs from those of the run that the workdir holds."""
+    path = workdir / "config.json"
+    wanted = json.loads(json.dumps({"experiment": name, "seed": seed, "config": config}))
+    if path.exists():
+        saved = json.loads(path.read_text())
+        flat = [{"experiment": c["experiment"], "seed": c["seed"], **c["config"]} for c in (saved, wanted)]
+        if flat[0]["experiment"] != name:
+            flat = [{"experiment": c["experiment"]} for c in flat]
+        if different := settings.differences(*flat):
+            raise ValueError(f"{workdir} holds another run: {'; '.join(different)}; choose another --workdir")
+    elif jax.process_index() == 0:
+        workdir.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".tmp").write_text(json.dumps(wanted, indent=2))
+        os.replace(path.with_suffix(".tmp"), path)
+
+
+def train(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> None:
+    """Every stage; then the curves, and a line that says how it went and where to look."""
+    try:
+        loop.train(experiment, how)
+    finally:
+        rows = read_metrics(how.workdir / "metrics.jsonl")
+        if rows and how.writer.active:
+            save_picture(how.workdir / "images" / "curves.png", curves(rows))
+    values = {k: v for row in rows for k, v in row.items() if "/" in k and not k.startswith(("train/", "time/"))}
+    how.writer.say("  ".join(f"{k} {v:.4g}" for k, v in values.items()))
+    how.writer.say(f"metrics in {how.workdir}/metrics.jsonl, pictures in {how.workdir}/images/")
+
+
+def evaluate(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> None:
+    """The hooks of the last stage on its newest (or best) checkpoint, into evaluation.json and images/."""
+    stage = experiment.stages[-1]
+    assert stage.data is not None
+    batch = next(iter(stage.data(jax.process_index(), jax.process_count())))
+    network, state = loop.restore(stage, how, batch, flags["checkpoint"])
+    result = loop.look(stage.hooks, network, state, int(state.step), "evaluate", how)
+    figures = {k: float(v) for k, v in result.items() if not isinstance(v, np.ndarray)}
+    if how.writer.active:
+        (how.workdir / "evaluation.json").write_text(json.dumps({"step": int(state.step), **figures}, indent=2))
+        how.writer.say(f"written to {how.workdir}/evaluation.json")
+
+
+def predict(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> None:
+    """What the network says of the images of `--input`, into predictions.json and predictions-….png."""
+    shown = experiment.presentation
+    if shown is None:
+        raise ValueError("--mode=predict: this experiment has nothing to predict for an image")
+    if not flags["input"]:
+        raise ValueError("--mode=predict needs --input: a file, a folder or a quoted pattern such as 'photos/*.jpg'")
+    if jax.process_count() > 1:
+        raise ValueError("--mode=predict runs in one process: leave --num_processes out")
+    records = image_files(flags["input"])
+    batches = shown.data(records)
+    network, state = loop.restore(experiment.stages[-1], how, next(iter(batches(0, 1))), flags["checkpoint"])
+    said: list[dict[str, Any]] = []
+    for page, batch in enumerate(batches(0, 1)):
+        outputs = network(state, batch)
+        rows = np.flatnonzero(batch["_mask"])
+        first = page * len(batch["_mask"])
+        said += [{"file": records.name(first + r), **shown.describe(outputs, r)} for r in map(int, rows)]
+        save_picture(how.workdir / f"predictions-{page:03d}.png", shown.draw(outputs, batch))
+    (how.workdir / "predictions.json").write_text(json.dumps(said, indent=2))
+    how.writer.say(f"{len(said)} of {len(records)} images: {how.workdir}/predictions.json and predictions-000.png …")

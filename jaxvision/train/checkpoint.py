@@ -1,0 +1,104 @@
+"""Saved states. A checkpoint holds the state and where the data iterator stands, and exists whole or not at all.
+
+Orbax writes into a temporary folder and renames it, so a run that is killed at any instant, also in the middle of
+a save, finds its newest complete checkpoint.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from jaxvision.train.devices import to_host
+from jaxvision.train.types import PyTree, TrainState
+
+
+class Checkpoints:
+    """The last `keep` checkpoints in a folder."""
+
+    def __init__(self, directory: str | Path, keep: int = 2):
+        self.directory = Path(directory).absolute()
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+        handlers = {"state": ocp.StandardCheckpointHandler(), "extra": ocp.JsonCheckpointHandler()}
+        self._manager = ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
+
+    def steps(self) -> list[int]:
+        """The steps at which a complete checkpoint exists, in order."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, step: int, state: TrainState, extra: dict[str, Any]) -> None:
+        """Save in the background. `extra` is JSON: the data iterator's state, a score. The state is copied first.
+
+        A checkpoint of this step that lies here already was passed over as unreadable: it is put aside, not deleted.
+        """
+        if step in self.steps():
+            old = self.directory / str(step)
+            old.rename(self.directory / f"unreadable-{step}")
+            self._manager.reload()
+        items = ocp.args.Composite(state=ocp.args.StandardSave(to_host(state)), extra=ocp.args.JsonSave(extra))
+        self._manager.save(step, args=items)
+
+    def restore(self, like: PyTree) -> tuple[TrainState, dict[str, Any]] | None:
+        """The newest checkpoint that can be read, in the shapes of `like`; None when there is none at all.
+
+        An unreadable one is passed over with a line in the log. ValueError when none can be read, or when the saved
+        arrays do not have the shapes of `like`.
+        """
+        self.wait()
+        steps = self.steps()
+        for step in reversed(steps):
+            try:
+                return self._read(step, like)
+            except _ShapeError as error:
+                raise ValueError(f"{self.directory / str(step)}: {error}") from None
+            except Exception as error:  # orbax raises many kinds for a damaged file
+                logging.warning("%s cannot be read (%s)", self.directory / str(step), _first_line(error))
+        if steps:
+            raise ValueError(f"{self.directory}: no checkpoint can be read; move the folder away to start again")
+        return None
+
+    def read_extra(self) -> dict[str, Any]:
+        """What the newest checkpoint holds besides the state."""
+        items = ocp.args.Composite(extra=ocp.args.JsonRestore())
+        self.wait()
+        return self._manager.restore(self.steps()[-1], args=items)["extra"]
+
+    def wait(self) -> None:
+        """Until the last save is on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Finish the last save and let go."""
+        self.wait()
+        self._manager.close()
+
+    def _read(self, step: int, like: PyTree) -> tuple[TrainState, dict[str, Any]]:
+        abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+        _check_shapes(abstract, self._manager.item_metadata(step)["state"])
+        items = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), extra=ocp.args.JsonRestore())
+        restored = self._manager.restore(step, args=items)
+        return restored["state"], restored["extra"]
+
+
+class _ShapeError(ValueError):
+    """The checkpoint is of another network."""
+
+
+def _check_shapes(like: PyTree, saved: PyTree) -> None:
+    wanted = {_path(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(like)}
+    found = {_path(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(saved) if hasattr(x, "shape")}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            was, now = found.get(name, "absent"), wanted.get(name, "absent")
+            raise _ShapeError(f"{name} is {was} in the checkpoint and {now} in this network")
+
+
+def _path(path: Any) -> str:
+    return "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,151 @@
+"""Where a step runs: one device, several, or several hosts. The only file that says mesh, pmap or distributed.
+
+One device: `jit`. Several: `pmap` over the axis "data" by default, or the same step as one program over a sharded
+batch (`jit`). The state is the same full copy on every device in either, so a checkpoint fits every mode. Batch
+norm sees one device's rows under pmap and the global batch under jit.
+"""
+
+import pickle
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from jaxvision.train.types import Batch, Metrics, Predict, PyTree, Task, TrainState
+
+AXIS = "data"
+RunStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+class Devices(NamedTuple):
+    """How the devices are used. `mesh` is None on a single one."""
+
+    mode: Literal["jit", "pmap"]
+    mesh: jax.sharding.Mesh | None
+
+    @property
+    def count(self) -> int:
+        """How many devices share a global batch, over all processes."""
+        return 1 if self.mesh is None else int(self.mesh.size)
+
+
+def join_cluster(coordinator: str, num_processes: int, process_id: int) -> None:
+    """Join the other processes. Empty `coordinator`: do nothing, unless a number of processes is given."""
+    if not coordinator and num_processes > 1:
+        raise ValueError("--num_processes needs --coordinator=HOST:PORT, the address of process 0")
+    if coordinator:
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")  # the default refuses several CPU hosts
+        jax.distributed.initialize(coordinator, num_processes, process_id)
+
+
+def choose(parallel: str = "auto", devices: list[jax.Device] | None = None) -> Devices:
+    """Use `devices` (default: all). `auto` is jit on one device and pmap on several."""
+    devices = jax.devices() if devices is None else devices
+    if len(devices) == 1:
+        return Devices("jit", None)
+    mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+    return Devices("jit" if parallel == "jit" else "pmap", mesh)
+
+
+def place(state: TrainState, devices: Devices) -> TrainState:
+    """A copy of `state` on every device. Always a copy: the step gives its argument's memory away."""
+    if devices.mesh is None:
+        return jax.tree.map(jnp.array, state)
+    return jax.device_put(jax.tree.map(np.array, state), _replicated(devices))
+
+
+def to_host(tree: PyTree) -> PyTree:
+    """A NumPy copy of a tree that is the same on every device."""
+    return jax.tree.map(lambda x: np.array(x.addressable_data(0) if isinstance(x, jax.Array) else x), tree)
+
+
+def compile_step(task: Task, devices: Devices) -> RunStep:
+    """`task.step` for this process's rows of the global batch. Donates the state."""
+    if devices.mesh is None:
+        return jax.jit(task.step, donate_argnums=0)
+    if devices.mode == "pmap":
+        run = jax.pmap(
+            partial(task.step, axis_name=AXIS),
+            AXIS,
+            in_axes=(None, 0),
+            out_axes=None,
+            donate_argnums=0,
+            devices=_pmap_devices(devices),
+        )
+        return lambda state, batch: run(state, _split(batch, devices))
+    step = jax.jit(task.step, donate_argnums=0, out_shardings=_replicated(devices))
+    return lambda state, batch: step(state, _shard(batch, devices))
+
+
+def compile_predict(task: Task, devices: Devices) -> Predict:
+    """`task.predict` from this process's rows to this process's rows, as NumPy arrays."""
+    if devices.mesh is None:
+        run = jax.jit(task.predict)
+        return lambda state, batch: jax.device_get(run(state, dict(batch)))
+    if devices.mode == "pmap":
+        run = jax.pmap(task.predict, AXIS, in_axes=(None, 0), devices=_pmap_devices(devices))
+        return lambda state, batch: jax.tree.map(_merge, run(state, _split(batch, devices)))
+    rows = NamedSharding(devices.mesh, PartitionSpec(AXIS))
+    run = jax.jit(task.predict, out_shardings=rows)
+    return lambda state, batch: jax.tree.map(_local_rows, run(state, _shard(batch, devices)))
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """The picklable `value` of every process, in process order, on every process."""
+    if jax.process_count() == 1:
+        return [value]
+    data = np.frombuffer(pickle.dumps(value), np.uint8)
+    sizes = multihost_utils.process_allgather(np.array([data.size]))
+    padded = np.zeros(int(sizes.max()), np.uint8)
+    padded[: data.size] = data
+    rows = multihost_utils.process_allgather(padded)
+    return [pickle.loads(row[: int(size)].tobytes()) for row, size in zip(rows, sizes.ravel(), strict=True)]
+
+
+def any_process(flag: bool) -> bool:
+    """Whether `flag` is set on some process. All processes must ask."""
+    return any(gather_objects(flag))
+
+
+def check_batch_size(batch_size: int, devices: Devices) -> None:
+    """Raise ValueError when the global batch cannot be shared out evenly."""
+    if batch_size % devices.count:
+        raise ValueError(f"--batch_size={batch_size} does not divide by the {devices.count} devices")
+
+
+def _replicated(devices: Devices) -> NamedSharding:
+    assert devices.mesh is not None
+    return NamedSharding(devices.mesh, PartitionSpec())
+
+
+def _pmap_devices(devices: Devices) -> list[jax.Device]:
+    assert devices.mesh is not None
+    return list(devices.mesh.devices.ravel())
+
+
+def _split(batch: Batch, devices: Devices) -> Batch:
+    assert devices.mesh is not None
+    local = len(devices.mesh.local_devices)
+    return {k: np.reshape(v, (local, -1, *np.shape(v)[1:])) for k, v in batch.items()}
+
+
+def _shard(batch: Batch, devices: Devices) -> Batch:
+    assert devices.mesh is not None
+    rows = NamedSharding(devices.mesh, PartitionSpec(AXIS))
+    return {k: jax.make_array_from_process_local_data(rows, np.asarray(v)) for k, v in batch.items()}
+
+
+def _local_rows(array: jax.Array) -> np.ndarray:
+    shards = sorted(array.addressable_shards, key=lambda s: s.index[0].start or 0)
+    return np.concatenate([np.asarray(s.data) for s in shards])
+
+
+def _merge(array: jax.Array) -> np.ndarray:
+    parts = [np.asarray(s.data) for s in sorted(array.addressable_shards, key=lambda s: s.index[0].start or 0)]
+    rows = np.concatenate(parts)
+    return rows.reshape(-1, *rows.shape[2:])

@@ -1,0 +1,44 @@
+"""Hooks that every experiment uses: a figure over a data set, a picture of a batch, a picture of the parameters."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from jaxvision.train.devices import gather_objects
+from jaxvision.train.types import Batch, Data, Hook, Metric, Predict, PyTree, Result, TrainState
+
+
+def evaluate(metrics: tuple[Metric, ...], data: Data, *, every: int = 0, name: str = "val") -> Hook:
+    """The `metrics` over the whole of `data`, in one pass, as `<name>/<key>`. Every example counts once.
+
+    Each process evaluates its share; the states are merged, so all of them report the same figures.
+    """
+
+    def run(predict: Predict, state: TrainState) -> Result:
+        totals = [m.init() for m in metrics]
+        for batch in data(jax.process_index(), jax.process_count()):
+            outputs = predict(state, batch)
+            totals = [m.update(t, outputs, batch) for m, t in zip(metrics, totals, strict=True)]
+        merged, *others = gather_objects(totals)
+        for other in others:
+            merged = [m.merge(a, b) for m, a, b in zip(metrics, merged, other, strict=True)]
+        results = [m.result(t) for m, t in zip(metrics, merged, strict=True)]
+        return {f"{name}/{key}": value for result in results for key, value in result.items()}
+
+    return Hook(name, every, run)
+
+
+def picture(name: str, data: Data, draw: Callable[[PyTree, Batch], np.ndarray], *, every: int = 0) -> Hook:
+    """`draw(outputs, batch)` of the first batch of `data`."""
+
+    def run(predict: Predict, state: TrainState) -> Result:
+        batch = next(iter(data(jax.process_index(), jax.process_count())))
+        return {name: draw(predict(state, batch), batch)}
+
+    return Hook(name, every, run)
+
+
+def parameters(name: str, draw: Callable[[TrainState], np.ndarray], *, every: int = 0) -> Hook:
+    """`draw(state)`: a picture of what was learned, such as the first layer's filters."""
+    return Hook(name, every, lambda predict, state: {name: draw(state)})

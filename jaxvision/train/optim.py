@@ -1,0 +1,149 @@
+"""The optimizers of the classic papers, as one set of flags.
+
+Every number of steps counts training steps, one batch each. With `accumulate=n` an update happens every n steps, and
+the schedules advance with the updates: `steps` and `warmup_steps` are divided by n.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, Literal, get_args, get_type_hints
+
+import jax
+import jax.numpy as jnp
+import optax
+import optax.contrib
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """Settings of gradient descent; `make(steps)` gives the optax transformation.
+
+    `momentum` is w ← w − lr·v with v ← m·v + g. Krizhevsky et al. 2012 (section 5) put lr inside v, which is the same
+    but for the few updates after lr changes; `lars` (You et al. 2017, algorithm 1) does so too. The trust ratio is
+    ‖w‖ / ‖g + weight_decay·w‖ as in SimCLR. ValueError names the field that is out of its range.
+    """
+
+    rule: Literal["momentum", "adam", "lars"] = "momentum"  # how a gradient becomes an update
+    lr: float = 0.1  # learning rate after warm-up
+    momentum: float = 0.9  # share of the velocity kept in each update, in [0, 1); Adam's beta 1
+    nesterov: bool = False  # look ahead: step along the gradient plus the new velocity
+    beta2: float = 0.999  # Adam: share of the squared gradient's average kept in each update, in (0, 1)
+    trust: float = 0.001  # LARS: length of a layer's update, as a fraction of the layer's norm, at lr 1
+    weight_decay: float = 0.0  # L2 coefficient: this times the parameter is added to its gradient
+    decoupled: bool = False  # decay past momentum and Adam's scaling (SGDW, AdamW): w -= lr * weight_decay * w
+    decay_norms: bool = False  # also decay (and in LARS adapt) biases and normalisation scales, as early papers do
+    schedule: Literal["constant", "step", "cosine", "polynomial", "plateau"] = "constant"  # how lr falls
+    warmup_steps: int = 0  # training steps over which lr first rises linearly from near 0
+    milestones: tuple[float, ...] = (0.5, 0.75)  # step: fractions of the run at which lr is multiplied by factor
+    factor: float = 0.1  # step and plateau: what a cut multiplies lr by, in (0, 1)
+    power: float = 0.9  # polynomial: exponent of the remaining fraction of the run
+    patience: int = 5  # plateau: cut lr after this many windows without a new lowest loss
+    window: int = 100  # plateau: training steps whose loss is averaged
+    clip_norm: float = 0.0  # scale the gradient down to at most this global L2 norm; 0: never
+    accumulate: int = 1  # training steps whose mean gradient makes one update
+
+    def __post_init__(self) -> None:
+        for field, (holds, remedy) in _RANGES.items():
+            value = getattr(self, field)
+            if not holds(value):
+                raise ValueError(f"optimizer.{field} is {value}: {remedy}")
+        for field, kind in get_type_hints(type(self)).items():
+            if get_args(kind) and field != "milestones" and getattr(self, field) not in get_args(kind):
+                raise ValueError(f"optimizer.{field} is {getattr(self, field)!r}: one of {', '.join(get_args(kind))}")
+        if self.rule == "lars" and self.decoupled:
+            raise ValueError(
+                "optimizer.decoupled: LARS measures the decayed gradient, so set it to false with rule lars"
+            )
+
+    def make(self, steps: int) -> optax.GradientTransformationExtraArgs:
+        """The transformation for a run of `steps` training steps.
+
+        `update` needs the parameters, and with `schedule="plateau"` also `value=`, the step's loss (averaged over the
+        devices, or these would drift apart). The state holds arrays only.
+        """
+        clip = [optax.clip_by_global_norm(self.clip_norm)] if self.clip_norm else []
+        tx = optax.with_extra_args_support(optax.chain(*clip, *_rule(self, steps)))
+        if self.accumulate > 1:
+            multi = optax.MultiSteps(tx, self.accumulate)
+            tx = optax.GradientTransformationExtraArgs(multi.init, multi.update)
+        if self.schedule != "plateau":
+            return tx
+        # Outside the accumulation, so that the window sees the loss of every batch and not of one in n.
+        cut = optax.contrib.reduce_on_plateau(self.factor, self.patience, accumulation_size=self.window)
+        return optax.with_extra_args_support(optax.chain(tx, cut))
+
+
+def learning_rate(optimizer: Optimizer, steps: int) -> optax.Schedule:
+    """Training step (from 0) → learning rate, for logging; with `plateau`, to be multiplied by `plateau_scale`."""
+    schedule = _schedule(optimizer, steps)
+    return lambda step: schedule(step // optimizer.accumulate)
+
+
+def plateau_scale(opt_state: Any) -> jax.Array:
+    """What the plateaus met so far have multiplied lr by; 1 for every other schedule."""
+    kind = optax.contrib.ReduceLROnPlateauState
+    nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, kind))
+    return math.prod((node.scale for node in nodes if isinstance(node, kind)), start=jnp.ones(()))
+
+
+def not_norms(params: Any) -> Any:
+    """A tree of bools, False at biases and normalisation scales: at every leaf of at most one dimension."""
+    return jax.tree.map(lambda p: p.ndim > 1, params)
+
+
+def _rule(o: Optimizer, steps: int) -> list[optax.GradientTransformation]:
+    """The chain from gradient to update. Parts that do nothing are left out."""
+    mask = None if o.decay_norms else not_norms
+    changes = o.warmup_steps or o.schedule not in ("constant", "plateau")
+    rate = [optax.scale_by_learning_rate(_schedule(o, steps) if changes else o.lr)]
+    decay = [optax.add_decayed_weights(o.weight_decay, mask)] if o.weight_decay else []
+    velocity = [optax.trace(o.momentum, o.nesterov)] if o.momentum else []
+    if o.rule == "lars":
+        adapt = optax.scale_by_trust_ratio(trust_coefficient=o.trust)
+        return [*decay, optax.masked(adapt, mask) if mask else adapt, *rate, *velocity]
+    direction = velocity if o.rule == "momentum" else [optax.scale_by_adam(o.momentum, o.beta2, nesterov=o.nesterov)]
+    return [*direction, *decay, *rate] if o.decoupled else [*decay, *direction, *rate]
+
+
+def _schedule(o: Optimizer, steps: int) -> optax.Schedule:
+    """Update → learning rate. Milestones are fractions of the whole run; curves begin after warm-up and end at 0."""
+    updates = max(steps // o.accumulate, 1)
+    warmup = math.ceil(o.warmup_steps / o.accumulate)
+
+    def schedule(count: Any) -> jax.Array:
+        done = jnp.clip((count - warmup) / max(updates - warmup, 1), 0.0, 1.0)
+        scale = jnp.ones(())
+        if o.schedule == "step":
+            scale = math.prod(
+                (jnp.where(count >= round(m * updates), o.factor, 1.0) for m in o.milestones), start=scale
+            )
+        elif o.schedule == "cosine":
+            scale = 0.5 * (1.0 + jnp.cos(jnp.pi * done))
+        elif o.schedule == "polynomial":
+            scale = (1.0 - done) ** o.power
+        return o.lr * scale * jnp.minimum((count + 1) / max(warmup, 1), 1.0)
+
+    return schedule
+
+
+def _increasing_fractions(milestones: tuple[float, ...]) -> bool:
+    return all(a < b for a, b in zip((0.0, *milestones), (*milestones, 1.0), strict=True))
+
+
+# Written so that NaN is refused as well.
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "lr": (lambda v: 0.0 < v < math.inf, "give a number above 0, for example 0.1"),
+    "momentum": (lambda v: 0.0 <= v < 1.0, "give a number from 0 to below 1, for example 0.9"),
+    "beta2": (lambda v: 0.0 < v < 1.0, "give a number between 0 and 1, for example 0.999"),
+    "trust": (lambda v: 0.0 < v < math.inf, "give a number above 0, for example 0.001"),
+    "weight_decay": (lambda v: 0.0 <= v < math.inf, "give 0 (none) or a positive number, for example 0.0001"),
+    "warmup_steps": (lambda v: v >= 0, "give a number of training steps, 0 for no warm-up"),
+    "milestones": (_increasing_fractions, "give increasing fractions of the run between 0 and 1, for example 0.5,0.75"),
+    "factor": (lambda v: 0.0 < v < 1.0, "give a number between 0 and 1, for example 0.1"),
+    "power": (lambda v: 0.0 < v < math.inf, "give a number above 0, for example 0.9"),
+    "patience": (lambda v: v >= 1, "give a number of windows, at least 1"),
+    "window": (lambda v: v >= 1, "give a number of training steps, at least 1"),
+    "clip_norm": (lambda v: 0.0 <= v < math.inf, "give 0 (never clip) or a positive norm"),
+    "accumulate": (lambda v: v >= 1, "give a number of training steps, at least 1"),
+}

@@ -1,0 +1,55 @@
+"""The few helpers that a training step is written with."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxvision.train.types import Key, PyTree, TrainState
+
+Tree = TypeVar("Tree")
+
+
+def pmean(tree: Tree, axis_name: str | None) -> Tree:
+    """The mean of every leaf over the devices of `axis_name`; the tree itself where there is no such axis."""
+    return tree if axis_name is None else lax.pmean(tree, axis_name)
+
+
+def step_key(state: TrainState, axis_name: str | None = None) -> Key:
+    """The key of this step, another one on each device. Derived from the step, so a resumed run draws the same."""
+    key = jax.random.fold_in(state.key, state.step)
+    return key if axis_name is None else jax.random.fold_in(key, lax.axis_index(axis_name))
+
+
+def descend(
+    loss_fn: Callable[[PyTree], tuple[jax.Array, Any]],
+    params: PyTree,
+    opt_state: PyTree,
+    tx: optax.GradientTransformationExtraArgs,
+    *,
+    axis_name: str | None = None,
+) -> tuple[PyTree, PyTree, jax.Array, Any]:
+    """One update of `params` against the gradient of `loss_fn(params) -> (loss, aux)`.
+
+    Loss, aux and gradient are averaged over the devices, so aux must hold what may be averaged: metrics, batch
+    statistics. Returns `(params, opt_state, loss, aux)`.
+    """
+    (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
+    loss, aux, grads = pmean((loss, aux, grads), axis_name)
+    updates, opt_state = tx.update(grads, opt_state, params, value=loss)
+    return optax.apply_updates(params, updates), opt_state, loss, aux
+
+
+def ema(average: Tree, new: PyTree, decay: float) -> Tree:
+    """The exponential moving average `decay · average + (1 − decay) · new`, leaf by leaf."""
+    return jax.tree.map(lambda a, n: decay * a + (1.0 - decay) * n.astype(a.dtype), average, new)
+
+
+def init_state(key: Key, variables: PyTree, opt_state: PyTree, aux: PyTree = None) -> TrainState:
+    """Step 0 from linen's `variables`: `params`, and every other collection as model state."""
+    model_state = {name: tree for name, tree in variables.items() if name != "params"}
+    step = jnp.zeros((), jnp.int32)
+    return TrainState(step, variables["params"], opt_state, model_state, {} if aux is None else aux, key)

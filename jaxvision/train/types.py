@@ -1,0 +1,100 @@
+"""The contract between the one training loop and everything that is trained.
+
+An experiment is a tuple of stages; a stage gives the loop a `Task` (three pure functions), data, and hooks.
+"""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import flax.struct
+import jax
+import numpy as np
+
+Key: TypeAlias = jax.Array
+"""A raw uint32 PRNG key, `jax.random.PRNGKey(seed)`: an ordinary array, so that it can be saved as one."""
+PyTree: TypeAlias = Any
+Batch: TypeAlias = Mapping[str, Any]
+"""Arrays with one leading batch dimension and static shapes."""
+Metrics: TypeAlias = Mapping[str, jax.Array]
+"""Scalars."""
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that is needed to go on training. Arrays only (or, in an abstract state, their shapes)."""
+
+    step: Any  # int32 []: steps done
+    params: PyTree  # one tree, or one for each network: {"generator": …, "discriminator": …}
+    opt_state: PyTree  # the same top-level keys as params
+    model_state: PyTree  # mutable linen collections: {"batch_stats": …}
+    aux: PyTree  # what the task carries besides: averaged parameters, a queue of keys
+    key: Any  # uint32 [2]: the root key, only ever folded with the step, never split in place
+
+
+class Task(NamedTuple):
+    """What is learned and how: pure functions, which the loop compiles."""
+
+    init: Callable[[Key, Batch], TrainState]
+    step: Callable[..., tuple[TrainState, Metrics]]  # step(state, batch, *, axis_name=None)
+    predict: Callable[[TrainState, Batch], PyTree]  # evaluation mode; every output has a leading batch dimension
+
+
+Predict: TypeAlias = Callable[[TrainState, Batch], PyTree]
+"""A compiled `Task.predict`: takes and returns the rows of this process, as NumPy arrays."""
+
+Result: TypeAlias = dict[str, Any]
+"""Values by name: a float is a metric, a uint8 array [H, W, 3] a picture."""
+
+
+class Hook(NamedTuple):
+    """Something to look at every so many steps and at the end. Metrics and pictures are one concept."""
+
+    name: str
+    every: int  # steps; 0: only at the end
+    run: Callable[[Predict, TrainState], Result]
+
+
+class Metric(NamedTuple):
+    """A figure over a whole data set, accumulated on the host. `init() + s == s`; two processes' states are added."""
+
+    init: Callable[[], Any]
+    update: Callable[[Any, PyTree, Batch], Any]  # update(state, outputs, batch); batch["_mask"] marks real rows
+    result: Callable[[Any], Result]
+    merge: Callable[[Any, Any], Any] = operator.add
+
+
+Data: TypeAlias = Callable[[int, int], Iterator[Batch]]
+"""`data(shard, shards)` opens one process's share. Training data is endless and has `get_state` and `set_state`."""
+
+
+class Stage(NamedTuple):
+    """One run of the loop."""
+
+    name: str
+    task: Task
+    data: Data | None  # None only when steps is 0
+    steps: int  # 0: only the hooks are run
+    hooks: tuple[Hook, ...] = ()
+    warm_start: Callable[[TrainState, Mapping[str, TrainState]], TrainState] | None = None  # (state, finished stages)
+
+
+class Presentation(NamedTuple):
+    """How `--mode=predict` reads a user's images and shows what the network says of them."""
+
+    data: Callable[[Any], Data]  # image records -> batches, transformed as in evaluation
+    describe: Callable[[PyTree, int], dict[str, Any]]  # (outputs, row) -> what predictions.json says of one image
+    draw: Callable[[PyTree, Batch], np.ndarray]  # (outputs, batch) -> uint8 [H, W, 3]
+
+
+class Experiment(NamedTuple):
+    """Stages in order; a later one may start from what an earlier one learned."""
+
+    stages: tuple[Stage, ...]
+    presentation: Presentation | None = None
+    best: str = ""  # the metric whose highest value marks the checkpoint to keep, for example "val/accuracy"
+
+    @classmethod
+    def single(cls, task: Task, data: Data, steps: int, hooks: tuple[Hook, ...] = (), **fields: Any) -> "Experiment":
+        """An experiment of one stage."""
+        return cls((Stage("train", task, data, steps, hooks),), **fields)

@@ -1,0 +1,103 @@
+"""What a run leaves to read: a progress bar or lines, metrics.jsonl, pictures, TensorBoard events."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+
+class Writer:
+    """Writes into `workdir`. In processes other than the first (`active=False`) it does nothing."""
+
+    def __init__(self, workdir: str | Path, *, active: bool = True):
+        self.workdir, self.active = Path(workdir), active
+        self._events = SummaryWriter(str(self.workdir / "tensorboard")) if active else None
+        self._bar: tqdm | None = None
+        self._steps = 0
+        (self.workdir / "images").mkdir(parents=True, exist_ok=True)
+
+    def begin(self, stage: str, step: int, steps: int) -> None:
+        """A stage of `steps` steps goes on from `step`. What was written of later steps is taken back."""
+        self._rewind(stage, step)
+        self._steps = steps
+        if self.active and sys.stderr.isatty():
+            self._bar = tqdm(total=steps, initial=step, desc=stage, unit="step", dynamic_ncols=True)
+
+    def end(self) -> None:
+        """The stage is over: close its progress bar and flush."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        if self._events is not None:
+            self._events.flush()
+
+    def say(self, line: str) -> None:
+        """One line for a person."""
+        if self.active:
+            tqdm.write(line, file=sys.stderr)
+
+    def write(self, stage: str, step: int, values: Mapping[str, Any]) -> None:
+        """Values at a step: floats into metrics.jsonl, pictures (uint8 [H, W, 3]) into images/, both into TensorBoard."""
+        if self._events is None:
+            return
+        pictures = {k: v for k, v in values.items() if isinstance(v, np.ndarray) and v.ndim == 3}
+        scalars = {k: float(v) for k, v in values.items() if k not in pictures}
+        if scalars:
+            row = {"stage": stage, "step": step, "time": time.time(), **scalars}
+            with open(self.workdir / "metrics.jsonl", "a") as file:
+                file.write(json.dumps(row) + "\n")
+        for name, value in scalars.items():
+            self._events.add_scalar(name, value, step)
+        for name, picture in pictures.items():
+            self._events.add_image(name, picture, step, dataformats="HWC")
+            save_picture(self.workdir / "images" / f"{name.replace('/', '_')}-{step:06d}.png", picture)
+        self._show(stage, step, scalars)
+
+    def advance(self, steps: int = 1) -> None:
+        """Move the progress bar on."""
+        if self._bar is not None:
+            self._bar.update(steps)
+
+    def _show(self, stage: str, step: int, scalars: Mapping[str, float]) -> None:
+        shown = "  ".join(f"{k} {v:.4g}" for k, v in scalars.items() if not k.startswith("time/"))
+        if self._bar is not None and "train/loss" in scalars:
+            self._bar.set_postfix_str(shown)
+        elif shown:
+            pace = self._pace(step, scalars.get("time/steps_per_second"))
+            self.say(f"{stage} step {step}{pace}  {shown}")
+
+    def _pace(self, step: int, rate: float | None) -> str:
+        if rate is None or not self._steps:
+            return ""
+        return f"/{self._steps}  {rate:.3g} steps/s  ETA {(self._steps - step) / rate:.0f} s"
+
+    def _rewind(self, stage: str, step: int) -> None:
+        path = self.workdir / "metrics.jsonl"
+        if self.active and path.exists():
+            kept = [r for r in read_metrics(path) if r.get("stage") != stage or r["step"] <= step]
+            new = path.with_suffix(".tmp")
+            new.write_text("".join(json.dumps(r) + "\n" for r in kept))
+            new.replace(path)
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl. A last line cut short by a kill is left out."""
+    rows = []
+    for line in Path(path).read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def save_picture(path: str | Path, picture: np.ndarray) -> None:
+    """A uint8 picture [H, W, 3] as a PNG."""
+    Image.fromarray(picture).save(path)

@@ -1,0 +1,129 @@
+"""The course of a training run, from its metrics.jsonl."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+_COLORS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#7f7f7f")
+_FEW = 20  # points; so few are marked one by one, more are smoothed
+_WIDE = 50.0  # ratio of largest to smallest value from which an axis is logarithmic
+_ORDER = ("loss", "scores", "learning rate")  # panels that come first
+
+
+class _Series(NamedTuple):
+    steps: Float[np.ndarray, " n"]
+    values: Float[np.ndarray, " n"]
+    missing: int  # values that were not finite
+
+
+def curves(rows: Sequence[Mapping[str, Any]]) -> UInt8[np.ndarray, "H W 3"]:
+    """One figure of every metric over the steps; `rows` are the objects of metrics.jsonl, each with a "step" and, in
+    runs of several stages, a "stage".
+
+    Losses share a panel (logarithmic over a wide range), values between 0 and 1 another, the learning rate has its own,
+    and so has every other metric. Long series are smoothed, over their faint raw points. Values that are not finite are
+    left out and counted in the legend. ValueError: no metric at all.
+    """
+    series = _collect(rows)
+    if not series:
+        raise ValueError("metrics.jsonl: no row has a step and a metric; let the run write one first")
+    panels = _arrange(series)
+    columns = min(len(panels), 2)
+    down = math.ceil(len(panels) / columns)
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+    figure = Figure(figsize=(6.4 * columns, 4.0 * down), dpi=100, layout=layout, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    for i, (title, names) in enumerate(panels.items()):
+        _draw_panel(figure.add_subplot(down, columns, i + 1), title, {n: series[n] for n in names})
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _collect(rows: Sequence[Mapping[str, Any]]) -> dict[str, _Series]:
+    """The series by name, in order of first appearance. A metric's name has a "/" or is the learning rate."""
+    several = len({row.get("stage") for row in rows}) > 1  # stages count their steps apart
+    points: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        for key, value in row.items():
+            if "step" in row and _is_metric(key, value):
+                name = f"{row.get('stage')}: {key}" if several else key
+                points.setdefault(name, []).append((float(row["step"]), math.nan if value is None else float(value)))
+    return {name: _series(pairs) for name, pairs in points.items()}
+
+
+def _series(pairs: Sequence[tuple[float, float]]) -> _Series:
+    steps, values = np.array(pairs, np.float64).T
+    finite = np.isfinite(values)
+    return _Series(steps[finite], values[finite], int(np.sum(~finite)))
+
+
+def _is_metric(name: str, value: Any) -> bool:
+    number = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return number and ("/" in name or name == "learning_rate")
+
+
+def _arrange(series: Mapping[str, _Series]) -> dict[str, list[str]]:
+    """Panel title → its series."""
+    panels: dict[str, list[str]] = {}
+    for name, one in series.items():
+        panels.setdefault(_panel(name, one), []).append(name)
+    first = {title: panels.pop(title) for title in _ORDER if title in panels}
+    return first | panels
+
+
+def _panel(name: str, one: _Series) -> str:
+    metric = name.rsplit("/", 1)[-1]
+    if metric.startswith("loss") or metric == "nll":
+        return "loss"
+    if metric in ("learning_rate", "lr"):
+        return "learning rate"
+    if "time/" not in name and one.values.size and one.values.min() >= 0.0 and one.values.max() <= 1.0:
+        return "scores"
+    return metric.replace("_", " ")
+
+
+def _draw_panel(axes: Axes, title: str, series: Mapping[str, _Series]) -> None:
+    for i, (name, one) in enumerate(series.items()):
+        _draw_series(axes, name, one, _COLORS[i % len(_COLORS)], smooth=title != "learning rate")
+    values = np.concatenate([one.values for one in series.values()])
+    if title != "scores" and values.size and values.min() > 0.0 and values.max() / values.min() > _WIDE:
+        axes.set_yscale("log")
+    axes.set_title(title, loc="left", fontweight="bold", fontsize=11, parse_math=False)
+    axes.set_xlabel("step")
+    last = max(max((one.steps.max() for one in series.values() if one.steps.size), default=1.0), 1.0)
+    axes.set_xlim(-0.02 * last, 1.02 * last)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.grid(color="#e9ecef")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    legend = axes.legend(frameon=False, fontsize=9, ncols=2 if len(series) > 6 else 1)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _draw_series(axes: Axes, name: str, one: _Series, color: str, *, smooth: bool) -> None:
+    label = f"{name} ({one.missing} not finite)" if one.missing else name
+    few = one.values.size <= _FEW
+    if smooth and not few:
+        axes.plot(one.steps, one.values, color=color, alpha=0.25, linewidth=1.0)
+        axes.plot(one.steps, _smooth(one.values), color=color, linewidth=1.8, label=label)
+    else:
+        marker = "o" if few else "none"
+        axes.plot(one.steps, one.values, color=color, linewidth=1.8, marker=marker, markersize=4, label=label)
+
+
+def _smooth(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """The mean of the points up to a fortieth of the series away on both sides, so that the curve does not lag."""
+    index = np.arange(len(values))
+    reach = np.minimum(max(len(values) // 40, 1), np.minimum(index, index[::-1]))
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    return (sums[index + reach + 1] - sums[index - reach]) / (2 * reach + 1)

@@ -1,0 +1,156 @@
+"""Train, evaluate or use one experiment.
+
+python launch.py --list
+python launch.py --experiment=classification/resnet
+python launch.py --experiment=classification/resnet --preset=paper --data=folder:/data/imagenet --workdir=runs/r50
+python launch.py --workdir=runs/r50 --mode=predict --input='photos/*.jpg'
+"""
+
+import difflib
+import importlib
+import json
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from absl import flags
+
+from jaxvision import config as settings
+from jaxvision import xla
+
+ROOT = Path(__file__).resolve().parent
+
+
+def launcher_flags() -> flags.FlagValues:
+    """The flags that every experiment has."""
+    values = flags.FlagValues()
+    text, choice, number, switch = flags.DEFINE_string, flags.DEFINE_enum, flags.DEFINE_integer, flags.DEFINE_bool
+    switch("help", False, "show these flags and the experiment's own", flag_values=values)
+    switch("list", False, "show every experiment, a line each", flag_values=values)
+    text(
+        "experiment", "", "<area>/<name>; with a --workdir that exists, the one that was run there", flag_values=values
+    )
+    choice("mode", "train", ["train", "evaluate", "predict"], "what to do", flag_values=values)
+    text("preset", "quick", "quick: minutes on a laptop; paper: the paper's data and schedule", flag_values=values)
+    switch("smoke", False, "two steps of everything, in seconds, in a temporary folder", flag_values=values)
+    text("workdir", "", "where results go (default: runs/<area>-<name>)", flag_values=values)
+    text("input", "", "images for --mode=predict: a file, a folder or a quoted pattern", flag_values=values)
+    choice("checkpoint", "latest", ["latest", "best"], "which one to evaluate or predict with", flag_values=values)
+    number("seed", 0, "of the initial weights, the order of the data and the augmentation", flag_values=values)
+    number("workers", 0, "processes that read and augment images; 0: threads", lower_bound=0, flag_values=values)
+    switch("strict", False, "stop at a record that cannot be read, instead of skipping it", flag_values=values)
+    choice("parallel", "auto", ["auto", "jit", "pmap"], "over several devices; auto: pmap", flag_values=values)
+    number("log_every", 20, "steps between lines in metrics.jsonl", lower_bound=1, flag_values=values)
+    number("save_every", 500, "steps between checkpoints", lower_bound=1, flag_values=values)
+    number("keep", 2, "checkpoints that are kept, beside the best", lower_bound=1, flag_values=values)
+    text("coordinator", "", "HOST:PORT of process 0, when several processes train together", flag_values=values)
+    number("num_processes", 1, "how many processes train together", lower_bound=1, flag_values=values)
+    number("process_id", 0, "which of them this is, from 0", lower_bound=0, flag_values=values)
+    return values
+
+
+def experiments() -> list[str]:
+    """`<area>/<name>` of every module below experiments/."""
+    return sorted(str(p.relative_to(ROOT / "experiments").with_suffix("")) for p in ROOT.glob("experiments/*/[!_]*.py"))
+
+
+def load(name: str) -> ModuleType:
+    """The module of an experiment; ValueError suggests the nearest name."""
+    if name not in experiments():
+        near = difflib.get_close_matches(name, experiments(), n=1, cutoff=0.3)
+        hint = f"; did you mean {near[0]}?" if name and near else "; --list shows them all"
+        raise ValueError(f"--experiment={name}: no such experiment{hint}")
+    return importlib.import_module("experiments." + name.replace("/", "."))
+
+
+def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
+    """The launcher's flags, the experiment's name and its Config. ValueError names a flag that is wrong."""
+    values = launcher_flags()
+    values(argv, known_only=True)
+    if values.list:
+        return values, "", None
+    saved = _saved(values.workdir)
+    name = values.experiment or saved.get("experiment", "")
+    if values.help and not name:
+        return values, "", None
+    config = _preset(load(name), "smoke" if values.smoke else values.preset)
+    if values.mode != "train" and saved:
+        config = settings.from_dict(config, saved["config"])
+    settings.define_flags(config, values)
+    values.unparse_flags()
+    rest = values(argv)[1:]
+    if rest:
+        raise ValueError(f"{rest[0]}: not a flag; settings are given as --name=value")
+    if not values.workdir:
+        values.workdir = tempfile.mkdtemp(prefix="jaxvision-") if values.smoke else f"runs/{name.replace('/', '-')}"
+    return values, name, settings.read_flags(config, values)
+
+
+def main(argv: list[str]) -> int:
+    """The exit code: 0, also when stopped by a signal and saved; 2 for a mistake in flags, files or data."""
+    try:
+        values, name, config = parse(argv)
+        if values.list or values.help:
+            print(_list() if values.list else _help(values, name))
+        else:
+            _run(values, name, config)
+    except Exception as error:
+        return _report(error)
+    return 0
+
+
+def _run(values: flags.FlagValues, name: str, config: Any) -> None:
+    """Everything that needs jax."""
+    from jaxvision import session
+
+    session.run(name, load(name), config, values.flag_values_dict())
+
+
+def _preset(module: ModuleType, preset: str) -> Any:
+    if preset not in module.PRESETS:
+        raise ValueError(f"--preset={preset}: should be one of {', '.join(module.PRESETS)}")
+    return module.PRESETS[preset]
+
+
+def _saved(workdir: str) -> dict[str, Any]:
+    path = Path(workdir or ".") / "config.json"
+    return json.loads(path.read_text()) if workdir and path.exists() else {}
+
+
+def _list() -> str:
+    width = max(map(len, experiments()))
+    return "\n".join(f"{n:{width}}  {(load(n).__doc__ or '').strip().splitlines()[0]}" for n in experiments())
+
+
+def _help(values: flags.FlagValues, name: str) -> str:
+    own = [n for n in values if n not in launcher_flags()]
+    groups = {(__doc__ or ""): list(launcher_flags()), f"{load(name).__doc__ if name else ''}": own}
+    return "\n".join(f"{title}\n" + "\n".join(_flag_line(values[n]) for n in sorted(g)) for title, g in groups.items())
+
+
+def _flag_line(flag: flags.Flag) -> str:
+    return f"  --{flag.name}={'' if flag.default is None else flag.serialize().partition('=')[2] or flag.default}  {flag.help}"
+
+
+def _report(error: Exception) -> int:
+    """One line for a mistake that our own code names; a traceback for everything else, which is a bug."""
+    from jaxvision.train.loop import Interrupted
+
+    text = " ".join(str(error).split())
+    if isinstance(error, Interrupted):
+        print(text, file=sys.stderr)
+        return 0
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = Path(frames[-1].filename).is_relative_to(ROOT) and ".venv" not in frames[-1].filename
+    if isinstance(error, flags.Error | OSError) or (isinstance(error, ValueError) and ours):
+        print(f"error: {text}", file=sys.stderr)
+        return 2
+    raise error
+
+
+if __name__ == "__main__":
+    xla.configure()
+    sys.exit(main(sys.argv))

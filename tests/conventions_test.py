@@ -1,0 +1,63 @@
+"""The conventions that a machine can check, so that the code stays one hand's."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted([*ROOT.glob("jaxvision/**/*.py"), *ROOT.glob("experiments/**/*.py"), ROOT / "launch.py"])
+EXPERIMENTS = sorted(ROOT.glob("experiments/*/[!_]*.py"))
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def public(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return [n for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_a_module_is_small_typed_and_documented(path: Path):
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert path.stem not in {"utils", "util", "common", "base", "misc", "helpers"}
+    assert text.count("\n") <= 350, "a file holds one subject"
+    assert not tree.body or ast.get_docstring(tree), "a module says what it is"
+    for node in public(tree):
+        assert ast.get_docstring(node), f"{node.name} has no docstring"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 70, f"{node.name} is too long"
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            bare = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
+            assert not bare and (node.returns or node.name == "__init__"), f"{node.name} is not annotated: {bare}"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if "jaxvision" in p.parts[-3:]], ids=named)
+def test_padding_is_explicit_and_nothing_is_printed(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.keyword) and node.arg == "padding":
+            assert not (isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)), "give numbers"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print", "a library does not print"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.is_relative_to(ROOT / "jaxvision")], ids=named)
+def test_a_module_has_a_test_of_its_own_name(path: Path):
+    if path.stem != "__init__" and path.name != "types.py":
+        test = ROOT / "tests" / path.relative_to(ROOT / "jaxvision").with_name(f"{path.stem}_test.py")
+        assert test.exists(), f"write {test.relative_to(ROOT)}"
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=named)
+def test_an_experiment_has_its_command_and_its_presets(path: Path):
+    tree = ast.parse(path.read_text())
+    name = f"{path.parent.name}/{path.stem}"
+    assert f"launch.py --experiment={name}" in (ast.get_docstring(tree) or ""), "the docstring holds the command"
+    defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    assert {"Config", "build"} <= defined
+    presets = next(n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "PRESETS")
+    assert {k.value for k in presets.keys} >= {"quick", "paper", "smoke"}

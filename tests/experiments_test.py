@@ -1,0 +1,24 @@
+"""Every experiment file runs: a new one is tested by existing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import launch
+
+
+@pytest.mark.parametrize("name", launch.experiments())
+def test_smoke(name: str, tmp_path: Path):
+    assert launch.main(["launch.py", f"--experiment={name}", "--smoke", f"--workdir={tmp_path}"]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert {"stage", "step", "time"} <= rows[-1].keys()
+    assert (tmp_path / "images" / "curves.png").exists()
+
+
+@pytest.mark.parametrize("name", launch.experiments())
+def test_every_preset_is_a_config(name: str):
+    module = launch.load(name)
+    for preset in module.PRESETS.values():
+        assert isinstance(preset, module.Config)
+        assert preset.steps >= 0 and preset.batch_size > 0

@@ -1,0 +1,109 @@
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxvision.models.alexnet import VARIANTS, AlexNet
+
+
+def _shapes(model: AlexNet, size: int) -> tuple[dict, dict]:
+    image = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
+    features, variables = jax.eval_shape(
+        lambda k, x: model.init_with_output(k, x, train=False), jax.random.PRNGKey(0), image
+    )
+    return features, variables["params"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "size", "count"),
+    [
+        ("paper", 227, 60_965_224),
+        ("caffenet", 227, 60_965_224),
+        ("single", 227, 62_378_344),
+        ("torchvision", 224, 61_100_840),
+    ],
+)
+def test_parameter_count(variant: str, size: int, count: int) -> None:
+    _, params = _shapes(AlexNet(variant=variant), size)
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
+
+
+def test_feature_shapes_are_those_of_the_paper() -> None:
+    features, params = _shapes(AlexNet(), 227)
+    shapes = {name: x.shape[1:] for name, x in features.items()}
+    assert shapes == {
+        "conv1": (55, 55, 96),
+        "norm1": (55, 55, 96),
+        "pool1": (27, 27, 96),
+        "conv2": (27, 27, 256),
+        "norm2": (27, 27, 256),
+        "pool2": (13, 13, 256),
+        "conv3": (13, 13, 384),
+        "conv4": (13, 13, 384),
+        "conv5": (13, 13, 256),
+        "pool5": (6, 6, 256),
+        "fc6": (4096,),
+        "fc7": (4096,),
+        "logits": (1000,),
+    }
+    assert params["conv2"]["kernel"].shape == (5, 5, 48, 256)
+    assert params["conv3"]["kernel"].shape == (3, 3, 256, 384)
+
+
+def test_caffenet_normalises_after_the_pool() -> None:
+    features, _ = _shapes(AlexNet(variant="caffenet"), 227)
+    assert features["norm1"].shape == (2, 27, 27, 96)
+    assert list(features)[:3] == ["conv1", "pool1", "norm1"]
+
+
+def test_torchvision_variant_pools_to_six_by_six() -> None:
+    features, _ = _shapes(AlexNet(variant="torchvision"), 320)
+    assert features["pool5"].shape == (2, 6, 6, 256)
+    assert "norm1" not in features
+
+
+def test_without_classes_or_head() -> None:
+    assert list(_shapes(AlexNet(num_classes=None), 227)[0])[-2:] == ["fc6", "fc7"]
+    features, params = _shapes(AlexNet(head=False), 227)
+    assert list(features)[-1] == "pool5"
+    assert sorted(params) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
+
+
+def test_initial_values_follow_section_5() -> None:
+    model = AlexNet(width=1 / 16, num_classes=10)
+    params = model.init(jax.random.PRNGKey(0), jnp.zeros((1, 67, 67, 3)), train=False)["params"]
+    ones = {name for name, layer in params.items() if jnp.all(layer["bias"] == 1)}
+    zeros = {name for name, layer in params.items() if jnp.all(layer["bias"] == 0)}
+    assert ones == {"conv2", "conv4", "conv5", "fc6", "fc7"}
+    assert zeros == {"conv1", "conv3", "fc8"}
+    assert abs(float(params["fc7"]["kernel"].std()) - 0.04) < 0.001
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_small_images_give_finite_gradients_and_random_features_in_training_only(variant: str) -> None:
+    model = AlexNet(width=1 / 16, num_classes=10, variant=variant)
+    x = jax.random.normal(jax.random.PRNGKey(1), (2, 67, 67, 3))
+    variables = model.init(jax.random.PRNGKey(0), x, train=False)
+
+    @jax.jit
+    def loss(variables: dict, key: jax.Array) -> jax.Array:
+        return jnp.sum(model.apply(variables, x, train=True, rngs={"dropout": key})["logits"] ** 2)
+
+    value, gradients = jax.value_and_grad(loss)(variables, jax.random.PRNGKey(2))
+    chex.assert_tree_all_finite(gradients)
+    assert value != loss(variables, jax.random.PRNGKey(3))
+    outputs = model.apply(variables, x, train=False)
+    assert outputs["fc6"].shape == (2, 256)
+
+
+def test_bfloat16_computes_with_float32_parameters() -> None:
+    features, params = _shapes(AlexNet(dtype=jnp.bfloat16), 227)
+    chex.assert_trees_all_equal(*({x.dtype for x in jax.tree.leaves(tree)} for tree in (params, {"x": jnp.zeros(1)})))
+    assert {x.dtype for x in features.values()} == {jnp.dtype(jnp.bfloat16)}
+
+
+def test_errors_name_the_field() -> None:
+    with pytest.raises(ValueError, match="variant 'zf'"):
+        _shapes(AlexNet(variant="zf"), 227)
+    with pytest.raises(ValueError, match="image_size must be at least 67"):
+        _shapes(AlexNet(), 64)

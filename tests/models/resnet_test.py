@@ -1,0 +1,165 @@
+from functools import partial
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvision.models.layers import BatchNorm
+from jaxvision.models.resnet import CifarResNet, ResNet, ResNet18, ResNet50, Shortcut
+
+
+def _shapes(model: nn.Module, size: int = 224) -> tuple[dict, dict]:
+    image = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
+    return jax.eval_shape(lambda k, x: model.init_with_output(k, x, train=False), jax.random.PRNGKey(0), image)
+
+
+def _count(tree: dict) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize(
+    ("depth", "count"),
+    [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032), (101, 44_549_160), (152, 60_192_808)],
+)
+def test_parameter_count_and_feature_shapes(depth: int, count: int) -> None:
+    features, variables = _shapes(ResNet(depth=depth))
+    assert _count(variables["params"]) == count
+    expansion = 4 if depth >= 50 else 1
+    assert {name: x.shape[1:] for name, x in features.items()} == {
+        "stem": (112, 112, 64),
+        "stem_pool": (56, 56, 64),
+        "layer1": (56, 56, 64 * expansion),
+        "layer2": (28, 28, 128 * expansion),
+        "layer3": (14, 14, 256 * expansion),
+        "layer4": (7, 7, 512 * expansion),
+        "pool": (512 * expansion,),
+        "logits": (1000,),
+    }
+
+
+def test_versions_differ_in_where_they_stride() -> None:
+    model = ResNet50(width=1 / 16, num_classes=3)
+    x = jax.random.normal(jax.random.PRNGKey(1), (1, 64, 64, 3))
+    variables = jax.jit(partial(model.init, train=False))(jax.random.PRNGKey(0), x)
+    late = jax.jit(partial(model.apply, train=False))(variables, x)
+    early = jax.jit(partial(model.clone(version="v1").apply, train=False))(variables, x)
+    chex.assert_trees_all_equal_shapes(late, early)
+    chex.assert_trees_all_close(late["layer1"], early["layer1"])
+    assert jnp.max(jnp.abs(late["layer2"] - early["layer2"])) > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("option", "projections"), [("A", []), ("B", ["layer2_0", "layer3_0", "layer4_0"]), ("C", None)]
+)
+def test_shortcut_options(option: str, projections: list[str] | None) -> None:
+    params = _shapes(ResNet18(shortcut=option), 32)[1]["params"]
+    blocks = [name for name in params if name.startswith("layer")]
+    assert len(blocks) == 8
+    assert [name for name in sorted(blocks) if "shortcut" in params[name]] == (
+        sorted(blocks) if projections is None else projections
+    )
+
+
+def test_option_a_subsamples_and_adds_zero_channels() -> None:
+    x = jax.random.normal(jax.random.PRNGKey(0), (2, 5, 5, 3))
+    y = Shortcut(7, 2, "A", nn.Conv, nn.BatchNorm).apply({}, x)
+    np.testing.assert_array_equal(y[..., :3], x[:, ::2, ::2])
+    np.testing.assert_array_equal(y[..., 3:], np.zeros((2, 3, 3, 4)))
+
+
+@pytest.mark.parametrize(("output_stride", "sizes"), [(32, (8, 4, 2)), (16, (8, 4, 4)), (8, (8, 8, 8))])
+def test_output_stride_keeps_resolution_and_parameters(output_stride: int, sizes: tuple[int, ...]) -> None:
+    features, variables = _shapes(ResNet18(output_stride=output_stride), 64)
+    assert tuple(features[f"layer{i}"].shape[1] for i in (2, 3, 4)) == sizes
+    assert _count(variables["params"]) == 11_689_512
+
+
+def test_dilation_computes_the_same_values_between_the_pixels() -> None:
+    """Dilation 2 at full resolution holds, at every second pixel, what stride 2 would have computed."""
+    x = jax.random.normal(jax.random.PRNGKey(1), (1, 64, 64, 3))
+    model = ResNet18(width=1 / 16, num_classes=None)
+    variables = jax.jit(partial(model.init, train=False))(jax.random.PRNGKey(0), x)
+    strided = jax.jit(partial(model.apply, train=False))(variables, x)
+    dilated = jax.jit(partial(model.clone(output_stride=16).apply, train=False))(variables, x)
+    chex.assert_trees_all_close(dilated["layer4"][:, ::2, ::2], strided["layer4"], atol=1e-5)
+
+
+def test_zero_init_makes_each_block_its_shortcut() -> None:
+    model = ResNet18(width=1 / 16, zero_init=True, stem="cifar", num_classes=None)
+    x = jax.random.normal(jax.random.PRNGKey(1), (1, 16, 16, 3))
+    features, variables = jax.jit(partial(model.init_with_output, train=False))(jax.random.PRNGKey(0), x)
+    chex.assert_trees_all_close(features["layer1"], features["stem"])
+    assert jnp.all(variables["params"]["layer3_1"]["bn2"]["scale"] == 0)
+    assert jnp.all(variables["params"]["layer3_1"]["bn1"]["scale"] == 1)
+
+
+def test_cifar_stem_keeps_the_resolution() -> None:
+    features, variables = _shapes(ResNet18(stem="cifar", num_classes=10), 32)
+    assert features["stem"].shape == features["layer1"].shape == (2, 32, 32, 64)
+    assert variables["params"]["conv1"]["kernel"].shape == (3, 3, 3, 64)
+
+
+@pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)])
+def test_cifar_family_has_the_sizes_of_table_6(depth: int, millions: float) -> None:
+    features, variables = _shapes(CifarResNet(depth=depth), 32)
+    assert abs(_count(variables["params"]) / 1e6 - millions) < 0.05
+    assert [features[f"layer{i}"].shape[1:] for i in (1, 2, 3)] == [(32, 32, 16), (16, 16, 32), (8, 8, 64)]
+    layers = [leaf for leaf in jax.tree.leaves(variables["params"]) if leaf.ndim > 1]
+    assert len(layers) == depth
+
+
+@pytest.mark.parametrize("depth", [2, 18, 21])
+def test_cifar_family_refuses_other_depths(depth: int) -> None:
+    with pytest.raises(ValueError, match=rf"CifarResNet depth {depth}: choose 6n\+2"):
+        _shapes(CifarResNet(depth=depth), 32)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"depth": 20}, {"version": "v2"}, {"shortcut": "D"}, {"stem": "vit"}, {"output_stride": 4}]
+)
+def test_errors_name_the_field(fields: dict) -> None:
+    with pytest.raises(ValueError, match=f"ResNet {next(iter(fields))} .*choose one of"):
+        _shapes(ResNet(**fields), 32)
+
+
+def test_training_updates_statistics_and_evaluation_uses_them() -> None:
+    model = CifarResNet(depth=8, width=0.25)
+    x = 3.0 + jax.random.normal(jax.random.PRNGKey(1), (4, 16, 16, 3))
+    variables = jax.jit(partial(model.init, train=False))(jax.random.PRNGKey(0), x)
+
+    @partial(jax.jit, static_argnames="train")
+    def loss(params: dict, stats: dict, train: bool) -> tuple[jax.Array, dict]:
+        outputs, state = model.apply({"params": params, "batch_stats": stats}, x, train=train, mutable=["batch_stats"])
+        return jnp.sum(outputs["logits"] ** 2), state["batch_stats"]
+
+    gradients, stats = jax.grad(loss, has_aux=True)(variables["params"], variables["batch_stats"], True)
+    chex.assert_tree_all_finite(gradients)
+    assert jnp.any(stats["bn1"]["mean"] != 0)
+    before, kept = loss(variables["params"], variables["batch_stats"], False)
+    chex.assert_trees_all_equal(kept, variables["batch_stats"])
+    assert before != loss(variables["params"], stats, False)[0]
+
+
+def test_norm_can_be_replaced() -> None:
+    class Frozen(nn.Module):
+        use_running_average: bool
+        dtype: object
+
+        @nn.compact
+        def __call__(self, x: jax.Array) -> jax.Array:
+            scale = self.variable("frozen", "scale", jnp.ones, (x.shape[-1],))
+            return x * scale.value[None, None, None]
+
+    _, variables = _shapes(ResNet18(norm=Frozen), 32)
+    assert variables.keys() == {"params", "frozen"}
+    _, split = _shapes(ResNet18(norm=partial(BatchNorm, momentum=0.5)), 32)
+    assert "batch_stats" in split
+
+
+def test_bfloat16_computes_with_float32_parameters() -> None:
+    features, variables = _shapes(ResNet50(dtype=jnp.bfloat16))
+    assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+    assert {x.dtype for x in features.values()} == {jnp.dtype(jnp.bfloat16)}

@@ -1,0 +1,138 @@
+"""The order of things: start, log, look, save, stop, go on."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from jaxvision.train import devices, loop
+from jaxvision.train.checkpoint import Checkpoints
+from jaxvision.train.types import Experiment, Hook, Stage, TrainState
+from jaxvision.train.writer import Writer, read_metrics
+from tests.train import toy
+
+
+def run_of(workdir: Path, **fields) -> loop.Run:
+    one = devices.choose("jit", jax.devices()[:1])
+    settings = {"log_every": 2, "save_every": 4, **fields}
+    return loop.Run(workdir, jax.random.PRNGKey(0), one, Writer(workdir), **settings)
+
+
+def stage_of(steps: int, *hooks: Hook, noise: float = 0.1) -> Stage:
+    return Stage("train", toy.regression(noise), toy.Numbers, steps, hooks)
+
+
+def train(workdir: Path, steps: int, *hooks: Hook, **fields) -> TrainState:
+    return devices.to_host(loop.train(Experiment((stage_of(steps, *hooks),)), run_of(workdir, **fields)))
+
+
+def test_learns_and_writes_every_window(tmp_path: Path):
+    state = train(tmp_path, 40)
+    np.testing.assert_allclose(state.params["w"], [1, -2, 3], atol=0.2)
+    rows = read_metrics(tmp_path / "metrics.jsonl")
+    assert [r["step"] for r in rows] == list(range(2, 41, 2))
+    assert rows[0]["train/loss"] > rows[-1]["train/loss"]
+
+
+def test_the_step_is_traced_once(tmp_path: Path):
+    toy.TRACES.clear()
+    train(tmp_path, 12)
+    assert len(toy.TRACES) == 1
+
+
+def test_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
+    straight = train(tmp_path / "a", 10)
+    stage, run = stage_of(10), run_of(tmp_path / "b", save_every=3)
+
+    def stop_at_6(predict, state):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_stage(stage._replace(hooks=(Hook("stop", 7, stop_at_6),)), run, {})
+    assert Checkpoints(tmp_path / "b" / "checkpoints" / "train").steps() == [3, 6]
+    resumed = devices.to_host(loop.run_stage(stage, run, {}))
+    chex.assert_trees_all_equal(straight, resumed)
+    steps = [r["step"] for r in read_metrics(tmp_path / "b" / "metrics.jsonl")]
+    assert steps == sorted(set(steps)) and steps[-1] == 10  # what was written of step 7 before the stop is taken back
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_finishes_the_step_saves_and_says_so(tmp_path: Path, number: int):
+    hook = Hook("kill", 5, lambda predict, state: os.kill(os.getpid(), number) or {})
+    with pytest.raises(loop.Interrupted, match="stopped at step 5 of 20"):
+        train(tmp_path, 20, hook)
+    assert Checkpoints(tmp_path / "checkpoints" / "train").steps() == [4, 5]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_non_finite_metric_stops_the_run_and_saves_nothing_after_it(tmp_path: Path):
+    class Poisoned(toy.Numbers):
+        def __next__(self):
+            batch = super().__next__()
+            return {**batch, "y": batch["y"] * np.float32(np.nan if self.position == 6 else 1)}
+
+    stage = stage_of(20)._replace(data=Poisoned)
+    with pytest.raises(ValueError, match="step 6: train/loss is nan"):
+        loop.run_stage(stage, run_of(tmp_path), {})
+    assert Checkpoints(tmp_path / "checkpoints" / "train").steps() == [4]
+
+
+def test_hooks_run_when_due_and_at_the_end_and_the_best_state_is_kept(tmp_path: Path):
+    scores = iter([1.0, 3.0, 2.0])
+    seen: list[int] = []
+
+    def score(predict, state):
+        seen.append(int(state.step))
+        return {"val/score": next(scores), "picture": np.zeros((4, 4, 3), np.uint8)}
+
+    experiment = Experiment((stage_of(12, Hook("score", 5, score)),), best="val/score")
+    loop.train(experiment, run_of(tmp_path))
+    assert seen == [5, 10, 12]
+    assert Checkpoints(tmp_path / "checkpoints" / "train-best").steps() == [10]
+    assert sorted(p.name for p in (tmp_path / "images").iterdir()) == [f"picture-{s:06d}.png" for s in seen]
+    assert [r["val/score"] for r in read_metrics(tmp_path / "metrics.jsonl") if "val/score" in r] == [1, 3, 2]
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path):
+    looks: list[int] = []
+    hook = Hook("look", 0, lambda predict, state: looks.append(1) or {})
+    first = train(tmp_path, 6, hook)
+    second = train(tmp_path, 6, hook)
+    chex.assert_trees_all_equal(first, second)
+    assert looks == [1]
+
+
+def test_a_stage_starts_from_an_earlier_one(tmp_path: Path):
+    def double(state: TrainState, finished):
+        return state.replace(params=jax.tree.map(lambda w: 2 * w, finished["train"].params))
+
+    second = Stage("second", toy.regression(), toy.Numbers, 0, warm_start=double)
+    first = stage_of(3)
+    state = loop.train(Experiment((first, second)), run_of(tmp_path))
+    alone = train(tmp_path / "alone", 3)
+    np.testing.assert_allclose(state.params["w"], 2 * alone.params["w"], rtol=1e-6)
+
+
+def test_an_unreadable_checkpoint_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    straight = train(tmp_path / "a", 10, save_every=3)
+    with pytest.raises(loop.Interrupted):
+        train(
+            tmp_path / "b", 10, Hook("kill", 7, lambda p, s: os.kill(os.getpid(), signal.SIGTERM) or {}), save_every=3
+        )
+    for path in (tmp_path / "b" / "checkpoints" / "train" / "7").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    resumed = train(tmp_path / "b", 10, save_every=3)
+    assert "7 cannot be read" in caplog.text
+    chex.assert_trees_all_equal(straight, resumed)
+
+
+def test_config_free_json_lines(tmp_path: Path):
+    train(tmp_path, 4)
+    for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
+        assert {"stage", "step", "time"} <= json.loads(line).keys()

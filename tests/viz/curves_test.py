@@ -1,0 +1,88 @@
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from jaxvision.viz import curves as module
+from jaxvision.viz.curves import curves
+
+
+def run_of(n: int) -> list[dict]:
+    rows = []
+    for step in range(10, 10 * n + 1, 10):
+        row = {"step": step, "time": 0.1 * step, "train/loss": 2.0 / step, "train/learning_rate": 0.1}
+        rows.append(row | ({"val/accuracy": 1 - 1 / step, "val/top5": 1.0} if step % 50 == 0 else {}))
+    return rows
+
+
+def panels(rows: list[dict]) -> dict[str, list[str]]:
+    return module._arrange(module._collect(rows))
+
+
+def test_one_figure_of_all_panels():
+    picture = curves(run_of(30))
+    assert picture.shape == (800, 1280, 3)
+    assert picture.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"step": 0, "train/loss": 1.0}],
+        [{"step": 1, "train/loss": 0}, {"step": 2}, {"step": 3, "val/accuracy": 0.5}],
+        [{"step": 1, "train/loss": math.nan}, {"step": 2, "train/loss": None}, {"step": 3, "train/loss": math.inf}],
+        [{"step": 1, "train/loss": -1.0}, {"step": 2, "train/loss": 1e9}],
+        [{"step": 1, "val/$odd_{name": 3.0}],
+        [{"step": 10**7, "train/loss": 1e-9}],
+    ],
+)
+def test_odd_runs_are_drawn(rows):
+    assert curves(rows).shape == (400, 640, 3) or len(panels(rows)) > 1
+
+
+@pytest.mark.parametrize("rows", [[], [{"step": 1}], [{"train/loss": 1.0}], [{"step": 1, "time": 2.0, "note/a": "x"}]])
+def test_no_metric_is_an_error(rows):
+    with pytest.raises(ValueError, match="metrics.jsonl"):
+        curves(rows)
+
+
+def test_metrics_share_panels_by_what_they_are():
+    row = {"step": 1, "time": 3.0, "val/fid_inception": 30.0, "learning_rate": 0.1, "val/accuracy": 0.5}
+    row |= {"val/mean_iou": 0.25, "train/loss": 3.0, "train/loss_box": 1.0, "val/nll": 2.0, "train/flag": True}
+    assert panels([row]) == {
+        "loss": ["train/loss", "train/loss_box", "val/nll"],
+        "scores": ["val/accuracy", "val/mean_iou"],
+        "learning rate": ["learning_rate"],
+        "fid inception": ["val/fid_inception"],
+    }
+    assert list(panels([row])) == ["loss", "scores", "learning rate", "fid inception"]
+
+
+def test_stages_are_apart():
+    rows = [{"stage": stage, "step": 1, "train/loss": loss} for stage, loss in (("pretrain", 5.0), ("probe", 2.0))]
+    assert panels(rows) == {"loss": ["pretrain: train/loss", "probe: train/loss"]}
+    assert panels(rows[:1]) == {"loss": ["train/loss"]}
+
+
+def test_a_slow_pace_is_no_score():
+    assert panels([{"step": 1, "time/steps_per_second": 0.5}]) == {"steps per second": ["time/steps_per_second"]}
+
+
+def test_values_that_are_not_finite_are_counted():
+    rows = [{"step": 1, "a/b": 1.0}, {"step": 2, "a/b": math.nan}, {"step": 3}, {"step": 4, "a/b": None}]
+    series = module._collect(rows)["a/b"]
+    assert (series.steps.tolist(), series.values.tolist(), series.missing) == ([1.0], [1.0], 2)
+
+
+def test_smoothing_keeps_lines_and_calms_noise():
+    line = np.linspace(5.0, -3.0, 200)
+    np.testing.assert_allclose(module._smooth(line), line, atol=1e-12)
+    noise = np.random.default_rng(0).normal(size=400)
+    assert module._smooth(noise)[20:-20].std() < 0.35
+
+
+def test_the_same_picture_every_time_without_pyplot():
+    before = "matplotlib.pyplot" in sys.modules
+    np.testing.assert_array_equal(curves(run_of(3)), curves(run_of(3)))
+    assert ("matplotlib.pyplot" in sys.modules) == before
