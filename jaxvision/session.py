@@ -43,10 +43,13 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
 
 
 def remember(workdir: Path, name: str, seed: int, config: Mapping[str, Any]) -> None:
-    """Write config.json. ValueError names every flag that differs from those of the run that the workdir holds."""
+    """Write config.json. ValueError names every flag that differs from those of the run that the workdir holds.
+
+    A run that failed before its first line of metrics holds nothing: its config.json is replaced.
+    """
     path = workdir / "config.json"
     wanted = json.loads(json.dumps({"experiment": name, "seed": seed, "config": config}))
-    if path.exists():
+    if path.exists() and (workdir / "metrics.jsonl").exists():
         saved = json.loads(path.read_text())
         flat = [{"experiment": c["experiment"], "seed": c["seed"], **c["config"]} for c in (saved, wanted)]
         if flat[0]["experiment"] != name:

@@ -25,21 +25,20 @@ def start(workdir: Path, count: int, parallel: str = "auto") -> subprocess.Popen
 
 
 def finish(workdir: Path, count: int, parallel: str = "auto") -> None:
-    process = start(workdir, count, parallel)
-    _, errors = process.communicate(timeout=300)
+    with start(workdir, count, parallel) as process:
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
 
 
 def interrupt(workdir: Path, count: int, number: int, after: int) -> str:
     """Send a signal once the line of step `after` is out."""
-    process = start(workdir, count)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith(f"train step {after}"):
-            break
-    process.send_signal(number)
-    rest = process.stderr.read()
-    process.wait(timeout=120)
+    with start(workdir, count) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith(f"train step {after}"):
+                break
+        process.send_signal(number)
+        rest = process.stderr.read()
     if number == signal.SIGTERM:
         assert process.returncode == 0, rest
     return rest

@@ -19,10 +19,15 @@ _MAX_ATTEMPTS = 100
 
 
 class Loaded(NamedTuple):
-    """A batch and the records that were left out of it: index -> reason."""
+    """A batch and the records that were left out of it (index -> reason), or what stopped it."""
 
     batch: dict[str, np.ndarray]
     skipped: dict[int, str]
+    error: str = ""
+
+
+class DataError(ValueError):
+    """Data that no batch can be made of; the message is one line for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Reader:
             return self.transform(record, np.random.default_rng((self.seed, position)))
         except (ValueError, OSError) as error:
             if self.strict:
-                raise ValueError(named(self.records, index, str(error))) from error
+                raise DataError(named(self.records, index, str(error))) from None
             skipped[index] = str(error)
             return None
 
@@ -53,11 +58,27 @@ class Reader:
                 return record
         raise self.none_readable(skipped)
 
-    def none_readable(self, skipped: Mapping[int, str]) -> ValueError:
+    def none_readable(self, skipped: Mapping[int, str]) -> DataError:
         index, reason = next(iter(skipped.items()))
-        return ValueError(
+        return DataError(
             f"{len(skipped)} records in a row cannot be read; the first is {named(self.records, index, reason)}"
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class Reporting:
+    """Batches that hand a DataError over as a value: raised in a worker, it would arrive wrapped in a page of text."""
+
+    batches: "TrainBatches | EvalBatches"
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Loaded:
+        try:
+            return self.batches[index]
+        except DataError as error:
+            return Loaded({}, {}, str(error))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,13 +147,13 @@ class Rows:
         self.arrays: dict[str, np.ndarray] = {}
 
     def put(self, row: int, record: Record) -> None:
-        """Writes `record` at `row`; raises TypeError where it differs from the others in keys or shapes."""
+        """Writes `record` at `row`; raises DataError where it differs from the others in keys or shapes."""
         values = {key: np.asarray(value) for key, value in record.items()}
         if not self.arrays:
             self.arrays = {key: _empty(self._count, value) for key, value in values.items()}
         if {key: value.shape for key, value in values.items()} != self._shapes():
             found = {key: value.shape for key, value in values.items()}
-            raise TypeError(f"records of one batch differ: {found} beside {self._shapes()}; fix the transform")
+            raise DataError(f"records of one batch differ: {found} beside {self._shapes()}; fix the transform")
         for key, value in values.items():
             self.arrays[key][row] = value
 

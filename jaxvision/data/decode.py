@@ -19,9 +19,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-Pixels = UInt8[np.ndarray, "H W 3"]
+Pixels = UInt8[np.ndarray, "_H _W 3"]
 File = str | os.PathLike | bytes
-Box = tuple[float, float, float, float]
+Number = int | float
+Box = tuple[Number, Number, Number, Number]
 
 BILINEAR = Image.Resampling.BILINEAR
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
 
 
+@runtime_checkable
+@runtime_checkable
 class Order(Protocol):
     """The record at each position of an endless pass over the data: a pure function, the same in every process.
 

@@ -12,7 +12,7 @@ import grain
 import numpy as np
 from absl import flags, logging
 
-from jaxvision.data.batches import EvalBatches, Loaded, Reader, TrainBatches, named
+from jaxvision.data.batches import EvalBatches, Loaded, Reader, Reporting, TrainBatches, named
 from jaxvision.data.order import Order, Shuffled, rows_per_shard
 from jaxvision.data.records import Records
 from jaxvision.data.transforms import Transform
@@ -44,6 +44,9 @@ class BatchIterator:
         if self._stream is None:
             self._stream = iter(_stream(self._open(self._step), self._workers))
         loaded = next(self._stream)
+        if loaded.error:
+            self.close()
+            raise ValueError(loaded.error)
         self._step += 1
         self._report(loaded.skipped)
         # Plain views: workers hand over a subclass of ndarray that lives in shared memory.
@@ -137,7 +140,7 @@ def _check(records: Records, batch_size: int) -> None:
 
 def _stream(batches: TrainBatches | EvalBatches, workers: int) -> grain.IterDataset[Loaded]:
     """Whole batches, read ahead: splitting the work by batch keeps their order and content whatever `workers` is."""
-    source = grain.MapDataset.source(batches)
+    source = grain.MapDataset.source(Reporting(batches))
     if workers == 0:
         threads = min(os.cpu_count() or 1, _MAX_THREADS)
         return source.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads))

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Integer
@@ -20,6 +20,8 @@ _VAL_SEED = 2012
 _VAL_PARTS = 10  # one tenth of the training records becomes "val" where a source has none
 
 
+@runtime_checkable
+@runtime_checkable
 class Records(Protocol):
     """A random-access sequence of records; `records[i]` raises ValueError or OSError where record i is broken.
 

@@ -7,7 +7,7 @@ takes no room and is the same everywhere. Training and validation scenes use dif
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
 
 from jaxvision.data.digits import Digits, digits
@@ -51,12 +51,13 @@ class Scenes:
             raise IndexError(f"scene {index} of {self.count}")
         rng = np.random.default_rng((self.seed, index))
         canvas = _texture(rng, self.size)
-        masks: list[Bool[np.ndarray, "S S"]] = []
+        masks: list[np.ndarray] = []
         labels: list[int] = []
         for _ in range(rng.integers(1, self.objects + 1)):
             item = int(rng.integers(len(self.digits)))
-            canvas, masks, pasted = _paste(rng, canvas, masks, self.digits.images[item], whatever=not masks)
-            labels += [int(self.digits.labels[item]) + 1] * pasted
+            canvas, masks, pasted = _paste(rng, canvas, masks, self.digits.images[item])
+            if pasted:
+                labels.append(int(self.digits.labels[item]) + 1)
         return _record(canvas, np.stack(masks), np.array(labels, np.int32))
 
     def name(self, index: int) -> str:
@@ -64,7 +65,7 @@ class Scenes:
 
 
 def load(spec: str) -> Source:
-    """`scenes` or `scenes:count=64,size=128,objects=3`: `count` scenes to train on and a quarter as many to validate."""
+    """`scenes` or `scenes:count=64,size=128,objects=3`: `count` to train on and a quarter as many to validate."""
     options = parse_options(spec, spec.partition(":")[2], DEFAULTS)
     count, size, objects = options["count"], options["size"], options["objects"]
     if size < _MIN_SIZE:
@@ -76,14 +77,16 @@ def load(spec: str) -> Source:
 
 def boxes_of(masks: Bool[np.ndarray, "N H W"]) -> Float32[np.ndarray, "N 4"]:
     """The tightest box (x0, y0, x1, y1, continuous) around each mask; every mask must hold a pixel."""
-    columns, rows = masks.any(axis=1), masks.any(axis=2)
+    columns, rows = np.any(masks, axis=1), np.any(masks, axis=2)
     height, width = masks.shape[1:]
     x0, x1 = columns.argmax(axis=1), width - columns[:, ::-1].argmax(axis=1)
     y0, y1 = rows.argmax(axis=1), height - rows[:, ::-1].argmax(axis=1)
     return np.stack([x0, y0, x1, y1], axis=1).astype(np.float32)
 
 
-def _record(canvas: Float32[np.ndarray, "S S 3"], masks: Bool[np.ndarray, "N S S"], labels: np.ndarray) -> Record:
+def _record(
+    canvas: Float32[np.ndarray, "S S 3"], masks: Bool[np.ndarray, "N S S"], labels: Int[np.ndarray, "N"]
+) -> Record:
     label_map = (masks * labels[:, None, None]).sum(axis=0)  # the masks are disjoint
     return {
         "image": np.clip(np.rint(canvas), 0, 255).astype(np.uint8),
@@ -96,7 +99,7 @@ def _record(canvas: Float32[np.ndarray, "S S 3"], masks: Bool[np.ndarray, "N S S
 
 def _texture(rng: np.random.Generator, size: int) -> Float32[np.ndarray, "S S 3"]:
     """Smooth noise of several octaves between two colours of similar brightness, with a little fine grain."""
-    noise = np.zeros((size, size), np.float32)
+    noise: np.ndarray = np.zeros((size, size), np.float32)
     for octave, cells in enumerate((2, 4, 8, 16)):
         coarse = rng.uniform(-1, 1, (cells + 1, cells + 1)).astype(np.float32)
         noise += _stretch(coarse, (size, size)) * rng.uniform(0.3, 1.0) / (octave + 1)
@@ -112,8 +115,6 @@ def _paste(
     canvas: Float32[np.ndarray, "S S 3"],
     masks: list[np.ndarray],
     glyph: UInt8[np.ndarray, "8 8"],
-    *,
-    whatever: bool,
 ) -> tuple[Float32[np.ndarray, "S S 3"], list[np.ndarray], bool]:
     """Pastes the digit where it covers little of the others; gives up (False) where the canvas is full."""
     for _ in range(_TRIES):
@@ -121,7 +122,7 @@ def _paste(
         mask = alpha > 0.5
         visible = [other & ~mask for other in masks]
         uncovered = all(now.sum() >= _LEAST_VISIBLE * before.sum() for now, before in zip(visible, masks, strict=True))
-        if mask.sum() >= _LEAST_PIXELS and (whatever or uncovered) and all(now.any() for now in visible):
+        if mask.sum() >= _LEAST_PIXELS and uncovered and all(now.any() for now in visible):
             return _paint(rng, canvas, alpha, mask), [*visible, mask], True
     return canvas, masks, False
 
@@ -150,13 +151,13 @@ def _paint(
     choices = [span for span in ((15.0, darker), (brighter, 240.0)) if span[1] > span[0]]
     low, high = choices[rng.integers(len(choices))]
     colour = _colour(rng, rng.uniform(low, high))
-    shade = np.linspace(-8, 8, len(canvas), dtype=np.float32)[:, None, None] * rng.choice([-1, 1])
+    shade = np.linspace(-8, 8, len(canvas), dtype=np.float32)[:, None, None] * float(rng.choice([-1, 1]))
     return canvas + alpha[..., None] * (colour + shade - canvas)
 
 
 def _colour(rng: np.random.Generator, luma: float) -> Float32[np.ndarray, "3"]:
     """A random hue of the given luma (0..255)."""
-    colour = rng.uniform(0, 1, 3).astype(np.float32)
+    colour: np.ndarray = rng.uniform(0, 1, 3).astype(np.float32)
     colour = (colour - colour @ _LUMA) * rng.uniform(60, 160)
     room = np.where(colour > 0, 255 - luma, luma) / np.maximum(np.abs(colour), 1e-3)
     return (luma + colour * min(1.0, float(room.min()))).astype(np.float32)

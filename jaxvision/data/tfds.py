@@ -45,7 +45,7 @@ def load(spec: str) -> Source:
     name = spec.partition(":")[2]
     builder = _prepared(spec, name)
     features = builder.info.features
-    class_names = getattr(features.get("label"), "names", None)
+    class_names = getattr(features["label"], "names", None) if "label" in features else None
     if "image" not in features or not class_names:
         raise ValueError(f"--data={spec}: needs an image and a class label, but its features are {', '.join(features)}")
     skip_decoding = {"image": _package().decode.SkipDecoding()}

@@ -5,7 +5,7 @@ Transforms are built from module-level functions with `functools.partial`, so th
 """
 
 import functools
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -15,6 +15,8 @@ from jaxvision.data.decode import Pixels
 from jaxvision.data.records import Record
 
 
+@runtime_checkable
+@runtime_checkable
 class Transform(Protocol):
     """A function of a record and a random generator; it returns a new record and leaves the old one as it was."""
 

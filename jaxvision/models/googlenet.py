@@ -53,7 +53,7 @@ class ConvUnit(nn.Module):
 class Inception(nn.Module):
     """Four branches over one map, concatenated by channel (Figure 2b). `channels` is a row of `INCEPTION`."""
 
-    channels: tuple[int, int, int, int, int, int]
+    channels: tuple[int, ...]
     unit: Layer
     large: int = 5  # kernel size of the "5×5" branch
 
@@ -97,8 +97,8 @@ class GoogLeNet(nn.Module):
     """Nine Inception modules: [B, H, W, 3] -> features by name, "logits" and, in training, "aux_4a" and "aux_4d".
 
     `variant`: "paper" (5×5 branches, response normalisation, biases) or "torchvision" (batch norm, 3×3 in the 5×5
-    branch). The training loss is that of the logits plus 0.3 times that of each auxiliary output. `num_classes=None` ends
-    at "pool5", the global average. `norm` is used by "torchvision" only.
+    branch). The training loss is that of the logits plus 0.3 times that of each auxiliary output. `num_classes=None`
+    ends at "pool5", the global average. `norm` is used by "torchvision" only.
     """
 
     num_classes: int | None = 1000
@@ -123,7 +123,9 @@ class GoogLeNet(nn.Module):
                 x = Inception(row, unit, large=5 if paper else 3, name=name)(x)
             features[name] = x
         x = features["pool5"] = x.mean((1, 2))
-        return features if self.num_classes is None else {**features, **self._classify(features, unit, train)}
+        if self.num_classes is not None:
+            features |= self._classify(features, self.num_classes, unit, train)
+        return features
 
     def _unit(self, train: bool) -> Layer:
         if self.variant == "paper":
@@ -146,14 +148,14 @@ class GoogLeNet(nn.Module):
         return features
 
     def _classify(
-        self, features: dict[str, Float[Array, "..."]], unit: Layer, train: bool
+        self, features: dict[str, Float[Array, "..."]], num_classes: int, unit: Layer, train: bool
     ) -> dict[str, Float[Array, "B K"]]:
         paper = self.variant == "paper"
         x = nn.Dropout(0.4 if paper else 0.2, deterministic=not train)(features["pool5"])
-        outputs = {"logits": nn.Dense(self.num_classes, dtype=self.dtype, name="fc")(x)}
+        outputs = {"logits": nn.Dense(num_classes, dtype=self.dtype, name="fc")(x)}
         # Created at init in either mode, so that parameters do not depend on `train`.
         if train or self.is_initializing():
             for module in ("4a", "4d"):
-                head = AuxiliaryHead(self.num_classes, unit, paper, self.width, self.dtype, name=f"aux_{module}")
+                head = AuxiliaryHead(num_classes, unit, paper, self.width, self.dtype, name=f"aux_{module}")
                 outputs[f"aux_{module}"] = head(features[f"inception_{module}"], train=train)
         return outputs

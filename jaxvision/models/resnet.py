@@ -39,18 +39,19 @@ class BasicBlock(nn.Module):
 
     channels: int
     strides: int
-    dilation: int
+    dilations: tuple[int, int]  # before and after the stride
     option: str
     conv: Layer
     norm: Layer
     last_norm: Layer
-    expansion = 1
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
-        conv = partial(self.conv, kernel_size=3, padding=self.dilation, dilation=self.dilation)
-        y = nn.relu(self.norm(name="bn1")(conv(self.channels, strides=self.strides, name="conv1")(x)))
-        y = self.last_norm(name="bn2")(conv(self.channels, name="conv2")(y))
+        before, after = self.dilations
+        conv = partial(self.conv, self.channels, 3)
+        y = conv(strides=self.strides, padding=before, dilation=before, name="conv1")(x)
+        y = nn.relu(self.norm(name="bn1")(y))
+        y = self.last_norm(name="bn2")(conv(padding=after, dilation=after, name="conv2")(y))
         return nn.relu(y + Shortcut(self.channels, self.strides, self.option, self.conv, self.norm, name="shortcut")(x))
 
 
@@ -59,21 +60,21 @@ class Bottleneck(nn.Module):
 
     channels: int
     strides: int
-    dilation: int
+    dilations: tuple[int, int]  # before and after the stride
     option: str
     conv: Layer
     norm: Layer
     last_norm: Layer
     stride_first: bool = False  # stride in the first 1×1, as published, and not in the 3×3
-    expansion = 4
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
-        out = self.expansion * self.channels
+        out = 4 * self.channels
         first, second = (self.strides, 1) if self.stride_first else (1, self.strides)
-        middle = partial(self.conv, kernel_size=3, strides=second, padding=self.dilation, dilation=self.dilation)
+        dilation = self.dilations[1 if self.stride_first else 0]
         y = nn.relu(self.norm(name="bn1")(self.conv(self.channels, 1, strides=first, name="conv1")(x)))
-        y = nn.relu(self.norm(name="bn2")(middle(self.channels, name="conv2")(y)))
+        y = self.conv(self.channels, 3, strides=second, padding=dilation, dilation=dilation, name="conv2")(y)
+        y = nn.relu(self.norm(name="bn2")(y))
         y = self.last_norm(name="bn3")(self.conv(out, 1, name="conv3")(y))
         return nn.relu(y + Shortcut(out, self.strides, self.option, self.conv, self.norm, name="shortcut")(x))
 
@@ -83,8 +84,8 @@ class ResNet(nn.Module):
 
     `depth`: 18, 34, 50, 101 or 152. `version`: "v1" strides in the first 1×1 of a bottleneck (the paper), "v1.5" in
     its 3×3 (torchvision and most later work). `shortcut`: "A", "B" or "C" (section 3.3). `stem`: "imagenet" (7×7/2 and
-    max-pool) or "cifar" (3×3/1, no pool). `output_stride` 16 or 8 puts dilation in the place of the last strides, counted
-    with the imagenet stem (a cifar stem makes it a quarter). `norm` is any layer that takes BatchNorm's arguments
+    max-pool) or "cifar" (3×3/1, no pool). `output_stride` 16 or 8 puts dilation in the place of the last strides; it
+    counts the imagenet stem (with a cifar stem it is a quarter). `norm` is any layer that takes BatchNorm's arguments
     (use_running_average, dtype, name, and scale_init for `zero_init`). `zero_init` starts each block as its shortcut
     (Goyal et al. 2017, section 5.1). `num_classes=None` ends at "pool".
     """
@@ -179,10 +180,10 @@ def _stem(x: Float[Array, "B H W 3"], channels: int, stem: str, layers: dict[str
 def _stage(
     x: Float[Array, "B H W C"], name: str, block: Layer, count: int, strides: int, dilations: tuple[int, int]
 ) -> Float[Array, "B h w D"]:
-    """The first block changes the resolution, and still has the dilation of the stage before."""
-    x = block(strides=strides, dilation=dilations[0], name=f"{name}_0")(x)
+    """The first block changes the resolution: up to its stride it has the dilation of the stage before."""
+    x = block(strides=strides, dilations=dilations, name=f"{name}_0")(x)
     for i in range(1, count):
-        x = block(strides=1, dilation=dilations[1], name=f"{name}_{i}")(x)
+        x = block(strides=1, dilations=(dilations[1], dilations[1]), name=f"{name}_{i}")(x)
     return x
 
 

@@ -37,10 +37,10 @@ class VGG(nn.Module):
     """Blocks of 3×3 convolutions and three fully connected layers: [B, H, W, 3] -> features by name and "logits".
 
     `net` is the column of Table 1. fc6 sees a `window` × `window` map: a larger one is averaged down to it, a smaller
-    one taken whole. `dense=True` makes fc6 to fc8 convolutions (section 3.2), so that an image of any size gives a class
-    map [B, h, w, num_classes]; `dense_head.to_convolutions` converts the parameters. `num_classes=None` ends at fc7,
-    `head=False` at pool5. Kernels: net A from N(0, 0.01²) at full width, the deeper nets, which do not train from that,
-    after Glorot & Bengio (section 3.1).
+    one taken whole. `dense=True` makes fc6 to fc8 convolutions (section 3.2), so that an image of any size gives a
+    class map [B, h, w, num_classes]; `dense_head.to_convolutions` converts the parameters. `num_classes=None` ends at
+    fc7, `head=False` at pool5. Kernels: net A from N(0, 0.01²) at full width, the deeper nets, which do not train from
+    that, after Glorot & Bengio (section 3.1).
     """
 
     num_classes: int | None = 1000

@@ -23,8 +23,11 @@ def base_anchors(sizes: Sequence[float], ratios: Sequence[float], *, rounded: bo
 
 
 def legacy_table() -> Float[np.ndarray, "9 4"]:
-    """py-faster-rcnn's anchors at cell (0, 0), in its inclusive coordinates: ratios 0.5, 1, 2 by scales 8, 16, 32."""
-    center, rows = 7.5, []
+    """The nine anchors printed in py-faster-rcnn: ratios 0.5, 1, 2 by scales 8, 16, 32 of a 16-pixel cell.
+
+    Its coordinates are the MATLAB release's, 1-based and inclusive; the sides are whole numbers of pixels.
+    """
+    center, rows = 8.5, []
     for ratio in (0.5, 1.0, 2.0):
         width = np.round(np.sqrt(16 * 16 / ratio))
         height = np.round(width * ratio)
@@ -35,8 +38,8 @@ def legacy_table() -> Float[np.ndarray, "9 4"]:
 
 
 def legacy_base_anchors() -> Float[np.ndarray, "9 4"]:
-    """`legacy_table` in continuous coordinates: the far corner of an inclusive box is one pixel further."""
-    return legacy_table() + np.array([[0, 0, 1, 1]], np.float32)
+    """`legacy_table` in continuous coordinates, where pixel i reaches from i - 1 to i: centred on the cell, at 8."""
+    return legacy_table() - np.array([[1, 1, 0, 0]], np.float32)
 
 
 def grid(

@@ -8,11 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from jaxvision.ops import boxes as box_ops
-
 
 def crop(mask: Num[Array, "*b H W"], boxes: Float[Array, "*b 4"], size: int) -> Float[Array, "*b M M"]:
-    """The part of a full-size mask in its box, as `size`×`size` values in 0..1; beyond the canvas its border repeats."""
+    """The part of a full-size mask in its box, as `size`×`size` values; beyond the canvas its border repeats."""
     rows = _weights(_cell_centers(boxes[..., 1], boxes[..., 3], size) - 0.5, mask.shape[-2])
     columns = _weights(_cell_centers(boxes[..., 0], boxes[..., 2], size) - 0.5, mask.shape[-1])
     return _interpolate(rows, mask.astype(jnp.float32), columns)
@@ -21,7 +19,7 @@ def crop(mask: Num[Array, "*b H W"], boxes: Float[Array, "*b 4"], size: int) -> 
 def resample(
     crops: Float[Array, "*b M M"], boxes: Float[Array, "*b 4"], rois: Float[Array, "*b 4"], size: int
 ) -> Float[Array, "*b S S"]:
-    """Binary mask targets: the intersection of an object's mask with a RoI at `size`×`size` (He et al. 2017, section 3.1).
+    """Binary mask targets: an object's mask within a RoI, at `size`×`size` (He et al. 2017, section 3.1).
 
     `crops` are masks cut to `boxes`; outside its box an object is not. Values of at least 0.5 become 1.
     """
@@ -60,7 +58,7 @@ def _cell_centers(low: Float[Array, "*b"], high: Float[Array, "*b"], count: int)
 
 
 def _weights(at: Float[Array, "*b S"], length: int) -> Float[Array, "*b S L"]:
-    """Bilinear weights of `length` cells at each position, in cells; positions beyond the first or last take its value."""
+    """Bilinear weights of `length` cells at positions in cells; those beyond the first or last cell take its value."""
     return _hat(jnp.clip(at, 0, length - 1), length)
 
 
@@ -69,14 +67,20 @@ def _hat(at: Float[Array, "*b S"], length: int) -> Float[Array, "*b S L"]:
 
 
 def _axis_resampling(
-    low: Float[Array, "*b"], high: Float[Array, "*b"], roi_low: Float[Array, "*b"], roi_high: Float[Array, "*b"],
-    size: int, length: int,
+    low: Float[Array, "*b"],
+    high: Float[Array, "*b"],
+    roi_low: Float[Array, "*b"],
+    roi_high: Float[Array, "*b"],
+    size: int,
+    length: int,
 ) -> Float[Array, "*b S L"]:
     share = _share(_cell_centers(roi_low, roi_high, size), low, high)
     return jnp.where(((share >= 0) & (share <= 1))[..., None], _weights(share * length - 0.5, length), 0)
 
 
-def _axis_pasting(low: Float[Array, "*b"], high: Float[Array, "*b"], pixels: int, length: int) -> Float[Array, "*b S L"]:
+def _axis_pasting(
+    low: Float[Array, "*b"], high: Float[Array, "*b"], pixels: int, length: int
+) -> Float[Array, "*b S L"]:
     # Half a cell beyond the box the mask fades to 0, which is half way at the box's own border.
     centers = jnp.broadcast_to(jnp.arange(pixels, dtype=jnp.float32) + 0.5, (*low.shape, pixels))
     return _hat(_share(centers, low, high) * length - 0.5, length)

@@ -1,4 +1,4 @@
-"""Assignment of objects to anchors and proposals by IoU (Ren et al. 2015, section 3.1.2; Girshick 2015, section 2.3)."""
+"""Assignment of objects to anchors and proposals by IoU (Ren et al. 2015, sec. 3.1.2; Girshick 2015, sec. 2.3)."""
 
 from typing import NamedTuple
 

@@ -8,7 +8,7 @@ that its samples interpolate between.
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 
 class _Taps(NamedTuple):
-    """For each bin of one axis, the map positions it reads and their weights: a mean of bilinear samples is separable."""
+    """For each bin of one axis, the positions it reads and their weights: a mean of bilinear samples is separable."""
 
-    index: Int[Array, "N P K"]
+    position: Int[Array, "N P K"]
     weight: Float[Array, "N P K"]
 
 
@@ -148,7 +148,7 @@ def _align(
     rows = take(start[:, 1], side[:, 1], known, output_size[0], samples, height)
     columns = take(start[:, 0], side[:, 0], known, output_size[1], samples, width)
     image = jnp.where(known, jnp.arange(known.shape[0]) // (known.shape[0] // batch), 0)
-    rows = _Taps((rows.index + (image * height)[:, None, None]) * width, rows.weight)
+    rows = _Taps((rows.position + (image * height)[:, None, None]) * width, rows.weight)
     sampled = _sample(features.reshape(-1, channels), rows, columns)
     # All weights of the others are 0 already; the selection lets the compiled loop skip their reads altogether.
     sampled = jnp.where(known[:, None, None, None], sampled, 0)
@@ -165,9 +165,9 @@ def _axis_taps(
     at = jnp.clip(jnp.where(on_map, at, 0), 0, length - 1)
     low = jnp.floor(at)
     share = at - low
-    index = jnp.stack([low, jnp.minimum(low + 1, length - 1)], axis=-1).astype(jnp.int32)
+    position = jnp.stack([low, jnp.minimum(low + 1, length - 1)], axis=-1).astype(jnp.int32)
     weight = jnp.stack([1 - share, share], axis=-1) * (on_map / samples)[..., None]
-    return _Taps(index.reshape(bins, -1), weight.reshape(bins, -1))
+    return _Taps(position.reshape(bins, -1), weight.reshape(bins, -1))
 
 
 def _weighted_sum(table: Float[Array, "T C"], rows: _Taps, columns: _Taps) -> Float[Array, "N P Q C"]:
@@ -184,7 +184,7 @@ def _weighted_sum(table: Float[Array, "T C"], rows: _Taps, columns: _Taps) -> Fl
 
 
 def _each_tap(taps: _Taps) -> list[tuple[Int[Array, "N P"], Float[Array, "N P"]]]:
-    return [(taps.index[..., tap], taps.weight[..., tap]) for tap in range(taps.index.shape[-1])]
+    return [(taps.position[..., tap], taps.weight[..., tap]) for tap in range(taps.position.shape[-1])]
 
 
 _sample = jax.custom_vjp(_weighted_sum)
@@ -205,12 +205,13 @@ def _sample_backward(
     )
 
     def by_weights(row_weight: Array, column_weight: Array) -> Array:
-        return _weighted_sum(table, _Taps(rows.index, row_weight), _Taps(columns.index, column_weight))
+        return _weighted_sum(table, _Taps(rows.position, row_weight), _Taps(columns.position, column_weight))
 
     # Only RoIs that are differentiated use this; otherwise the compiler removes it.
     _, pull = jax.vjp(by_weights, rows.weight, columns.weight)
     row_gradient, column_gradient = pull(gradient.astype(table.dtype))
-    return spread.astype(table.dtype), _Taps(None, row_gradient), _Taps(None, column_gradient)
+    none: Any = None  # whole positions have no gradient
+    return spread.astype(table.dtype), _Taps(none, row_gradient), _Taps(none, column_gradient)
 
 
 _sample.defvjp(_sample_forward, _sample_backward)
@@ -232,7 +233,7 @@ def _spread_in_turn(size: int, rows: _Taps, columns: _Taps, gradient: Float[Arra
 def _add(
     table: Float[Array, "T C"], rows: _Taps, columns: _Taps, gradient: Float[Array, "N P Q C"]
 ) -> Float[Array, "T C"]:
-    cell = rows.index[:, :, None, :, None] + columns.index[:, None, :, None, :]
+    cell = rows.position[:, :, None, :, None] + columns.position[:, None, :, None, :]
     weight = rows.weight[:, :, None, :, None] * columns.weight[:, None, :, None, :]
     # A tap without weight points outside the table and is dropped: RoIs of other levels and padding cost no additions.
     cell = jnp.where(weight != 0, cell, table.shape[0])
@@ -250,7 +251,7 @@ def _quantise(rois: Float[Array, "B R 4"], spatial_scale: float) -> tuple[Int[Ar
 def _bin_borders(
     first: Int[Array, "B R"], last: Int[Array, "B R"], bins: int, length: int
 ) -> tuple[Int[Array, "B R P"], Int[Array, "B R P"]]:
-    """Each bin's first cell and the cell after its last, cut to the map: floor and ceiling, so that bins may overlap."""
+    """Each bin's first cell and the cell after its last, cut to the map: floor and ceiling, so bins may overlap."""
     size = jnp.maximum(last - first + 1, 1)[..., None]
     number = jnp.arange(bins)[None, None]
     begin, end = number * size // bins, -(-(number + 1) * size // bins)

@@ -90,7 +90,7 @@ class _ShapeError(ValueError):
 def _check_shapes(like: PyTree, saved: PyTree) -> None:
     wanted = {_path(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(like)}
     found = {_path(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(saved) if hasattr(x, "shape")}
-    for name in sorted(wanted.keys() | found.keys()):
+    for name in sorted(wanted.keys() | found.keys(), key=lambda n: (not n.startswith("params/"), n)):
         if wanted.get(name) != found.get(name):
             was, now = found.get(name, "absent"), wanted.get(name, "absent")
             raise _ShapeError(f"{name} is {was} in the checkpoint and {now} in this network")

@@ -88,8 +88,10 @@ class Writer:
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl. A last line cut short by a kill is left out."""
-    rows = []
+    """The rows of a metrics.jsonl; none when there is no such file yet. A line cut short by a kill is left out."""
+    rows: list[dict[str, Any]] = []
+    if not Path(path).exists():
+        return rows
     for line in Path(path).read_text().splitlines():
         try:
             rows.append(json.loads(line))

@@ -30,13 +30,13 @@ def test_convolution_equals_linens_own() -> None:
     x = jax.random.normal(jax.random.PRNGKey(0), (2, 9, 9, 4))
     ours = Conv(6, 3, strides=2, padding=1, groups=2)
     linens = nn.Conv(6, (3, 3), (2, 2), ((1, 1), (1, 1)), feature_group_count=2)
-    variables = linens.init(jax.random.PRNGKey(1), x)
+    variables = linens.init(jax.random.key(1, impl="rbg"), x)
     chex.assert_trees_all_close(ours.apply(variables, x), linens.apply(variables, x), atol=1e-5)
 
 
 def test_batch_norm_keeps_nine_tenths_of_the_running_mean() -> None:
     x = jnp.full((4, 2, 2, 1), 5.0)
-    _, variables = BatchNorm(use_running_average=False).init_with_output(jax.random.PRNGKey(0), x)
+    _, variables = BatchNorm(use_running_average=False).init_with_output(jax.random.key(0, impl="rbg"), x)
     _, updated = BatchNorm(use_running_average=False).apply(variables, x, mutable="batch_stats")
     np.testing.assert_allclose(updated["batch_stats"]["mean"], [0.5], rtol=1e-6)
 

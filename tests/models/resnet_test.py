@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from functools import partial
 
 import chex
@@ -7,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision.models.layers import BatchNorm
-from jaxvision.models.resnet import CifarResNet, ResNet, ResNet18, ResNet50, Shortcut
+from jaxvision.models.layers import BatchNorm, Conv
+from jaxvision.models.resnet import Bottleneck, CifarResNet, ResNet, ResNet18, ResNet50, Shortcut
 
 
 def _shapes(model: nn.Module, size: int = 224) -> tuple[dict, dict]:
@@ -41,14 +42,18 @@ def test_parameter_count_and_feature_shapes(depth: int, count: int) -> None:
 
 
 def test_versions_differ_in_where_they_stride() -> None:
-    model = ResNet50(width=1 / 16, num_classes=3)
-    x = jax.random.normal(jax.random.PRNGKey(1), (1, 64, 64, 3))
-    variables = jax.jit(partial(model.init, train=False))(jax.random.PRNGKey(0), x)
-    late = jax.jit(partial(model.apply, train=False))(variables, x)
-    early = jax.jit(partial(model.clone(version="v1").apply, train=False))(variables, x)
-    chex.assert_trees_all_equal_shapes(late, early)
-    chex.assert_trees_all_close(late["layer1"], early["layer1"])
-    assert jnp.max(jnp.abs(late["layer2"] - early["layer2"])) > 1e-2
+    x = jax.random.normal(jax.random.PRNGKey(1), (1, 6, 6, 8))
+    norm = partial(BatchNorm, use_running_average=True)
+    late = Bottleneck(2, 2, (1, 1), "B", partial(Conv, use_bias=False), norm, norm)
+    variables = late.init(jax.random.key(0, impl="rbg"), x)
+    early = late.clone(stride_first=True)
+    chex.assert_equal_shape([late.apply(variables, x), early.apply(variables, x)])
+    chex.assert_trees_all_equal_shapes(variables, early.init(jax.random.key(0, impl="rbg"), x))
+    # Only what sits at even pixels reaches the output of the published form.
+    moved = x.at[:, 1::2].add(1.0)
+    chex.assert_trees_all_equal(early.apply(variables, x), early.apply(variables, moved))
+    assert jnp.any(late.apply(variables, x) != late.apply(variables, moved))
+    assert _shapes(ResNet50(version="v1"), 64)[0]["layer4"].shape == (2, 2, 2, 2048)
 
 
 @pytest.mark.parametrize(
@@ -77,23 +82,24 @@ def test_output_stride_keeps_resolution_and_parameters(output_stride: int, sizes
     assert _count(variables["params"]) == 11_689_512
 
 
-def test_dilation_computes_the_same_values_between_the_pixels() -> None:
-    """Dilation 2 at full resolution holds, at every second pixel, what stride 2 would have computed."""
+@pytest.mark.parametrize("model", [ResNet18(), ResNet50(), ResNet50(version="v1")])
+def test_dilation_computes_the_strided_values_and_those_between(model: ResNet, filled: Callable) -> None:
+    model = model.clone(width=1 / 16, num_classes=None)
     x = jax.random.normal(jax.random.PRNGKey(1), (1, 64, 64, 3))
-    model = ResNet18(width=1 / 16, num_classes=None)
-    variables = jax.jit(partial(model.init, train=False))(jax.random.PRNGKey(0), x)
+    variables = filled(model, x)
     strided = jax.jit(partial(model.apply, train=False))(variables, x)
     dilated = jax.jit(partial(model.clone(output_stride=16).apply, train=False))(variables, x)
-    chex.assert_trees_all_close(dilated["layer4"][:, ::2, ::2], strided["layer4"], atol=1e-5)
+    size = jnp.max(strided["layer4"])
+    chex.assert_trees_all_close(dilated["layer4"][:, ::2, ::2] / size, strided["layer4"] / size, atol=1e-5)
 
 
 def test_zero_init_makes_each_block_its_shortcut() -> None:
-    model = ResNet18(width=1 / 16, zero_init=True, stem="cifar", num_classes=None)
-    x = jax.random.normal(jax.random.PRNGKey(1), (1, 16, 16, 3))
-    features, variables = jax.jit(partial(model.init_with_output, train=False))(jax.random.PRNGKey(0), x)
-    chex.assert_trees_all_close(features["layer1"], features["stem"])
-    assert jnp.all(variables["params"]["layer3_1"]["bn2"]["scale"] == 0)
-    assert jnp.all(variables["params"]["layer3_1"]["bn1"]["scale"] == 1)
+    model = CifarResNet(depth=8, zero_init=True, num_classes=None)
+    x = jax.random.normal(jax.random.PRNGKey(1), (1, 8, 8, 3))
+    features, variables = model.init_with_output(jax.random.key(0, impl="rbg"), x, train=False)
+    chex.assert_trees_all_equal(features["layer1"], features["stem"])
+    assert jnp.all(variables["params"]["layer3_0"]["bn2"]["scale"] == 0)
+    assert jnp.all(variables["params"]["layer3_0"]["bn1"]["scale"] == 1)
 
 
 def test_cifar_stem_keeps_the_resolution() -> None:
@@ -125,22 +131,23 @@ def test_errors_name_the_field(fields: dict) -> None:
         _shapes(ResNet(**fields), 32)
 
 
-def test_training_updates_statistics_and_evaluation_uses_them() -> None:
+def test_training_updates_statistics_and_evaluation_uses_them(filled: Callable) -> None:
     model = CifarResNet(depth=8, width=0.25)
     x = 3.0 + jax.random.normal(jax.random.PRNGKey(1), (4, 16, 16, 3))
-    variables = jax.jit(partial(model.init, train=False))(jax.random.PRNGKey(0), x)
+    variables = filled(model, x)
 
-    @partial(jax.jit, static_argnames="train")
     def loss(params: dict, stats: dict, train: bool) -> tuple[jax.Array, dict]:
         outputs, state = model.apply({"params": params, "batch_stats": stats}, x, train=train, mutable=["batch_stats"])
         return jnp.sum(outputs["logits"] ** 2), state["batch_stats"]
 
-    gradients, stats = jax.grad(loss, has_aux=True)(variables["params"], variables["batch_stats"], True)
+    step = jax.jit(jax.grad(loss, has_aux=True), static_argnums=2)
+    gradients, stats = step(variables["params"], variables["batch_stats"], True)
     chex.assert_tree_all_finite(gradients)
-    assert jnp.any(stats["bn1"]["mean"] != 0)
-    before, kept = loss(variables["params"], variables["batch_stats"], False)
+    assert jnp.all(stats["bn1"]["mean"] != variables["batch_stats"]["bn1"]["mean"])
+    evaluate = jax.jit(loss, static_argnums=2)
+    before, kept = evaluate(variables["params"], variables["batch_stats"], False)
     chex.assert_trees_all_equal(kept, variables["batch_stats"])
-    assert before != loss(variables["params"], stats, False)[0]
+    assert before != evaluate(variables["params"], stats, False)[0]
 
 
 def test_norm_can_be_replaced() -> None:

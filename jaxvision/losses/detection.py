@@ -1,0 +1,102 @@
+"""Losses of two-stage detectors, each a dict of named scalars to be summed.
+
+Inputs are the sampled slots of `ops.sampling`, K an image; slots that are not `used` count for nothing, so images
+without objects need no special case. Sums run over the batch and are divided by the number of sampled slots (mask:
+positives), as the released codes do, not by the paper's 2400 locations with λ = 10. Under `axis_name` the number is
+averaged over devices, so that averaging losses over devices gives the loss of the whole batch.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+Penalty = Callable[[Array], Array]  # elementwise, from offset errors
+
+
+def smooth_l1(error: Float[Array, "*b"], sigma: float = 1.0) -> Float[Array, "*b"]:
+    """`0.5 (σe)²` below the switch point `1/σ²`, `|e| - 0.5/σ²` above (Girshick 2015, eq. 3; σ is 3 in the RPN)."""
+    switch = 1 / sigma**2
+    size = jnp.abs(error)
+    # The parabola sees no large error, whose square could overflow in the branch that is not taken.
+    return jnp.where(size < switch, 0.5 / switch * jnp.minimum(size, switch) ** 2, size - 0.5 * switch)
+
+
+def l1(error: Float[Array, "*b"]) -> Float[Array, "*b"]:
+    """The absolute error, which later recipes use for the box head."""
+    return jnp.abs(error)
+
+
+def objectness_logits(pair: Float[Array, "*b 2"]) -> Float[Array, "*b"]:
+    """The paper's two-way softmax (background, object) as one logit: its cross entropy is the sigmoid's."""
+    return pair[..., 1] - pair[..., 0]
+
+
+def rpn_loss(
+    logits: Float[Array, "B K"],
+    offsets: Float[Array, "B K 4"],
+    targets: Float[Array, "B K 4"],
+    used: Bool[Array, "B K"],
+    positive: Bool[Array, "B K"],
+    *,
+    sigma: float = 3.0,
+    axis_name: str | None = None,
+) -> dict[str, Float[Array, ""]]:
+    """Sigmoid cross entropy of objectness, and smooth L1 of the positives' offsets (Ren et al. 2015, equation 1)."""
+    count = _count(used, axis_name)
+    entropy = optax.sigmoid_binary_cross_entropy(logits.astype(jnp.float32), positive.astype(jnp.float32))
+    box = _offset_loss(offsets, targets, used & positive, lambda error: smooth_l1(error, sigma))
+    return {"objectness": jnp.where(used, entropy, 0).sum() / count, "rpn_box": box / count}
+
+
+def box_head_loss(
+    logits: Float[Array, "B K C"],
+    offsets: Float[Array, "B K C 4"],
+    labels: Int[Array, "B K"],
+    targets: Float[Array, "B K 4"],
+    used: Bool[Array, "B K"],
+    *,
+    penalty: Penalty = smooth_l1,
+    axis_name: str | None = None,
+) -> dict[str, Float[Array, ""]]:
+    """Softmax cross entropy of C classes, 0 the background, and the labelled class's offsets (Girshick 2015, eq. 1).
+
+    Background slots have no box loss. torchvision's `penalty` is `partial(smooth_l1, sigma=3)`, its switch point 1/9.
+    """
+    count = _count(used, axis_name)
+    entropy = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), labels)
+    own = jnp.take_along_axis(offsets, labels[:, :, None, None], axis=2)[:, :, 0]
+    box = _offset_loss(own, targets, used & (labels > 0), penalty)
+    return {"classifier": jnp.where(used, entropy, 0).sum() / count, "box": box / count}
+
+
+def mask_head_loss(
+    logits: Float[Array, "B K S S C"],
+    labels: Int[Array, "B K"],
+    targets: Float[Array, "B K S S"],
+    positive: Bool[Array, "B K"],
+    *,
+    axis_name: str | None = None,
+) -> dict[str, Float[Array, ""]]:
+    """Sigmoid cross entropy a pixel on the labelled class's channel, mean of positives (He et al. 2017, section 3)."""
+    own = jnp.take_along_axis(logits, labels[:, :, None, None, None], axis=-1)[..., 0].astype(jnp.float32)
+    entropy = optax.sigmoid_binary_cross_entropy(own, targets).mean(axis=(-2, -1))
+    return {"mask": jnp.where(positive, entropy, 0).sum() / _count(positive, axis_name)}
+
+
+def _offset_loss(
+    offsets: Float[Array, "B K 4"], targets: Float[Array, "B K 4"], counted: Bool[Array, "B K"], penalty: Penalty
+) -> Float[Array, ""]:
+    # Masked before the penalty: the targets of negatives and of padding mean nothing and need not be finite.
+    error = jnp.where(counted[..., None], offsets.astype(jnp.float32) - targets, 0)
+    return penalty(error).sum()
+
+
+def _count(counted: Bool[Array, "B K"], axis_name: str | None) -> Float[Array, ""]:
+    count = counted.sum().astype(jnp.float32)
+    if axis_name is not None:
+        count = jax.lax.pmean(count, axis_name)
+        return jnp.maximum(count, 1 / jax.lax.axis_size(axis_name))
+    return jnp.maximum(count, 1)

@@ -1,0 +1,37 @@
+"""The launcher's flags reach the pipeline."""
+
+import numpy as np
+import pytest
+
+from jaxvision.data import sources
+from jaxvision.data.crops import center_crop
+from jaxvision.data.inputs import Inputs
+
+
+class Broken:
+    """Records of which none can be read."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> dict:
+        raise ValueError("torn")
+
+    def name(self, index: int) -> str:
+        return f"record {index}"
+
+
+def test_the_seed_decides_the_order():
+    records, transform = sources.load("digits:count=32")["train"], center_crop(8, 8)
+    firsts = [next(Inputs(seed).train(records, transform, 8)(0, 1))["label"] for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(firsts[0], firsts[1])
+    assert not np.array_equal(firsts[0], firsts[2])
+
+
+def test_strict_names_the_record():
+    for opened in (
+        Inputs(strict=True).train(Broken(), center_crop(8, 8), 2),
+        Inputs(strict=True).evaluate(Broken(), center_crop(8, 8), 2),
+    ):
+        with pytest.raises(ValueError, match=r"record \d: torn"):
+            next(opened(0, 1))

@@ -1,0 +1,132 @@
+import dataclasses
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+from jaxvision.data import records
+from jaxvision.data.records import Source
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    """Records whose label is their index."""
+
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> dict:
+        return {"label": index}
+
+    def name(self, index: int) -> str:
+        return f"numbers/{index}"
+
+
+def labels(rows: records.Records) -> list[int]:
+    return [rows[i]["label"] for i in range(len(rows))]
+
+
+SOURCE = Source({"train": Numbers(205), "val": Numbers(10)}, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        ("train", range(205)),
+        (" val ", range(10)),
+        ("train[:]", range(205)),
+        ("train[:90%]", range(185)),
+        ("train[90%:]", range(185, 205)),
+        ("train[100:200]", range(100, 200)),
+        ("train[:7]", range(7)),
+        ("train[-5:]", range(200, 205)),
+        ("train[-10%:]", range(185, 205)),
+        ("train[10%:20]", None),
+        ("val[0:1]", range(1)),
+    ],
+)
+def test_splits_are_slices(split, expected):
+    if expected is None:  # 10 % of 205 is 21 and so past 20
+        with pytest.raises(ValueError, match="empty"):
+            SOURCE[split]
+    else:
+        assert labels(SOURCE[split]) == list(expected)
+
+
+def test_names_follow_the_slice_and_slices_can_be_pickled():
+    part = pickle.loads(pickle.dumps(SOURCE["train[100:103]"]))
+    assert [part.name(i) for i in range(3)] == ["numbers/100", "numbers/101", "numbers/102"]
+    assert records.fetch(part, 1, encoded=True) == records.fetch(part, 1) == {"label": 101}
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 64, 337])
+def test_percentages_tile_any_length(length):
+    source = Source({"train": Numbers(length)}, ())
+    for cut in range(1, 100):
+        parts = []
+        for split in (f"train[:{cut}%]", f"train[{cut}%:]"):
+            try:
+                parts += labels(source[split])
+            except ValueError as error:
+                assert "empty" in str(error)
+        assert parts == list(range(length))
+
+
+@pytest.mark.parametrize(
+    "split",
+    ["", "test", "train[", "train[]", "train[5]", "train[1:2:3]", "train[a:b]", "train[:101%]", "train[:206]",
+     "train[5:5]", "train[9:3]", "train[-206:]", "train+val", "train[1.5%:]", "train[:90 %]", "train[%:]", "[1:2]",
+     "train[:9%%]"],
+)  # fmt: skip
+def test_bad_splits_are_one_line(split):
+    with pytest.raises(ValueError, match=f"^split {re.escape(repr(split))}: [^\n]+$"):
+        SOURCE[split]
+
+
+def test_random_split_texts_never_fail_otherwise():
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        split = "train[" + "".join(rng.choice(list("0159%:-[] x"), rng.integers(0, 8))) + "]"
+        try:
+            part = SOURCE[split]
+        except ValueError as error:
+            assert "\n" not in str(error)
+        else:
+            assert 0 < len(part) <= 205
+            labels(part)
+
+
+def test_val_is_a_random_tenth_of_train():
+    made = records.with_val({"train": Numbers(100)})
+    train, val = labels(made["train"]), labels(made["val"])
+    assert sorted(train + val) == list(range(100)) and len(val) == 10
+    assert val == labels(records.with_val({"train": Numbers(100)})["val"])
+    # Sorted by class, the thousand still gives each of ten classes some validation.
+    val = labels(records.with_val({"train": Numbers(1000)})["val"])
+    assert np.bincount(np.array(val) // 100, minlength=10).min() >= 4
+    assert [len(labels(records.with_val({"train": Numbers(n)})["val"])) for n in (2, 9, 11)] == [1, 1, 2]
+    with pytest.raises(ValueError, match="numbers/0: one record is too few"):
+        records.with_val({"train": Numbers(1)})
+
+
+def test_val_is_test_where_there_is_one():
+    splits = {"train": Numbers(20), "test": Numbers(5)}
+    assert records.with_val(splits) == {**splits, "val": splits["test"]}
+    splits["val"] = Numbers(3)
+    assert records.with_val(splits) == splits
+
+
+def test_options():
+    assert records.parse_options("x:a=3", "a=3", {"a": 1, "b": 2}) == {"a": 3, "b": 2}
+    assert records.parse_options("x", "", {"a": 1}) == {"a": 1}
+    for bad in ("a", "a=", "a=0", "a=-1", "a=1.5", "c=1", "a=1;b=2", "=3"):
+        with pytest.raises(ValueError, match=f"^--data=x:{re.escape(bad)}: cannot read .* a=N, b=N"):
+            records.parse_options(f"x:{bad}", bad, {"a": 1, "b": 2})
+
+
+def test_a_source_counts_its_classes():
+    assert SOURCE.num_classes == 2
+    assert records.label_names(3) == ("0", "1", "2")
