@@ -54,7 +54,7 @@ def torchvision_paste_boxes(boxes: Float[Array, "*b 4"], mask_size: int) -> Floa
 
 def _cell_centers(low: Float[Array, "*b"], high: Float[Array, "*b"], count: int) -> Float[Array, "*b M"]:
     low, high = low.astype(jnp.float32), high.astype(jnp.float32)
-    return low[..., None] + (high - low)[..., None] * ((jnp.arange(count) + 0.5) / count)
+    return low[..., None] + (high - low)[..., None] * (_range(count, low.ndim) + 0.5) / count
 
 
 def _weights(at: Float[Array, "*b S"], length: int) -> Float[Array, "*b S L"]:
@@ -63,7 +63,12 @@ def _weights(at: Float[Array, "*b S"], length: int) -> Float[Array, "*b S L"]:
 
 
 def _hat(at: Float[Array, "*b S"], length: int) -> Float[Array, "*b S L"]:
-    return jnp.maximum(1 - jnp.abs(at[..., None] - jnp.arange(length, dtype=jnp.float32)), 0)
+    return jnp.maximum(1 - jnp.abs(at[..., None] - _range(length, at.ndim)), 0)
+
+
+def _range(count: int, leading: int) -> Float[Array, "*ones N"]:
+    """0, 1, … along the last axis, after `leading` axes of length 1."""
+    return jnp.arange(count, dtype=jnp.float32).reshape((1,) * leading + (count,))
 
 
 def _axis_resampling(
@@ -82,7 +87,7 @@ def _axis_pasting(
     low: Float[Array, "*b"], high: Float[Array, "*b"], pixels: int, length: int
 ) -> Float[Array, "*b S L"]:
     # Half a cell beyond the box the mask fades to 0, which is half way at the box's own border.
-    centers = jnp.broadcast_to(jnp.arange(pixels, dtype=jnp.float32) + 0.5, (*low.shape, pixels))
+    centers = jnp.broadcast_to(_range(pixels, low.ndim) + 0.5, (*low.shape, pixels))
     return _hat(_share(centers, low, high) * length - 0.5, length)
 
 

@@ -117,7 +117,7 @@ def test_unused_slots_and_targets_of_negatives_count_for_nothing():
             )
         )
 
-    gradients = jax.grad(total, argnums=(0, 1, 2, 3))(
+    gradients = jax.jit(jax.grad(total, argnums=(0, 1, 2, 3)))(
         *arrays(data, "logits", "class_logits", "offsets", "class_offsets")
     )
     chex.assert_tree_all_finite(gradients)
@@ -163,8 +163,8 @@ def test_the_mean_over_devices_is_the_loss_of_the_batch():
         }
 
     split = jax.tree.map(lambda a: a[:, None], (head, mask))
-    apart = jax.vmap(lambda h, m: losses(h, m, "data"), axis_name="data")(*split)
-    chex.assert_trees_all_close(jax.tree.map(jnp.mean, apart), losses(head, mask), rtol=1e-5)
+    apart = jax.jit(jax.vmap(lambda h, m: losses(h, m, "data"), axis_name="data"))(*split)
+    chex.assert_trees_all_close(jax.tree.map(jnp.mean, apart), jax.jit(losses)(head, mask), rtol=1e-5)
     none = jnp.zeros((4, 6), bool)
     empty = jax.vmap(lambda h, u: detection.box_head_loss(*h[:4], u, axis_name="data"), axis_name="data")(
         split[0], none[:, None]

@@ -74,7 +74,9 @@ def test_without_classes_or_head() -> None:
 
 def test_initial_values_follow_section_5() -> None:
     model = AlexNet(width=1 / 16, num_classes=10)
-    params = model.init(jax.random.key(0, impl="rbg"), jnp.zeros((1, 67, 67, 3)), train=False)["params"]
+    params = jax.jit(partial(model.init, train=False))(jax.random.key(0, impl="rbg"), jnp.zeros((1, 67, 67, 3)))[
+        "params"
+    ]
     ones = {name for name, layer in params.items() if jnp.all(layer["bias"] == 1)}
     zeros = {name for name, layer in params.items() if jnp.all(layer["bias"] == 0)}
     assert ones == {"conv2", "conv4", "conv5", "fc6", "fc7"}

@@ -116,8 +116,8 @@ def test_batch_norm_of_a_branch_learns_statistics() -> None:
     norm = partial(BatchNorm, use_running_average=False)
     module = Inception((2, 3, 4, 1, 2, 2), partial(ConvUnit, norm=norm), large=3)
     x = jax.random.normal(jax.random.PRNGKey(1), (2, 6, 6, 5))
-    variables = module.init(jax.random.key(0, impl="rbg"), x)
-    y, updated = module.apply(variables, x, mutable=["batch_stats"])
+    variables = jax.jit(module.init)(jax.random.key(0, impl="rbg"), x)
+    y, updated = jax.jit(partial(module.apply, mutable=["batch_stats"]))(variables, x)
     chex.assert_shape(y, (2, 6, 6, 10))
     before, after = variables["batch_stats"]["conv5x5"]["bn"], updated["batch_stats"]["conv5x5"]["bn"]
     assert jnp.all(before["mean"] != after["mean"])

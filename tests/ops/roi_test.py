@@ -79,13 +79,15 @@ def test_roi_align_equals_the_definition(run, aligned, samples):
 def test_roi_align_reproduces_the_map_for_the_identity():
     features, _ = setup()
     whole = jnp.array([[[0.0, 0, 9 * 16, 7 * 16]]] * 2)
-    found = roi.roi_align(jnp.array(features), whole, (7, 9), spatial_scale=SCALE, sampling_ratio=1)
+    align = jax.jit(lambda f: roi.roi_align(f, whole, (7, 9), spatial_scale=SCALE, sampling_ratio=1))
+    found = align(jnp.array(features))
     np.testing.assert_allclose(found[:, 0], features, atol=1e-6)
 
 
 def test_roi_align_averages_a_ramp_exactly():
     ramp = jnp.broadcast_to(jnp.arange(16.0)[None, None, :, None] + 0.5, (1, 16, 16, 1))  # the value is x at its centre
-    found = roi.roi_align(ramp, jnp.array([[[2.0, 3, 10, 9]]]), (2, 4), spatial_scale=1.0)
+    align = jax.jit(lambda f: roi.roi_align(f, jnp.array([[[2.0, 3, 10, 9]]]), (2, 4), spatial_scale=1.0))
+    found = align(ramp)
     np.testing.assert_allclose(found[0, 0, :, :, 0], [[3, 5, 7, 9]] * 2, rtol=1e-6)
 
 
@@ -112,7 +114,8 @@ def test_roi_align_gradient_in_the_rois():
     def total(rois):
         return roi.roi_align(jnp.array(features), rois, (2, 2), spatial_scale=SCALE).sum()
 
-    gradient, step = jax.grad(total)(rois), 0.25
+    total = jax.jit(total)
+    gradient, step = jax.jit(jax.grad(total))(rois), 0.25
     for corner in range(4):
         move = jnp.zeros_like(rois).at[0, 0, corner].set(step)
         numeric = (total(rois + move) - total(rois - move)) / (2 * step)
@@ -214,7 +217,7 @@ def test_multilevel_takes_each_roi_from_its_level(run):
         own = level[image, index]
         expected = plain_align(pyramid[own][image], rois[image, index] * scales[own], (2, 2), 2, True)
         np.testing.assert_allclose(found[image, index], expected, atol=1e-5)
-    gradient = run(jax.grad(lambda p: pool(p, jnp.array(rois)).sum()))([jnp.array(f) for f in pyramid])
+    gradient = jax.jit(jax.grad(lambda p: pool(p, jnp.array(rois)).sum()))([jnp.array(f) for f in pyramid])
     counts = [float(g.sum()) for g in gradient]  # interpolation weights add up to one a sample
     assert all(count > 0 for count in counts)
     with pytest.raises(ValueError, match="3 feature maps but 2 spatial_scales"):
