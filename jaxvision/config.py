@@ -94,11 +94,10 @@ def _define(name: str, kind: Any, default: Any, text: str, values: flags.FlagVal
     kind = _without_none(kind)
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
-        parser = _Choice(args)
-        flags.DEFINE(parser, name, default, text, values, flags.ArgumentSerializer())
+        shown = f"<{'|'.join(map(str, args))}>: {text}"
+        flags.DEFINE(_Choice(args), name, default, shown, values, flags.ArgumentSerializer())
     elif origin is tuple:
-        parser = _Tuple(args[0])
-        flags.DEFINE(parser, name, default, text, values, _TupleSerializer())
+        flags.DEFINE(_Tuple(args[0]), name, default, text, values, _TupleSerializer())
     else:
         defined = {
             bool: flags.DEFINE_bool,

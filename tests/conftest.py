@@ -1,12 +1,10 @@
 """Four fake CPU devices, strict numerics, annotations checked at run time, one compilation cache for all workers."""
 
 import os
-import sys
 import tempfile
 
-import pytest
-
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+# Without optimisation XLA compiles several times faster, and tests compile much and run little.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "jaxvision-test-cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -20,10 +18,3 @@ from absl import flags  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 flags.FLAGS.mark_as_parsed()  # grain's worker processes read absl flags
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Peer tests run where their peer is installed, and are skipped with a reason elsewhere."""
-
-
-sys.setrecursionlimit(10_000)

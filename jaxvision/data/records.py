@@ -21,7 +21,6 @@ _VAL_PARTS = 10  # one tenth of the training records becomes "val" where a sourc
 
 
 @runtime_checkable
-@runtime_checkable
 class Records(Protocol):
     """A random-access sequence of records; `records[i]` raises ValueError or OSError where record i is broken.
 

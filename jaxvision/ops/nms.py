@@ -8,18 +8,23 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxvision.ops import boxes as box_ops
 
-_BLOCK = 256  # boxes settled together; 128 to 512 run alike on CPUs
+_BLOCK = 256  # boxes settled together
 
 
 class _Ranked(NamedTuple):
-    """B images' boxes, best first, padded to whole blocks."""
+    """B images' boxes, best first. Coordinates lead, so that compiled loops over boxes read them in sequence."""
 
-    boxes: Float[Array, "B N 4"]
+    corners: Float[Array, "B 4 N"]
     classes: Int[Array, "B N"]
     usable: Bool[Array, "B N"]
 
-    def block(self, index: Int[Array, ""]) -> "_Ranked":
-        return _Ranked(*(_block(array, index) for array in self))
+
+class _Kept(NamedTuple):
+    """The ranks that survived so far: those in the first `count` slots of each image."""
+
+    block: Int[Array, ""]  # the next one to settle
+    ranks: Int[Array, "B N"]
+    count: Int[Array, "B"]
 
 
 def nms(
@@ -45,36 +50,46 @@ def nms(
     usable = usable if valid is None else usable & valid
     classes = jnp.zeros(scores.shape, jnp.int32) if classes is None else classes
     order = jnp.argsort(jnp.where(usable, -scores.astype(jnp.float32), jnp.inf), axis=-1, stable=True)
-    order = order.reshape(-1, count)
-    arrays = (boxes.astype(jnp.float32).reshape(-1, count, 4), classes.reshape(-1, count), usable.reshape(-1, count))
-    kept = _suppress(_Ranked(*(_rank(array, order) for array in arrays)), iou_threshold, max_outputs)
-    slots = _pad(jnp.argsort(~kept, axis=-1, stable=True), max_outputs)[:, :max_outputs]
-    filled = jnp.take_along_axis(kept, slots, axis=-1) & (jnp.arange(max_outputs) < kept.shape[-1])[None, :]
-    index = jnp.take_along_axis(order, jnp.where(filled, slots, 0), axis=-1)
-    return jnp.where(filled, index, 0).reshape(*batch, max_outputs), filled.reshape(*batch, max_outputs)
+    order = _pad(order.reshape(-1, count), -(-count // _BLOCK) * _BLOCK)
+    ranked = _take(
+        _Ranked(
+            boxes.astype(jnp.float32).reshape(-1, count, 4).transpose(0, 2, 1),
+            classes.reshape(-1, count),
+            usable.reshape(-1, count),
+        ),
+        order,
+    )
+    real = jnp.arange(order.shape[1]) < count
+    kept = _suppress(ranked._replace(usable=ranked.usable & real[None]), iou_threshold, max_outputs)
+    filled = jnp.arange(max_outputs)[None] < kept.count[:, None]
+    ranks = jnp.where(filled, _pad(kept.ranks, max_outputs)[:, :max_outputs], 0)
+    indices = jnp.where(filled, jnp.take_along_axis(order, ranks, axis=1), 0)
+    return indices.reshape(*batch, max_outputs), filled.reshape(*batch, max_outputs)
 
 
-def _suppress(ranked: _Ranked, threshold: float, enough: int) -> Bool[Array, "B N"]:
-    """Which boxes are kept, among the leading blocks that yield `enough` of them in every image."""
-    blocks = ranked.usable.shape[-1] // _BLOCK
+def _suppress(ranked: _Ranked, threshold: float, enough: int) -> _Kept:
+    """The ranks that are kept, among the leading blocks that yield `enough` of them in every image."""
+    batch, length = ranked.usable.shape
 
-    def unfinished(carry: tuple[Int[Array, ""], Bool[Array, "B N"]]) -> Bool[Array, ""]:
-        index, kept = carry
-        return (index < blocks) & (kept.sum(axis=-1) < enough).any()
+    def unfinished(kept: _Kept) -> Bool[Array, ""]:
+        return (kept.block < length // _BLOCK) & (kept.count < enough).any()
 
-    def settle(carry: tuple[Int[Array, ""], Bool[Array, "B N"]]) -> tuple[Int[Array, ""], Bool[Array, "B N"]]:
-        index, kept = carry
-        block = ranked.block(index)
+    def settle(kept: _Kept) -> _Kept:
+        ranks = jnp.broadcast_to(kept.block * _BLOCK + jnp.arange(_BLOCK)[None], (batch, _BLOCK))
+        block = _take(ranked, ranks)
 
-        def drop(earlier: Int[Array, ""], alive: Bool[Array, "B K"]) -> Bool[Array, "B K"]:
-            overlap = _overlap(ranked.block(earlier), block, threshold)
-            return alive & ~(overlap & _block(kept, earlier)[:, :, None]).any(axis=-2)
+        def drop(part: Int[Array, ""], alive: Bool[Array, "B K"]) -> Bool[Array, "B K"]:
+            better = _take(ranked, jax.lax.dynamic_slice_in_dim(kept.ranks, part * _BLOCK, _BLOCK, axis=1))
+            filled = (part * _BLOCK + jnp.arange(_BLOCK))[None] < kept.count[:, None]
+            return alive & ~_hit(filled, _overlap(better, block, threshold))
 
-        alive = jax.lax.fori_loop(0, index, drop, block.usable)
-        settled = _fixed_point(alive, _overlap(block, block, threshold))
-        return index + 1, jax.lax.dynamic_update_slice_in_dim(kept, settled, index * _BLOCK, axis=1)
+        # Only survivors suppress: where boxes crowd they are few, and so are the parts to go through.
+        parts = -(-kept.count.max() // _BLOCK)
+        alive = jax.lax.fori_loop(0, parts, drop, block.usable)
+        return _append(kept, ranks, _fixed_point(alive, _overlap(block, block, threshold)))
 
-    return jax.lax.while_loop(unfinished, settle, (jnp.int32(0), jnp.zeros_like(ranked.usable)))[1]
+    none = _Kept(jnp.int32(0), jnp.zeros((batch, length), jnp.int32), jnp.zeros(batch, jnp.int32))
+    return jax.lax.while_loop(unfinished, settle, none)
 
 
 def _fixed_point(alive: Bool[Array, "B K"], overlap: Bool[Array, "B K K"]) -> Bool[Array, "B K"]:
@@ -84,26 +99,37 @@ def _fixed_point(alive: Bool[Array, "B K"], overlap: Bool[Array, "B K K"]) -> Bo
 
     def refine(carry: tuple[Bool[Array, "B K"], Bool[Array, ""]]) -> tuple[Bool[Array, "B K"], Bool[Array, ""]]:
         keep, _ = carry
-        refined = alive & ~(better & keep[:, :, None]).any(axis=-2)
+        refined = alive & ~_hit(keep, better)
         return refined, (refined != keep).any()
 
     return jax.lax.while_loop(lambda carry: carry[1], refine, (alive, jnp.bool_(True)))[0]
 
 
-def _overlap(first: _Ranked, second: _Ranked, threshold: float) -> Bool[Array, "B K K"]:
-    same = first.classes[:, :, None] == second.classes[:, None, :]
-    return same & (box_ops.iou(first.boxes, second.boxes) > threshold)
+def _append(kept: _Kept, ranks: Int[Array, "B K"], settled: Bool[Array, "B K"]) -> _Kept:
+    end = kept.ranks.shape[1]
+    slots = jnp.where(settled, kept.count[:, None] + jnp.cumsum(settled, axis=1) - 1, end)
+    image = jnp.arange(kept.ranks.shape[0])[:, None]
+    appended = kept.ranks.at[image, slots].set(ranks, mode="drop")
+    return _Kept(kept.block + 1, appended, kept.count + settled.sum(axis=1, dtype=jnp.int32))
 
 
-def _rank(array: Array, order: Int[Array, "B N"]) -> Array:
-    index = order if array.ndim == 2 else order[..., None]
-    return _pad(jnp.take_along_axis(array, index, axis=1), -(-order.shape[1] // _BLOCK) * _BLOCK)
+def _overlap(better: _Ranked, worse: _Ranked, threshold: float) -> Bool[Array, "B K K"]:
+    iou = box_ops.iou(better.corners.transpose(0, 2, 1), worse.corners.transpose(0, 2, 1))
+    return (better.classes[:, :, None] == worse.classes[:, None, :]) & (iou > threshold)
 
 
-def _pad(array: Array, length: int) -> Array:
-    missing = max(length - array.shape[1], 0)
-    return jnp.pad(array, [(0, 0), (0, missing)] + [(0, 0)] * (array.ndim - 2))
+def _hit(keep: Bool[Array, "B K"], overlap: Bool[Array, "B K K"]) -> Bool[Array, "B K"]:
+    """Which boxes of the second axis overlap one of the first that is kept."""
+    return (overlap & keep[:, :, None]).any(axis=1)
 
 
-def _block(array: Array, index: Int[Array, ""]) -> Array:
-    return jax.lax.dynamic_slice_in_dim(array, index * _BLOCK, _BLOCK, axis=1)
+def _take(ranked: _Ranked, ranks: Int[Array, "B K"]) -> _Ranked:
+    return _Ranked(
+        jnp.take_along_axis(ranked.corners, ranks[:, None], axis=2),
+        jnp.take_along_axis(ranked.classes, ranks, axis=1),
+        jnp.take_along_axis(ranked.usable, ranks, axis=1),
+    )
+
+
+def _pad(array: Int[Array, "B _"], length: int) -> Int[Array, "B _"]:
+    return jnp.pad(array, ((0, 0), (0, max(length - array.shape[1], 0))))

@@ -92,7 +92,7 @@ def start(
     batch = _first(data)
     restored = newest.restore(jax.eval_shape(stage.task.init, run.key, batch))
     if restored is None:
-        state = jax.jit(stage.task.init)(run.key, batch)
+        state = on.initial(stage.task, run.key, batch)
         state = stage.warm_start(state, finished) if stage.warm_start else state
         return on.place(state, run.devices)
     state, extra = restored
