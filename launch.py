@@ -85,7 +85,9 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
     if rest:
         raise ValueError(f"{rest[0]}: not a flag; settings are given as --name=value")
     if not values.workdir:
-        values.workdir = tempfile.mkdtemp(prefix="jaxvision-") if values.smoke else f"runs/{name.replace('/', '-')}"
+        values["workdir"].value = (
+            tempfile.mkdtemp(prefix="jaxvision-") if values.smoke else f"runs/{name.replace('/', '-')}"
+        )
     return values, name, settings.read_flags(config, values)
 
 

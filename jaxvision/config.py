@@ -27,7 +27,7 @@ def define_flags(config: Any, values: flags.FlagValues, prefix: str = "") -> Non
 
 def read_flags(config: C, values: flags.FlagValues, prefix: str = "") -> C:
     """`config` with every field replaced by its flag's value."""
-    new = {}
+    new: dict[str, Any] = {}
     for name, _, default, _ in _fields(config):
         flag = f"{prefix}{name}"
         if dataclasses.is_dataclass(default):
@@ -99,13 +99,8 @@ def _define(name: str, kind: Any, default: Any, text: str, values: flags.FlagVal
     elif origin is tuple:
         flags.DEFINE(_Tuple(args[0]), name, default, text, values, _TupleSerializer())
     else:
-        defined = {
-            bool: flags.DEFINE_bool,
-            int: flags.DEFINE_integer,
-            float: flags.DEFINE_float,
-            str: flags.DEFINE_string,
-        }
-        defined[kind](name, default, text, flag_values=values)
+        of: dict[Any, Any] = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+        of.get(kind, flags.DEFINE_string)(name, default, text, flag_values=values)
 
 
 def _without_none(kind: Any) -> Any:

@@ -65,13 +65,26 @@ class Test:
 class Settings(Protocol):
     """The fields that every classification Config has."""
 
-    image_size: int
-    batch_size: int
-    steps: int
-    eval_every: int
-    augment: Augment
-    test: Test
-    optimizer: Optimizer
+    @property
+    def image_size(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def eval_every(self) -> int: ...
+
+    @property
+    def augment(self) -> Augment: ...
+
+    @property
+    def test(self) -> Test: ...
+
+    @property
+    def optimizer(self) -> Optimizer: ...
 
 
 def experiment(

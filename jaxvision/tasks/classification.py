@@ -62,15 +62,15 @@ def classification(
             loss_fn, state.params, state.opt_state, tx, axis_name=axis_name
         )
         aux = {"average": ema(state.aux["average"], params, average_decay)} if average_decay else {}
-        state = state.replace(step=state.step + 1, params=params, opt_state=opt_state, model_state=model_state, aux=aux)
-        return state, {"loss": loss, "accuracy": correct}
+        new = TrainState(state.step + 1, params, opt_state, model_state, aux, state.key)
+        return new, {"loss": loss, "accuracy": correct}
 
     def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
         params = state.aux["average"] if average_decay else state.params
         variables = {"params": params, **state.model_state}
         looks = views(normalise(batch["image"], mean, std))
-        logits = [model.apply(variables, look, train=False)["logits"] for look in looks]
-        return {"probabilities": mean_probabilities([over_positions(x) for x in logits])}
+        outputs: list[Any] = [model.apply(variables, look, train=False) for look in looks]
+        return {"probabilities": mean_probabilities([over_positions(o["logits"]) for o in outputs])}
 
     return Task(init, step, predict)
 

@@ -29,7 +29,7 @@ class Devices(NamedTuple):
     mesh: jax.sharding.Mesh | None
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many devices share a global batch, over all processes."""
         return 1 if self.mesh is None else int(self.mesh.size)
 
@@ -121,8 +121,8 @@ def any_process(flag: bool) -> bool:
 
 def check_batch_size(batch_size: int, devices: Devices) -> None:
     """Raise ValueError when the global batch cannot be shared out evenly."""
-    if batch_size % devices.count:
-        raise ValueError(f"--batch_size={batch_size} does not divide by the {devices.count} devices")
+    if batch_size % devices.size:
+        raise ValueError(f"--batch_size={batch_size} does not divide by the {devices.size} devices")
 
 
 def _replicated(devices: Devices) -> NamedSharding:

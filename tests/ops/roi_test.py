@@ -137,6 +137,17 @@ def test_both_backward_forms_are_one_function():
     )
 
 
+def test_roi_pool_s_backward_forms_are_one_function():
+    rng = np.random.default_rng(7)
+    cell, gradient = rng.integers(-1, 12, (12, 2, 2, 3)), rng.normal(size=(12, 2, 2, 3))
+    terms, empty = (jnp.array(cell), jnp.array(gradient, jnp.float32)), jnp.zeros(36)
+    expected = np.zeros((12, 3))
+    for at in np.argwhere(cell >= 0):
+        expected[cell[tuple(at)], at[-1]] += gradient[tuple(at)]
+    np.testing.assert_allclose(roi._add_at(empty, *terms).reshape(12, 3), expected, atol=1e-5)
+    np.testing.assert_allclose(roi._accumulate(roi._add_at, empty, terms).reshape(12, 3), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("function", [roi.roi_align, roi.roi_warp, roi.roi_pool])
 def test_gradients_are_finite_and_half_precision_stays(function):
     features, rois = setup()

@@ -21,7 +21,7 @@ def rows(shard: int, shards: int):
 def main(mode: str, port: str, directory: str, process: int) -> None:
     devices.join_cluster(f"127.0.0.1:{port}", 2, process)
     where = devices.choose(mode)
-    assert where.count == 4
+    assert where.size == 4
     task, data = toy.regression(), toy.Numbers(process, 2)
     state = devices.place(jax.jit(task.init)(jax.random.PRNGKey(0), next(data)), where)
     step, predict = devices.compile_step(task, where), devices.compile_predict(task, where)

@@ -1,0 +1,125 @@
+"""Average precision as COCO defines it (Lin et al. 2014; cocodataset.org/#detection-eval), by faster-coco-eval."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from faster_coco_eval import COCO
+from faster_coco_eval.core import mask as run_lengths
+from faster_coco_eval.core.faster_eval_api import COCOeval_faster
+from jaxtyping import Bool, Float, Shaped
+
+from jaxvision.evals.detection import ImageRecord, images, read
+from jaxvision.train.types import Metric, Result
+from jaxvision.viz.masks import paste
+
+Kind = Literal["bbox", "segm"]
+
+
+def coco_ap(class_names: Sequence[str], *, masks: bool = False) -> Metric:
+    """{"AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR_100"} of boxes, and with `masks` the same of
+    masks as {"mask_AP", …}. `class_names[0]` is background.
+
+    All is measured in pixels of the original image. Objects to ignore are COCO's crowds. Masks ("masks" [B, D, M, M]
+    and [B, N, M, M], crops of their boxes) are pasted there and cut at 0.5. Sizes go by the batch's "area" where it has
+    one (COCO's is the area of the segmentation, for boxes too), else by the masks or, without them, the boxes. A figure
+    that is undefined, such as AP_small without small objects, is left out.
+    """
+
+    def update(state: list[ImageRecord], outputs: Mapping, batch: Mapping) -> list[ImageRecord]:
+        records = read(outputs, batch, len(class_names))
+        if masks:
+            rows = np.flatnonzero(batch["_mask"])
+            records = [_with_masks(r, outputs, batch, int(row)) for r, row in zip(records, rows, strict=True)]
+        return state + records
+
+    def result(state: list[ImageRecord]) -> Result:
+        records = images("coco_ap", state)
+        found = _summary(evaluation(records, "bbox"))
+        if masks:
+            found |= {f"mask_{key}": value for key, value in _summary(evaluation(records, "segm")).items()}
+        return found
+
+    return Metric(list, update, result)
+
+
+def evaluation(
+    records: Sequence[ImageRecord],
+    kind: Kind,
+    *,
+    by_class: bool = True,
+    counts: Sequence[int] = (1, 10, 100),
+) -> COCOeval_faster:
+    """The protocol carried out: its `eval` holds "precision" [T, R, K, A, M] and "recall" [T, K, A, M].
+
+    T are the IoU thresholds 0.5, 0.55 … 0.95, R the recalls 0, 0.01 … 1, K classes, A sizes (all, small, medium,
+    large), M the numbers of detections an image in `counts`; -1 is undefined.
+    """
+    truth = COCO(_annotations(records, kind))
+    evaluator = COCOeval_faster(truth, truth.loadRes(_detections(records, kind)), kind)
+    evaluator.params.useCats = int(by_class)
+    evaluator.params.maxDets = list(counts)
+    evaluator.evaluate()
+    evaluator.accumulate()
+    return evaluator
+
+
+def _summary(evaluator: COCOeval_faster) -> dict[str, float]:
+    precision, recall = (np.asarray(evaluator.eval[key]) for key in ("precision", "recall"))
+    values = {"AP": precision[..., 0, -1], "AP50": precision[0, ..., 0, -1], "AP75": precision[5, ..., 0, -1]}
+    values |= {f"AP_{size}": precision[..., i, -1] for i, size in enumerate(("small", "medium", "large"), start=1)}
+    values["AR_100"] = recall[..., 0, -1]
+    return {key: float(v[v > -1].mean()) for key, v in values.items() if np.any(v > -1)}
+
+
+def _annotations(records: Sequence[ImageRecord], kind: Kind) -> dict[str, Any]:
+    annotations = []
+    for r in records:
+        for i in range(len(r.true_boxes)):
+            what: dict[str, Any] = {"bbox": _xywh(r.true_boxes[i])}
+            if kind == "segm":
+                assert r.true_masks is not None
+                what["segmentation"] = r.true_masks[i]
+            of = {"id": len(annotations) + 1, "image_id": r.image_id, "category_id": int(r.true_labels[i])}
+            annotations.append({**of, **what, "area": float(r.true_areas[i]), "iscrowd": int(r.ignore[i])})
+    labels = {int(k) for r in records for k in (*r.true_labels, *r.labels)}
+    pictures = [{"id": r.image_id, "height": r.shape[0], "width": r.shape[1]} for r in records]
+    return {"images": pictures, "annotations": annotations, "categories": [{"id": k} for k in sorted(labels)]}
+
+
+def _detections(records: Sequence[ImageRecord], kind: Kind) -> list[dict[str, Any]]:
+    found = []
+    for r in records:
+        for i in range(len(r.boxes)):
+            what: dict[str, Any] = {"bbox": _xywh(r.boxes[i])}
+            if kind == "segm":  # without the box, so that the detection's area is its mask's
+                assert r.masks is not None
+                what = {"segmentation": dict(r.masks[i])}
+            of = {"image_id": r.image_id, "category_id": int(r.labels[i]), "score": float(r.scores[i])}
+            found.append({**of, **what})
+    return found
+
+
+def _xywh(box: Float[np.ndarray, " 4"]) -> list[float]:
+    x0, y0, x1, y1 = box.tolist()
+    return [x0, y0, x1 - x0, y1 - y0]
+
+
+def encode(mask: Bool[np.ndarray, "H W"]) -> dict[str, Any]:
+    """A mask as COCO's compressed run lengths: {"size": [H, W], "counts": bytes}."""
+    return dict(run_lengths.encode(np.asfortranarray(mask, np.uint8)))
+
+
+def _with_masks(record: ImageRecord, outputs: Mapping, batch: Mapping, row: int) -> ImageRecord:
+    found, true = (np.asarray(of["masks"][row])[np.asarray(of["valid"][row], bool)] for of in (outputs, batch))
+    masks, true_masks = _paste(found, record.boxes, record.shape), _paste(true, record.true_boxes, record.shape)
+    record = record._replace(masks=masks, true_masks=true_masks)
+    if "area" in batch:
+        return record
+    return record._replace(true_areas=np.array([run_lengths.area(m) for m in true_masks], np.float64))
+
+
+def _paste(
+    crops: Shaped[np.ndarray, "N M M"], boxes: Float[np.ndarray, "N 4"], shape: tuple[int, int]
+) -> tuple[Mapping[str, Any], ...]:
+    return tuple(encode(paste(crop, box, shape) >= 0.5) for crop, box in zip(crops, boxes, strict=True))

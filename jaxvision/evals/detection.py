@@ -1,0 +1,110 @@
+"""What was detected and what is there, image by image: the state of every detection metric.
+
+Outputs hold "boxes" [B, D, 4] in pixels of the canvas, "scores" [B, D], "labels" int [B, D] (0 is background) and
+"valid" bool [B, D]. A batch holds "boxes" [B, N, 4], "labels", "valid", "ignore" (difficult or crowd), "image_id" [B],
+"size" [B, 2] (height and width of the image on its canvas), "scale" [B] (canvas pixels for one pixel of the original
+image) and "_mask" [B], true for images that are not padding.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+
+class ImageRecord(NamedTuple):
+    """The detections and objects of one image, in pixels of the original image. Padding is gone."""
+
+    image_id: int
+    shape: tuple[int, int]  # height, width
+    boxes: Float[np.ndarray, "D 4"]
+    scores: Float[np.ndarray, " D"]
+    labels: Int[np.ndarray, " D"]
+    true_boxes: Float[np.ndarray, "N 4"]
+    true_labels: Int[np.ndarray, " N"]
+    ignore: Bool[np.ndarray, " N"]
+    true_areas: Float[np.ndarray, " N"]  # square pixels; of the masks or annotations where the data has them
+    masks: Sequence[Mapping[str, Any]] | None = None  # run lengths
+    true_masks: Sequence[Mapping[str, Any]] | None = None
+
+
+def read(outputs: Mapping[str, Any], batch: Mapping[str, Any], classes: int) -> list[ImageRecord]:
+    """The records of a batch's real images. Objects' areas are `batch["area"]` [B, N] where given, else their boxes'.
+
+    ValueError: a label outside 1 … classes - 1, a detection that is not finite.
+    """
+    mask = np.asarray(batch["_mask"], bool)
+    records = [_read_row(outputs, batch, int(row)) for row in np.flatnonzero(mask)]
+    for record in records:
+        _check(record, classes)
+    return records
+
+
+def images(metric: str, records: Sequence[ImageRecord]) -> list[ImageRecord]:
+    """Records in order of image_id, so that ties do not depend on how processes shared the images.
+
+    ValueError: no images, an image that came twice, no object in any image.
+    """
+    if not records:
+        raise ValueError(f"{metric}: the evaluation data has no images; check --data and its validation split")
+    ids, counts = np.unique([r.image_id for r in records], return_counts=True)
+    if counts.max() > 1:
+        raise ValueError(
+            f"{metric}: image_id {ids[counts.argmax()]} came {counts.max()} times; give each image its own, and "
+            "false in _mask to the rows that pad a batch"
+        )
+    if all(r.ignore.all() for r in records):
+        raise ValueError(f"{metric}: none of the {len(records)} images has an object that counts; check --data")
+    return sorted(records, key=lambda r: r.image_id)
+
+
+def iou(
+    boxes: Float[np.ndarray, "D 4"], others: Float[np.ndarray, "N 4"], *, inclusive: bool = False
+) -> Float[np.ndarray, "D N"]:
+    """Intersection over union in float64; 0 where the union is empty.
+
+    `inclusive`: corners are whole pixels that both belong to the box, so that a side is x1 - x0 + 1.
+    """
+    one = 1.0 if inclusive else 0.0
+    boxes, others = boxes.astype(np.float64)[:, None], others.astype(np.float64)[None]
+    shared = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(boxes[..., :2], others[..., :2]) + one
+    intersection = np.prod(np.maximum(shared, 0.0), axis=-1)
+    areas = [np.prod(np.maximum(b[..., 2:] - b[..., :2] + one, 0.0), axis=-1) for b in (boxes, others)]
+    union = areas[0] + areas[1] - intersection
+    return np.where(union > 0.0, intersection / np.where(union > 0.0, union, 1.0), 0.0)
+
+
+def _read_row(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int) -> ImageRecord:
+    scale = float(np.asarray(batch["scale"])[row])
+    height, width = np.rint(np.asarray(batch["size"])[row] / scale).astype(int).tolist()
+    real = np.asarray(batch["valid"][row], bool)
+    true_boxes = np.asarray(batch["boxes"][row], np.float64)[real] / scale
+    if "area" in batch:
+        true_areas = np.asarray(batch["area"][row], np.float64)[real]
+    else:
+        true_areas = np.prod(true_boxes[:, 2:] - true_boxes[:, :2], axis=1)
+    found = np.asarray(outputs["valid"][row], bool)
+    return ImageRecord(
+        image_id=int(np.asarray(batch["image_id"])[row]),
+        shape=(height, width),
+        boxes=np.asarray(outputs["boxes"][row], np.float64)[found] / scale,
+        scores=np.asarray(outputs["scores"][row], np.float64)[found],
+        labels=np.asarray(outputs["labels"][row], np.int64)[found],
+        true_boxes=true_boxes,
+        true_labels=np.asarray(batch["labels"][row], np.int64)[real],
+        ignore=np.asarray(batch["ignore"][row], bool)[real],
+        true_areas=true_areas,
+    )
+
+
+def _check(record: ImageRecord, classes: int) -> None:
+    if not (np.isfinite(record.boxes).all() and np.isfinite(record.scores).all()):
+        raise ValueError(f"image_id {record.image_id}: a detection's box or score is not finite; lower the learning rate")
+    for kind, labels in (("object", record.true_labels), ("detection", record.labels)):
+        wrong = labels[(labels < 1) | (labels >= classes)]
+        if wrong.size:
+            raise ValueError(
+                f"image_id {record.image_id}: {kind} of label {wrong[0]}, but labels go from 1 to {classes - 1}; give "
+                "class_names one name for each class, background first"
+            )

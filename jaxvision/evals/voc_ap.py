@@ -1,0 +1,98 @@
+"""Average precision as PASCAL VOC defines it (Everingham et al. 2010, section 4.2)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jaxvision.evals.detection import ImageRecord, images, iou, read
+from jaxvision.train.types import Metric, Result
+
+Protocol = Literal["voc07_11pt", "voc10_area"]
+
+
+def voc_ap(
+    class_names: Sequence[str],
+    protocol: Protocol = "voc07_11pt",
+    *,
+    threshold: float = 0.5,
+    inclusive: bool = False,
+) -> Metric:
+    """The mean over classes, {"AP50": …}, and each class's, {"AP50_<class>": …}; `class_names[0]` is background.
+
+    A detection belongs to the object of its class that it overlaps most, and matches it when their IoU is greater than
+    `threshold`, as in py-faster-rcnn and Detectron2 (the MATLAB devkit takes an equal IoU too). The first by score is a
+    true positive, later ones are false positives; difficult objects ("ignore") and what matches them do not count.
+    Equal scores keep the order of image_id, then of the outputs. Classes without an object that counts have no AP.
+
+    `protocol`: "voc07_11pt" is the mean of the highest precision at recalls of 0, 0.1 … 1 and more, compared without
+    rounding; "voc10_area" the area under the falling envelope of precision. `inclusive`: boxes hold the devkit's whole
+    pixels, both corners inside, with sides x1 - x0 + 1; by default they are continuous.
+    """
+    average = {"voc07_11pt": eleven_point_ap, "voc10_area": area_ap}[protocol]
+    name = f"AP{round(100 * threshold)}"
+
+    def update(state: list[ImageRecord], outputs: Mapping, batch: Mapping) -> list[ImageRecord]:
+        return state + read(outputs, batch, len(class_names))
+
+    def result(state: list[ImageRecord]) -> Result:
+        records, found = images("voc_ap", state), {}
+        for label, class_name in list(enumerate(class_names))[1:]:
+            objects = sum(int(np.sum((r.true_labels == label) & ~r.ignore)) for r in records)
+            if objects:
+                hits = _ranked_hits(records, label, threshold, inclusive)
+                found[f"{name}_{class_name}"] = average(hits, objects)
+        return {name: float(np.mean(list(found.values())))} | found
+
+    return Metric(list, update, result)
+
+
+def eleven_point_ap(hits: Bool[np.ndarray, " D"], objects: int) -> float:
+    """`hits`: which detections, best first, are true positives of so many `objects`."""
+    true = np.cumsum(hits)
+    precision = true / np.arange(1, len(hits) + 1)
+    # In whole numbers: 3 of 10 objects are a recall of 0.3, which in floating point is less than 3 × 0.1.
+    at = [precision[10 * true >= tenths * objects].max(initial=0.0) for tenths in range(11)]
+    return float(np.mean(at))
+
+
+def area_ap(hits: Bool[np.ndarray, " D"], objects: int) -> float:
+    """`hits` as for `eleven_point_ap`. Recall rises by 1 / objects at each hit; the envelope is the highest precision
+    at that recall or more."""
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(envelope[hits].sum() / objects)
+
+
+def _ranked_hits(
+    records: Sequence[ImageRecord], label: int, threshold: float, inclusive: bool
+) -> Bool[np.ndarray, " D"]:
+    """Whether each detection of a class that counts is a true positive, by falling score over all images."""
+    parts = [_match(record, label, threshold, inclusive) for record in records]
+    scores, hits = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return hits[np.argsort(-scores, kind="stable")]
+
+
+def _match(
+    record: ImageRecord, label: int, threshold: float, inclusive: bool
+) -> tuple[Float[np.ndarray, " D"], Bool[np.ndarray, " D"]]:
+    """Scores of one image's detections of a class, without those of difficult objects, and which are true positives."""
+    order = _by_score(record, label)
+    objects = record.true_labels == label
+    scores, ignore = record.scores[order], record.ignore[objects]
+    if not objects.any():
+        return scores, np.zeros(len(order), bool)
+    overlaps = iou(record.boxes[order], record.true_boxes[objects], inclusive=inclusive)
+    best = overlaps.argmax(axis=1)
+    matched = overlaps.max(axis=1) > threshold
+    hits = np.zeros(len(order), bool)
+    claims = np.flatnonzero(matched)
+    hits[claims[np.unique(best[claims], return_index=True)[1]]] = True
+    counts = ~(matched & ignore[best])
+    return scores[counts], hits[counts]
+
+
+def _by_score(record: ImageRecord, label: int) -> Int[np.ndarray, " D"]:
+    own = np.flatnonzero(record.labels == label)
+    return own[np.argsort(-record.scores[own], kind="stable")]
