@@ -29,6 +29,16 @@ class ImageRecord(NamedTuple):
     true_masks: Sequence[Mapping[str, Any]] | None = None
 
 
+class Claims(NamedTuple):
+    """The detections of one class in one image, best score first, and the object that each overlaps most."""
+
+    detections: Int[np.ndarray, " D"]  # rows of the record
+    objects: Int[np.ndarray, " D"]  # rows of the record; -1 where the class has no object here
+    iou: Float[np.ndarray, " D"]
+    matched: Bool[np.ndarray, " D"]  # the IoU is greater than the threshold
+    first: Bool[np.ndarray, " D"]  # matched, and no better detection matched that object
+
+
 def read(outputs: Mapping[str, Any], batch: Mapping[str, Any], classes: int) -> list[ImageRecord]:
     """The records of a batch's real images. Objects' areas are `batch["area"]` [B, N] where given, else their boxes'.
 
@@ -75,6 +85,24 @@ def iou(
     return np.where(union > 0.0, intersection / np.where(union > 0.0, union, 1.0), 0.0)
 
 
+def claims(record: ImageRecord, label: int, threshold: float, *, inclusive: bool = False) -> Claims:
+    """Which object of class `label` each detection of it stands for. Equal scores keep their order; equal overlaps go
+    to the first object."""
+    own = np.flatnonzero(record.labels == label)
+    own = own[np.argsort(-record.scores[own], kind="stable")]
+    there = np.flatnonzero(record.true_labels == label)
+    if not there.size:
+        none = np.zeros(len(own), bool)
+        return Claims(own, np.full(len(own), -1), np.zeros(len(own)), none, none)
+    overlaps = iou(record.boxes[own], record.true_boxes[there], inclusive=inclusive)
+    objects, best = there[overlaps.argmax(axis=1)], overlaps.max(axis=1)
+    matched = best > threshold
+    first = np.zeros(len(own), bool)
+    rows = np.flatnonzero(matched)
+    first[rows[np.unique(objects[rows], return_index=True)[1]]] = True
+    return Claims(own, objects, best, matched, first)
+
+
 def _read_row(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int) -> ImageRecord:
     scale = float(np.asarray(batch["scale"])[row])
     height, width = np.rint(np.asarray(batch["size"])[row] / scale).astype(int).tolist()
@@ -100,7 +128,9 @@ def _read_row(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int) ->
 
 def _check(record: ImageRecord, classes: int) -> None:
     if not (np.isfinite(record.boxes).all() and np.isfinite(record.scores).all()):
-        raise ValueError(f"image_id {record.image_id}: a detection's box or score is not finite; lower the learning rate")
+        raise ValueError(
+            f"image_id {record.image_id}: a detection's box or score is not finite; lower the learning rate"
+        )
     for kind, labels in (("object", record.true_labels), ("detection", record.labels)):
         wrong = labels[(labels < 1) | (labels >= classes)]
         if wrong.size:

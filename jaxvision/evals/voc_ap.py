@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
-from jaxvision.evals.detection import ImageRecord, images, iou, read
+from jaxvision.evals.detection import ImageRecord, claims, images, read
 from jaxvision.train.types import Metric, Result
 
 Protocol = Literal["voc07_11pt", "voc10_area"]
@@ -78,21 +78,7 @@ def _match(
     record: ImageRecord, label: int, threshold: float, inclusive: bool
 ) -> tuple[Float[np.ndarray, " D"], Bool[np.ndarray, " D"]]:
     """Scores of one image's detections of a class, without those of difficult objects, and which are true positives."""
-    order = _by_score(record, label)
-    objects = record.true_labels == label
-    scores, ignore = record.scores[order], record.ignore[objects]
-    if not objects.any():
-        return scores, np.zeros(len(order), bool)
-    overlaps = iou(record.boxes[order], record.true_boxes[objects], inclusive=inclusive)
-    best = overlaps.argmax(axis=1)
-    matched = overlaps.max(axis=1) > threshold
-    hits = np.zeros(len(order), bool)
-    claims = np.flatnonzero(matched)
-    hits[claims[np.unique(best[claims], return_index=True)[1]]] = True
-    counts = ~(matched & ignore[best])
-    return scores[counts], hits[counts]
-
-
-def _by_score(record: ImageRecord, label: int) -> Int[np.ndarray, " D"]:
-    own = np.flatnonzero(record.labels == label)
-    return own[np.argsort(-record.scores[own], kind="stable")]
+    claim = claims(record, label, threshold, inclusive=inclusive)
+    counts = np.ones(len(claim.detections), bool)
+    counts[claim.matched] = ~record.ignore[claim.objects[claim.matched]]
+    return record.scores[claim.detections[counts]], claim.first[counts]

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 def local_response_norm(
     x: Float[Array, "*b C"], *, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
 ) -> Float[Array, "*b C"]:
-    """x / (k + α · sum of squares over `size` adjacent channels)^β: the paper's α, which Caffe and torch call size · α."""
+    """x / (k + α · sum of squares over `size` adjacent channels)^β: the paper's α (torch's over size)."""
     if size % 2 == 0:
         raise ValueError(f"local_response_norm: size={size} has no middle channel, give an odd number")
     outer = x.ndim - 1

@@ -1,6 +1,7 @@
 """Pooling over square windows of [B, H, W, C] maps."""
 
 from functools import partial, reduce
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ def max_pool(x: Float[Array, "B H W C"], window: int, strides: int, padding: int
 
     The gradient goes to the first maximum of a window, in row order.
     """
-    return _max_pool(x, window, strides, ((padding, padding), (padding, padding)))
+    return _max(x, window, strides, ((padding, padding), (padding, padding)))
 
 
 def max_pool_ceil(x: Float[Array, "B H W C"], window: int, strides: int, padding: int = 0) -> Float[Array, "B h w C"]:
@@ -26,7 +27,7 @@ def max_pool_ceil(x: Float[Array, "B H W C"], window: int, strides: int, padding
     The last window must start inside the map or its near padding.
     """
     rows, columns = (_ceil_pads(n, window, strides, padding) for n in x.shape[1:3])
-    return _max_pool(x, window, strides, (rows, columns))
+    return _max(x, window, strides, (rows, columns))
 
 
 def avg_pool(
@@ -56,56 +57,58 @@ def _covered(length: int, window: int, stride: int, padding: int) -> np.ndarray:
     return np.minimum(starts + window, length) - np.maximum(starts, 0)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def _max_pool(x: Float[Array, "B H W C"], window: int, stride: int, pads: Pads) -> Float[Array, "B h w C"]:
+class _Windows(NamedTuple):
+    """Where the windows lie: static, so hashable."""
+
+    window: int
+    stride: int
+    pads: Pads
+    size: tuple[int, int]  # of the map
+
+    def views(self, x: Float[Array, "B H W C"]) -> list[Float[Array, "B h w C"]]:
+        padded = windows.pad(x, self.pads, -jnp.inf)
+        rows = windows.views(padded, (self.window, self.window), (self.stride, self.stride))
+        return [view for row in rows for view in row]
+
+
+def _max(x: Float[Array, "B H W C"], window: int, stride: int, pads: Pads) -> Float[Array, "B h w C"]:
+    return _max_pool(x, _Windows(window, stride, pads, (x.shape[1], x.shape[2])))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _max_pool(x: Float[Array, "B H W C"], at: _Windows) -> Float[Array, "B h w C"]:
     return lax.platform_dependent(
-        x,
-        cpu=partial(_slice_max, window=window, stride=stride, pads=pads),
-        default=partial(_window_max, window=window, stride=stride, pads=pads),
+        x, cpu=lambda x: reduce(jnp.maximum, at.views(x)), default=partial(_reduce_window, at=at)
     )
 
 
-def _window_max(x: Float[Array, "B H W C"], window: int, stride: int, pads: Pads) -> Float[Array, "B h w C"]:
-    return lax.reduce_window(
-        x, -jnp.inf, lax.max, (1, window, window, 1), (1, stride, stride, 1), ((0, 0), *pads, (0, 0))
-    )
+def _reduce_window(x: Float[Array, "B H W C"], at: _Windows) -> Float[Array, "B h w C"]:
+    window, strides = (1, at.window, at.window, 1), (1, at.stride, at.stride, 1)
+    return lax.reduce_window(x, -jnp.inf, lax.max, window, strides, ((0, 0), *at.pads, (0, 0)))
 
 
-def _slice_max(x: Float[Array, "B H W C"], window: int, stride: int, pads: Pads) -> Float[Array, "B h w C"]:
-    return reduce(jnp.maximum, _seen(x, window, stride, pads))
-
-
-def _seen(x: Float[Array, "B H W C"], window: int, stride: int, pads: Pads) -> list[Float[Array, "B h w C"]]:
-    rows = windows.views(windows.pad(x, pads, -jnp.inf), (window, window), (stride, stride))
-    return [view for row in rows for view in row]
-
-
-def _forward(
-    x: Float[Array, "B H W C"], window: int, stride: int, pads: Pads
-) -> tuple[Float[Array, "B h w C"], tuple[UInt[Array, "B h w C"], Float[Array, "0 H W C"]]]:
+def _forward(x: Float[Array, "B H W C"], at: _Windows) -> tuple[Float[Array, "B h w C"], UInt[Array, "B h w C"]]:
     """A byte a window says where its maximum was, so that the gradient need not read `x` again."""
-    y = _max_pool(x, window, stride, pads)
-    seen = _seen(x, window, stride, pads)
-    dtype = jnp.uint8 if window**2 < 256 else jnp.uint32
-    index = jnp.full(y.shape, len(seen) - 1, dtype)
-    for n in reversed(range(len(seen) - 1)):
-        index = jnp.where(seen[n] == y, jnp.asarray(n, dtype), index)
-    return y, (index, x[:0])
+    y, views = _max_pool(x, at), at.views(x)
+    dtype = jnp.uint8 if len(views) < 256 else jnp.uint32
+    index = jnp.full(y.shape, len(views) - 1, dtype)
+    for n in reversed(range(len(views) - 1)):
+        index = jnp.where(views[n] == y, jnp.asarray(n, dtype), index)
+    return y, index
 
 
 def _backward(
-    window: int, stride: int, pads: Pads, residuals: tuple[Array, Array], dy: Float[Array, "B h w C"]
+    at: _Windows, index: UInt[Array, "B h w C"], dy: Float[Array, "B h w C"]
 ) -> tuple[Float[Array, "B H W C"]]:
     """195 ms as select-and-scatter, 28 ms as the derivative of maxima of slices, 3 ms so (16×112×112×64, 3×3/2)."""
-    index, like = residuals
-    margin = windows.overlap(window, stride)
-    edge = ((margin, margin), (margin, margin))
+    reach = windows.overlap(at.window, at.stride)
+    edge = ((reach, reach), (reach, reach))
     padded_index, padded = windows.pad(index, edge), windows.pad(dy, edge)
 
     def piece(i: int, j: int) -> Float[Array, "B h w C"]:
-        return jnp.where(padded_index == i * window + j, padded, 0)
+        return jnp.where(padded_index == i * at.window + j, padded, 0)
 
-    return (windows.fold(piece, (window, window), (stride, stride), (like.shape[1], like.shape[2]), pads),)
+    return (windows.fold(piece, (at.window, at.window), (at.stride, at.stride), at.size, at.pads),)
 
 
 _max_pool.defvjp(_forward, _backward)

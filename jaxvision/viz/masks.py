@@ -10,7 +10,9 @@ from jaxvision.viz.text import Color
 _OPACITY = 0.45
 
 
-def paste(crop: Shaped[np.ndarray, "M M"], box: Float[np.ndarray, " 4"], shape: tuple[int, int]) -> Float[np.ndarray, "H W"]:
+def paste(
+    crop: Shaped[np.ndarray, "M M"], box: Float[np.ndarray, " 4"], shape: tuple[int, int]
+) -> Float[np.ndarray, "H W"]:
     """A mask cut to `box` (x0, y0, x1, y1 in pixels) as a mask of the whole image, bilinear at the centres of pixels.
 
     Half a cell beyond the box it fades to 0, being half way at the box's own border: at least 0.5 is the object.

@@ -1,0 +1,108 @@
+"""Which detections are wrong and which objects are missed, and why (after Hoiem et al. 2012, section 2)."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxvision.evals.detection import Claims, ImageRecord, claims, iou, read
+from jaxvision.train.types import Metric, Result
+from jaxvision.viz import detection_errors
+from jaxvision.viz.detection_errors import DetectionError, cut, order
+
+_NEAR = 0.1  # IoU from which a detection is a misplaced one of the object, not of the background
+
+
+def worst_errors(
+    class_names: Sequence[str], *, threshold: float = 0.5, min_score: float = 0.5, each: int = 4
+) -> Metric:
+    """{"worst_errors": a page} of the false positives with the highest scores and the largest objects missed, `each` so
+    many a class, among detections from `min_score` on. The batch needs "image" uint8 [B, H, W, 3].
+
+    Objects and detections are matched as in `voc_ap`. Of all other errors the state keeps the figures alone.
+    """
+
+    def update(state: list[DetectionError], outputs: Mapping, batch: Mapping) -> list[DetectionError]:
+        rows = np.flatnonzero(batch["_mask"]).tolist()
+        new: list[DetectionError] = []
+        for record, row in zip(read(outputs, batch, len(class_names)), rows, strict=True):
+            image, scale = np.asarray(batch["image"][row]), float(batch["scale"][row])
+            for error, *boxes in _errors(record, class_names, threshold, min_score):
+                found, true = (None if box is None else box * scale for box in boxes)
+                new.append(error._replace(tile=cut(image, found, true)))
+        return _forget_tiles(state, new, each)
+
+    def result(state: list[DetectionError]) -> Result:
+        return {"worst_errors": detection_errors.worst_errors(state, class_names, each=each)}
+
+    return Metric(list, update, result)
+
+
+_Box = Float[np.ndarray, " 4"] | None
+_Error = tuple[DetectionError, _Box, _Box]  # with the detection's box and the object's
+
+
+def _errors(record: ImageRecord, class_names: Sequence[str], threshold: float, min_score: float) -> list[_Error]:
+    clear = record.scores >= min_score
+    shown = record._replace(boxes=record.boxes[clear], scores=record.scores[clear], labels=record.labels[clear])
+    by_class = {int(k): claims(shown, int(k), threshold) for k in np.union1d(shown.labels, shown.true_labels)}
+    found = {int(o) for claim in by_class.values() for o in claim.objects[claim.first]}
+    missed = [o for o in np.flatnonzero(~record.ignore).tolist() if o not in found]
+    wrong = [e for k, claim in by_class.items() for e in _false_positives(shown, k, claim, class_names, threshold)]
+    return wrong + [_miss(record, shown, o, class_names, threshold) for o in missed]
+
+
+def _false_positives(
+    record: ImageRecord, label: int, claim: Claims, class_names: Sequence[str], threshold: float
+) -> list[_Error]:
+    errors = []
+    for d, o, overlap, matched, first in zip(*claim, strict=True):
+        if first or (matched and record.ignore[o]):
+            continue
+        true, why = (record.true_boxes[o], "") if o >= 0 and overlap >= _NEAR else (None, "background")
+        if matched:
+            why = "found twice"
+        else:
+            overlaps = iou(record.boxes[d][None], record.true_boxes)[0]
+            other = int(overlaps.argmax()) if overlaps.size else -1
+            if other >= 0 and overlaps[other] > threshold:  # of another class, or it would have matched
+                true, overlap = record.true_boxes[other], overlaps[other]
+                why = f"is {class_names[record.true_labels[other]]}"
+            elif true is not None:
+                why = "misplaced"
+        score, overlap = float(record.scores[d]), 0.0 if true is None else float(overlap)
+        error = DetectionError(False, label, score, overlap, why, score, record.image_id, None)
+        errors.append((error, record.boxes[d], true))
+    return errors
+
+
+def _miss(record: ImageRecord, shown: ImageRecord, o: int, class_names: Sequence[str], threshold: float) -> _Error:
+    """An object without a detection, and the detection that comes nearest to being its."""
+    label, true = int(record.true_labels[o]), record.true_boxes[o]
+    overlaps = iou(record.boxes, true[None])[:, 0]
+    own, is_shown = record.labels == label, np.isin(record.scores, shown.scores)
+    choices = (
+        ("taken for {}", ~own & is_shown & (overlaps > threshold)),
+        ("score too low", own & ~is_shown & (overlaps > threshold)),
+        ("misplaced", own & is_shown & (overlaps >= _NEAR)),
+    )
+    area = float(record.true_areas[o])
+    for why, which in choices:
+        if which.any():
+            d = int(np.flatnonzero(which)[record.scores[which].argmax()])
+            why = why.format(class_names[record.labels[d]])
+            error = DetectionError(
+                True, label, float(record.scores[d]), float(overlaps[d]), why, area, record.image_id, None
+            )
+            return error, record.boxes[d], true
+    return DetectionError(True, label, 0.0, 0.0, "not found", area, record.image_id, None), None, true
+
+
+def _forget_tiles(state: list[DetectionError], new: list[DetectionError], each: int) -> list[DetectionError]:
+    """All errors, with tiles only of the `each` worst false positives and misses of every class."""
+    groups: dict[tuple[int, bool], list[DetectionError]] = {}
+    for error in [*state, *new]:
+        if error.tile is not None:
+            groups.setdefault((error.label, error.missed), []).append(error)
+    kept = {id(e) for group in groups.values() for e in sorted(group, key=order)[:each]}
+    return [e if e.tile is None or id(e) in kept else e._replace(tile=None) for e in [*state, *new]]

@@ -1,0 +1,119 @@
+"""A page of a detector's worst errors."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw
+
+from jaxvision.viz.boxes import color_of, outline
+from jaxvision.viz.detection import NEGATIVE, OBJECT
+from jaxvision.viz.text import FAINT, INK, PAPER, font, shorten
+
+TILE = 160  # pixels
+
+_CONTEXT = 0.5  # of the longer side of what is shown, added on each side
+_LEAST = 16.0  # pixels of the image that a crop shows at least
+_OUTSIDE = (206, 212, 218)
+_GAP, _LINE, _TITLE = 10, 16, 30
+_CLASSES = 12  # on a page
+
+
+class DetectionError(NamedTuple):
+    """A false positive, or an object that was missed."""
+
+    missed: bool
+    label: int  # of the detection, or of the missed object
+    score: float  # of the detection concerned; 0 where a miss has none
+    iou: float  # of the detection and the object; 0 where there is only one
+    why: str  # in a few words
+    rank: float  # the higher, the worse: comparable within false positives and within misses
+    image_id: int
+    tile: UInt8[np.ndarray, "T T 3"] | None  # of `cut`; None for the errors that are only counted
+
+
+def order(error: DetectionError) -> tuple[float, int]:
+    """A key to sort by, the worst first."""
+    return -error.rank, error.image_id
+
+
+def cut(
+    image: UInt8[np.ndarray, "H W 3"], found: Float[np.ndarray, " 4"] | None, true: Float[np.ndarray, " 4"] | None
+) -> UInt8[np.ndarray, "T T 3"]:
+    """A square of the image around a detection (red) and an object (yellow), with some context."""
+    boxes = np.stack([box for box in (found, true) if box is not None]).astype(np.float64)
+    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    side = max((high - low).max() * (1 + 2 * _CONTEXT), _LEAST)
+    corner = np.floor((low + high - side) / 2).astype(int)
+    side = math.ceil(side)
+    square = Image.new("RGB", (side, side), _OUTSIDE)
+    square.paste(Image.fromarray(image), (-int(corner[0]), -int(corner[1])))
+    large = np.array(square.resize((TILE, TILE), Image.Resampling.BICUBIC))
+    at = (boxes - np.tile(corner, 2)[None]) * (TILE / side)
+    colors = [color for box, color in ((found, NEGATIVE), (true, OBJECT)) if box is not None]
+    return outline(large, at[::-1], colors[::-1])
+
+
+def worst_errors(
+    errors: Sequence[DetectionError], class_names: Sequence[str], *, each: int = 4
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Class by class, most errors first, the `each` worst false positives and beside them the worst misses.
+
+    A tile shows the detection in red and the object in yellow, and says score, IoU and what went wrong.
+    """
+    labels = sorted({e.label for e in errors}, key=lambda k: (-sum(e.label == k for e in errors), k))
+    shown = labels[:_CLASSES]
+    block = each * (TILE + _GAP)
+    width = 3 * _GAP + 2 * block
+    row = _TITLE + TILE + 2 * _LINE + 2 * _GAP
+    canvas = Image.new("RGB", (width, 52 + row * len(shown)), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    _write_heading(draw, errors, len(labels), width)
+    for i, label in enumerate(shown):
+        top = 52 + i * row
+        draw.rectangle((_GAP, top, width - _GAP, top), fill=_OUTSIDE)
+        for missed, left in ((False, _GAP), (True, 2 * _GAP + block)):
+            own = [e for e in errors if e.label == label and e.missed == missed]
+            own = sorted(own, key=order)
+            what = ("missed" if len(own) else "none missed") if missed else _plural(len(own))
+            title = f"{class_names[label]}: {len(own) or ''} {what}".replace(":  ", ": ")
+            draw.rectangle((left, top + 9, left + 11, top + 20), fill=color_of(label))
+            name = shorten(title, block - 30, font(13, bold=True))
+            draw.text((left + 18, top + _TITLE // 2), name, font=font(13, bold=True), fill=INK, anchor="lm")
+            for column, error in enumerate(e for e in own[:each] if e.tile is not None):
+                _place(canvas, draw, error, left + column * (TILE + _GAP), top + _TITLE)
+    return np.array(canvas)
+
+
+def _plural(count: int) -> str:
+    return "no false positive" if count == 0 else "false positive" if count == 1 else "false positives"
+
+
+def _write_heading(draw: ImageDraw.ImageDraw, errors: Sequence[DetectionError], classes: int, width: int) -> None:
+    wrong, missed = sum(not e.missed for e in errors), sum(e.missed for e in errors)
+    title = f"{wrong} {_plural(wrong)}, {missed} missed" if errors else "no false positives, no misses"
+    draw.text((_GAP, 8), title, font=font(15, bold=True), fill=INK)
+    if not errors:
+        return
+    x = _GAP
+    for color, text in ((NEGATIVE, "detection"), (OBJECT, "object")):
+        draw.rectangle((x, 32, x + 11, 43), fill=color)
+        draw.text((x + 17, 38), text, font=font(12), fill=INK, anchor="lm")
+        x += 92
+    if classes > _CLASSES:
+        note = f"the {_CLASSES} of {classes} classes with the most errors"
+        draw.text((x, 38), shorten(note, width - x - _GAP, font(12)), font=font(12), fill=FAINT, anchor="lm")
+
+
+def _place(canvas: Image.Image, draw: ImageDraw.ImageDraw, error: DetectionError, left: int, top: int) -> None:
+    assert error.tile is not None
+    canvas.paste(Image.fromarray(error.tile), (left, top))
+    figures = ([f"score {error.score:.2f}"] if error.score else []) + ([f"IoU {error.iou:.2f}"] if error.iou else [])
+    lines = [error.why, "  ".join(figures) or f"image {error.image_id}"]
+    if figures:
+        lines[1] += f"  #{error.image_id}"
+    for i, (line, color) in enumerate(zip(lines, (INK, FAINT), strict=True)):
+        text = shorten(line, TILE, font(12))
+        draw.text((left, top + TILE + 3 + i * _LINE + _LINE // 2), text, font=font(12), fill=color, anchor="lm")
