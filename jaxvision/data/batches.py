@@ -5,13 +5,15 @@ process that iterates (see `pipeline`).
 """
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
-from jaxvision.data.order import Order, positions, rows_per_shard
-from jaxvision.data.records import Record, Records, fetch
+from jaxvision.data.order import Order, evaluation_rows, positions, rows_per_shard
+from jaxvision.data.records import INDEX, NOTE, Record, Records, fetch
 from jaxvision.data.transforms import FromFile, Transform
 
 # A run of this many unreadable records is no bad luck: something is wrong with all of them.
@@ -19,11 +21,19 @@ _MAX_ATTEMPTS = 100
 
 
 class Loaded(NamedTuple):
-    """A batch and the records that were left out of it (index -> reason), or what stopped it."""
+    """A batch, the records left out of it (index -> reason), or what stopped it, and what was left out of records."""
 
     batch: dict[str, np.ndarray]
     skipped: dict[int, str]
     error: str = ""
+    notes: Mapping[int, str] = {}
+
+
+class Findings(NamedTuple):
+    """What is to be reported of the records of one batch (index -> reason): not read at all, or not in full."""
+
+    skipped: dict[int, str]
+    notes: dict[int, str]
 
 
 class DataError(ValueError):
@@ -32,31 +42,41 @@ class DataError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """Reads and transforms single records; `strict` raises for a broken one instead of noting it as skipped."""
+    """Reads and transforms single records; `strict` raises for a broken one instead of noting it as skipped.
+
+    The transform finds the record's place in the split under `records.INDEX`; what it, or the reader, had to leave out
+    of the record stands under `records.NOTE`. Neither reaches the batch.
+    """
 
     records: Records
     transform: Transform
     seed: int
     strict: bool
 
-    def read(self, index: int, position: int, skipped: dict[int, str]) -> Record | None:
+    def read(self, index: int, position: int, findings: Findings) -> Record | None:
         """Record `index`, transformed with the randomness of `position`; None where it cannot be read."""
         try:
-            record = fetch(self.records, index, encoded=isinstance(self.transform, FromFile))
-            return self.transform(record, np.random.default_rng((self.seed, position)))
+            record = {**fetch(self.records, index, encoded=isinstance(self.transform, FromFile)), INDEX: index}
+            record = dict(self.transform(record, np.random.default_rng((self.seed, position))))
+            record.pop(INDEX, None)
+            if note := record.pop(NOTE, None):
+                findings.notes[index] = note
+                if self.strict:
+                    raise ValueError(note)
+            return record
         except (ValueError, OSError) as error:
             if self.strict:
                 raise DataError(named(self.records, index, str(error))) from None
-            skipped[index] = str(error)
+            findings.skipped[index] = str(error)
             return None
 
-    def stand_in(self, skipped: dict[int, str]) -> Record:
-        """The first record that can be read, for rows that hold no example of their own."""
-        for index in range(min(len(self.records), _MAX_ATTEMPTS)):
-            record = self.read(index, index, skipped)
+    def stand_in(self, candidates: Iterable[int], findings: Findings) -> Record:
+        """The first of `candidates` that can be read, for rows that hold no example of their own."""
+        for _, index in zip(range(_MAX_ATTEMPTS), candidates, strict=False):
+            record = self.read(index, index, findings)
             if record is not None:
                 return record
-        raise self.none_readable(skipped)
+        raise self.none_readable(findings.skipped)
 
     def none_readable(self, skipped: Mapping[int, str]) -> DataError:
         index, reason = next(iter(skipped.items()))
@@ -96,47 +116,63 @@ class TrainBatches:
         return 2**62 - self.start
 
     def __getitem__(self, index: int) -> Loaded:
-        skipped: dict[int, str] = {}
+        findings = Findings({}, {})
         rows = Rows(rows_per_shard(self.batch_size, self.shards))
         for row, position in enumerate(positions(self.start + index, self.batch_size, self.shard, self.shards)):
-            rows.put(row, self._record(position, skipped))
-        return Loaded(rows.arrays, skipped)
+            rows.put(row, self._record(position, findings))
+        return Loaded(rows.arrays, findings.skipped, notes=findings.notes)
 
-    def _record(self, position: int, skipped: dict[int, str]) -> Record:
-        failed: dict[int, str] = {}
+    def _record(self, position: int, findings: Findings) -> Record:
+        failed = Findings({}, findings.notes)
         for attempt in range(min(len(self.reader.records), _MAX_ATTEMPTS)):
             record = self.reader.read(self.order(position, attempt), position, failed)
             if record is not None:
-                skipped.update(failed)
+                findings.skipped.update(failed.skipped)
                 return record
-        raise self.reader.none_readable(failed)
+        raise self.reader.none_readable(failed.skipped)
 
 
 @dataclasses.dataclass(frozen=True)
 class EvalBatches:
-    """Finite: each record once over all processes, which yield equally many batches; `_mask` marks the real rows."""
+    """Finite: each record once over all processes, which yield equally many batches; `_mask` marks the real rows.
+
+    With `groups` (an id a record) each batch holds records of one group, as `order.evaluation_rows` lists them.
+    """
 
     reader: Reader
     batch_size: int
     shard: int
     shards: int
+    groups: Int[np.ndarray, "N"] | None = None
 
     def __len__(self) -> int:
-        return -(-len(self.reader.records) // self.batch_size)
+        return len(self._rows)
 
     def __getitem__(self, index: int) -> Loaded:
-        skipped: dict[int, str] = {}
+        findings = Findings({}, {})
         count = rows_per_shard(self.batch_size, self.shards)
         rows, mask = Rows(count), np.zeros(count, np.bool_)
-        for row, position in enumerate(positions(index, self.batch_size, self.shard, self.shards)):
-            record = self.reader.read(position, position, skipped) if position < len(self.reader.records) else None
+        for row, item in enumerate(self._rows[index][self.shard * count : (self.shard + 1) * count]):
+            record = self.reader.read(int(item), int(item), findings) if item >= 0 else None
             if record is not None:
                 rows.put(row, record)
                 mask[row] = True
         if not mask.any():
-            rows.put(0, self.reader.stand_in(skipped))
+            rows.put(0, self.reader.stand_in(self._like(int(self._rows[index][0])), findings))
         rows.repeat(int(mask.argmax()), ~mask)
-        return Loaded({**rows.arrays, "_mask": mask}, skipped)
+        return Loaded({**rows.arrays, "_mask": mask}, findings.skipped, notes=findings.notes)
+
+    @functools.cached_property
+    def _groups(self) -> Int[np.ndarray, "N"]:
+        return np.zeros(len(self.reader.records), np.int64) if self.groups is None else self.groups
+
+    @functools.cached_property
+    def _rows(self) -> Int[np.ndarray, "T B"]:
+        return evaluation_rows(self._groups, self.batch_size)
+
+    def _like(self, item: int) -> list[int]:
+        """All records, those of the same group first: a stand-in has the group's shape where one can be read."""
+        return [int(i) for i in np.argsort(self._groups != self._groups[item], kind="stable")]
 
 
 class Rows:

@@ -32,7 +32,9 @@ COCO_ID_OF_LABEL: Mapping[int, int] = dict(enumerate(_IDS, 1))  # our 1 … 80 t
 COCO_LABEL_OF_ID: Mapping[int, int] = {number: label for label, number in COCO_ID_OF_LABEL.items()}
 
 _SPLITS = ("train", "val", "test")
-_LAYOUT = "expected DIR/annotations/instances_train2017.json and DIR/train2017/, or one JSON file in DIR and DIR/images/"
+_LAYOUT = (
+    "expected DIR/annotations/instances_train2017.json and DIR/train2017/, or one JSON file in DIR and DIR/images/"
+)
 
 
 class Picture(NamedTuple):
@@ -52,8 +54,8 @@ class Picture(NamedTuple):
 class CocoImages:
     """Images with boxes float32 [N, 4] (x0, y0, x1, y1), labels int32 [N] (from 1; 0 is background), crowd bool [N].
 
-    Where the set has masks, also masks: bool [N, H, W], or not yet drawn (`Outlines`) from `encoded`. `category_ids` are
-    those of labels 1, 2, … and `pictures[i].id` is the image's: what results in COCO's format need.
+    Where the set has masks, also masks: bool [N, H, W], or not yet drawn (`Outlines`) from `encoded`. `category_ids`
+    are those of labels 1, 2, … and `pictures[i].id` is the image's: what results in COCO's format need.
     """
 
     pictures: tuple[Picture, ...]
@@ -71,7 +73,7 @@ class CocoImages:
         image = decode.Encoded(one.file)
         objects.check_extent(one.file, image, one.width, one.height)
         masks = Outlines(one.shapes, one.width, one.height) if self.has_masks else None
-        return objects.annotated(image, one.boxes, one.labels, masks, crowd=one.crowd)
+        return objects.annotated(image, one.boxes, one.labels, {"crowd": one.crowd}, masks)
 
     def extent(self, index: int) -> tuple[int, int]:
         """(width, height) as the JSON says."""
@@ -104,8 +106,8 @@ def load(spec: str) -> Source:
 def _found(spec: str, root: pathlib.Path) -> dict[str, tuple[pathlib.Path, list[pathlib.Path]]]:
     """The JSON file of each split, and in which folders to look for its images.
 
-    Known are annotations/instances_NAME.json, NAME/_annotations.coco.json (NAME starts with train, val or test; any other
-    is to train on, and of several years the last counts), and a single JSON in DIR.
+    Known are annotations/instances_NAME.json, NAME/_annotations.coco.json (NAME starts with train, val or test; any
+    other is to train on, and of several years the last counts), and a single JSON in DIR.
     """
     found: dict[str, tuple[pathlib.Path, list[pathlib.Path]]] = {}
     for file in sorted([*root.glob("annotations/instances_*.json"), *root.glob("*/_annotations.coco.json")]):
@@ -156,12 +158,14 @@ def _picture(
 
 
 def _folder(folders: list[pathlib.Path], images: list[dict[str, Any]]) -> pathlib.Path:
-    """The first folder that holds the first image; where none does, reading it will say so."""
-    return next((f for f in folders if images and (f / images[0]["file_name"]).is_file()), folders[0])
+    """The folder that holds the first image that is there at all; where none is, reading them will say so."""
+    return next((f for one in images for f in folders if (f / one["file_name"]).is_file()), folders[0])
 
 
 def _any_masks(file: pathlib.Path, pictures: tuple[Picture, ...]) -> bool:
     lacking = [shape is None for one in pictures for shape in one.shapes]
     if any(lacking) and not all(lacking):
-        logging.warning("%s: %d of %d objects have no outline; mask losses ignore them", file, sum(lacking), len(lacking))
+        logging.warning(
+            "%s: %d of %d objects have no outline; mask losses ignore them", file, sum(lacking), len(lacking)
+        )
     return not all(lacking)

@@ -102,6 +102,11 @@ def extent(image: Pixels | Encoded) -> tuple[int, int]:
     return (image.width, image.height) if isinstance(image, Encoded) else (image.shape[1], image.shape[0])
 
 
+def header_extent(file: File) -> tuple[int, int]:
+    """(width, height), upright, of an image file, whose pixels stay undecoded."""
+    return extent(Encoded(file))
+
+
 def crop(image: Pixels | Encoded, box: Box, size: tuple[int, int]) -> Pixels:
     """The part `box` (x0, y0, x1, y1) of an image resized to `size` (width, height), bilinear and antialiased."""
     if isinstance(image, Encoded):

@@ -1,4 +1,6 @@
-"""What every detection reader does with the annotated objects of an image: check them, clip them, name what it drops."""
+"""What every detection reader does with the annotated objects of an image: check, clip, name what it drops."""
+
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
@@ -18,8 +20,8 @@ def annotated(
     image: Encoded,
     boxes: Float32[np.ndarray, "N 4"],
     labels: Int32[np.ndarray, "N"],
+    flags: Mapping[str, Bool[np.ndarray, "N"]],
     masks: Outlines | None = None,
-    **flags: Bool[np.ndarray, "N"],
 ) -> Record:
     """The record of an image, not yet decoded, and its objects; `flags` are "difficult" or "crowd".
 
@@ -57,7 +59,9 @@ def inside(
 def check_extent(name: str, image: Encoded, width: int, height: int) -> None:
     """Raises ValueError where an image is not of the size that its boxes were drawn on."""
     if (image.width, image.height) != (width, height):
-        turned = " (the annotations ignore its EXIF orientation)" if (image.height, image.width) == (width, height) else ""
+        turned = (
+            " (the annotations ignore its EXIF orientation)" if (image.height, image.width) == (width, height) else ""
+        )
         raise ValueError(f"{name}: annotated as {width}x{height}, but it is {image.width}x{image.height}{turned}")
 
 

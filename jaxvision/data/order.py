@@ -32,6 +32,64 @@ class Shuffled:
         return int(_permutation(self.length, self.seed, epoch)[offset])
 
 
+@dataclasses.dataclass(frozen=True)
+class GroupedByShape:
+    """Batches of which each holds records of one group, such as images that fit one canvas (`groups`: one id a record).
+
+    Each group is an endless line of its own permutations, cut into batches; what does not fill a batch at the end of an
+    epoch waits for the next one. So of a group's records, none is seen twice before all are seen once, and after e
+    epochs of len(groups) / batch_size batches each was seen e times, but for less than a batch a group that still
+    waits. Within an epoch the batches of the groups are mixed at random. Another of the group stands in for a broken
+    record; where the whole group is broken, one of the next group.
+    """
+
+    groups: Int[np.ndarray, "N"]
+    batch_size: int
+    seed: int
+
+    def __call__(self, position: int, attempt: int = 0) -> int:
+        batch, row = divmod(position, self.batch_size)
+        group, nth = self._of_batch(batch)
+        epoch, offset = divmod(nth * self.batch_size + row, len(self._members[group]))
+        while attempt >= len(self._members[group]):
+            attempt -= len(self._members[group])
+            group = (group + 1) % len(self._members)
+        members = self._members[group]
+        place = _permutation(len(members), self.seed, epoch, group + 2)[(offset + attempt) % len(members)]
+        return int(members[place])
+
+    @functools.cached_property
+    def _members(self) -> list[Int[np.ndarray, "n"]]:
+        return [np.flatnonzero(self.groups == group) for group in np.unique(self.groups)]
+
+    def _of_batch(self, batch: int) -> tuple[int, int]:
+        """The group of a batch, and how many batches of that group came before it."""
+        epoch = batch * self.batch_size // len(self.groups)  # no later than the one it is in
+        while sum(self._batches(epoch + 1)) <= batch:
+            epoch += 1
+        before = self._batches(epoch)
+        quota = tuple(after - done for after, done in zip(self._batches(epoch + 1), before, strict=True))
+        mixed = _mixed(quota, self.seed, epoch)
+        rank = batch - sum(before)
+        group = int(mixed[rank])
+        return group, before[group] + int(np.count_nonzero(mixed[:rank] == group))
+
+    def _batches(self, epochs: int) -> list[int]:
+        """How many whole batches each group has filled after so many epochs."""
+        return [epochs * len(members) // self.batch_size for members in self._members]
+
+
+def evaluation_rows(groups: Int[np.ndarray, "N"], batch_size: int) -> Int[np.ndarray, "T B"]:
+    """Every record once, in batches of one group each, groups and records in ascending order; -1 fills them up."""
+    batches = []
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        rows: np.ndarray = np.full((-(-len(members) // batch_size), batch_size), -1, np.int64)
+        rows.ravel()[: len(members)] = members
+        batches.append(rows)
+    return np.concatenate(batches)
+
+
 def positions(step: int, batch_size: int, shard: int, shards: int) -> range:
     """The global positions of the rows that one of `shards` processes contributes to global batch `step`."""
     rows = rows_per_shard(batch_size, shards)
@@ -46,7 +104,13 @@ def rows_per_shard(batch_size: int, shards: int) -> int:
     return batch_size // shards
 
 
-# A batch spans at most two epochs; threads read ahead into the next.
+# A batch spans at most two epochs, of each of a few groups; threads read ahead into the next.
+@functools.lru_cache(maxsize=16)
+def _permutation(length: int, *entropy: int) -> Int[np.ndarray, "N"]:
+    return np.random.default_rng(entropy).permutation(length)
+
+
 @functools.lru_cache(maxsize=4)
-def _permutation(length: int, seed: int, epoch: int) -> Int[np.ndarray, "N"]:
-    return np.random.default_rng((seed, epoch)).permutation(length)
+def _mixed(quota: tuple[int, ...], seed: int, epoch: int) -> Int[np.ndarray, "T"]:
+    """Each group's number as often as its quota of batches says, in random order."""
+    return np.random.default_rng((seed, epoch, 1)).permutation(np.repeat(np.arange(len(quota)), quota))

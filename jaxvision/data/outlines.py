@@ -1,11 +1,10 @@
 """Instance masks as COCO writes them, polygons and run lengths, turned into pixels or crops only where they are needed.
 
-Polygons are continuous: a pixel, or a crop's cell, is inside where its centre is (even-odd rule; parts are united). That
-is at most half a pixel from pycocotools, which rounds polygons outwards on a fivefold grid first.
+Polygons are continuous: a pixel, or a crop's cell, is inside where its centre is (even-odd rule; parts are united).
+Run lengths are decoded here, in a few lines, so that reading data needs NumPy alone.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -106,8 +105,9 @@ def crops(
 
 def crop(mask: Bool[np.ndarray, "H W"], box: Float[np.ndarray, "4"], size: int) -> UInt8[np.ndarray, "M M"]:
     """The part of a mask in its box; beyond the image its border repeats."""
-    rows, next_rows, down = _samples(box[1], box[3], size, mask.shape[0])
-    columns, next_columns, across = _samples(box[0], box[2], size, mask.shape[1])
+    x0, y0, x1, y1 = box.tolist()
+    rows, next_rows, down = _samples(y0, y1, size, mask.shape[0])
+    columns, next_columns, across = _samples(x0, x1, size, mask.shape[1])
     upper, lower = mask[rows].astype(np.float32), mask[next_rows].astype(np.float32)
     lines = upper + down[:, None] * (lower - upper)
     left, right = lines[:, columns], lines[:, next_columns]

@@ -6,11 +6,12 @@ therefore holds integers only, and a run that stopped goes on as if it had not. 
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import grain
 import numpy as np
 from absl import flags, logging
+from jaxtyping import Int
 
 from jaxvision.data.batches import EvalBatches, Loaded, Reader, Reporting, TrainBatches, named
 from jaxvision.data.order import Order, Shuffled, rows_per_shard
@@ -26,6 +27,7 @@ _BATCHES_AHEAD = 2  # ready and waiting in each worker process
 class BatchIterator:
     """Batches of one process. Records that could not be read are logged once each and kept in `skipped` (name: reason).
 
+    So are those that were read but not in full, such as without a box that has no area, in `notes`.
     `open_batches(step)` gives the random-access batches from `step` on.
     """
 
@@ -36,6 +38,7 @@ class BatchIterator:
         self._stream: grain.DatasetIterator[Loaded] | None = None
         self._step = 0
         self.skipped: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -48,7 +51,8 @@ class BatchIterator:
             self.close()
             raise ValueError(loaded.error)
         self._step += 1
-        self._report(loaded.skipped)
+        self._report("skipped record", loaded.skipped, self.skipped)
+        self._report("incomplete record", loaded.notes, self.notes)
         # Plain views: workers hand over a subclass of ndarray that lives in shared memory.
         return {key: np.asarray(value) for key, value in loaded.batch.items()}
 
@@ -58,12 +62,12 @@ class BatchIterator:
             self._stream.close()
             self._stream = None
 
-    def _report(self, skipped: dict[int, str]) -> None:
-        for index, reason in skipped.items():
+    def _report(self, what: str, found: Mapping[int, str], known: dict[str, str]) -> None:
+        for index, reason in found.items():
             name = self._records.name(index)
-            if name not in self.skipped:
-                self.skipped[name] = reason
-                logging.warning("skipped record %d: %s", len(self.skipped), named(self._records, index, reason))
+            if name not in known:
+                known[name] = reason
+                logging.warning("%s %d: %s", what, len(known), named(self._records, index, reason))
 
 
 class TrainIterator(BatchIterator):
@@ -109,14 +113,21 @@ def train(
 
 
 def evaluate(
-    records: Records, transform: Transform, batch_size: int, *, workers: int = 0, strict: bool = False
+    records: Records,
+    transform: Transform,
+    batch_size: int,
+    *,
+    workers: int = 0,
+    groups: Int[np.ndarray, "N"] | None = None,
+    strict: bool = False,
 ) -> Callable[[int, int], BatchIterator]:
     """Evaluation data: every record once, in order; the iterator is finite and equally long for every shard.
 
     `_mask` (bool [batch_size / shards]) is False on padded rows and on records that cannot be read, which hold copies.
+    With `groups` (an id a record), no batch mixes two groups, and the order is by group.
     """
     _check(records, batch_size)
-    return functools.partial(_open_evaluate, Reader(records, transform, 0, strict), batch_size, workers)
+    return functools.partial(_open_evaluate, Reader(records, transform, 0, strict), batch_size, workers, groups)
 
 
 def _open_train(
@@ -126,9 +137,16 @@ def _open_train(
     return TrainIterator(reader, order, batch_size, workers, shard, shards)
 
 
-def _open_evaluate(reader: Reader, batch_size: int, workers: int, shard: int = 0, shards: int = 1) -> BatchIterator:
+def _open_evaluate(
+    reader: Reader,
+    batch_size: int,
+    workers: int,
+    groups: Int[np.ndarray, "N"] | None,
+    shard: int = 0,
+    shards: int = 1,
+) -> BatchIterator:
     rows_per_shard(batch_size, shards)
-    batches = EvalBatches(reader, batch_size, shard, shards)
+    batches = EvalBatches(reader, batch_size, shard, shards, groups)
     return BatchIterator(reader.records, lambda step: batches, workers)
 
 

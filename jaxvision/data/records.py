@@ -8,7 +8,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Integer
 
+from jaxvision.data import decode
+
 Record = dict[str, Any]
+
+# Keys that the pipeline gives to transforms or takes from records, and that no batch holds.
+INDEX = "_index"  # the record's place in the split
+NOTE = "_note"  # what a reader or transform left out of the record, for the log
 Channels = tuple[float, float, float]
 
 # Per channel, 0..255, of ImageNet's training set: what imported weights were trained with.
@@ -26,7 +32,7 @@ class Records(Protocol):
 
     A record is a dict of numpy values: "image" uint8 [H, W, 3] RGB, "label" int, and what else the source knows.
     Readers of files may also have `encoded(i)`: the same record with "image" a `decode.Encoded`, so that a random
-    crop decodes only at the scale it needs.
+    crop decodes only at the scale it needs. Those that know an image's size without its file have `extent(i)`.
     """
 
     def __len__(self) -> int: ...
@@ -50,6 +56,9 @@ class Subset:
     def encoded(self, index: int) -> Record:
         return fetch(self.parent, int(self.indices[index]), encoded=True)
 
+    def extent(self, index: int) -> tuple[int, int]:
+        return extent(self.parent, int(self.indices[index]))
+
     def name(self, index: int) -> str:
         return self.parent.name(int(self.indices[index]))
 
@@ -58,6 +67,12 @@ def fetch(records: Records, index: int, *, encoded: bool = False) -> Record:
     """Record `index`, with its image left encoded where that is asked for and the reader can."""
     read = getattr(records, "encoded", None) if encoded else None
     return read(index) if read else records[index]
+
+
+def extent(records: Records, index: int) -> tuple[int, int]:
+    """(width, height) of the image of record `index`, from its annotation or header where the reader can."""
+    known = getattr(records, "extent", None)
+    return known(index) if known else decode.extent(fetch(records, index, encoded=True)["image"])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -60,6 +60,10 @@ class Scenes:
                 labels.append(int(self.digits.labels[item]) + 1)
         return _record(canvas, np.stack(masks), np.array(labels, np.int32))
 
+    def extent(self, index: int) -> tuple[int, int]:
+        """(width, height) of every scene, which need not be drawn for it."""
+        return self.size, self.size
+
     def name(self, index: int) -> str:
         return f"scenes/{self.seed}/{index}"
 

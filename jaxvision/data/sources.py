@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from jaxvision.data import digits, folder, idx, scenes, tfds
+from jaxvision.data import coco, digits, folder, idx, scenes, tfds, voc
 from jaxvision.data.records import Source
 
 LOADERS: Mapping[str, Callable[[str], Source]] = {
@@ -10,11 +10,13 @@ LOADERS: Mapping[str, Callable[[str], Source]] = {
     "scenes": scenes.load,
     "folder": folder.load,
     "idx": idx.load,
+    "voc": voc.load,
+    "coco": coco.load,
     "tfds": tfds.load,
 }
 
 _EMBEDDED = ("digits", "scenes")
-_KNOWN = "digits[:count=N], scenes[:count=N,size=N,objects=N], folder:DIR, idx:DIR, tfds:NAME"
+_KNOWN = "digits[:count=N], scenes[:count=N,size=N,objects=N], folder:DIR, idx:DIR, voc:DIR, coco:DIR, tfds:NAME"
 
 
 def load(spec: str) -> Source:

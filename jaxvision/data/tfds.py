@@ -1,16 +1,21 @@
-"""`tfds:NAME`: image classification sets prepared by TensorFlow Datasets, read without TensorFlow.
+"""`tfds:NAME`: classification and detection sets prepared by TensorFlow Datasets, read without TensorFlow.
 
 Preparing a set may need TensorFlow and is done once, with `tfds build`; reading its array_record files does not.
 """
 
 import dataclasses
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from jaxvision.data import decode
+import numpy as np
+from jaxtyping import Float32
+
+from jaxvision.data import decode, objects
 from jaxvision.data.records import Record, Records, Source, with_val
 
+_FLAGS = {"is_difficult": "difficult", "is_crowd": "crowd"}
 _SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
 
 
@@ -37,26 +42,80 @@ class TfdsImages:
         return f"{self.source}[{index}]"
 
 
-def load(spec: str) -> Source:
-    """`tfds:NAME`, such as tfds:imagenet2012 or tfds:mnist:3.0.1, found in $TFDS_DATA_DIR (~/tensorflow_datasets).
+@dataclasses.dataclass(frozen=True)
+class TfdsObjects:
+    """A split of a TFDS detection set: encoded images with boxes, labels (from 1; 0 is background), difficult or crowd.
 
-    Raises ValueError, saying what to run, where the set is not prepared as array_record or holds no labelled images.
+    `one_based`: the set was made from VOC's corners, which count from 1, without converting them.
+    """
+
+    examples: Sequence[Any]
+    source: str
+    one_based: bool
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Record:
+        return objects.decoded(self.encoded(index))
+
+    def encoded(self, index: int) -> Record:
+        example = self.examples[index]
+        image = decode.Encoded(bytes(example["image"]), self.name(index))
+        found = example["objects"]
+        boxes = pixel_boxes(np.asarray(found["bbox"], np.float32), image.width, image.height, one_based=self.one_based)
+        flags = {_FLAGS[key]: np.asarray(found[key], np.bool_) for key in _FLAGS if key in found}
+        return objects.annotated(image, boxes, np.asarray(found["label"], np.int32) + np.int32(1), flags)
+
+    def name(self, index: int) -> str:
+        return f"{self.source}[{index}]"
+
+
+def pixel_boxes(
+    boxes: Float32[np.ndarray, "..."], width: int, height: int, *, one_based: bool
+) -> Float32[np.ndarray, "N 4"]:
+    """TFDS's (ymin, xmin, ymax, xmax) as fractions of the image to (x0, y0, x1, y1) in pixels; [] is no box.
+
+    To a thousandth of a pixel, which takes back what the division cost: VOC's corners are whole numbers again.
+    """
+    y0, x0, y1, x1 = boxes.reshape(-1, 4).astype(np.float64).T
+    shift = 1 if one_based else 0
+    pixels = np.stack([x0 * width - shift, y0 * height - shift, x1 * width, y1 * height], axis=1)
+    return np.round(pixels, 3).astype(np.float32)
+
+
+def load(spec: str) -> Source:
+    """`tfds:NAME`, such as tfds:imagenet2012, tfds:mnist:3.0.1 or tfds:voc/2007, found in $TFDS_DATA_DIR.
+
+    The default folder is ~/tensorflow_datasets. Raises ValueError, saying what to run, where the set is not prepared as
+    array_record or holds neither labelled images nor labelled boxes.
     """
     name = spec.partition(":")[2]
     builder = _prepared(spec, name)
-    features = builder.info.features
-    class_names = getattr(features["label"], "names", None) if "label" in features else None
-    if "image" not in features or not class_names:
-        raise ValueError(f"--data={spec}: needs an image and a class label, but its features are {', '.join(features)}")
+    read, class_names = _kind(spec, name, builder.info.features)
     skip_decoding = {"image": _package().decode.SkipDecoding()}
     splits: dict[str, Records] = {
-        _SPLITS[split]: TfdsImages(builder.as_data_source(split, decoders=skip_decoding), f"tfds:{name}/{split}")
+        _SPLITS[split]: read(builder.as_data_source(split, decoders=skip_decoding), f"tfds:{name}/{split}")
         for split in builder.info.splits
         if split in _SPLITS
     }
     if "train" not in splits:
         raise ValueError(f"--data={spec}: has no train split, only {', '.join(builder.info.splits)}")
-    return Source(with_val(splits), tuple(class_names))
+    return Source(with_val(splits), class_names)
+
+
+def _kind(spec: str, name: str, features: Any) -> tuple[Callable[..., Records], tuple[str, ...]]:
+    """What reads the set, and its class names: of the boxes where it has labelled ones, else of the image."""
+    boxed = "objects" in features and "bbox" in features["objects"]
+    if "image" in features and boxed and (names := _names(features["objects"])):
+        return functools.partial(TfdsObjects, one_based=name.startswith("voc")), ("background", *names)
+    if "image" in features and (names := _names(features)):
+        return TfdsImages, names
+    raise ValueError(f"--data={spec}: needs an image and a class label, but its features are {', '.join(features)}")
+
+
+def _names(features: Any) -> tuple[str, ...]:
+    return tuple(getattr(features["label"], "names", None) or ()) if "label" in features else ()
 
 
 def _prepared(spec: str, name: str) -> Any:

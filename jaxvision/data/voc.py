@@ -1,4 +1,4 @@
-"""`voc:DIR`: the layout of PASCAL VOC, which many annotation tools write: Annotations/, JPEGImages/ and ImageSets/Main/."""
+"""`voc:DIR`: PASCAL VOC, and what annotation tools write like it: Annotations/, JPEGImages/ and ImageSets/Main/."""
 
 import dataclasses
 import os
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 
 from jaxvision.data import decode, objects
+from jaxvision.data.decode import header_extent
 from jaxvision.data.objects import VOC_NAMES
 from jaxvision.data.records import Record, Records, Source, with_val
 
@@ -30,7 +31,7 @@ class Annotation(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class VocImages:
-    """Images with boxes float32 [N, 4] (x0, y0, x1, y1), labels int32 [N] (from 1; 0 is background), difficult bool [N].
+    """Images with boxes float32 [N, 4] (x0, y0, x1, y1), labels int32 [N] (from 1), and difficult bool [N].
 
     An annotation that could not be read is the reason why, raised where its record is asked for.
     """
@@ -52,12 +53,12 @@ class VocImages:
         if found.width and found.height:
             objects.check_extent(self.name(index), image, found.width, found.height)
         labels = np.array([self.class_names.index(name) for name in found.names], np.int32)
-        return objects.annotated(image, found.boxes, labels, difficult=found.difficult)
+        return objects.annotated(image, found.boxes, labels, {"difficult": found.difficult})
 
     def extent(self, index: int) -> tuple[int, int]:
         """(width, height), from the annotation where it says."""
         found = self._annotation(index)
-        return (found.width, found.height) if found.width and found.height else decode.extent_of(self.files[index])
+        return (found.width, found.height) if found.width and found.height else header_extent(self.files[index])
 
     def name(self, index: int) -> str:
         return self.files[index]
@@ -108,19 +109,21 @@ def load(spec: str) -> Source:
 def read_annotation(file: str | os.PathLike) -> Annotation:
     """Reads one XML file; ValueError "file: reason" where it is not VOC's, or has a document type (with entities).
 
-    VOC counts pixels from 1 and includes the last: (xmin, ymin, xmax, ymax) is xmin - 1, ymin - 1, xmax, ymax here. A box
-    whose corners coincide as written is a slip of the mouse, and becomes one without area.
+    VOC counts pixels from 1 and includes the last: (xmin, ymin, xmax, ymax) is xmin - 1, ymin - 1, xmax, ymax here. A
+    box whose corners coincide as written is a slip of the mouse, and becomes one without area.
     """
     try:
         parser = ElementTree.XMLParser(target=_NoDoctype())
         tree = ElementTree.parse(file, parser).getroot()
-        size = tuple(int(float(tree.findtext(f"size/{side}", "0"))) for side in ("width", "height"))
+        width, height = (int(float(tree.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
         items = tree.findall("object")
-        corners = [[float(_text(item, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")] for item in items]
+        corners = [
+            [float(_text(item, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")] for item in items
+        ]
         boxes = np.array(corners, np.float32).reshape(-1, 4)
         boxes[:, :2] -= (boxes[:, 2:] > boxes[:, :2]).astype(np.float32)
         difficult = np.array([item.findtext("difficult", "0").strip() == "1" for item in items], np.bool_)
-        return Annotation(*size, tuple(_text(item, "name") for item in items), boxes, difficult)
+        return Annotation(width, height, tuple(_text(item, "name") for item in items), boxes, difficult)
     except (ElementTree.ParseError, ValueError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"{os.fspath(file)}: {reason}") from None
@@ -140,12 +143,14 @@ def label_map(file: str) -> UInt8[np.ndarray, "H W"]:
 class _NoDoctype(ElementTree.TreeBuilder):
     """Refuses a document type: with it come entities, which can expand without end or name other files."""
 
-    def doctype(self, name: str, pubid: str, system: str) -> None:
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise ValueError("has a document type (DOCTYPE), which VOC's annotations never have")
 
 
 def _root(spec: str, folder: pathlib.Path) -> pathlib.Path:
-    years = [path.parent for path in sorted([*folder.glob("VOC*/Annotations"), *folder.glob("VOCdevkit/VOC*/Annotations")])]
+    years = [
+        path.parent for path in sorted([*folder.glob("VOC*/Annotations"), *folder.glob("VOCdevkit/VOC*/Annotations")])
+    ]
     if (folder / "Annotations").is_dir():
         years = [folder]
     if len(years) > 1:
@@ -156,14 +161,18 @@ def _root(spec: str, folder: pathlib.Path) -> pathlib.Path:
 
 
 def _lists(root: pathlib.Path) -> dict[str, list[str]]:
-    """The images of each split; all annotations train where there are no lists, trainval where there is no train."""
+    """The images of each split. Where there is no train list: those of trainval, or all, less those of val and test."""
     files = {split: root / "ImageSets" / "Main" / f"{split}.txt" for split in _SPLITS}
-    lists = {split: [line.split()[0] for line in file.read_text().splitlines() if line.split()]
-             for split, file in files.items() if file.is_file()}
+    lists = {split: _listed(file) for split, file in files.items() if file.is_file()}
     if "train" not in lists:
         everything = sorted(path.stem for path in (root / "Annotations").glob("*.xml"))
-        lists["train"] = lists.get("trainval", everything)
+        held_out = {*lists.get("val", ()), *lists.get("test", ())}
+        lists["train"] = [item for item in lists.get("trainval", everything) if item not in held_out]
     return lists
+
+
+def _listed(file: pathlib.Path) -> list[str]:
+    return [line.split()[0] for line in file.read_text().splitlines() if line.strip()]
 
 
 def _annotation_or_reason(root: pathlib.Path, item: str) -> Annotation | str:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Shaped
 
 from jaxvision.evals.detection import ImageRecord, images, read
 from jaxvision.train.types import Metric, Result
-from jaxvision.viz.masks import paste
+from jaxvision.viz.masks import paste_patch
 
 Kind = Literal["bbox", "segm"]
 
@@ -21,9 +21,9 @@ def coco_ap(class_names: Sequence[str], *, masks: bool = False) -> Metric:
     masks as {"mask_AP", …}. `class_names[0]` is background.
 
     All is measured in pixels of the original image. Objects to ignore are COCO's crowds. Masks ("masks" [B, D, M, M]
-    and [B, N, M, M], crops of their boxes) are pasted there and cut at 0.5. Sizes go by the batch's "area" where it has
-    one (COCO's is the area of the segmentation, for boxes too), else by the masks or, without them, the boxes. A figure
-    that is undefined, such as AP_small without small objects, is left out.
+    and [B, N, M, M], crops of their boxes, 0 to 1 or uint8 0 to 255) are pasted there and cut at 0.5. Sizes go by the
+    batch's "area" where it has one (COCO's is the area of the segmentation, for boxes too), else by the masks or,
+    without them, the boxes. A figure that is undefined, such as AP_small without small objects, is left out.
     """
 
     def update(state: list[ImageRecord], outputs: Mapping, batch: Mapping) -> list[ImageRecord]:
@@ -73,7 +73,7 @@ def _summary(evaluator: COCOeval_faster) -> dict[str, float]:
 
 
 def _annotations(records: Sequence[ImageRecord], kind: Kind) -> dict[str, Any]:
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for r in records:
         for i in range(len(r.true_boxes)):
             what: dict[str, Any] = {"bbox": _xywh(r.true_boxes[i])}
@@ -105,9 +105,16 @@ def _xywh(box: Float[np.ndarray, " 4"]) -> list[float]:
     return [x0, y0, x1 - x0, y1 - y0]
 
 
-def encode(mask: Bool[np.ndarray, "H W"]) -> dict[str, Any]:
-    """A mask as COCO's compressed run lengths: {"size": [H, W], "counts": bytes}."""
-    return dict(run_lengths.encode(np.asfortranarray(mask, np.uint8)))
+def encode(mask: Bool[np.ndarray, "h w"], shape: tuple[int, int], top: int = 0, left: int = 0) -> dict[str, Any]:
+    """COCO's compressed run lengths, {"size": [H, W], "counts": bytes}, of an image of `shape` that is empty but for
+    `mask`, whose first pixel lies at (top, left)."""
+    columns = np.zeros((mask.shape[1], shape[0]), bool)  # pixels count down the columns; those beside are left out
+    columns[:, top : top + mask.shape[0]] = mask.T
+    pixels = np.concatenate([[False], columns.reshape(-1), [False]])
+    edges = left * shape[0] + np.flatnonzero(pixels[1:] != pixels[:-1])
+    total = shape[0] * shape[1]
+    counts = np.diff(np.concatenate([[0], edges[edges < total], [total]]))
+    return dict(run_lengths.frPyObjects({"size": list(shape), "counts": counts.tolist()}, *shape))
 
 
 def _with_masks(record: ImageRecord, outputs: Mapping, batch: Mapping, row: int) -> ImageRecord:
@@ -122,4 +129,5 @@ def _with_masks(record: ImageRecord, outputs: Mapping, batch: Mapping, row: int)
 def _paste(
     crops: Shaped[np.ndarray, "N M M"], boxes: Float[np.ndarray, "N 4"], shape: tuple[int, int]
 ) -> tuple[Mapping[str, Any], ...]:
-    return tuple(encode(paste(crop, box, shape) >= 0.5) for crop, box in zip(crops, boxes, strict=True))
+    patches = (paste_patch(crop, box, shape) for crop, box in zip(crops, boxes, strict=True))
+    return tuple(encode(values >= 0.5, shape, top, left) for values, top, left in patches)

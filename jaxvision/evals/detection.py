@@ -2,8 +2,8 @@
 
 Outputs hold "boxes" [B, D, 4] in pixels of the canvas, "scores" [B, D], "labels" int [B, D] (0 is background) and
 "valid" bool [B, D]. A batch holds "boxes" [B, N, 4], "labels", "valid", "ignore" (difficult or crowd), "image_id" [B],
-"size" [B, 2] (height and width of the image on its canvas), "scale" [B] (canvas pixels for one pixel of the original
-image) and "_mask" [B], true for images that are not padding.
+"size" [B, 2] (height and width of the image on its canvas), "scale" [B, 2] or [B] (by which the original image's height
+and width were multiplied) and "_mask" [B], true for images that are not padding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,6 +49,12 @@ def read(outputs: Mapping[str, Any], batch: Mapping[str, Any], classes: int) -> 
     for record in records:
         _check(record, classes)
     return records
+
+
+def scale_of(batch: Mapping[str, Any], row: int) -> Float[np.ndarray, " 4"]:
+    """What multiplies the corners x0, y0, x1, y1 of a box in the original image, to give them on the canvas."""
+    height, width = np.broadcast_to(np.asarray(batch["scale"][row], np.float64), 2).tolist()
+    return np.array([width, height, width, height])
 
 
 def images(metric: str, records: Sequence[ImageRecord]) -> list[ImageRecord]:
@@ -104,10 +110,10 @@ def claims(record: ImageRecord, label: int, threshold: float, *, inclusive: bool
 
 
 def _read_row(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int) -> ImageRecord:
-    scale = float(np.asarray(batch["scale"])[row])
-    height, width = np.rint(np.asarray(batch["size"])[row] / scale).astype(int).tolist()
+    scale = scale_of(batch, row)
+    height, width = np.rint(np.asarray(batch["size"])[row] / scale[1::-1]).astype(int).tolist()
     real = np.asarray(batch["valid"][row], bool)
-    true_boxes = np.asarray(batch["boxes"][row], np.float64)[real] / scale
+    true_boxes = np.asarray(batch["boxes"][row], np.float64)[real] / scale[None]
     if "area" in batch:
         true_areas = np.asarray(batch["area"][row], np.float64)[real]
     else:
@@ -116,7 +122,7 @@ def _read_row(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int) ->
     return ImageRecord(
         image_id=int(np.asarray(batch["image_id"])[row]),
         shape=(height, width),
-        boxes=np.asarray(outputs["boxes"][row], np.float64)[found] / scale,
+        boxes=np.asarray(outputs["boxes"][row], np.float64)[found] / scale[None],
         scores=np.asarray(outputs["scores"][row], np.float64)[found],
         labels=np.asarray(outputs["labels"][row], np.int64)[found],
         true_boxes=true_boxes,

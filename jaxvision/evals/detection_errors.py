@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jaxvision.evals.detection import Claims, ImageRecord, claims, iou, read
+from jaxvision.evals.detection import Claims, ImageRecord, claims, iou, read, scale_of
 from jaxvision.train.types import Metric, Result
 from jaxvision.viz import detection_errors
 from jaxvision.viz.detection_errors import DetectionError, cut, order
@@ -26,7 +26,8 @@ def worst_errors(
         rows = np.flatnonzero(batch["_mask"]).tolist()
         new: list[DetectionError] = []
         for record, row in zip(read(outputs, batch, len(class_names)), rows, strict=True):
-            image, scale = np.asarray(batch["image"][row]), float(batch["scale"][row])
+            height, width = np.rint(batch["size"][row]).astype(int).tolist()
+            image, scale = np.asarray(batch["image"][row])[:height, :width], scale_of(batch, row)
             for error, *boxes in _errors(record, class_names, threshold, min_score):
                 found, true = (None if box is None else box * scale for box in boxes)
                 new.append(error._replace(tile=cut(image, found, true)))
@@ -49,42 +50,47 @@ def _errors(record: ImageRecord, class_names: Sequence[str], threshold: float, m
     found = {int(o) for claim in by_class.values() for o in claim.objects[claim.first]}
     missed = [o for o in np.flatnonzero(~record.ignore).tolist() if o not in found]
     wrong = [e for k, claim in by_class.items() for e in _false_positives(shown, k, claim, class_names, threshold)]
-    return wrong + [_miss(record, shown, o, class_names, threshold) for o in missed]
+    return wrong + [_miss(record, o, class_names, threshold, min_score) for o in missed]
 
 
 def _false_positives(
     record: ImageRecord, label: int, claim: Claims, class_names: Sequence[str], threshold: float
 ) -> list[_Error]:
     errors = []
-    for d, o, overlap, matched, first in zip(*claim, strict=True):
-        if first or (matched and record.ignore[o]):
-            continue
-        true, why = (record.true_boxes[o], "") if o >= 0 and overlap >= _NEAR else (None, "background")
-        if matched:
-            why = "found twice"
-        else:
+    for d, own, matched, first in zip(claim.detections, claim.objects, claim.matched, claim.first, strict=True):
+        if not (first or (matched and record.ignore[own])):
             overlaps = iou(record.boxes[d][None], record.true_boxes)[0]
-            other = int(overlaps.argmax()) if overlaps.size else -1
-            if other >= 0 and overlaps[other] > threshold:  # of another class, or it would have matched
-                true, overlap = record.true_boxes[other], overlaps[other]
-                why = f"is {class_names[record.true_labels[other]]}"
-            elif true is not None:
-                why = "misplaced"
-        score, overlap = float(record.scores[d]), 0.0 if true is None else float(overlap)
-        error = DetectionError(False, label, score, overlap, why, score, record.image_id, None)
-        errors.append((error, record.boxes[d], true))
+            why, o = (
+                ("found twice", int(own)) if matched else _cause(record, overlaps, int(own), class_names, threshold)
+            )
+            box, true = record.boxes[d], record.true_boxes[o] if o >= 0 else None
+            score, overlap = float(record.scores[d]), float(overlaps[o]) if o >= 0 else 0.0
+            error = DetectionError(False, label, score, overlap, why, score, record.image_id, None)
+            errors.append((error, box, true))
     return errors
 
 
-def _miss(record: ImageRecord, shown: ImageRecord, o: int, class_names: Sequence[str], threshold: float) -> _Error:
+def _cause(
+    record: ImageRecord, overlaps: Float[np.ndarray, " N"], own: int, class_names: Sequence[str], threshold: float
+) -> tuple[str, int]:
+    """Why a detection that matches nothing of its class is wrong, and the object concerned or -1."""
+    other = int(overlaps.argmax()) if overlaps.size else -1
+    if other >= 0 and overlaps[other] > threshold:
+        return f"is {class_names[record.true_labels[other]]}", other
+    if own >= 0 and overlaps[own] >= _NEAR:
+        return "misplaced", own
+    return "background", -1
+
+
+def _miss(record: ImageRecord, o: int, class_names: Sequence[str], threshold: float, min_score: float) -> _Error:
     """An object without a detection, and the detection that comes nearest to being its."""
     label, true = int(record.true_labels[o]), record.true_boxes[o]
     overlaps = iou(record.boxes, true[None])[:, 0]
-    own, is_shown = record.labels == label, np.isin(record.scores, shown.scores)
+    own, clear = record.labels == label, record.scores >= min_score
     choices = (
-        ("taken for {}", ~own & is_shown & (overlaps > threshold)),
-        ("score too low", own & ~is_shown & (overlaps > threshold)),
-        ("misplaced", own & is_shown & (overlaps >= _NEAR)),
+        ("taken for {}", ~own & clear & (overlaps > threshold)),
+        ("score too low", own & ~clear & (overlaps > threshold)),
+        ("misplaced", own & clear & (overlaps >= _NEAR)),
     )
     area = float(record.true_areas[o])
     for why, which in choices:

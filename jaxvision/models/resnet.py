@@ -87,7 +87,7 @@ class ResNet(nn.Module):
     max-pool) or "cifar" (3×3/1, no pool). `output_stride` 16 or 8 puts dilation in the place of the last strides; it
     counts the imagenet stem (with a cifar stem it is a quarter). `norm` is any layer that takes BatchNorm's arguments
     (use_running_average, dtype, name, and scale_init for `zero_init`). `zero_init` starts each block as its shortcut
-    (Goyal et al. 2017, section 5.1). `num_classes=None` ends at "pool".
+    (Goyal et al. 2017, section 5.1). `num_classes=None` ends at "pool". `stages` below 4 leaves the last layers out.
     """
 
     num_classes: int | None = 1000
@@ -98,6 +98,7 @@ class ResNet(nn.Module):
     output_stride: int = 32
     width: float = 1.0
     zero_init: bool = False
+    stages: int = 4
     norm: Layer = BatchNorm
     dtype: Dtype = jnp.float32
 
@@ -111,7 +112,7 @@ class ResNet(nn.Module):
         features = _stem(x, scaled(64, self.width), self.stem, layers)
         x = features["stem_pool"] if self.stem == "imagenet" else features["stem"]
         dilation = 1
-        for i, count in enumerate(BLOCKS[self.depth], start=1):
+        for i, count in enumerate(BLOCKS[self.depth][: self.stages], start=1):
             strides, entry = (1 if i == 1 else 2), dilation
             if 2 ** (i + 1) > self.output_stride:
                 strides, dilation = 1, 2 * dilation

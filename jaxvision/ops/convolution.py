@@ -1,8 +1,8 @@
 """Convolution in the form that is fastest on the platform, with the meaning of `jax.lax.conv_general_dilated`.
 
-Accelerators take lax's own. On a CPU, XLA's convolutions (and above all their gradients) are slow for most shapes, so
-float32 maps go through matrix products: 1×1 kernels as one, 3×3 kernels of stride 1 by Winograd's algorithm, kernels
-over few channels as smaller kernels over more (space to depth), and other gradients over patches.
+Accelerators take lax's own. On a CPU, float32 maps go through matrix products where that is faster: 1×1 kernels as one
+product, 3×3 kernels of stride 1 by Winograd's algorithm, a kernel three strides wide over few channels as 3×3 over blocks.
+For the rest, XLA's call of Eigen (see `jaxvision.xla`) beat sums of products over patches, values and gradients alike.
 """
 
 from collections.abc import Sequence
@@ -122,17 +122,22 @@ def _matrix_form(
     x: Float[Array, "B H W C"], kernel: Float[Array, "K L c O"], strides: Strides, pads: Pads, groups: int = 1
 ) -> Float[Array, "B h w O"]:
     """The form that was fastest on two AVX-512 cores for the sizes of the classic networks."""
+    size, channels = kernel.shape[:2], kernel.shape[2:]
     if groups > 1:
         parts = zip(jnp.split(x, groups, 3), jnp.split(kernel, groups, 3), strict=True)
         return jnp.concatenate([_matrix_form(a, b, strides, pads) for a, b in parts], 3)
-    size, channels = kernel.shape[:2], kernel.shape[2:]
-    if channels[0] <= _FEW_CHANNELS and strides != (1, 1):
-        return _space_to_depth(x, kernel, strides, pads)
     if size == (1, 1):
         return _pointwise(windows.pad(x, pads)[:, :: strides[0], :: strides[1]], kernel)
+    if strides != (1, 1) and channels[0] <= _FEW_CHANNELS and _in_strides(size, strides) == (3, 3):
+        return _space_to_depth(x, kernel, strides, pads)
     if size == (3, 3) and strides == (1, 1) and min(channels) >= _WINOGRAD_CHANNELS:
         return winograd.conv3x3(windows.pad(x, pads), kernel)
-    return _direct(x, kernel, strides, pads)
+    return _lax_form(x, kernel, strides, pads)
+
+
+def _in_strides(size: tuple[int, ...], strides: Strides) -> tuple[int, ...]:
+    """How many strides a kernel spans."""
+    return tuple(-(-k // s) for k, s in zip(size, strides, strict=True))
 
 
 def _pointwise(x: Float[Array, "B H W C"], kernel: Float[Array, "1 1 C O"]) -> Float[Array, "B H W O"]:
@@ -144,7 +149,7 @@ def _space_to_depth(
     x: Float[Array, "B H W C"], kernel: Float[Array, "K L C O"], strides: Strides, pads: Pads
 ) -> Float[Array, "B h w O"]:
     """The same convolution with stride 1 over blocks of `strides` pixels, the kernel padded to whole blocks."""
-    taps = [-(-k // s) for k, s in zip(kernel.shape[:2], strides, strict=True)]
+    taps = _in_strides(kernel.shape[:2], strides)
     counts = [
         windows.count(n, k, s, p) for n, k, s, p in zip(x.shape[1:3], kernel.shape[:2], strides, pads, strict=True)
     ]
@@ -162,56 +167,3 @@ def _blocks(x: Float[Array, "B H W C"], strides: Strides) -> Float[Array, "B h w
     s, t = strides
     x = x.reshape(batch, height // s, s, width // t, t * channels)
     return x.transpose(0, 1, 3, 2, 4).reshape(batch, height // s, width // t, s * t * channels)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _direct(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "K L C O"], strides: Strides, pads: Pads
-) -> Float[Array, "B h w O"]:
-    return _lax_form(x, kernel, strides, pads)
-
-
-def _direct_forward(x: Array, kernel: Array, strides: Strides, pads: Pads) -> tuple[Array, tuple[Array, Array]]:
-    return _direct(x, kernel, strides, pads), (x, kernel)
-
-
-def _direct_backward(
-    strides: Strides, pads: Pads, residuals: tuple[Array, Array], dy: Float[Array, "B h w O"]
-) -> tuple[Float[Array, "B H W C"], Float[Array, "K L C O"]]:
-    x, kernel = residuals
-    return _input_gradient(dy, kernel, strides, pads, x.shape), _kernel_gradient(x, dy, kernel.shape, strides, pads)
-
-
-_direct.defvjp(_direct_forward, _direct_backward)
-
-
-def _kernel_gradient(
-    x: Float[Array, "B H W C"], dy: Float[Array, "B h w O"], shape: tuple[int, ...], strides: Strides, pads: Pads
-) -> Float[Array, "K L C O"]:
-    """One matrix product for each row of the kernel; XLA would transpose both maps to convolve them."""
-    flat = dy.reshape(-1, dy.shape[3])
-    rows = [
-        jnp.dot(jnp.concatenate(row, 3).reshape(flat.shape[0], -1).T, flat, precision=lax.Precision.HIGHEST)
-        for row in windows.views(windows.pad(x, pads), (shape[0], shape[1]), strides)
-    ]
-    return jnp.stack(rows).reshape(shape)
-
-
-def _input_gradient(
-    dy: Float[Array, "B h w O"], kernel: Float[Array, "K L C O"], strides: Strides, pads: Pads, shape: tuple[int, ...]
-) -> Float[Array, "B H W C"]:
-    size = kernel.shape[:2]
-    if strides == (1, 1):
-        around = tuple((k - 1 - low, k - 1 - high) for k, (low, high) in zip(size, pads, strict=True))
-        return _lax_form(dy, kernel[::-1, ::-1].swapaxes(2, 3), strides, (around[0], around[1]))
-    taps = kernel.reshape(-1, kernel.shape[3])
-    patches = jnp.dot(dy.reshape(-1, dy.shape[3]), taps.T, precision=lax.Precision.HIGHEST)
-    reach = [windows.overlap(k, s) for k, s in zip(size, strides, strict=True)]
-    patches = windows.pad(patches.reshape(*dy.shape[:3], -1), ((reach[0], reach[0]), (reach[1], reach[1])))
-    channels = shape[3]
-
-    def piece(i: int, j: int) -> Float[Array, "B h w C"]:
-        start = (i * size[1] + j) * channels
-        return patches[..., start : start + channels]
-
-    return windows.fold(piece, (size[0], size[1]), strides, (shape[1], shape[2]), pads)

@@ -36,9 +36,7 @@ def multi_scale(sizes: Sequence[int]) -> Views:
 
     def views(images: Float[Array, "B H W C"]) -> list[Float[Array, "B h w C"]]:
         batch, _, _, channels = images.shape
-        scaled = [
-            jax.image.resize(images, (batch, size, size, channels), "bilinear", antialias=True) for size in sizes
-        ]
+        scaled = [jax.image.resize(images, (batch, size, size, channels), "bilinear", antialias=True) for size in sizes]
         return scaled + [s[:, :, ::-1] for s in scaled]
 
     return views

@@ -64,7 +64,7 @@ def enlarge(image: UInt8[np.ndarray, "H W 3"], size: int) -> tuple[UInt8[np.ndar
 
 def line_width(shape: tuple[int, ...]) -> int:
     """Pixels of a line that is seen in an image of this (height, width, …)."""
-    return max(2, round(max(shape[:2]) / 300))
+    return max(3, round(max(shape[:2]) / 300))
 
 
 def outline(
@@ -126,10 +126,10 @@ def _pixels(box: Shaped[np.ndarray, " 4"], shape: tuple[int, ...]) -> tuple[int,
 
 def _rectangle(draw: ImageDraw.ImageDraw, corners: tuple[int, int, int, int], color: Color, width: int) -> None:
     x0, y0, x1, y1 = corners
-    draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=_SHADE)
-    inner = (x0 + width, y0 + width, x1 - width, y1 - width)
-    if inner[2] > inner[0] and inner[3] > inner[1]:
-        draw.rectangle(inner, outline=_SHADE)
+    if width > 1:
+        draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=_SHADE)
+    if width > 1 and min(x1 - x0, y1 - y0) > 2 * width:
+        draw.rectangle((x0 + width, y0 + width, x1 - width, y1 - width), outline=_SHADE)
     draw.rectangle(corners, outline=color, width=width)
 
 

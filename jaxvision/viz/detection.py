@@ -19,6 +19,7 @@ IGNORED: Color = (150, 150, 150)
 OBJECT: Color = (255, 225, 60)
 
 _LINE = 22  # pixels of a line of the key
+_DOT_ROOM = 150  # square pixels that a dot needs to be told from the next
 _TILE = 384  # pixels: the longer side of a picture among others
 
 
@@ -29,24 +30,24 @@ def anchors(
     at: tuple[float, float] | None = None,
     size: int = SIZE,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """Every anchor's centre as a dot, and of each area the anchors whose centre is nearest to `at` (x, y; by default
-    the image's middle), a colour an area. What lies outside the image is drawn on a margin.
+    """The anchors at the place nearest to `at` (x, y; by default the image's middle), a colour for each area, and the
+    centres of all as dots, unless they are too many to be told apart. A margin shows what lies outside the image.
     """
+    if not len(boxes):
+        raise ValueError("anchors: there are none to draw; give at least one")
     x, y = at or (image.shape[1] / 2, image.shape[0] / 2)
     centers, areas = (boxes[:, :2] + boxes[:, 2:]) / 2, np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    kinds = np.rint(8 * np.log2(np.maximum(areas, 1e-6))).astype(int)  # anchors of one size differ a little by rounding
-    distances = np.hypot(centers[:, 0] - x, centers[:, 1] - y)
-    groups = [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
-    chosen = [g[distances[g] <= distances[g].min() + 1e-3] for g in groups]
+    chosen = [_at_one_place(group, centers, x, y) for group in _by_area(areas)]
+    colors = [color_of(i + 1) for i in range(len(chosen))]
     large, factor = enlarge(image, size)
-    margin = _margin(boxes[np.concatenate(chosen)] * factor, large.shape) if chosen else 0
+    rows = np.concatenate(chosen)[::-1]
+    margin = _margin(boxes[rows] * factor, large.shape)
     picture = np.pad(large, ((margin, margin), (margin, margin), (0, 0)), constant_values=225)
     picture = _dots(picture, centers * factor + margin)
-    colors = [color_of(i + 1) for i, group in enumerate(chosen) for _ in group]
-    entries = [(color_of(i + 1), _describe(areas[group], len(group))) for i, group in enumerate(chosen)]
-    rows = np.concatenate(chosen) if chosen else np.zeros(0, int)
-    picture = outline(picture, boxes[rows] * factor + margin, colors, width=line_width(large.shape))
-    return _with_key(picture, [(INK, f"{len(boxes)} anchors; at ({x:.0f}, {y:.0f}):"), *entries])
+    each = [color for color, group in zip(colors, chosen, strict=True) for _ in group][::-1]
+    picture = outline(picture, boxes[rows] * factor + margin, each, width=line_width(large.shape))
+    sizes = [f"{len(group)} of {np.sqrt(areas[group].mean()):.0f}² pixels" for group in chosen]
+    return _with_key(picture, [(INK, f"{len(boxes)} anchors; at one place"), *zip(colors, sizes, strict=True)])
 
 
 def proposals(
@@ -58,15 +59,16 @@ def proposals(
     count: int = 50,
     size: int = SIZE,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """The `count` best proposals, dark to bright by score, the best on top and numbered up to 5."""
+    """The `count` best proposals, dark to bright by score; the best five thick and numbered."""
     real = np.flatnonzero(np.ones(len(boxes), bool) if valid is None else valid)
     best = real[np.argsort(-scores[real], kind="stable")[:count]]
     large, factor = enlarge(image, size)
     low, high = (scores[best].min(), scores[best].max()) if len(best) else (0.0, 0.0)
     shades = (scores[best] - low) / (high - low) if high > low else np.ones(len(best))
     colors = [_ramp(shade) for shade in shades.tolist()]
-    texts = [f"{rank + 1}: {scores[i]:.2f}" if rank < 5 else "" for rank, i in enumerate(best.tolist())]
-    picture = outline(large, boxes[best] * factor, colors, texts, order=np.arange(len(best))[::-1])
+    large = outline(large, boxes[best[5:]][::-1] * factor, colors[5:][::-1], width=1)
+    texts = [f"{rank}: {scores[i]:.2f}" for rank, i in enumerate(best[:5].tolist(), start=1)]
+    picture = outline(large, boxes[best[:5]] * factor, colors[:5], texts, order=np.arange(len(texts))[::-1])
     entries = [(INK, f"best {len(best)} of {len(real)} proposals")]
     if len(best):
         entries += [(_ramp(1.0), f"score {high:.3g}"), (_ramp(0.0), f"score {low:.3g}")]
@@ -89,13 +91,14 @@ def matches(
     kinds = ((-1, "ignored", IGNORED), (0, "negative", NEGATIVE), (1, "positive", POSITIVE))
     entries, width = [(OBJECT, f"{len(objects)} objects")], line_width(large.shape)
     for value, name, color in kinds:
+        if value == 1:  # the few that matter, over the objects
+            large = outline(large, objects * factor, [OBJECT] * len(objects), width=width + 1)
         rows = np.flatnonzero(assigned == value)
         drawn = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
         thickness = width if value == 1 else max(width // 2, 1)
         large = outline(large, boxes[drawn] * factor, [color] * len(drawn), width=thickness)
         shown = f", {len(drawn)} drawn" if len(drawn) < len(rows) else ""
         entries.insert(1, (color, f"{len(rows)} {name}{shown}"))
-    large = outline(large, objects * factor, [OBJECT] * len(objects), width=width + 1)
     return _with_key(large, entries)
 
 
@@ -162,19 +165,30 @@ def _margin(boxes: Float[np.ndarray, "N 4"], shape: tuple[int, ...]) -> int:
     return int(min(np.ceil(beyond) + 8, max(shape[:2]) // 2))
 
 
+def _by_area(areas: Float[np.ndarray, " N"]) -> list[Int[np.ndarray, " n"]]:
+    """Rows of about the same area: rounding makes anchors of one size differ a little."""
+    order = np.argsort(areas, kind="stable")
+    steps = areas[order][1:] > 1.2 * areas[order][:-1]
+    return np.split(order, np.flatnonzero(steps) + 1)
+
+
+def _at_one_place(
+    group: Int[np.ndarray, " n"], centers: Float[np.ndarray, "N 2"], x: float, y: float
+) -> Int[np.ndarray, " m"]:
+    """Of the group's anchors, those that share the centre nearest to (x, y)."""
+    nearest = centers[group[np.hypot(centers[group, 0] - x, centers[group, 1] - y).argmin()]]
+    return group[np.abs(centers[group] - nearest[None]).max(axis=1) < 1.0]
+
+
 def _dots(image: UInt8[np.ndarray, "H W 3"], centers: Float[np.ndarray, "N 2"]) -> UInt8[np.ndarray, "H W 3"]:
-    picture = image.copy()
-    columns, rows = np.unique(np.floor(centers).astype(int), axis=0).T
-    inside = (rows >= 1) & (rows < len(image) - 1) & (columns >= 1) & (columns < image.shape[1] - 1)
-    rows, columns = rows[inside], columns[inside]
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            picture[rows + dy, columns + dx] = PAPER if (dy, dx) == (0, 0) else INK
-    return picture
-
-
-def _describe(areas: Float[np.ndarray, " n"], count: int) -> str:
-    return f"{count} of {np.sqrt(areas.mean()):.0f}² pixels"
+    places = np.unique(np.rint(centers).astype(int), axis=0)
+    if len(places) * _DOT_ROOM > image.shape[0] * image.shape[1]:
+        return image
+    canvas = Image.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
+    for x, y in places.tolist():
+        draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=PAPER, outline=INK)
+    return np.array(canvas)
 
 
 def _ramp(share: float) -> Color:

@@ -46,14 +46,16 @@ def cut(
     boxes = np.stack([box for box in (found, true) if box is not None]).astype(np.float64)
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     side = max((high - low).max() * (1 + 2 * _CONTEXT), _LEAST)
-    corner = np.floor((low + high - side) / 2).astype(int)
     side = math.ceil(side)
+    corner = np.floor((low + high - side) / 2).astype(int)
+    room = np.array([image.shape[1], image.shape[0]]) - side
+    corner = np.where(room >= 0, np.clip(corner, 0, np.maximum(room, 0)), corner)  # in the image, where it fits
     square = Image.new("RGB", (side, side), _OUTSIDE)
     square.paste(Image.fromarray(image), (-int(corner[0]), -int(corner[1])))
     large = np.array(square.resize((TILE, TILE), Image.Resampling.BICUBIC))
     at = (boxes - np.tile(corner, 2)[None]) * (TILE / side)
     colors = [color for box, color in ((found, NEGATIVE), (true, OBJECT)) if box is not None]
-    return outline(large, at[::-1], colors[::-1])
+    return outline(large, at[::-1], colors[::-1], width=2)
 
 
 def worst_errors(
@@ -61,7 +63,7 @@ def worst_errors(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Class by class, most errors first, the `each` worst false positives and beside them the worst misses.
 
-    A tile shows the detection in red and the object in yellow, and says score, IoU and what went wrong.
+    A tile shows the detection in red and the object in yellow, and says what went wrong, score, IoU and image_id.
     """
     labels = sorted({e.label for e in errors}, key=lambda k: (-sum(e.label == k for e in errors), k))
     shown = labels[:_CLASSES]
@@ -77,8 +79,7 @@ def worst_errors(
         for missed, left in ((False, _GAP), (True, 2 * _GAP + block)):
             own = [e for e in errors if e.label == label and e.missed == missed]
             own = sorted(own, key=order)
-            what = ("missed" if len(own) else "none missed") if missed else _plural(len(own))
-            title = f"{class_names[label]}: {len(own) or ''} {what}".replace(":  ", ": ")
+            title = f"{class_names[label]}: {_count_missed(len(own)) if missed else _count_wrong(len(own))}"
             draw.rectangle((left, top + 9, left + 11, top + 20), fill=color_of(label))
             name = shorten(title, block - 30, font(13, bold=True))
             draw.text((left + 18, top + _TITLE // 2), name, font=font(13, bold=True), fill=INK, anchor="lm")
@@ -87,13 +88,17 @@ def worst_errors(
     return np.array(canvas)
 
 
-def _plural(count: int) -> str:
-    return "no false positive" if count == 0 else "false positive" if count == 1 else "false positives"
+def _count_wrong(count: int) -> str:
+    return f"{count or 'no'} false positive{'' if count == 1 else 's'}"
+
+
+def _count_missed(count: int) -> str:
+    return f"{count or 'none'} missed"
 
 
 def _write_heading(draw: ImageDraw.ImageDraw, errors: Sequence[DetectionError], classes: int, width: int) -> None:
     wrong, missed = sum(not e.missed for e in errors), sum(e.missed for e in errors)
-    title = f"{wrong} {_plural(wrong)}, {missed} missed" if errors else "no false positives, no misses"
+    title = f"{_count_wrong(wrong)}, {_count_missed(missed)}"
     draw.text((_GAP, 8), title, font=font(15, bold=True), fill=INK)
     if not errors:
         return
@@ -110,10 +115,8 @@ def _write_heading(draw: ImageDraw.ImageDraw, errors: Sequence[DetectionError], 
 def _place(canvas: Image.Image, draw: ImageDraw.ImageDraw, error: DetectionError, left: int, top: int) -> None:
     assert error.tile is not None
     canvas.paste(Image.fromarray(error.tile), (left, top))
-    figures = ([f"score {error.score:.2f}"] if error.score else []) + ([f"IoU {error.iou:.2f}"] if error.iou else [])
-    lines = [error.why, "  ".join(figures) or f"image {error.image_id}"]
-    if figures:
-        lines[1] += f"  #{error.image_id}"
+    figures = [f"{name} {value:.2f}" for name, value in (("score", error.score), ("IoU", error.iou)) if value]
+    lines = [error.why, " · ".join([*figures, f"#{error.image_id}"])]
     for i, (line, color) in enumerate(zip(lines, (INK, FAINT), strict=True)):
         text = shorten(line, TILE, font(12))
         draw.text((left, top + TILE + 3 + i * _LINE + _LINE // 2), text, font=font(12), fill=color, anchor="lm")

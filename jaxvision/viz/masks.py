@@ -1,30 +1,48 @@
 """Instance masks over their image."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
 from jaxvision.viz.text import Color
 
 _OPACITY = 0.45
 
 
+class Patch(NamedTuple):
+    """The part of a pasted mask that is not 0, and its first pixel in the image."""
+
+    values: Float[np.ndarray, "h w"]
+    top: int
+    left: int
+
+
 def paste(
     crop: Shaped[np.ndarray, "M M"], box: Float[np.ndarray, " 4"], shape: tuple[int, int]
 ) -> Float[np.ndarray, "H W"]:
-    """A mask cut to `box` (x0, y0, x1, y1 in pixels) as a mask of the whole image, bilinear at the centres of pixels.
-
-    Half a cell beyond the box it fades to 0, being half way at the box's own border: at least 0.5 is the object.
-    """
+    """A mask cut to `box` (x0, y0, x1, y1 in pixels) as a mask of the whole image; see `paste_patch`."""
+    values, top, left = paste_patch(crop, box, shape)
     image = np.zeros(shape)
+    image[top : top + values.shape[0], left : left + values.shape[1]] = values
+    return image
+
+
+def paste_patch(crop: Shaped[np.ndarray, "M M"], box: Float[np.ndarray, " 4"], shape: tuple[int, int]) -> Patch:
+    """A mask cut to `box` as it lies in an image of `shape`: bilinear at the centres of pixels, from 0 to 1.
+
+    Half a cell beyond the box it fades to 0, being half way at the box's own border: at least 0.5 is the object. Crops
+    are 0 to 1, or 0 to 255 where they are uint8.
+    """
     x0, y0, x1, y1 = box.tolist()
     if x1 <= x0 or y1 <= y0:
-        return image
-    rows, top = _weights(y0, y1, shape[0], len(crop))
-    columns, left = _weights(x0, x1, shape[1], len(crop))
-    image[top : top + len(rows), left : left + len(columns)] = rows @ crop.astype(np.float64) @ columns.T
-    return image
+        return Patch(np.zeros((0, 0)), 0, 0)
+    values = np.pad(crop.astype(np.float64) / (255.0 if crop.dtype == np.uint8 else 1.0), 1)
+    rows, down, top = _samples(y0, y1, shape[0], len(crop))
+    columns, across, left = _samples(x0, x1, shape[1], len(crop))
+    lines = values[rows] + down[:, None] * (values[rows + 1] - values[rows])
+    return Patch(lines[:, columns] + across[None] * (lines[:, columns + 1] - lines[:, columns]), top, left)
 
 
 def overlay(
@@ -45,13 +63,17 @@ def overlay(
     return picture
 
 
-def _weights(low: float, high: float, pixels: int, cells: int) -> tuple[Float[np.ndarray, "S M"], int]:
-    """What each cell gives to the pixels from the returned one on; the others get nothing."""
+def _samples(
+    low: float, high: float, pixels: int, cells: int
+) -> tuple[Int[np.ndarray, " S"], Float[np.ndarray, " S"], int]:
+    """For each pixel that is not 0, the cell before its centre (0 is the padding) and how far it is to the next; and
+    the first such pixel."""
     reach = (high - low) / cells / 2
     first = int(np.clip(np.floor(low - reach), 0, pixels))
     last = int(np.clip(np.ceil(high + reach), first, pixels))
-    at = (np.arange(first, last) + 0.5 - low) / (high - low) * cells - 0.5
-    return np.maximum(1 - np.abs(at[:, None] - np.arange(cells)[None]), 0.0), first
+    at = np.clip((np.arange(first, last) + 0.5 - low) / (high - low) * cells + 0.5, 0, cells + 1)
+    cell = np.minimum(at.astype(np.int64), cells)
+    return cell, at - cell, first
 
 
 def _eroded(mask: Bool[np.ndarray, "H W"], times: int) -> Bool[np.ndarray, "H W"]:

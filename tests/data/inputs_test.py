@@ -35,3 +35,11 @@ def test_strict_names_the_record():
     ):
         with pytest.raises(ValueError, match=r"record \d: torn"):
             next(opened(0, 1))
+
+
+def test_groups_keep_to_batches_of_their_own():
+    records, transform = sources.load("digits:count=32")["train"], center_crop(8, 8)
+    groups = np.array([records[i]["label"] % 2 for i in range(len(records))])
+    training = Inputs().train(records, transform, 4, groups)(0, 1)
+    for batch in (*(next(training) for _ in range(6)), *Inputs().evaluate(records, transform, 4, groups)(0, 1)):
+        assert len(set(batch["label"] % 2)) == 1

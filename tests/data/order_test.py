@@ -1,3 +1,5 @@
+import collections
+
 import numpy as np
 import pytest
 
@@ -29,3 +31,58 @@ def test_uneven_batches_are_refused():
     for batch_size, shards in ((10, 4), (0, 1), (-2, 2)):
         with pytest.raises(ValueError, match=f"^batch_size={batch_size} does not divide evenly over {shards}"):
             order.rows_per_shard(batch_size, shards)
+
+
+def groups_of(*counts: int) -> np.ndarray:
+    groups = np.repeat(np.arange(len(counts)) * 3, counts)  # ids need not follow one another
+    return np.random.default_rng(0).permutation(groups)
+
+
+@pytest.mark.parametrize("counts", [(24,), (17, 5), (30, 1, 9), (2, 3), (64, 64)])
+def test_a_batch_holds_one_group_and_an_epoch_each_record_once(counts):
+    groups, size = groups_of(*counts), 4
+    grouped = order.GroupedByShape(groups, size, seed=7)
+    epochs = 12
+    batches = np.array([grouped(p) for p in range(epochs * len(groups) // size * size)]).reshape(-1, size)
+    assert all(len(set(groups[batch])) == 1 for batch in batches)
+    for group in set(groups):
+        members = np.flatnonzero(groups == group)
+        stream = [int(i) for batch in batches for i in batch if groups[i] == group]
+        for start in range(0, len(stream) - len(members) + 1, len(members)):
+            assert sorted(stream[start : start + len(members)]) == members.tolist()
+        waiting = epochs * len(members) - len(stream)
+        # Rounding to whole batches, of this group or of others that waited before.
+        assert -size * len(counts) < waiting < size * len(counts)
+    seen = collections.Counter(batches.ravel().tolist())
+    assert max(seen.values()) <= epochs + size and len(seen) == len(groups)
+
+
+def test_groups_are_mixed_and_the_order_is_a_pure_function():
+    groups = groups_of(40, 20)
+    grouped = order.GroupedByShape(groups, 4, seed=0)
+    straight = [grouped(p) for p in range(180)]
+    of_batch = groups[np.array(straight[::4])]
+    assert [np.count_nonzero(of_batch[:15] == group) for group in (0, 3)] == [10, 5]
+    assert np.count_nonzero(np.diff(of_batch[:15])) > 4
+    again = order.GroupedByShape(groups.copy(), 4, seed=0)
+    assert [again(p) for p in range(179, -1, -1)] == straight[::-1]
+    assert [order.GroupedByShape(groups, 4, seed=1)(p) for p in range(60)] != straight[:60]
+    first, second = (sorted(i for i in part if groups[i] == 0) for part in (straight[:60], straight[60:120]))
+    assert first == second and straight[:60] != straight[60:120]
+    assert order.GroupedByShape(groups, 4, seed=0)(10**7) in range(60)  # far out is as quick
+
+
+def test_stand_ins_are_of_the_same_group_as_long_as_it_has_one():
+    groups = groups_of(6, 3)
+    grouped = order.GroupedByShape(groups, 2, seed=0)
+    for position in range(0, 40, 3):
+        group = groups[grouped(position)]
+        tries = [grouped(position, attempt) for attempt in range(9)]
+        size = int(np.sum(groups == group))
+        assert set(tries[:size]) == set(np.flatnonzero(groups == group)) and len(set(tries)) == 9
+
+
+def test_evaluation_lists_each_record_once_by_group():
+    groups = np.array([1, 0, 1, 1, 0, 1, 1])
+    assert order.evaluation_rows(groups, 3).tolist() == [[1, 4, -1], [0, 2, 3], [5, 6, -1]]
+    assert order.evaluation_rows(np.zeros(4, int), 4).tolist() == [[0, 1, 2, 3]]

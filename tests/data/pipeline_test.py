@@ -9,6 +9,8 @@ from absl import logging
 from PIL import Image
 
 from jaxvision.data import crops, folder, pipeline, sources, transforms
+from jaxvision.data.order import GroupedByShape
+from jaxvision.data.records import INDEX, NOTE, Subset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,3 +236,72 @@ def test_bugs_in_a_transform_are_not_taken_for_broken_records():
 
     with pytest.raises(KeyError, match="lable"):
         next(pipeline.train(Numbers(4), buggy, 2, seed=0)(0, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Shapes:
+    """Records whose image is as high as their group's number says, and which cannot be read where `broken`."""
+
+    groups: tuple[int, ...]
+    broken: frozenset[int] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, index: int) -> dict:
+        if index in self.broken:
+            raise ValueError("torn")
+        return {"image": np.zeros((self.groups[index] + 1, 2, 3), np.uint8), "label": index}
+
+    def name(self, index: int) -> str:
+        return f"shape {index}"
+
+
+def test_grouped_batches_shard_and_resume_exactly():
+    groups = np.array([0, 1, 1, 0, 0, 2, 0, 0, 1, 0, 0])
+    records = Shapes(tuple(groups.tolist()), frozenset({3, 5, 8}))  # 5 is the only one of its group
+    data = pipeline.train(records, keep, 4, seed=2, order=GroupedByShape(groups, 4, 2))
+    whole = take(data(0, 1), 24)
+    assert {batch["image"].shape[1] for batch in whole} == {1, 2}
+    assert set(labels(whole)) == set(range(11)) - {3, 5, 8}
+    parts = [take(data(shard, 2), 24) for shard in range(2)]
+    assert_same([{k: np.concatenate([part[i][k] for part in parts]) for k in whole[i]} for i in range(24)], whole)
+    resumed = data(0, 1)
+    resumed.set_state({**resumed.get_state(), "step": 9})
+    assert_same(take(resumed, 15), whole[9:])
+
+
+@pytest.mark.parametrize("shards", [1, 2, 4])
+@pytest.mark.parametrize("broken", [frozenset(), frozenset({0, 5, 6}), frozenset({0, 1, 3, 4, 7, 9, 10})])
+def test_grouped_evaluation_counts_each_record_once(shards, broken):
+    groups = np.array([1, 0, 0, 1, 1, 2, 0, 1, 0, 1, 1])
+    data = pipeline.evaluate(Shapes(tuple(groups.tolist()), broken), keep, 4, groups=groups)
+    shares = [list(data(shard, shards)) for shard in range(shards)]
+    assert {len(share) for share in shares} == {1 + 2 + 1}
+    for batches in zip(*shares, strict=True):
+        assert len({batch["image"].shape for batch in batches}) == 1
+    seen = [int(i) for share in shares for batch in share for i in batch["label"][batch["_mask"]]]
+    assert sorted(seen) == sorted(set(range(11)) - broken)
+
+
+def test_transforms_know_the_index_and_may_leave_a_note(monkeypatch):
+    lines = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(text % values))
+
+    def note(record: dict, rng: np.random.Generator) -> dict:
+        return {**record, "twice": 2 * record[INDEX], **({NOTE: "cut short"} if record[INDEX] == 1 else {})}
+
+    subset = Subset(Numbers(9), np.array([7, 4, 2]))
+    for data in (pipeline.train(subset, note, 3, seed=0), pipeline.evaluate(subset, note, 3)):
+        iterator = data(0, 1)
+        batch = take(iterator, 1)[0]
+        assert {int(label): int(twice) for label, twice in zip(batch["label"], batch["twice"], strict=True)} == {
+            7: 0,
+            4: 2,
+            2: 4,
+        }
+        assert batch.keys() <= {"label", "twice", "_mask"}
+        assert iterator.notes == {"number 4": "cut short"} and not iterator.skipped
+    assert lines == ["incomplete record 1: number 4: cut short"] * 2
+    with pytest.raises(ValueError, match="^number 4: cut short$"):
+        next(pipeline.evaluate(subset, note, 3, strict=True)(0, 1))

@@ -130,3 +130,28 @@ def test_options():
 def test_a_source_counts_its_classes():
     assert SOURCE.num_classes == 2
     assert records.label_names(3) == ("0", "1", "2")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures(Numbers):
+    """Records with an image as wide as their index."""
+
+    def __getitem__(self, index: int) -> dict:
+        return {"image": np.zeros((3, index, 3), np.uint8)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured(Pictures):
+    """Records that know their size, which their image need not be read for."""
+
+    def __getitem__(self, index: int) -> dict:
+        raise ValueError("not to be read")
+
+    def extent(self, index: int) -> tuple[int, int]:
+        return index, 3
+
+
+def test_the_extent_is_known_or_read_also_through_a_slice():
+    for parent in (Pictures(9), Measured(9)):
+        part = Source({"train": parent}, ("a",))["train[4:]"]
+        assert records.extent(parent, 5) == (5, 3) and records.extent(part, 2) == (6, 3)

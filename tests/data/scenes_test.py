@@ -15,6 +15,7 @@ def test_records_hold_what_they_say():
             masks, label_map = record["masks"], record["label_map"]
             count = len(labels)
             assert image.shape == (size, size, 3) and image.dtype == np.uint8
+            assert source["train"].extent(index) == (size, size)
             assert boxes.shape == (count, 4) and boxes.dtype == np.float32
             assert masks.shape == (count, size, size) and masks.dtype == np.bool_
             assert label_map.shape == (size, size) and label_map.dtype == np.uint8

@@ -11,7 +11,22 @@ def test_embedded_sources_load_by_name():
 
 
 @pytest.mark.parametrize(
-    "spec", ["", "cifar", "Digits", "digits:", "folder", "folder:", "idx:", "tfds", "voc:/x", "folder:/none"]
+    "spec",
+    [
+        "",
+        "cifar",
+        "Digits",
+        "digits:",
+        "folder",
+        "folder:",
+        "idx:",
+        "tfds",
+        "voc:",
+        "voc:/x",
+        "coco",
+        "coco:/x",
+        "folder:/none",
+    ],
 )
 def test_wrong_names_are_one_line(spec):
     if spec == "digits:":

@@ -22,12 +22,11 @@ CASES = {
     "3x3 winograd, one output": (3, 3, 32, 32, (3, 3), (1, 1), ((0, 0), (0, 0)), 1),
     "3x3": (6, 7, 5, 6, (3, 3), (1, 1), ((1, 1), (1, 1)), 1),
     "3x3/2": (8, 7, 8, 6, (3, 3), (2, 2), ((1, 1), (1, 1)), 1),
-    "3x3/2, last row unread": (8, 9, 8, 6, (3, 3), (2, 2), ((0, 0), (0, 0)), 1),
-    "3x3/4, gaps": (10, 11, 8, 6, (3, 3), (4, 4), ((1, 0), (0, 1)), 1),
     "5x5": (7, 6, 6, 4, (5, 5), (1, 1), ((2, 2), (2, 2)), 1),
     "oblong": (9, 8, 6, 4, (3, 5), (2, 3), ((1, 1), (2, 0)), 1),
     "negative pad": (9, 8, 6, 4, (3, 3), (2, 2), ((-1, 1), (0, -2)), 1),
     "7x7/2 rgb": (14, 13, 3, 4, (7, 7), (2, 2), ((3, 3), (3, 3)), 1),
+    "5x4 rgb, blocks": (13, 11, 3, 4, (5, 4), (2, 2), ((1, 0), (2, 1)), 1),
     "11x11/4 rgb": (35, 31, 3, 4, (11, 11), (4, 4), ((2, 2), (2, 2)), 1),
     "11x11/4 rgb, winograd": (31, 31, 3, 32, (11, 11), (4, 4), ((0, 0), (0, 0)), 1),
     "5x5 groups": (6, 6, 8, 6, (5, 5), (1, 1), ((2, 2), (2, 2)), 2),
@@ -60,7 +59,9 @@ def test_equals_lax_with_both_gradients(case):
 
         return jax.jit(run)
 
-    dy = jnp.asarray(np.random.default_rng(1).normal(size=lax.conv_general_dilated(x, kernel, **settings).shape), jnp.float32)
+    dy = jnp.asarray(
+        np.random.default_rng(1).normal(size=lax.conv_general_dilated(x, kernel, **settings).shape), jnp.float32
+    )
     jax.tree.map(close, both(conv_general_dilated)(x, kernel, dy), both(lax.conv_general_dilated)(x, kernel, dy))
 
 
@@ -70,7 +71,10 @@ def test_equals_a_loop_over_the_definition():
     padded = np.pad(np.asarray(x), ((0, 0), ph, pw, (0, 0)))
     want = np.array(
         [
-            [np.einsum("bijc,ijco->bo", padded[:, i : i + 3, j : j + 3], kernel) for j in range(0, padded.shape[2] - 2, s)]
+            [
+                np.einsum("bijc,ijco->bo", padded[:, i : i + 3, j : j + 3], kernel)
+                for j in range(0, padded.shape[2] - 2, s)
+            ]
             for i in range(0, padded.shape[1] - 2, s)
         ]
     ).transpose(2, 0, 1, 3)
@@ -120,7 +124,9 @@ def test_the_same_on_every_device():
 def test_leaves_the_rest_to_lax(changed):
     x, kernel, settings = arguments("3x3")
     settings |= changed
-    chex.assert_trees_all_equal(conv_general_dilated(x, kernel, **settings), lax.conv_general_dilated(x, kernel, **settings))
+    chex.assert_trees_all_equal(
+        conv_general_dilated(x, kernel, **settings), lax.conv_general_dilated(x, kernel, **settings)
+    )
 
 
 def test_bfloat16_is_lax_s():

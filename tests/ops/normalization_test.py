@@ -14,7 +14,9 @@ def loop(x, size, k, alpha, beta):
     return y
 
 
-@pytest.mark.parametrize("settings", [(5, 2.0, 1e-4, 0.75), (3, 1.0, 0.5, 0.75), (5, 1.0, 2.0, 0.5), (1, 2.0, 1.0, 0.75)])
+@pytest.mark.parametrize(
+    "settings", [(5, 2.0, 1e-4, 0.75), (3, 1.0, 0.5, 0.75), (5, 1.0, 2.0, 0.5), (1, 2.0, 1.0, 0.75)]
+)
 @pytest.mark.parametrize("channels", [1, 3, 9])
 def test_equals_the_loop(settings, channels):
     x = np.random.default_rng(0).normal(size=(2, 3, 4, channels)).astype(np.float32)

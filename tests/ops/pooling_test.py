@@ -43,7 +43,10 @@ def test_max_pool_equals_the_loop(setting):
         chex.assert_trees_all_equal(max_pool_ceil(x, *setting), want)
 
 
-@pytest.mark.parametrize(("length", "window", "strides", "padding", "want"), [(112, 3, 2, 0, 56), (3, 2, 2, 1, 2), (5, 1, 2, 1, 3), (4, 2, 3, 0, 2), (227, 3, 2, 0, 113)])
+@pytest.mark.parametrize(
+    ("length", "window", "strides", "padding", "want"),
+    [(112, 3, 2, 0, 56), (3, 2, 2, 1, 2), (5, 1, 2, 1, 3), (4, 2, 3, 0, 2), (227, 3, 2, 0, 113)],
+)
 def test_the_last_window_starts_inside(length, window, strides, padding, want):
     """As torch.nn.functional.max_pool2d(..., ceil_mode=True) counts them."""
     assert max_pool_ceil(jnp.zeros((1, length, length, 1)), window, strides, padding).shape == (1, want, want, 1)
@@ -66,9 +69,13 @@ def test_the_gradient_goes_to_the_first_maximum(setting, pool):
     y, pullback = jax.vjp(lambda x: pool(x, *setting), x)
     dy = jnp.asarray(np.random.default_rng(1).normal(size=y.shape), jnp.float32)
     window, strides, padding = setting
-    overhang = [max((n - 1) * strides + window - padding - m, padding) for n, m in zip(y.shape[1:3], x.shape[1:3], strict=True)]
+    overhang = [
+        max((n - 1) * strides + window - padding - m, padding) for n, m in zip(y.shape[1:3], x.shape[1:3], strict=True)
+    ]
     pads = ((0, 0), (padding, overhang[0]), (padding, overhang[1]), (0, 0))
-    reference = lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, window, window, 1), (1, strides, strides, 1), pads)  # noqa: E731
+    reference = lambda x: lax.reduce_window(
+        x, -jnp.inf, lax.max, (1, window, window, 1), (1, strides, strides, 1), pads
+    )  # noqa: E731
     want_y, want = jax.vjp(reference, x)
     chex.assert_trees_all_equal(y, want_y)
     chex.assert_trees_all_close(pullback(dy), want(dy), atol=1e-5)

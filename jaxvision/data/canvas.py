@@ -1,0 +1,178 @@
+"""Detection's transforms: images of any size onto a few canvases of fixed shape, objects into padded arrays.
+
+A network compiles once for each canvas shape. Which canvas an image goes on depends on its size alone, so batches of
+one shape are formed before anything is decoded (`Canvases.groups`, `order.GroupedByShape`).
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int
+
+from jaxvision.data import decode, outlines, transforms
+from jaxvision.data.decode import Pixels
+from jaxvision.data.records import INDEX, NOTE, Channels, Record, Records, extent
+from jaxvision.data.transforms import FromFile, Transform
+
+Shape = tuple[int, int]  # height, width
+
+MASK_SIZE = 56  # twice what Mask R-CNN predicts, since a RoI is at times half of its object
+
+_BLACK: Channels = (0.0, 0.0, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Canvases:
+    """The shapes (height, width) that images are put on, resized to a shorter side of `short`.
+
+    The shorter side is less where the longer one would pass `long`. An image goes on the canvas on which it is largest;
+    of several, the smallest, then the first. See `canvases` for the usual two.
+    """
+
+    short: int
+    long: int
+    shapes: tuple[Shape, ...]
+
+    def choose(self, width: int, height: int) -> int:
+        """The number of the canvas for an image of this size."""
+        scales = [self.scale(width, height, number) for number in range(len(self.shapes))]
+        return min(range(len(self.shapes)), key=lambda n: (-scales[n], self.shapes[n][0] * self.shapes[n][1], n))
+
+    def scale(self, width: int, height: int, number: int, short: int | None = None) -> float:
+        """By how much to resize an image of this size for canvas `number`."""
+        down, across = self.shapes[number]
+        shorter, longer = min(width, height), max(width, height)
+        return min((short or self.short) / shorter, self.long / longer, across / width, down / height)
+
+    def groups(self, records: Records) -> Int[np.ndarray, "N"]:
+        """The canvas of every record; 0 for one whose size cannot be read, since it cannot be read at all."""
+        return np.array([self._group(records, index) for index in range(len(records))], np.int64)
+
+    def train(
+        self,
+        max_boxes: int,
+        *,
+        shorts: tuple[int, ...] = (),
+        flip: float = 0.5,
+        mask_size: int = 0,
+        fill: Channels = _BLACK,
+    ) -> Transform:
+        """As `evaluate`, after mirroring at random, the shorter side drawn from `shorts` (at most `short`) if given."""
+        if any(short > self.short for short in shorts):
+            raise ValueError(f"shorts={shorts}: none may be larger than short={self.short}, which sizes the canvases")
+        return transforms.compose(
+            FromFile(_resize, canvases=self, shorts=shorts, mask_size=mask_size),
+            transforms.horizontal_flip(flip),
+            functools.partial(_place, max_boxes=max_boxes, fill=fill),
+        )
+
+    def evaluate(self, max_boxes: int, *, mask_size: int = 0, fill: Channels = _BLACK) -> Transform:
+        """Resizes image and boxes and puts them at the top-left of the canvas, the rest of which is `fill` (0..255).
+
+        The record becomes image uint8 [H, W, 3]; size float32 [2] (height, width of the image on the canvas); scale
+        float32 [2] (by which height and width were multiplied); boxes float32 [max_boxes, 4] in canvas pixels; labels
+        int32, valid bool and ignore bool (crowd, difficult, or without the mask asked for) [max_boxes]; image_id int32,
+        the record's place in its split; with `mask_size`, masks uint8 [max_boxes, M, M] (see `outlines.crops`). Of more
+        objects than max_boxes the largest are kept and the record is noted. An image without objects is as good as any.
+        """
+        return transforms.compose(
+            FromFile(_resize, canvases=self, shorts=(), mask_size=mask_size),
+            functools.partial(_place, max_boxes=max_boxes, fill=fill),
+        )
+
+    def _group(self, records: Records, index: int) -> int:
+        try:
+            return self.choose(*extent(records, index))
+        except (ValueError, OSError):
+            return 0
+
+
+def canvases(short: int, long: int, multiple: int = 32) -> Canvases:
+    """A landscape and a portrait canvas, their sides rounded up to `multiple`; one where they are the same.
+
+    Faster R-CNN: 600, 1000 (Ren et al. 2015, section 3.3); Mask R-CNN: 800, 1333 (He et al. 2017, section 3.1, which
+    names the shorter side only).
+    """
+    if not 0 < short <= long:
+        raise ValueError(f"canvases: needs 0 < short <= long, not {short}, {long}")
+    low, high = (-(-side // multiple) * multiple for side in (short, long))
+    return Canvases(short, long, ((low, high), (high, low)) if low != high else ((low, low),))
+
+
+def _resize(
+    record: Record, rng: np.random.Generator, *, canvases: Canvases, shorts: tuple[int, ...], mask_size: int
+) -> Record:
+    """The image resized, its boxes with it, its masks as crops of their boxes; what else it has is left out."""
+    width, height = decode.extent(record["image"])
+    number = canvases.choose(width, height)
+    scale = canvases.scale(width, height, number, int(rng.choice(shorts)) if shorts else None)
+    down, across = canvases.shapes[number]
+    new_height, new_width = max(1, min(down, round(height * scale))), max(1, min(across, round(width * scale)))
+    boxes = record.get("boxes", np.zeros((0, 4), np.float32))
+    factor = np.array([new_height / height, new_width / width], np.float32)
+    resized: Record = {
+        **{key: record[key] for key in (INDEX, NOTE) if key in record},
+        "image": decode.crop(record["image"], (0, 0, width, height), (new_width, new_height)),
+        "boxes": boxes * factor[[1, 0, 1, 0]][None],
+        "labels": record.get("labels", np.zeros(0, np.int32)),
+        "ignore": _ignored(record, len(boxes), mask_size),
+        "scale": factor,
+        "canvas": canvases.shapes[number],
+    }
+    if mask_size:
+        resized["masks"] = _crops(record, boxes, mask_size)
+    return resized
+
+
+def _place(record: Record, rng: np.random.Generator, *, max_boxes: int, fill: Channels) -> Record:
+    """The image at the top-left of its canvas, and the objects in arrays of `max_boxes`."""
+    kept = _largest(record["boxes"], max_boxes)
+    placed: Record = {
+        **{key: record[key] for key in (INDEX, NOTE) if key in record},
+        "image": _pad(record["image"], record["canvas"], fill),
+        "size": np.array(record["image"].shape[:2], np.float32),
+        "scale": record["scale"],
+        "image_id": np.int32(record.get(INDEX, -1)),
+        "valid": np.arange(max_boxes) < len(kept),
+    }
+    for key in ("boxes", "labels", "ignore", "masks"):
+        if key in record:
+            values = record[key][kept]
+            placed[key] = np.zeros((max_boxes, *values.shape[1:]), values.dtype)
+            placed[key][: len(kept)] = values
+    if dropped := len(record["boxes"]) - len(kept):
+        note = f"dropped the {dropped} smallest of {len(record['boxes'])} boxes; raise max_boxes={max_boxes}"
+        placed[NOTE] = "; ".join(filter(None, (record.get(NOTE), note)))
+    return placed
+
+
+def _ignored(record: Record, count: int, mask_size: int) -> Bool[np.ndarray, "N"]:
+    ignored: np.ndarray = np.zeros(count, np.bool_)
+    for key in ("crowd", "difficult"):
+        if key in record:
+            ignored |= record[key]
+    masks = record.get("masks")
+    return ignored | ~masks.known if mask_size and isinstance(masks, outlines.Outlines) else ignored
+
+
+def _crops(record: Record, boxes: Float32[np.ndarray, "N 4"], size: int) -> np.ndarray:
+    if "masks" in record:
+        return outlines.crops(record["masks"], boxes, size)
+    if len(boxes):
+        raise ValueError("has boxes but no masks; mask experiments need a source with both (scenes, coco:DIR)")
+    return np.zeros((0, size, size), np.uint8)
+
+
+def _largest(boxes: Float32[np.ndarray, "N 4"], count: int) -> Int[np.ndarray, "K"]:
+    """The numbers of the `count` largest boxes, in the order in which they came."""
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return np.sort(np.argsort(-areas, kind="stable")[:count])
+
+
+def _pad(image: Pixels, shape: Shape, fill: Channels) -> Pixels:
+    canvas: np.ndarray = np.empty((*shape, 3), np.uint8)
+    height, width = image.shape[:2]
+    canvas[:height, :width] = image
+    canvas[height:] = canvas[:height, width:] = np.rint(fill).astype(np.uint8)
+    return canvas

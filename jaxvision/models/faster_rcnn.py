@@ -1,0 +1,178 @@
+"""Faster R-CNN (Ren et al. 2015) and, with a mask branch, Mask R-CNN (He et al. 2017), on three kinds of backbone."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxvision.models.box_head import Res5Head, TwoFCHead, VGGHead
+from jaxvision.models.fpn import FPN
+from jaxvision.models.layers import BatchNorm, Dtype, Layer, scaled
+from jaxvision.models.mask_head import MaskHead
+from jaxvision.models.resnet import ResNet
+from jaxvision.models.rpn import RPN, Anchors
+from jaxvision.models.vgg import VGG
+from jaxvision.ops.proposals import Level
+from jaxvision.ops.roi import multilevel_roi_align, roi_align, roi_pool, roi_warp
+
+Maps = dict[str, Float[Array, "B _ _ C"]]
+
+
+class RoIs(NamedTuple):
+    """How a RoI's features are taken from the maps named in `strides` (pixels a cell).
+
+    `operation`: "align", or on a single map also "pool" (Girshick 2015) and "warp" (Dai et al. 2016). `aligned` is that
+    of `ops.roi.roi_align`.
+    """
+
+    strides: dict[str, int]
+    size: int = 7
+    mask_size: int = 14
+    operation: str = "align"
+    aligned: bool = True
+
+    def features(self, maps: Maps, rois: Float[Array, "B R 4"], size: int) -> Float[Array, "N P Q C"]:
+        """`size`×`size` features of every RoI, of all images in one row."""
+        pooled = self._operation()([maps[name] for name in self.strides], rois, (size, size))
+        return pooled.reshape(-1, size, size, pooled.shape[-1])
+
+    def _operation(self) -> Any:
+        scales = [1 / stride for stride in self.strides.values()]
+        if self.operation == "align":
+            return partial(multilevel_roi_align, spatial_scales=scales, aligned=self.aligned)
+        if self.operation not in ("pool", "warp") or len(scales) != 1:
+            raise ValueError(f"RoI operation {self.operation!r}: choose align, or on a single map pool or warp")
+        single = partial({"pool": roi_pool, "warp": roi_warp}[self.operation], spatial_scale=scales[0])
+        return lambda maps, rois, size: single(maps[0], rois, size)
+
+
+class FasterRCNN(nn.Module):
+    """A two-stage detector in its four parts, which training and inference call in turn (through linen's `method`).
+
+        maps = net.features(images, train=train)                 # named maps of the backbone or pyramid
+        levels = net.propose(maps, canvas)                       # objectness, offsets and anchors of each map
+        logits, offsets = net.box(maps, rois, train=train)       # [B, R, K] and [B, R, K, 4]
+        masks = net.mask(maps, rois, train=train)                # logits [B, R, S, S, K]
+
+    `rois` [B, R, 4] are in pixels of the canvas, class 0 is the background. See `resnet_fpn`, `resnet_c4`, `vgg16`.
+    """
+
+    backbone: nn.Module
+    neck: nn.Module | None
+    rpn: RPN
+    box_head: nn.Module
+    mask_head: MaskHead | None
+    rois: RoIs
+    map_name: str = ""  # without a neck: the feature of the backbone that is used
+
+    def __call__(self, images: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Array]:
+        """Every part once, on one RoI an image, the whole canvas: what initialises all parameters."""
+        canvas = images.shape[1], images.shape[2]
+        maps = self.features(images, train=train)
+        levels = self.propose(maps, canvas)
+        whole = jnp.array([[0, 0, canvas[1], canvas[0]]], jnp.float32)
+        rois = jnp.broadcast_to(whole[None], (images.shape[0], 1, 4))
+        logits, offsets = self.box(maps, rois, train=train)
+        outputs = {**maps, "objectness": levels[0].logits, "logits": logits, "offsets": offsets}
+        return outputs if self.mask_head is None else {**outputs, "masks": self.mask(maps, rois, train=train)}
+
+    def features(self, images: Float[Array, "B H W 3"], *, train: bool) -> Maps:
+        """The maps that proposals and RoIs are computed from."""
+        found = self.backbone(images, train=train)
+        if self.neck is None:
+            return {self.map_name: found[self.map_name]}
+        return self.neck([found[f"layer{i}"] for i in (1, 2, 3, 4)])
+
+    def propose(self, maps: Maps, canvas: tuple[int, int]) -> list[Level]:
+        """Objectness and offsets of the anchors of every map; `canvas` is the images' (height, width)."""
+        return self.rpn(list(maps.values()), canvas)
+
+    def box(
+        self, maps: Maps, rois: Float[Array, "B R 4"], *, train: bool
+    ) -> tuple[Float[Array, "B R K"], Float[Array, "B R K 4"]]:
+        """Class logits, and offsets for every class."""
+        logits, offsets = self.box_head(self.rois.features(maps, rois, self.rois.size), train=train)
+        return logits.reshape(*rois.shape[:2], -1), offsets.reshape(*rois.shape[:2], -1, 4)
+
+    def mask(self, maps: Maps, rois: Float[Array, "B R 4"], *, train: bool) -> Float[Array, "B R S S K"]:
+        """Mask logits of every class."""
+        x = self.rois.features(maps, rois, self.rois.mask_size)
+        if isinstance(self.box_head, Res5Head):
+            x = self.box_head.res5(x, train=train)
+        logits = self.mask_head(x)
+        return logits.reshape(*rois.shape[:2], *logits.shape[1:])
+
+
+def resnet_fpn(
+    num_classes: int,
+    *,
+    depth: int = 50,
+    width: float = 1.0,
+    masks: bool = False,
+    norm: Layer = BatchNorm,
+    anchors: Anchors = Anchors(),
+    aligned: bool = True,
+    version: str = "v1.5",
+    dtype: Dtype = jnp.float32,
+) -> FasterRCNN:
+    """ResNet with a feature pyramid (Lin et al. 2017; He et al. 2017): canvases with sides that divide by 32.
+
+    torchvision's weights need `aligned=False` and `anchors` that are `rounded`. `width` scales all channels.
+    """
+    channels = scaled(256, width)
+    return FasterRCNN(
+        ResNet(None, depth, version, width=width, norm=norm, dtype=dtype),
+        FPN(channels, dtype),
+        RPN(channels, anchors, dtype),
+        TwoFCHead(num_classes, scaled(1024, width), dtype),
+        MaskHead(num_classes, channels=channels, dtype=dtype) if masks else None,
+        RoIs({"p2": 4, "p3": 8, "p4": 16, "p5": 32}, aligned=aligned),
+    )
+
+
+def resnet_c4(
+    num_classes: int,
+    *,
+    depth: int = 50,
+    width: float = 1.0,
+    masks: bool = False,
+    norm: Layer = BatchNorm,
+    anchors: Anchors = Anchors(((32.0, 64.0, 128.0, 256.0, 512.0),)),
+    operation: str = "align",
+    version: str = "v1.5",
+    dtype: Dtype = jnp.float32,
+) -> FasterRCNN:
+    """The first four stages of a ResNet of depth 50 or more, the last one on each RoI (He et al. 2016, appendix A)."""
+    if depth < 50:
+        raise ValueError(f"resnet_c4 depth {depth}: choose 50, 101 or 152, whose blocks are bottlenecks")
+    return FasterRCNN(
+        ResNet(None, depth, version, width=width, stages=3, norm=norm, dtype=dtype),
+        None,
+        RPN(scaled(1024, width), anchors, dtype),
+        Res5Head(num_classes, version, width, norm, dtype),
+        MaskHead(num_classes, 0, scaled(256, width), dtype) if masks else None,
+        RoIs({"layer3": 16}, size=14, operation=operation),
+        map_name="layer3",
+    )
+
+
+def vgg16(
+    num_classes: int,
+    *,
+    width: float = 1.0,
+    anchors: Anchors = Anchors(((128.0, 256.0, 512.0),), legacy=True),
+    operation: str = "pool",
+    dtype: Dtype = jnp.float32,
+) -> FasterRCNN:
+    """The network of Ren et al. (2015): the convolutions of VGG-16, and its fc6 and fc7 on 7×7 RoIPool."""
+    return FasterRCNN(
+        VGG(None, "D", width=width, head=False, dtype=dtype),
+        None,
+        RPN(scaled(512, width), anchors, dtype),
+        VGGHead(num_classes, scaled(4096, width), dtype=dtype),
+        None,
+        RoIs({"conv5_3": 16}, operation=operation),
+        map_name="conv5_3",
+    )

@@ -1,0 +1,77 @@
+"""Region proposal network (Ren et al. 2015, section 3.1): anchors, and a small convolutional head over each map."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxvision.models.layers import Conv, Dtype
+from jaxvision.ops import anchors as anchor_ops
+from jaxvision.ops.proposals import Level
+
+Size = tuple[int, int]
+
+
+class Anchors(NamedTuple):
+    """The anchors of every map: `sizes[l]` are the square roots of their areas on map l, in pixels of the canvas.
+
+    `offset` and `rounded` are those of `ops.anchors`. `legacy` replaces sizes and ratios by py-faster-rcnn's nine.
+    """
+
+    sizes: tuple[tuple[float, ...], ...] = ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    offset: float = 0.0
+    rounded: bool = False
+    legacy: bool = False
+
+    @property
+    def per_cell(self) -> int:
+        """How many anchors each cell has; all maps have the same number, since they share the head."""
+        return 9 if self.legacy else len(self.sizes[0]) * len(self.ratios)
+
+    def on(self, canvas: Size, shapes: Sequence[Size]) -> list[Float[Array, "_ 4"]]:
+        """The anchors of maps of these `shapes`, over a canvas of (height, width) pixels."""
+        if len(shapes) != len(self.sizes):
+            raise ValueError(f"anchors: sizes for {len(self.sizes)} maps, but there are {len(shapes)}")
+        bases = [self._base(sizes) for sizes in self.sizes]
+        if {len(base) for base in bases} != {self.per_cell}:
+            raise ValueError(f"anchors: sizes {self.sizes}: give every map the same number of sizes")
+        strides = anchor_ops.floor_strides(canvas, shapes)
+        return [
+            anchor_ops.grid(base, shape, stride, offset=self.offset)
+            for base, shape, stride in zip(bases, shapes, strides, strict=True)
+        ]
+
+    def _base(self, sizes: tuple[float, ...]) -> Float[np.ndarray, "A 4"]:
+        if self.legacy:
+            return anchor_ops.legacy_base_anchors()
+        return anchor_ops.base_anchors(sizes, self.ratios, rounded=self.rounded)
+
+
+class RPN(nn.Module):
+    """3×3 convolution, then 1×1 objectness and offsets, over every map with the same weights.
+
+    One logit an anchor: the paper's two-way softmax is the sigmoid of the difference of its two.
+    """
+
+    channels: int = 256
+    anchors: Anchors = Anchors()
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, maps: Sequence[Float[Array, "B _ _ C"]], canvas: Size) -> list[Level]:
+        settings = {"kernel_init": nn.initializers.normal(0.01), "dtype": self.dtype}
+        conv = Conv(self.channels, 3, padding=1, name="conv", **settings)
+        objectness = Conv(self.anchors.per_cell, 1, name="objectness", **settings)
+        offsets = Conv(4 * self.anchors.per_cell, 1, name="offsets", **settings)
+        boxes = self.anchors.on(canvas, [(x.shape[1], x.shape[2]) for x in maps])
+        levels = []
+        for x, anchors in zip(maps, boxes, strict=True):
+            hidden = nn.relu(conv(x))
+            logits = objectness(hidden).reshape(x.shape[0], -1).astype(jnp.float32)
+            moves = offsets(hidden).reshape(x.shape[0], -1, 4).astype(jnp.float32)
+            levels.append(Level(logits, moves, anchors))
+        return levels

@@ -1,0 +1,61 @@
+"""From class scores and offsets of RoIs to a fixed number of detections."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxvision.ops import boxes as box_ops
+from jaxvision.ops.nms import nms
+
+_SMALLEST_SIDE = 1e-2  # pixels; torchvision drops smaller detections too
+
+
+class Detections(NamedTuple):
+    """D slots an image, the best first; slots that are not valid hold nothing."""
+
+    boxes: Float[Array, "B D 4"]
+    scores: Float[Array, "B D"]
+    labels: Int[Array, "B D"]  # from 1; 0 in empty slots
+    valid: Bool[Array, "B D"]
+
+
+def detect(
+    logits: Float[Array, "B R C"],
+    offsets: Float[Array, "B R C 4"],
+    rois: Float[Array, "B R 4"],
+    valid: Bool[Array, "B R"],
+    size: Float[Array, "B 2"],
+    *,
+    weights: tuple[float, float, float, float],
+    score_threshold: float,
+    iou_threshold: float,
+    count: int,
+) -> Detections:
+    """The best `count` detections of an image over all classes, after suppression within each class.
+
+    A RoI gives one candidate a class, the background (0) excepted, when its softmax score is above `score_threshold`.
+    `size` is each image's true `(height, width)` on the canvas.
+    """
+    scores = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)[..., 1:]
+    boxes = box_ops.decode(offsets[:, :, 1:], rois[:, :, None, :], weights)
+    labels = jnp.broadcast_to(jnp.arange(1, logits.shape[-1])[None, None], scores.shape)
+    images = scores.shape[0]
+    boxes = box_ops.clip(boxes.reshape(images, -1, 4), size)
+    candidate = (valid[..., None] & (scores > score_threshold)).reshape(images, -1)
+    scores, labels = scores.reshape(images, -1), labels.reshape(images, -1)
+    indices, kept = nms(
+        boxes,
+        scores,
+        iou_threshold=iou_threshold,
+        max_outputs=count,
+        valid=candidate & box_ops.valid(boxes, _SMALLEST_SIDE),
+        classes=labels,
+    )
+    return Detections(
+        jnp.where(kept[..., None], jnp.take_along_axis(boxes, indices[..., None], axis=1), 0),
+        jnp.where(kept, jnp.take_along_axis(scores, indices, axis=1), 0),
+        jnp.where(kept, jnp.take_along_axis(labels, indices, axis=1), 0),
+        kept,
+    )

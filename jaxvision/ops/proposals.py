@@ -1,0 +1,65 @@
+"""From a region proposal network's output to a fixed number of proposals (Ren et al. 2015, section 3.3)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxvision.ops import boxes as box_ops
+from jaxvision.ops.nms import nms
+
+
+class Level(NamedTuple):
+    """What the network says of each anchor of one feature map, in the order of `anchors.grid`."""
+
+    logits: Float[Array, "B A"]  # of being an object
+    offsets: Float[Array, "B A 4"]
+    anchors: Float[Array, "A 4"]
+
+
+class Proposals(NamedTuple):
+    """R slots an image, the best first; slots that are not valid hold nothing."""
+
+    boxes: Float[Array, "B R 4"]
+    scores: Float[Array, "B R"]  # probabilities of being an object
+    valid: Bool[Array, "B R"]
+
+
+def propose(
+    levels: Sequence[Level],
+    size: Float[Array, "B 2"],
+    *,
+    before_nms: int,
+    after_nms: int,
+    iou_threshold: float,
+    min_side: Float[Array, "B"],
+) -> Proposals:
+    """The best `before_nms` anchors of each level, moved, clipped to the image and thinned out by suppression.
+
+    Levels do not suppress each other. `size` is each image's true `(height, width)` on the canvas; boxes with a side
+    below `min_side` pixels are dropped. No gradient passes: approximate joint training takes proposals as given.
+    """
+    parts = [_best(level, before_nms) for level in levels]
+    boxes, logits = (jnp.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+    number = jnp.concatenate([jnp.full(part.shape[1], i, jnp.int32) for i, (_, part) in enumerate(parts)])
+    boxes, scores = box_ops.clip(boxes, size), jax.nn.sigmoid(logits.astype(jnp.float32))
+    shorter = jnp.minimum(boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1])
+    indices, valid = nms(
+        boxes,
+        scores,
+        iou_threshold=iou_threshold,
+        max_outputs=after_nms,
+        valid=box_ops.valid(boxes) & (shorter >= min_side[:, None]),
+        classes=jnp.broadcast_to(number[None], scores.shape),
+    )
+    kept = jnp.take_along_axis(boxes, indices[..., None], axis=1)
+    return Proposals(kept, jnp.take_along_axis(scores, indices, axis=1), valid)
+
+
+def _best(level: Level, count: int) -> tuple[Float[Array, "B K 4"], Float[Array, "B K"]]:
+    logits, offsets, anchors = jax.lax.stop_gradient(level)
+    best, indices = jax.lax.top_k(logits, min(count, logits.shape[1]))
+    offsets = jnp.take_along_axis(offsets, indices[..., None], axis=1)
+    return box_ops.decode(offsets, anchors[indices]), best

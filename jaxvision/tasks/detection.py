@@ -1,0 +1,188 @@
+"""Two-stage detection (Ren et al. 2015; He et al. 2017) on a network with `features`, `propose`, `box` and `mask`."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, UInt32
+
+from jaxvision.ops.images import Color, normalise
+from jaxvision.ops.proposals import Proposals
+from jaxvision.tasks import proposals as first_stage
+from jaxvision.tasks import regions as second_stage
+from jaxvision.tasks.proposals import Proposing
+from jaxvision.tasks.regions import Detecting
+from jaxvision.train.steps import descend, init_state, step_key
+from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
+
+Losses = dict[str, jax.Array]
+Trainable = Callable[[str], bool]
+"""Whether the parameter at a path such as "backbone/conv1/kernel" is to be learned."""
+
+
+def everything(path: str) -> bool:
+    """All parameters."""
+    return True
+
+
+def detection(
+    model: nn.Module,
+    tx: optax.GradientTransformationExtraArgs,
+    *,
+    mean: Color,
+    std: Color,
+    proposing: Proposing = Proposing(),
+    detecting: Detecting = Detecting(),
+    stages: Sequence[str] = ("proposals", "regions"),
+    trainable: Trainable = everything,
+    given_proposals: bool = False,
+) -> Task:
+    """Learn to find what `batch` says is in its images: see `evals.detection` for the arrays of batch and outputs.
+
+    Both `stages` at once are approximate joint training (Ren et al. 2015, section 3.2): one update on the sum of all
+    losses, proposals taken as given. One of them, some parameters `trainable` only, and `given_proposals` of another
+    network of the same kind (its variables in `aux["proposer"]`) make up the steps of alternating training.
+
+    The sample of an image depends on the step and on its row in the global batch, not on the number of devices.
+    `predict` returns boxes, scores, labels and valid, masks where the network has them, and proposals,
+    proposal_scores and proposal_valid.
+    """
+    tx = only(tx, trainable)
+    prepare = partial(normalise, mean=mean, std=std)
+
+    def init(key: Key, batch: Batch) -> TrainState:
+        variables = model.init({"params": key, "dropout": key}, prepare(batch["image"]), train=True)
+        aux = {"proposer": variables} if given_proposals else {}
+        return init_state(key, variables, tx.init(variables["params"]), aux)
+
+    def given(state: TrainState, batch: Batch, train: bool) -> Proposals | None:
+        if not given_proposals:
+            return None
+        look = partial(_propose, images=prepare(batch["image"]), batch=batch, proposing=proposing, train=train)
+        return model.apply(state.aux["proposer"], method=look)
+
+    def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
+        look = partial(
+            _losses,
+            images=prepare(batch["image"]),
+            batch=batch,
+            keys=example_keys(state, batch["image"].shape[0], axis_name),
+            given=given(state, batch, True),
+            numbers=(proposing, detecting),
+            stages=stages,
+            axis_name=axis_name,
+        )
+
+        def loss_fn(params: PyTree) -> tuple[jax.Array, tuple[PyTree, Losses]]:
+            losses, model_state = model.apply(
+                {"params": _stop(params, trainable), **state.model_state},
+                method=look,
+                rngs={"dropout": step_key(state, axis_name)},
+                mutable=list(state.model_state),
+            )
+            return sum(losses.values(), jnp.zeros(())), (model_state, losses)
+
+        params, opt_state, loss, (model_state, losses) = descend(
+            loss_fn, state.params, state.opt_state, tx, axis_name=axis_name
+        )
+        new = TrainState(state.step + 1, params, opt_state, model_state, state.aux, state.key)
+        return new, {"loss": loss, **{f"loss_{name}": value for name, value in losses.items()}}
+
+    def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
+        look = partial(
+            _outputs,
+            images=prepare(batch["image"]),
+            batch=batch,
+            given=given(state, batch, False),
+            numbers=(proposing, detecting),
+        )
+        return model.apply({"params": state.params, **state.model_state}, method=look)
+
+    return Task(init, step, predict)
+
+
+def only(
+    tx: optax.GradientTransformationExtraArgs, trainable: Trainable
+) -> optax.GradientTransformationExtraArgs:
+    """`tx` on the parameters to be learned; weight decay does not move the others either."""
+    if trainable is everything:
+        return tx
+    kinds = {True: tx, False: optax.set_to_zero()}
+    return optax.with_extra_args_support(optax.partition(kinds, partial(_label, trainable=trainable)))
+
+
+def example_keys(state: TrainState, count: int, axis_name: str | None) -> UInt32[Array, "B 2"]:
+    """A key for each row of this device, by its number in the global batch."""
+    start = 0 if axis_name is None else lax.axis_index(axis_name) * count
+    return jax.vmap(partial(jax.random.fold_in, step_key(state)))(start + jnp.arange(count))
+
+
+def _losses(
+    net: Any,
+    *,
+    images: jax.Array,
+    batch: Batch,
+    keys: jax.Array,
+    given: Proposals | None,
+    numbers: tuple[Proposing, Detecting],
+    stages: Sequence[str],
+    axis_name: str | None,
+) -> Losses:
+    """Every loss of the training `stages`, by name."""
+    proposing, detecting = numbers
+    objects = first_stage.objects_of(batch)
+    anchor_keys, region_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    losses: Losses = {}
+    maps = net.features(images, train=True)
+    levels = net.propose(maps, images.shape[1:3])
+    if "proposals" in stages:
+        losses |= first_stage.proposal_losses(anchor_keys, levels, objects, batch["size"], proposing, axis_name)
+    if "regions" in stages:
+        if given is None:
+            given = first_stage.proposals_of(levels, batch, proposing, train=True)
+        regions = second_stage.sample_regions(region_keys, given, objects, detecting)
+        logits, offsets = net.box(maps, regions.boxes, train=True)
+        losses |= second_stage.region_losses(logits, offsets, regions, detecting, axis_name)
+        if net.mask_head is not None:
+            regions = second_stage.first(regions, detecting.positives)
+            masks = net.mask(maps, regions.boxes, train=True)
+            losses |= second_stage.mask_losses(masks, batch["masks"], objects, regions, axis_name)
+    return losses
+
+
+def _outputs(
+    net: Any, *, images: jax.Array, batch: Batch, given: Proposals | None, numbers: tuple[Proposing, Detecting]
+) -> dict[str, jax.Array]:
+    """Proposals, and the detections among them with their masks."""
+    proposing, detecting = numbers
+    maps = net.features(images, train=False)
+    if given is None:
+        given = first_stage.proposals_of(net.propose(maps, images.shape[1:3]), batch, proposing, train=False)
+    logits, offsets = net.box(maps, given.boxes, train=False)
+    found = second_stage.detections_of(logits, offsets, given, batch["size"], detecting)
+    outputs = found._asdict()
+    if net.mask_head is not None:
+        outputs["masks"] = second_stage.own_masks(net.mask(maps, found.boxes, train=False), found.labels)
+    return {**outputs, **{f"proposal{'s' if k == 'boxes' else '_' + k}": v for k, v in given._asdict().items()}}
+
+
+def _propose(net: Any, *, images: jax.Array, batch: Batch, proposing: Proposing, train: bool) -> Proposals:
+    levels = net.propose(net.features(images, train=False), images.shape[1:3])
+    return first_stage.proposals_of(levels, batch, proposing, train=train)
+
+
+def _stop(params: PyTree, trainable: Trainable) -> PyTree:
+    """No gradient for what is not learned, so that none is computed."""
+    if trainable is everything:
+        return params
+    labels = _label(params, trainable)
+    return jax.tree.map(lambda p, learned: p if learned else lax.stop_gradient(p), params, labels)
+
+
+def _label(params: PyTree, trainable: Trainable) -> PyTree:
+    return jax.tree_util.tree_map_with_path(lambda path, _: trainable("/".join(str(p.key) for p in path)), params)
