@@ -104,8 +104,9 @@ def predict(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> 
     for page, batch in enumerate(batches(0, 1)):
         outputs = network(state, batch)
         rows = np.flatnonzero(batch["_mask"])
-        first = page * len(batch["_mask"])
-        said += [{"file": records.name(first + r), **shown.describe(outputs, r)} for r in map(int, rows)]
+        # Batches of one canvas shape are not in the order of the files, and say which images they hold.
+        numbers = batch.get("image_id", page * len(batch["_mask"]) + np.arange(len(batch["_mask"])))
+        said += [{"file": records.name(int(numbers[r])), **shown.describe(outputs, batch, int(r))} for r in rows]
         save_picture(how.workdir / f"predictions-{page:03d}.png", shown.draw(outputs, batch))
-    (how.workdir / "predictions.json").write_text(json.dumps(said, indent=2))
+    (how.workdir / "predictions.json").write_text(json.dumps(shown.document(said), indent=2))
     how.writer.say(f"{len(said)} of {len(records)} images: {how.workdir}/predictions.json and predictions-000.png …")

@@ -26,3 +26,14 @@ def configure() -> None:
     flags = [f"--{name}={value}" for name, value in wanted.items() if _known(name)]
     os.environ["XLA_FLAGS"] = " ".join([given, *flags]).strip()
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "jaxvision" / "xla"))
+
+
+def _known(flag: str) -> bool:
+    """Whether the installed jaxlib has this flag: an unknown one aborts the process. Its library holds the name."""
+    spec = importlib.util.find_spec("jaxlib")
+    if spec is None or spec.origin is None:
+        return False
+    for library in Path(spec.origin).parent.glob("libjax_common*"):
+        with open(library, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(flag.encode()) >= 0
+    return False

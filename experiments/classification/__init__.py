@@ -122,7 +122,7 @@ def experiment(
         ),
         presentation=Presentation(
             lambda files: inputs.evaluate(files, prepare, config.batch_size),
-            lambda outputs, row: describe(outputs["probabilities"][row], names),
+            lambda outputs, batch, row: describe(outputs["probabilities"][row], names),
             draw,
         ),
         best="val/accuracy",

@@ -1,7 +1,7 @@
 """What the two-stage detection experiments share: networks, canvases, figures, pictures, and what predict mode writes."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -9,12 +9,14 @@ import numpy as np
 
 from jaxvision.data.canvas import MASK_SIZE, Canvases, canvases
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.records import Source
-from jaxvision.evals.coco_ap import coco_ap, encode
+from jaxvision.data.records import Records, Source
+from jaxvision.evals import coco_results
+from jaxvision.evals.coco_ap import coco_ap
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.evals.proposal_recall import proposal_recall
+from jaxvision.evals.voc_ap import Protocol as ApProtocol
 from jaxvision.evals.voc_ap import voc_ap
-from jaxvision.models import faster_rcnn
+from jaxvision.models.faster_rcnn import FasterRCNN, resnet_c4, resnet_fpn, vgg16
 from jaxvision.models.norms import NORMS
 from jaxvision.models.rpn import Anchors
 from jaxvision.tasks.detection import Trainable, detection, everything
@@ -24,7 +26,6 @@ from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Batch, Data, Experiment, Hook, Metric, Presentation, PyTree, Stage, Task, TrainState
 from jaxvision.viz import detection as viz
-from jaxvision.viz.masks import paste
 
 SHOWN = 8  # images in a picture
 RECALL_AT = (10, 50, 100, 300, 1000)  # proposals an image
@@ -42,17 +43,17 @@ class Network:
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
     roi: Literal["align", "pool", "warp"] = "align"  # how features of RoIs are taken; a pyramid has align only
 
-    def make(self, num_classes: int, masks: bool) -> faster_rcnn.FasterRCNN:
+    def make(self, num_classes: int, masks: bool) -> FasterRCNN:
         """The network; ValueError where the fields do not fit each other."""
         if self.backbone == "resnet_fpn":
             if self.roi != "align":
                 raise ValueError(f"--network.roi={self.roi}: a pyramid has align only; choose another network.backbone")
             anchors = Anchors(tuple((size,) for size in self.anchor_sizes), self.anchor_ratios)
-            make: Any = partial(faster_rcnn.resnet_fpn, depth=self.depth, norm=NORMS[self.norm], masks=masks)
+            make: Any = partial(resnet_fpn, depth=self.depth, norm=NORMS[self.norm], masks=masks)
         else:
             anchors = Anchors((self.anchor_sizes,), self.anchor_ratios)
-            c4 = partial(faster_rcnn.resnet_c4, depth=self.depth, norm=NORMS[self.norm], masks=masks)
-            make = partial(faster_rcnn.vgg16 if self.backbone == "vgg16" else c4, operation=self.roi)
+            c4 = partial(resnet_c4, depth=self.depth, norm=NORMS[self.norm], masks=masks)
+            make = partial(vgg16 if self.backbone == "vgg16" else c4, operation=self.roi)
         if masks and self.backbone == "vgg16":
             raise ValueError("--network.backbone=vgg16 has no mask branch; choose resnet_fpn or resnet_c4")
         return make(num_classes, width=self.width, anchors=anchors)
@@ -86,7 +87,7 @@ class Settings(Protocol):
     def eval_every(self) -> int: ...
 
     @property
-    def protocol(self) -> str: ...
+    def protocol(self) -> Literal["coco"] | ApProtocol: ...
 
     @property
     def network(self) -> Network: ...
@@ -113,8 +114,14 @@ class Setup:
     inputs: Inputs
     masks: bool
 
-    def task(self, stages: tuple[str, ...] = ("proposals", "regions"), trainable: Trainable = everything) -> Task:
-        """The task; see `tasks.detection`. A "regions" stage before the last takes another network's proposals."""
+    def task(
+        self,
+        stages: tuple[str, ...] = ("proposals", "regions"),
+        trainable: Trainable = everything,
+        *,
+        given_proposals: bool = False,
+    ) -> Task:
+        """See `tasks.detection`."""
         return detection(
             self.config.network.make(self.source.num_classes, self.masks),
             self.config.optimizer.make(self.config.steps),
@@ -124,6 +131,7 @@ class Setup:
             detecting=self.config.detecting,
             stages=stages,
             trainable=trainable,
+            given_proposals=given_proposals,
         )
 
     def train(self) -> Data:
@@ -133,63 +141,116 @@ class Setup:
         transform = frames.train(
             view.max_objects, shorts=view.shorts, flip=view.flip, mask_size=self._mask_size(), fill=self.source.mean
         )
-        return self.inputs.train(records, transform, self.config.batch_size, self._groups(frames, records))
+        return self.inputs.train(records, transform, self.config.batch_size, _groups(frames, records))
 
-    def held_out(self, records: Any) -> Data:
-        """Every record once, as it is."""
-        frames = self.config.view.make()
-        labelled = records is self.source["val"]
-        transform = frames.evaluate(
-            self.config.view.max_objects, mask_size=self._mask_size() if labelled else 0, fill=self.source.mean
-        )
-        return self.inputs.evaluate(records, transform, self.config.batch_size, self._groups(frames, records))
+    def val(self) -> Data:
+        """The validation split, every image once."""
+        return self._once(self.source["val"], self._mask_size())
 
     def hooks(self) -> tuple[Hook, ...]:
-        """AP, recall of the proposals, the worst errors and a picture of detections, on the validation split."""
-        val = self.held_out(self.source["val"])
-        figures = (self._ap(), self.recall(), worst_errors(self.source.class_names))
+        """AP, recall of the proposals, the worst errors and a picture of detections."""
+        names, every = self.source.class_names, self.config.eval_every
         return (
-            evaluate(figures, val, every=self.config.eval_every),
-            picture("detections", val, self.draw, every=self.config.eval_every),
+            evaluate((self._ap(), self.recall(), worst_errors(names)), self.val(), every=every),
+            picture("detections", self.val(), partial(_draw, class_names=names), every=every),
         )
 
     def recall(self) -> Metric:
-        """Recall of as many proposals as there are."""
+        """Recall of the best 10, 50, … proposals of an image, up to as many as there are."""
         most = self.config.proposing.test_after_nms
-        return proposal_recall(tuple(n for n in RECALL_AT if n <= most) or (most,))
-
-    def draw(self, outputs: PyTree, batch: Batch) -> np.ndarray:
-        """Detections, and beside them the objects where they are known."""
-        known = {k: v for k, v in batch.items() if "labels" in batch and np.any(batch["valid"]) or k not in _LABELS}
-        return viz.detections(batch["image"], outputs, known, self.source.class_names, most=SHOWN)
+        return proposal_recall(tuple(n for n in RECALL_AT if n < most) + (most,))
 
     def presentation(self) -> Presentation:
-        """Predictions in COCO's format."""
-        return Presentation(self.held_out, self._describe, self.draw, partial(coco_document, self.source.class_names))
+        """Pictures, and predictions.json in COCO's format."""
+        names = self.source.class_names
+        return Presentation(
+            lambda files: self._once(files, 0),
+            coco_results.image_results,
+            lambda outputs, batch: _draw(outputs, {k: batch[k] for k in ("image", "size", "_mask")}, class_names=names),
+            partial(coco_results.document, names),
+        )
 
-    def _ap(self) -> Metric:
-        if self.config.protocol == "coco":
-            return coco_ap(self.source.class_names, masks=self.masks)
-        return voc_ap(self.source.class_names, self.config.protocol)  # type: ignore[arg-type]
-
-    def _describe(self, outputs: PyTree, batch: Batch, row: int) -> dict[str, Any]:
-        return describe(outputs, batch, row, self.config.detecting.score_threshold)
+    def _once(self, records: Records, mask_size: int) -> Data:
+        frames = self.config.view.make()
+        transform = frames.evaluate(self.config.view.max_objects, mask_size=mask_size, fill=self.source.mean)
+        return self.inputs.evaluate(records, transform, self.config.batch_size, _groups(frames, records))
 
     def _mask_size(self) -> int:
         return MASK_SIZE if self.masks else 0
 
-    def _groups(self, frames: Canvases, records: Any) -> Any:
-        return frames.groups(records) if len(frames.shapes) > 1 else None
-
-
-_LABELS = ("boxes", "labels", "valid", "ignore", "masks")
+    def _ap(self) -> Metric:
+        if self.config.protocol == "coco":
+            return coco_ap(self.source.class_names, masks=self.masks)
+        return voc_ap(self.source.class_names, self.config.protocol)
 
 
 def joint(setup: Setup) -> Experiment:
     """Both stages of the network at once (Ren et al. 2015, section 3.2, approximate joint training)."""
-    stage = Stage("train", setup.task(), setup.train(), setup.config.steps, setup.hooks())
-    return Experiment((stage,), setup.presentation(), "val/mask_AP" if setup.masks else f"val/{_best(setup)}")
+    return Experiment.single(
+        setup.task(),
+        setup.train(),
+        setup.config.steps,
+        setup.hooks(),
+        presentation=setup.presentation(),
+        best="val/mask_AP50" if setup.masks else "val/AP50",
+    )
 
 
-def _best(setup: Setup) -> str:
-    return "AP" if setup.config.protocol == "coco" else "AP50"
+def alternating(setup: Setup) -> Experiment:
+    """The four steps of Ren et al. (2015, section 3.2); each takes `steps` of training.
+
+    Proposals; regions, on proposals of that network but with convolutions of their own; proposals again, on the
+    convolutions of the second, which stay from then on; regions again, on the proposals of the third.
+    """
+    recall = (evaluate((setup.recall(),), setup.val()),)
+
+    def borrow(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+        proposer = done["proposals"]
+        return state.replace(aux={"proposer": {"params": proposer.params, **proposer.model_state}})
+
+    def share(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+        before = done["regions"]
+        params = {**before.params, "rpn": state.params["rpn"]}
+        return state.replace(params=params, model_state=before.model_state)
+
+    def join(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+        before = done["shared-proposals"]
+        return state.replace(params=before.params, model_state=before.model_state)
+
+    def stage(name: str, task: Task, hooks: tuple[Hook, ...], warm_start: Any = None) -> Stage:
+        return Stage(name, task, setup.train(), setup.config.steps, hooks, warm_start)
+
+    return Experiment(
+        (
+            stage("proposals", setup.task(("proposals",), _not_heads), recall),
+            stage("regions", setup.task(("regions",), _not_rpn, given_proposals=True), setup.hooks(), borrow),
+            stage("shared-proposals", setup.task(("proposals",), _rpn), recall, share),
+            stage("shared-regions", setup.task(("regions",), _heads), setup.hooks(), join),
+        ),
+        setup.presentation(),
+        "val/AP50",
+    )
+
+
+def _heads(path: str) -> bool:
+    return path.startswith(("box_head/", "mask_head/"))
+
+
+def _not_heads(path: str) -> bool:
+    return not _heads(path)
+
+
+def _rpn(path: str) -> bool:
+    return path.startswith("rpn/")
+
+
+def _not_rpn(path: str) -> bool:
+    return not _rpn(path)
+
+
+def _groups(frames: Canvases, records: Records) -> np.ndarray | None:
+    return frames.groups(records) if len(frames.shapes) > 1 else None
+
+
+def _draw(outputs: PyTree, batch: Batch, *, class_names: Sequence[str]) -> np.ndarray:
+    return viz.detections(batch["image"], outputs, batch, class_names, most=SHOWN)

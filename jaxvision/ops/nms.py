@@ -72,7 +72,9 @@ def _suppress(ranked: _Ranked, threshold: float, enough: int) -> _Kept:
     batch, length = ranked.usable.shape
 
     def unfinished(kept: _Kept) -> Bool[Array, ""]:
-        return (kept.block < length // _BLOCK) & (kept.count < enough).any()
+        # Boxes that are not usable rank last: where one leads a block, its image is through.
+        going = (kept.count < enough) & ranked.usable[:, jnp.minimum(kept.block * _BLOCK, length - 1)]
+        return (kept.block < length // _BLOCK) & going.any()
 
     def settle(kept: _Kept) -> _Kept:
         ranks = jnp.broadcast_to(kept.block * _BLOCK + jnp.arange(_BLOCK)[None], (batch, _BLOCK))

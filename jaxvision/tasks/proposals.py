@@ -62,13 +62,14 @@ def objects_of(batch: Batch) -> Objects:
 
 def proposals_of(levels: Sequence[Level], batch: Batch, numbers: Proposing, *, train: bool) -> Proposals:
     """The proposals of each image, without a gradient."""
+    scale = batch["scale"].reshape(batch["size"].shape[0], -1).min(axis=1)  # of height and width, or one of both
     return propose(
         levels,
         batch["size"],
         before_nms=numbers.train_before_nms if train else numbers.test_before_nms,
         after_nms=numbers.train_after_nms if train else numbers.test_after_nms,
         iou_threshold=numbers.nms_iou,
-        min_side=numbers.min_side * batch["scale"],
+        min_side=numbers.min_side * scale,
     )
 
 

@@ -1,0 +1,88 @@
+"""Faster R-CNN (Ren, He, Girshick & Sun 2015, arXiv:1506.01497), also on a pyramid (Lin et al. 2017, arXiv:1612.03144).
+
+python launch.py --experiment=detection/faster_rcnn
+python launch.py --experiment=detection/faster_rcnn --data=voc:/data/VOC2007 --preset=paper --workers=4
+python launch.py --experiment=detection/faster_rcnn --preset=fpn --data=coco:/data/coco --workers=8
+"""
+
+import dataclasses
+from typing import Literal
+
+from experiments.detection import Network, Setup, View, alternating, joint
+from jaxvision.data import sources
+from jaxvision.data.inputs import Inputs
+from jaxvision.tasks import proposals, regions
+from jaxvision.tasks.proposals import Proposing
+from jaxvision.tasks.regions import Detecting
+from jaxvision.train.optim import Optimizer
+from jaxvision.train.types import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Fields are flags; `quick` is the default preset."""
+
+    data: str = "scenes"  # scenes, voc:DIR, coco:DIR, tfds:NAME
+    schedule: Literal["joint", "alternating"] = "joint"  # both stages at once, or the four steps of the paper
+    protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
+    batch_size: int = 8
+    steps: int = 900  # alternating: of each of the four steps
+    eval_every: int = 300
+    network: Network = Network(depth=18, width=0.25, anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
+    view: View = View()
+    proposing: Proposing = Proposing(
+        samples=128,
+        positives=64,
+        train_before_nms=256,
+        train_after_nms=128,
+        test_before_nms=256,
+        test_after_nms=100,
+    )
+    detecting: Detecting = Detecting(samples=48, positives=16, detections=20)
+    optimizer: Optimizer = Optimizer(lr=0.02, weight_decay=1e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
+
+
+PRESETS = {
+    "quick": Config(),
+    "paper": Config(  # py-faster-rcnn on VOC07 trainval, end to end; the paper starts from ImageNet's weights
+        data="voc:VOCdevkit/VOC2007",
+        protocol="voc07_11pt",
+        batch_size=1,
+        steps=70_000,
+        eval_every=10_000,
+        network=Network("vgg16", anchor_sizes=(128.0, 256.0, 512.0), roi="pool"),
+        view=View(600, 1000, flip=0.5, max_objects=64),
+        proposing=proposals.PY_FASTER_RCNN,
+        detecting=regions.PY_FASTER_RCNN,
+        optimizer=Optimizer(lr=0.001, weight_decay=5e-4, schedule="step", milestones=(50 / 70,)),
+    ),
+    "fpn": Config(  # Lin et al. 2017, section 5.2, as torchvision trains it: 26 epochs of COCO, 16 images a step
+        data="coco:coco",
+        batch_size=16,
+        steps=190_000,
+        eval_every=20_000,
+        network=Network(),
+        view=View(800, 1333, flip=0.5, max_objects=100),
+        proposing=Proposing(),
+        detecting=Detecting(),
+        optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="step", milestones=(16 / 26, 22 / 26), warmup_steps=1000),
+    ),
+    "smoke": Config(
+        data="scenes:count=8,size=64",
+        batch_size=4,
+        steps=2,
+        eval_every=1,
+        network=Network(depth=18, width=0.125, anchor_sizes=(8.0, 16.0, 24.0, 32.0, 48.0)),
+        view=View(64, 64),
+        proposing=Proposing(
+            samples=32, positives=16, train_before_nms=64, train_after_nms=32, test_before_nms=64, test_after_nms=16
+        ),
+        detecting=Detecting(samples=16, positives=4, detections=8),
+    ),
+}
+
+
+def build(config: Config, inputs: Inputs) -> Experiment:
+    """Train a two-stage detector."""
+    setup = Setup(sources.load(config.data), config, inputs, masks=False)
+    return alternating(setup) if config.schedule == "alternating" else joint(setup)

@@ -1,0 +1,72 @@
+"""Mask R-CNN (He, Gkioxari, Dollár & Girshick 2017, arXiv:1703.06870).
+
+python launch.py --experiment=detection/mask_rcnn
+python launch.py --experiment=detection/mask_rcnn --preset=paper --data=coco:/data/coco --workers=8
+"""
+
+import dataclasses
+from typing import Literal
+
+from experiments.detection import Network, Setup, View, joint
+from jaxvision.data import sources
+from jaxvision.data.inputs import Inputs
+from jaxvision.tasks.proposals import Proposing
+from jaxvision.tasks.regions import Detecting
+from jaxvision.train.optim import Optimizer
+from jaxvision.train.types import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Fields are flags; `quick` is the default preset."""
+
+    data: str = "scenes"  # with masks: scenes, coco:DIR
+    protocol: Literal["coco"] = "coco"  # of the average precision
+    batch_size: int = 8
+    steps: int = 900
+    eval_every: int = 300
+    network: Network = Network(depth=18, width=0.25, anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
+    view: View = View()
+    proposing: Proposing = Proposing(
+        samples=128,
+        positives=64,
+        train_before_nms=256,
+        train_after_nms=128,
+        test_before_nms=256,
+        test_after_nms=100,
+    )
+    detecting: Detecting = Detecting(samples=48, positives=16, detections=20)
+    optimizer: Optimizer = Optimizer(lr=0.02, weight_decay=1e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
+
+
+PRESETS = {
+    "quick": Config(),
+    "paper": Config(  # section 3.1: ResNet-50-FPN, 8 GPUs of 2 images; the paper starts from ImageNet's weights
+        data="coco:coco",
+        batch_size=16,
+        steps=160_000,
+        eval_every=20_000,
+        network=Network(),
+        view=View(800, 1333, flip=0.5, max_objects=100),
+        proposing=Proposing(),
+        detecting=Detecting(),
+        optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="step", milestones=(0.75,), warmup_steps=500),
+    ),
+    "smoke": Config(
+        data="scenes:count=8,size=64",
+        batch_size=4,
+        steps=2,
+        eval_every=1,
+        network=Network(depth=18, width=0.125, anchor_sizes=(8.0, 16.0, 24.0, 32.0, 48.0)),
+        view=View(64, 64),
+        proposing=Proposing(
+            samples=32, positives=16, train_before_nms=64, train_after_nms=32, test_before_nms=64, test_after_nms=16
+        ),
+        detecting=Detecting(samples=16, positives=4, detections=8),
+    ),
+}
+
+
+def build(config: Config, inputs: Inputs) -> Experiment:
+    """Train a detector that also outlines what it finds."""
+    return joint(Setup(sources.load(config.data), config, inputs, masks=True))

@@ -1,0 +1,53 @@
+"""Detections as a file in COCO's format, which annotation tools and evaluators read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxvision.evals.coco_ap import encode
+from jaxvision.evals.detection import scale_of
+from jaxvision.viz.masks import paste_patch
+
+
+def image_results(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int) -> dict[str, Any]:
+    """One image of a batch: its "height" and "width", and its "annotations", the best first.
+
+    All in pixels of the original image. Each has "category_id" (the label), "bbox" (x, y, width, height), "area",
+    "score" and, where the network predicts masks, "segmentation" as compressed run lengths.
+    """
+    scale = scale_of(batch, row)
+    height, width = np.rint(np.asarray(batch["size"][row]) / scale[1::-1]).astype(int).tolist()
+    found = np.flatnonzero(np.asarray(outputs["valid"][row], bool))
+    boxes = np.asarray(outputs["boxes"][row], np.float64)[found] / scale[None]
+    annotations = [
+        {
+            "category_id": int(outputs["labels"][row][index]),
+            "bbox": [round(float(v), 2) for v in (box[0], box[1], box[2] - box[0], box[3] - box[1])],
+            "area": round(float(np.prod(box[2:] - box[:2])), 2),
+            "score": round(float(outputs["scores"][row][index]), 5),
+            "iscrowd": 0,
+        }
+        for index, box in zip(found, boxes, strict=True)
+    ]
+    if "masks" in outputs:
+        for annotation, index, box in zip(annotations, found, boxes, strict=True):
+            values, top, left = paste_patch(np.asarray(outputs["masks"][row][index]), box, (height, width))
+            runs = encode(values >= 0.5, (height, width), top, left)
+            annotation |= {"segmentation": {**runs, "counts": _text(runs["counts"])}, "area": int((values >= 0.5).sum())}
+    return {"height": height, "width": width, "annotations": annotations}
+
+
+def document(class_names: Sequence[str], said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """COCO's JSON of all images: `said` is `image_results` of each, with the "file" it was read from."""
+    images, annotations = [], []
+    for number, one in enumerate(said, start=1):
+        images.append({"id": number, "file_name": one["file"], "height": one["height"], "width": one["width"]})
+        for annotation in one["annotations"]:
+            annotations.append({"id": len(annotations) + 1, "image_id": number, **annotation})
+    categories = [{"id": label, "name": name} for label, name in enumerate(class_names) if label]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _text(counts: bytes | str) -> str:
+    return counts.decode() if isinstance(counts, bytes) else counts

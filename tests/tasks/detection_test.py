@@ -1,0 +1,197 @@
+"""A two-stage detector learns, whatever is or is not in the images, and on any number of devices."""
+
+from functools import cache
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvision.evals.coco_ap import coco_ap
+from jaxvision.ops.boxes import iou
+from jaxvision.tasks.detection import example_keys, only
+from jaxvision.train import devices
+from jaxvision.train.optim import Optimizer
+from jaxvision.train.types import TrainState
+from tests.tasks import tiny
+
+ONE = devices.choose("jit", jax.devices()[:1])
+LOSSES = {"objectness", "rpn_box", "classifier", "box", "mask"}
+
+
+@cache
+def start() -> TrainState:
+    return jax.jit(tiny.task_of().init)(jax.random.PRNGKey(0), tiny.batch_of())
+
+
+@cache
+def compiled():
+    return jax.jit(tiny.task_of().step)
+
+
+def train(task, batch: dict, steps: int, where: devices.Devices = ONE):
+    state = devices.place(jax.jit(task.init)(jax.random.PRNGKey(0), batch), where)
+    step = devices.compile_step(task, where)
+    metrics = {}
+    for _ in range(steps):
+        state, metrics = step(state, batch)
+    return state, metrics
+
+
+@cache
+def trained() -> TrainState:
+    return train(tiny.task_of(), tiny.batch_of(), 200)[0]
+
+
+@cache
+def predicted() -> dict:
+    return devices.compile_predict(tiny.task_of(), ONE)(trained(), tiny.batch_of())
+
+
+def test_overfits_four_images():
+    metric, batch = coco_ap(("background", "a", "b", "c"), masks=True), tiny.batch_of()
+    found = metric.result(metric.update(metric.init(), predicted(), batch))
+    assert found["AP50"] >= 0.99 and found["mask_AP50"] >= 0.99, found
+    for row in range(4):
+        count = batch["valid"][row].sum()
+        best = np.asarray(iou(jnp.asarray(batch["boxes"][row, :count]), predicted()["proposals"][row])).max(-1)
+        assert best.min() > 0.6
+
+
+def test_detections_are_padded_best_first():
+    outputs = predicted()
+    valid, scores = outputs["valid"], outputs["scores"]
+    assert (np.diff(scores, axis=1) <= 0).all() and (np.diff(valid.astype(int), axis=1) <= 0).all()
+    assert not outputs["labels"][~valid].any() and not outputs["boxes"][~valid].any()
+    assert (outputs["labels"][valid] >= 1).all() and (scores[valid] > 0.05).all()
+    assert outputs["masks"].shape == (4, 8, 14, 14)
+
+
+def test_an_image_alone_and_in_a_batch_gives_the_same():
+    outputs, batch = predicted(), tiny.batch_of()
+    alone = jax.jit(tiny.task_of().predict)(trained(), {k: v[2:3] for k, v in batch.items()})
+    chex.assert_trees_all_close(alone, {k: v[2:3] for k, v in outputs.items()}, atol=1e-4)
+
+
+def test_metrics_name_every_loss():
+    _, metrics = compiled()(start(), tiny.batch_of())
+    assert set(metrics) == {"loss"} | {f"loss_{name}" for name in LOSSES}
+    np.testing.assert_allclose(metrics["loss"], sum(float(metrics[f"loss_{name}"]) for name in LOSSES), rtol=1e-5)
+
+
+def test_images_without_objects_are_ordinary():
+    batch = tiny.batch_of()
+    batch["valid"] = np.zeros_like(batch["valid"])
+    batch["boxes"][:] = np.nan
+    state, metrics = compiled()(start(), batch)
+    for name in ("rpn_box", "box", "mask"):
+        assert float(metrics[f"loss_{name}"]) == 0.0
+    assert float(metrics["loss_objectness"]) > 0 and float(metrics["loss_classifier"]) > 0
+    chex.assert_tree_all_finite(state.params)
+
+
+def wrong_boxes(batch: dict) -> None:
+    """Inverted, without area, not a number, far outside, and the first one as it was."""
+    batch["boxes"][:, 1] = [20, 20, 10, 10]
+    batch["boxes"][:2, 2], batch["boxes"][2:, 2] = [5, 5, 5, 9], [np.nan, 0, np.inf, 4]
+    batch["valid"][:] = True
+
+
+def only_crowds(batch: dict) -> None:
+    batch["ignore"][:] = True
+
+
+def outside(batch: dict) -> None:
+    batch["boxes"][:, 0] = [500, 500, 540, 520]
+
+
+@pytest.mark.parametrize("spoil", [wrong_boxes, only_crowds, outside])
+def test_odd_objects_keep_everything_finite(spoil):
+    batch = tiny.batch_of()
+    spoil(batch)
+    state, metrics = compiled()(start(), batch)
+    chex.assert_tree_all_finite((state.params, metrics))
+
+
+def test_degenerate_boxes_change_nothing():
+    batch = tiny.batch_of()
+    spoiled = tiny.batch_of()
+    for row in (0, 2):
+        spoiled["boxes"][row, 1] = [9, 9, 9, 9]
+        spoiled["valid"][row, 1] = True
+    chex.assert_trees_all_equal(compiled()(start(), batch)[1], compiled()(start(), spoiled)[1])
+
+
+def test_five_hundred_objects():
+    batch, rng = tiny.batch_of(rows=2, objects=500), np.random.default_rng(1)
+    corner = rng.uniform(0, 28, (2, 500, 2))
+    batch["boxes"] = np.concatenate([corner, corner + rng.uniform(0.1, 8, (2, 500, 2))], -1).astype(np.float32)
+    batch["labels"] = rng.integers(1, tiny.CLASSES, (2, 500)).astype(np.int32)
+    batch["valid"][:] = True
+    state, metrics = jax.jit(tiny.task_of().step)(start(), batch)
+    chex.assert_tree_all_finite((state.params, metrics))
+
+
+@pytest.mark.parametrize(("mode", "count"), [("pmap", 2), ("pmap", 4), ("jit", 4)])
+def test_devices_agree(mode: str, count: int):
+    batch = tiny.batch_of()
+    expected = train(tiny.task_of(), batch, 3)
+    where = devices.choose(mode, jax.devices()[:count])
+    found = train(tiny.task_of(), batch, 3, where)
+    chex.assert_trees_all_close(devices.to_host(found), devices.to_host(expected), atol=2e-5)
+    if count == 4:
+        outputs = devices.compile_predict(tiny.task_of(), where)(devices.place(trained(), where), batch)
+        chex.assert_trees_all_close(outputs, predicted(), atol=1e-4)
+
+
+def test_compiles_once():
+    task, traces = tiny.task_of(masks=False), []
+
+    def step(state, batch):
+        traces.append(1)
+        return task.step(state, batch)
+
+    run, batch = jax.jit(step), tiny.batch_of()
+    state = jax.jit(task.init)(jax.random.PRNGKey(0), batch)
+    for other in (batch, {**batch, "valid": np.zeros_like(batch["valid"])}, batch):
+        state, _ = run(state, other)
+    assert len(traces) == 1
+
+
+def test_steps_of_alternating_training_move_their_own_parameters():
+    batch = tiny.batch_of()
+    rpn = tiny.task_of(stages=("proposals",), trainable=lambda path: path.startswith("rpn/"), masks=False)
+    heads = tiny.task_of(stages=("regions",), trainable=lambda path: path.startswith("box_head/"), masks=False)
+    for task, part, losses in ((rpn, "rpn", {"objectness", "rpn_box"}), (heads, "box_head", {"classifier", "box"})):
+        before = jax.jit(task.init)(jax.random.PRNGKey(0), batch)
+        after, metrics = jax.jit(task.step)(before, batch)
+        assert set(metrics) == {"loss"} | {f"loss_{name}" for name in losses}
+        for name in before.params:
+            same = jax.tree.map(lambda a, b: bool((a == b).all()), before.params[name], after.params[name])
+            assert all(jax.tree.leaves(same)) == (name != part), name
+
+
+def test_proposals_of_another_network():
+    batch = tiny.batch_of()
+    task = tiny.task_of(stages=("regions",), given_proposals=True)
+    state = jax.jit(task.init)(jax.random.PRNGKey(1), batch)
+    state = state.replace(aux={"proposer": {"params": trained().params}})
+    outputs = jax.jit(task.predict)(state, batch)
+    np.testing.assert_allclose(outputs["proposals"], predicted()["proposals"], atol=1e-4)
+    after, metrics = jax.jit(task.step)(state, batch)
+    chex.assert_tree_all_finite(metrics)
+    chex.assert_trees_all_equal(after.aux, state.aux)
+
+
+def test_frozen_parameters_do_not_decay():
+    tx = only(Optimizer(weight_decay=0.1).make(10), lambda path: path == "a")
+    params = {"a": jnp.ones((2, 2)), "b": jnp.ones((2, 2))}
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params, value=jnp.zeros(()))
+    assert updates["a"].any() and not updates["b"].any()
+
+
+def test_keys_differ_by_row_and_step():
+    state = start()
+    keys = np.concatenate([example_keys(state, 4, None), example_keys(state.replace(step=state.step + 1), 4, None)])
+    assert len(np.unique(keys, axis=0)) == 8
