@@ -154,5 +154,6 @@ def _report(error: Exception) -> int:
 
 
 if __name__ == "__main__":
+    xla.reexec_with_huge_pages()
     xla.configure()
     sys.exit(main(sys.argv))

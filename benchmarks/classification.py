@@ -160,5 +160,6 @@ def _plain(name: str) -> Any:
 
 
 if __name__ == "__main__":
+    xla.reexec_with_huge_pages()
     xla.configure()
     app.run(main)

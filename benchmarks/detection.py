@@ -26,8 +26,14 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 from absl import app, flags  # noqa: E402
 
+from jaxvision.data.records import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
+from jaxvision.models.faster_rcnn import resnet_fpn  # noqa: E402
+from jaxvision.models.norms import FrozenBatchNorm  # noqa: E402
 from jaxvision.ops.nms import nms  # noqa: E402
 from jaxvision.ops.roi import multilevel_roi_align, roi_align, roi_pool  # noqa: E402
+from jaxvision.tasks.detection import detection  # noqa: E402
+from jaxvision.train import devices  # noqa: E402
+from jaxvision.train.optim import Optimizer  # noqa: E402
 
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "alternating rounds; the median counts")
 _ROIS = flags.DEFINE_integer("rois", 512, "RoIs an image")
@@ -172,10 +178,82 @@ def _nms_rows() -> Iterator[Row]:
         )
 
 
+def _network_rows() -> Iterator[Row]:
+    """Faster R-CNN on ResNet-50 with a pyramid, batch norm frozen, one image of 800×1088 pixels with 8 objects.
+
+    Each block starts as its shortcut, which keeps random features, and so the proposals, in an ordinary range.
+    """
+    import torch
+    from torchvision.models.detection import FasterRCNN
+    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+    from torchvision.ops import FrozenBatchNorm2d
+
+    rng = np.random.default_rng(0)
+    image, boxes = rng.integers(0, 256, (1, 800, 1088, 3), np.uint8), _boxes(rng, 8, 800, 1088)
+    labels = rng.integers(1, 91, 8)
+    backbone = resnet_fpn_backbone(
+        backbone_name="resnet50", weights=None, norm_layer=FrozenBatchNorm2d, trainable_layers=5
+    )
+    for name, value in backbone.named_buffers():
+        if name.endswith("bn3.weight"):
+            value.zero_()
+    model = FasterRCNN(backbone, 91, min_size=800, max_size=1088)
+    pixels = [torch.from_numpy(image[0]).permute(2, 0, 1).float() / 255]
+    targets = [{"boxes": torch.tensor(boxes), "labels": torch.tensor(labels)}]
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9)
+
+    def their_detections() -> None:
+        with torch.no_grad():
+            model.eval()(pixels)
+
+    def their_step() -> None:
+        optimizer.zero_grad()
+        sum(model.train()(pixels, targets).values()).backward()
+        optimizer.step()
+
+    detections, step = _our_network(image, boxes, labels)
+    yield Row("Faster R-CNN R50-FPN, inference", detections, their_detections)
+    yield Row("Faster R-CNN R50-FPN, step", step, their_step)
+
+
+def _our_network(
+    image: np.ndarray, boxes: np.ndarray, labels: np.ndarray
+) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    batch = {
+        "image": jnp.array(image),
+        "size": jnp.array([[800.0, 1088.0]]),
+        "scale": jnp.ones(1),
+        "boxes": jnp.array(boxes)[None],
+        "labels": jnp.array(labels, jnp.int32)[None],
+        "valid": jnp.ones((1, len(boxes)), bool),
+        "ignore": jnp.zeros((1, len(boxes)), bool),
+    }
+    model = resnet_fpn(91, norm=FrozenBatchNorm)
+    task = detection(model, Optimizer(lr=1e-6).make(1), mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    where = devices.choose("jit", jax.devices()[:1])
+    state = devices.initial(task, jax.random.PRNGKey(0), batch)
+    state = state.replace(params=jax.tree_util.tree_map_with_path(_silence, state.params))
+    predict, train = jax.jit(task.predict), devices.compile_step(task, where)
+    carried = [devices.place(state, where)]
+
+    def step() -> Any:
+        carried[0], metrics = train(carried[0], batch)
+        return metrics
+
+    return lambda: predict(state, batch), step
+
+
+def _silence(path: Any, leaf: jax.Array) -> jax.Array:
+    """The last scale of a residual branch, 0."""
+    names = [str(part.key) for part in path]
+    return jnp.zeros_like(leaf) if names[-2:] == ["bn3", "scale"] else leaf
+
+
 _GROUPS: dict[str, Callable[[], Iterator[Row]]] = {
     "roi": _roi_align_rows,
     "pyramid": _pyramid_rows,
     "nms": _nms_rows,
+    "network": _network_rows,
 }
 _ROWS = flags.DEFINE_list("rows", list(_GROUPS), f"groups of rows to measure, of {', '.join(_GROUPS)}")
 

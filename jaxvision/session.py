@@ -1,4 +1,4 @@
-"""One experiment in one of three modes: train it, evaluate it, or predict with it. What `launch.py` does after parsing."""
+"""One experiment in one of three modes: train, evaluate, or predict with it. What `launch.py` does after parsing."""
 
 import json
 import os

@@ -1,11 +1,19 @@
-"""config.json: what a workdir remembers of its run."""
+"""config.json: what a workdir remembers of its run; and predictions.json."""
 
 import json
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
+from PIL import Image
 
+from jaxvision import session
 from jaxvision.session import remember
+from jaxvision.train import devices, loop
+from jaxvision.train.types import Experiment, Presentation
+from jaxvision.train.writer import Writer
+from tests.train import toy
 
 
 def test_the_first_run_is_written_down(tmp_path: Path):
@@ -29,3 +37,27 @@ def test_a_run_that_never_began_is_replaced(tmp_path: Path):
     remember(tmp_path, "area/name", 0, {"depth": 19})
     remember(tmp_path, "area/name", 0, {"depth": 18})
     assert json.loads((tmp_path / "config.json").read_text())["config"] == {"depth": 18}
+
+
+def test_predictions_are_of_the_images_that_a_batch_names(tmp_path: Path):
+    for name in ("a", "b", "c"):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")
+    batches = [
+        {"x": np.full((2, 3), 9.0, np.float32), "image_id": np.array([2, 0]), "_mask": np.array([True, True])},
+        {"x": np.zeros((2, 3), np.float32), "image_id": np.array([1, 1]), "_mask": np.array([True, False])},
+    ]
+    shown = Presentation(
+        lambda files: lambda shard, shards: iter(batches),
+        lambda outputs, batch, row: {"id": int(batch["image_id"][row]), "far": bool(abs(outputs["y"][row]) > 0)},
+        lambda outputs, batch: np.zeros((2, 2, 3), np.uint8),
+        lambda said: {"images": said},
+    )
+    experiment = Experiment.single(toy.regression(), toy.Numbers, 1, presentation=shown)
+    where = devices.choose("jit", jax.devices()[:1])
+    how = loop.Run(tmp_path / "run", jax.random.PRNGKey(0), where, Writer(tmp_path / "run"))
+    loop.train(experiment, how)
+    session.predict(experiment, how, {"input": str(tmp_path / "*.png"), "checkpoint": "latest"})
+    said = json.loads((tmp_path / "run" / "predictions.json").read_text())["images"]
+    found = [(Path(one["file"]).name, one["id"], one["far"]) for one in said]
+    assert found == [("c.png", 2, True), ("a.png", 0, True), ("b.png", 1, False)]
+    assert (tmp_path / "run" / "predictions-001.png").exists()

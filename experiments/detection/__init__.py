@@ -1,4 +1,4 @@
-"""What the two-stage detection experiments share: networks, canvases, figures, pictures, and what predict mode writes."""
+"""What the two-stage detection experiments share: networks, canvases, stages, figures, and what predictions say."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -206,16 +206,16 @@ def alternating(setup: Setup) -> Experiment:
 
     def borrow(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
         proposer = done["proposals"]
-        return state.replace(aux={"proposer": {"params": proposer.params, **proposer.model_state}})
+        return dataclasses.replace(state, aux={"proposer": {"params": proposer.params, **proposer.model_state}})
 
     def share(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
         before = done["regions"]
         params = {**before.params, "rpn": state.params["rpn"]}
-        return state.replace(params=params, model_state=before.model_state)
+        return dataclasses.replace(state, params=params, model_state=before.model_state)
 
     def join(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
         before = done["shared-proposals"]
-        return state.replace(params=before.params, model_state=before.model_state)
+        return dataclasses.replace(state, params=before.params, model_state=before.model_state)
 
     def stage(name: str, task: Task, hooks: tuple[Hook, ...], warm_start: Any = None) -> Stage:
         return Stage(name, task, setup.train(), setup.config.steps, hooks, warm_start)

@@ -65,7 +65,9 @@ PRESETS = {
         view=View(800, 1333, flip=0.5, max_objects=100),
         proposing=Proposing(),
         detecting=Detecting(),
-        optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="step", milestones=(16 / 26, 22 / 26), warmup_steps=1000),
+        optimizer=Optimizer(
+            lr=0.02, weight_decay=1e-4, schedule="step", milestones=(16 / 26, 22 / 26), warmup_steps=1000
+        ),
     ),
     "smoke": Config(
         data="scenes:count=8,size=64",

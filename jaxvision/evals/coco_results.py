@@ -20,7 +20,7 @@ def image_results(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int
     height, width = np.rint(np.asarray(batch["size"][row]) / scale[1::-1]).astype(int).tolist()
     found = np.flatnonzero(np.asarray(outputs["valid"][row], bool))
     boxes = np.asarray(outputs["boxes"][row], np.float64)[found] / scale[None]
-    annotations = [
+    annotations: list[dict[str, Any]] = [
         {
             "category_id": int(outputs["labels"][row][index]),
             "bbox": [round(float(v), 2) for v in (box[0], box[1], box[2] - box[0], box[3] - box[1])],
@@ -34,13 +34,17 @@ def image_results(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int
         for annotation, index, box in zip(annotations, found, boxes, strict=True):
             values, top, left = paste_patch(np.asarray(outputs["masks"][row][index]), box, (height, width))
             runs = encode(values >= 0.5, (height, width), top, left)
-            annotation |= {"segmentation": {**runs, "counts": _text(runs["counts"])}, "area": int((values >= 0.5).sum())}
+            annotation |= {
+                "segmentation": {**runs, "counts": _text(runs["counts"])},
+                "area": int((values >= 0.5).sum()),
+            }
     return {"height": height, "width": width, "annotations": annotations}
 
 
 def document(class_names: Sequence[str], said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """COCO's JSON of all images: `said` is `image_results` of each, with the "file" it was read from."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, one in enumerate(said, start=1):
         images.append({"id": number, "file_name": one["file"], "height": one["height"], "width": one["width"]})
         for annotation in one["annotations"]:

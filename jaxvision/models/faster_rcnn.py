@@ -15,9 +15,13 @@ from jaxvision.models.resnet import ResNet
 from jaxvision.models.rpn import RPN, Anchors
 from jaxvision.models.vgg import VGG
 from jaxvision.ops.proposals import Level
-from jaxvision.ops.roi import multilevel_roi_align, roi_align, roi_pool, roi_warp
+from jaxvision.ops.roi import multilevel_roi_align, roi_pool, roi_warp
 
 Maps = dict[str, Float[Array, "B _ _ C"]]
+
+PYRAMID = Anchors()
+FIVE_SIZES = Anchors(((32.0, 64.0, 128.0, 256.0, 512.0),))  # He et al. 2017, section 3.1, on a single map
+LEGACY = Anchors(((128.0, 256.0, 512.0),), legacy=True)
 
 
 class RoIs(NamedTuple):
@@ -101,6 +105,7 @@ class FasterRCNN(nn.Module):
         x = self.rois.features(maps, rois, self.rois.mask_size)
         if isinstance(self.box_head, Res5Head):
             x = self.box_head.res5(x, train=train)
+        assert self.mask_head is not None
         logits = self.mask_head(x)
         return logits.reshape(*rois.shape[:2], *logits.shape[1:])
 
@@ -112,7 +117,7 @@ def resnet_fpn(
     width: float = 1.0,
     masks: bool = False,
     norm: Layer = BatchNorm,
-    anchors: Anchors = Anchors(),
+    anchors: Anchors = PYRAMID,
     aligned: bool = True,
     version: str = "v1.5",
     dtype: Dtype = jnp.float32,
@@ -139,7 +144,7 @@ def resnet_c4(
     width: float = 1.0,
     masks: bool = False,
     norm: Layer = BatchNorm,
-    anchors: Anchors = Anchors(((32.0, 64.0, 128.0, 256.0, 512.0),)),
+    anchors: Anchors = FIVE_SIZES,
     operation: str = "align",
     version: str = "v1.5",
     dtype: Dtype = jnp.float32,
@@ -162,7 +167,7 @@ def vgg16(
     num_classes: int,
     *,
     width: float = 1.0,
-    anchors: Anchors = Anchors(((128.0, 256.0, 512.0),), legacy=True),
+    anchors: Anchors = LEGACY,
     operation: str = "pool",
     dtype: Dtype = jnp.float32,
 ) -> FasterRCNN:

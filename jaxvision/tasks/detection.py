@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -36,8 +36,8 @@ def detection(
     *,
     mean: Color,
     std: Color,
-    proposing: Proposing = Proposing(),
-    detecting: Detecting = Detecting(),
+    proposing: Proposing = first_stage.PYRAMID,
+    detecting: Detecting = second_stage.PYRAMID,
     stages: Sequence[str] = ("proposals", "regions"),
     trainable: Trainable = everything,
     given_proposals: bool = False,
@@ -53,38 +53,29 @@ def detection(
     proposal_scores and proposal_valid.
     """
     tx = only(tx, trainable)
-    prepare = partial(normalise, mean=mean, std=std)
+    plan = _Plan(proposing, detecting, stages, trainable("backbone/"))
+
+    def images_of(batch: Batch) -> jax.Array:
+        return normalise(batch["image"], mean, std)
 
     def init(key: Key, batch: Batch) -> TrainState:
-        variables = model.init({"params": key, "dropout": key}, prepare(batch["image"]), train=True)
+        variables = model.init({"params": key, "dropout": key}, images_of(batch), train=True)
         aux = {"proposer": variables} if given_proposals else {}
         return init_state(key, variables, tx.init(variables["params"]), aux)
 
-    def given(state: TrainState, batch: Batch, train: bool) -> Proposals | None:
+    def given(state: TrainState, batch: Batch, train: bool) -> Any:
         if not given_proposals:
             return None
-        look = partial(_propose, images=prepare(batch["image"]), batch=batch, proposing=proposing, train=train)
-        return model.apply(state.aux["proposer"], method=look)
+        return model.apply(state.aux["proposer"], plan, images_of(batch), batch, train, method=_propose)
 
     def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
-        look = partial(
-            _losses,
-            images=prepare(batch["image"]),
-            batch=batch,
-            keys=example_keys(state, batch["image"].shape[0], axis_name),
-            given=given(state, batch, True),
-            numbers=(proposing, detecting),
-            stages=stages,
-            axis_name=axis_name,
-        )
+        keys = example_keys(state, batch["image"].shape[0], axis_name)
+        inputs = images_of(batch), batch, keys, given(state, batch, True), axis_name
 
         def loss_fn(params: PyTree) -> tuple[jax.Array, tuple[PyTree, Losses]]:
-            losses, model_state = model.apply(
-                {"params": _stop(params, trainable), **state.model_state},
-                method=look,
-                rngs={"dropout": step_key(state, axis_name)},
-                mutable=list(state.model_state),
-            )
+            variables = {"params": _stop(params, trainable), **state.model_state}
+            rngs, mutable = {"dropout": step_key(state, axis_name)}, list(state.model_state)
+            losses, model_state = model.apply(variables, plan, *inputs, method=_losses, rngs=rngs, mutable=mutable)
             return sum(losses.values(), jnp.zeros(())), (model_state, losses)
 
         params, opt_state, loss, (model_state, losses) = descend(
@@ -93,22 +84,15 @@ def detection(
         new = TrainState(state.step + 1, params, opt_state, model_state, state.aux, state.key)
         return new, {"loss": loss, **{f"loss_{name}": value for name, value in losses.items()}}
 
-    def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
-        look = partial(
-            _outputs,
-            images=prepare(batch["image"]),
-            batch=batch,
-            given=given(state, batch, False),
-            numbers=(proposing, detecting),
-        )
-        return model.apply({"params": state.params, **state.model_state}, method=look)
+    def predict(state: TrainState, batch: Batch) -> Any:
+        variables = {"params": state.params, **state.model_state}
+        proposals = given(state, batch, False)
+        return model.apply(variables, plan, images_of(batch), batch, proposals, method=_outputs)
 
     return Task(init, step, predict)
 
 
-def only(
-    tx: optax.GradientTransformationExtraArgs, trainable: Trainable
-) -> optax.GradientTransformationExtraArgs:
+def only(tx: optax.GradientTransformationExtraArgs, trainable: Trainable) -> optax.GradientTransformationExtraArgs:
     """`tx` on the parameters to be learned; weight decay does not move the others either."""
     if trainable is everything:
         return tx
@@ -122,58 +106,61 @@ def example_keys(state: TrainState, count: int, axis_name: str | None) -> UInt32
     return jax.vmap(partial(jax.random.fold_in, step_key(state)))(start + jnp.arange(count))
 
 
+class _Plan(NamedTuple):
+    """What is done with the network's parts."""
+
+    proposing: Proposing
+    detecting: Detecting
+    stages: Sequence[str]
+    train_features: bool  # not where shared layers stay as they are, batch statistics included
+
+
 def _losses(
     net: Any,
-    *,
+    plan: _Plan,
     images: jax.Array,
     batch: Batch,
     keys: jax.Array,
     given: Proposals | None,
-    numbers: tuple[Proposing, Detecting],
-    stages: Sequence[str],
     axis_name: str | None,
 ) -> Losses:
-    """Every loss of the training `stages`, by name."""
-    proposing, detecting = numbers
+    """Every loss of the plan's stages, by name."""
     objects = first_stage.objects_of(batch)
     anchor_keys, region_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
     losses: Losses = {}
-    maps = net.features(images, train=True)
+    maps = net.features(images, train=plan.train_features)
     levels = net.propose(maps, images.shape[1:3])
-    if "proposals" in stages:
-        losses |= first_stage.proposal_losses(anchor_keys, levels, objects, batch["size"], proposing, axis_name)
-    if "regions" in stages:
+    if "proposals" in plan.stages:
+        losses |= first_stage.proposal_losses(anchor_keys, levels, objects, batch["size"], plan.proposing, axis_name)
+    if "regions" in plan.stages:
         if given is None:
-            given = first_stage.proposals_of(levels, batch, proposing, train=True)
-        regions = second_stage.sample_regions(region_keys, given, objects, detecting)
+            given = first_stage.proposals_of(levels, batch, plan.proposing, train=True)
+        regions = second_stage.sample_regions(region_keys, given, objects, plan.detecting)
         logits, offsets = net.box(maps, regions.boxes, train=True)
-        losses |= second_stage.region_losses(logits, offsets, regions, detecting, axis_name)
+        losses |= second_stage.region_losses(logits, offsets, regions, plan.detecting, axis_name)
         if net.mask_head is not None:
-            regions = second_stage.first(regions, detecting.positives)
+            regions = second_stage.first(regions, plan.detecting.positives)
             masks = net.mask(maps, regions.boxes, train=True)
             losses |= second_stage.mask_losses(masks, batch["masks"], objects, regions, axis_name)
     return losses
 
 
-def _outputs(
-    net: Any, *, images: jax.Array, batch: Batch, given: Proposals | None, numbers: tuple[Proposing, Detecting]
-) -> dict[str, jax.Array]:
+def _outputs(net: Any, plan: _Plan, images: jax.Array, batch: Batch, given: Proposals | None) -> dict[str, jax.Array]:
     """Proposals, and the detections among them with their masks."""
-    proposing, detecting = numbers
     maps = net.features(images, train=False)
     if given is None:
-        given = first_stage.proposals_of(net.propose(maps, images.shape[1:3]), batch, proposing, train=False)
+        given = first_stage.proposals_of(net.propose(maps, images.shape[1:3]), batch, plan.proposing, train=False)
     logits, offsets = net.box(maps, given.boxes, train=False)
-    found = second_stage.detections_of(logits, offsets, given, batch["size"], detecting)
-    outputs = found._asdict()
+    found = second_stage.detections_of(logits, offsets, given, batch["size"], plan.detecting)
+    outputs = {"proposals": given.boxes, "proposal_scores": given.scores, "proposal_valid": given.valid}
     if net.mask_head is not None:
         outputs["masks"] = second_stage.own_masks(net.mask(maps, found.boxes, train=False), found.labels)
-    return {**outputs, **{f"proposal{'s' if k == 'boxes' else '_' + k}": v for k, v in given._asdict().items()}}
+    return {**found._asdict(), **outputs}
 
 
-def _propose(net: Any, *, images: jax.Array, batch: Batch, proposing: Proposing, train: bool) -> Proposals:
+def _propose(net: Any, plan: _Plan, images: jax.Array, batch: Batch, train: bool) -> Proposals:
     levels = net.propose(net.features(images, train=False), images.shape[1:3])
-    return first_stage.proposals_of(levels, batch, proposing, train=train)
+    return first_stage.proposals_of(levels, batch, plan.proposing, train=train)
 
 
 def _stop(params: PyTree, trainable: Trainable) -> PyTree:

@@ -34,6 +34,7 @@ class Proposing:
     min_side: float = 0.001  # smallest proposal, in pixels of the original image
 
 
+PYRAMID = Proposing()
 PY_FASTER_RCNN = Proposing(
     inside_only=True,
     train_before_nms=12_000,
@@ -81,7 +82,7 @@ def proposal_losses(
     numbers: Proposing,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
-    """"objectness" and "rpn_box" on a random sample of each image's anchors (Ren et al. 2015, section 3.1.2)."""
+    """The losses "objectness" and "rpn_box" on a sample of each image's anchors (Ren et al. 2015, section 3.1.2)."""
     anchors = jnp.concatenate([level.anchors for level in levels])
     logits = jnp.concatenate([level.logits for level in levels], axis=1)
     offsets = jnp.concatenate([level.offsets for level in levels], axis=1)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt32
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8, UInt32
 
 from jaxvision.losses.detection import box_head_loss, mask_head_loss, smooth_l1
 from jaxvision.ops import boxes as box_ops
@@ -33,6 +33,7 @@ class Detecting:
     detections: int = 100  # an image, at most
 
 
+PYRAMID = Detecting()
 PY_FASTER_RCNN = Detecting(samples=128, positives=32, sigma=1.0, nms_iou=0.3)
 """The released code of Ren et al. (2015)."""
 
@@ -48,9 +49,7 @@ class Regions(NamedTuple):
     positive: Bool[Array, "*b K"]
 
 
-def sample_regions(
-    keys: UInt32[Array, "B 2"], proposals: Proposals, objects: Objects, numbers: Detecting
-) -> Regions:
+def sample_regions(keys: UInt32[Array, "B 2"], proposals: Proposals, objects: Objects, numbers: Detecting) -> Regions:
     """RoIs of each image, drawn from its proposals and its objects' own boxes."""
     boxes = jnp.concatenate([proposals.boxes, objects.boxes], axis=1)
     valid = jnp.concatenate([proposals.valid, objects.real], axis=1)
@@ -64,7 +63,7 @@ def region_losses(
     numbers: Detecting,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
-    """"classifier" and "box" (Girshick 2015, section 2.3)."""
+    """The losses "classifier" and "box" (Girshick 2015, section 2.3)."""
     penalty = partial(smooth_l1, sigma=numbers.sigma)
     return box_head_loss(
         logits, offsets, regions.labels, regions.targets, regions.used, penalty=penalty, axis_name=axis_name
@@ -78,13 +77,13 @@ def first(regions: Regions, count: int) -> Regions:
 
 def mask_losses(
     logits: Float[Array, "B K S S C"],
-    crops: Num[Array, "B G M M"] | Bool[Array, "B G M M"],
+    crops: UInt8[Array, "B G M M"],
     objects: Objects,
     regions: Regions,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
-    """"mask": `crops` are the objects' masks, cut to their boxes (He et al. 2017, section 3)."""
-    own = jnp.take_along_axis(crops, regions.objects[:, :, None, None], axis=1).astype(jnp.float32)
+    """The loss "mask"; `crops` are the objects' masks, cut to their boxes, 0 to 255 (He et al. 2017, section 3)."""
+    own = jnp.take_along_axis(crops, regions.objects[:, :, None, None], axis=1).astype(jnp.float32) / 255
     boxes = jnp.take_along_axis(objects.boxes, regions.objects[:, :, None], axis=1)
     targets = mask_ops.resample(own, boxes, regions.boxes, logits.shape[2])
     return mask_head_loss(logits, regions.labels, targets, regions.positive, axis_name=axis_name)

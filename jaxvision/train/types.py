@@ -83,7 +83,7 @@ class Presentation(NamedTuple):
     """How `--mode=predict` reads a user's images and shows what the network says of them."""
 
     data: Callable[[Any], Data]  # image records -> batches, transformed as in evaluation
-    describe: Callable[[PyTree, Batch, int], dict[str, Any]]  # (outputs, batch, row) -> what there is to say of an image
+    describe: Callable[[PyTree, Batch, int], dict[str, Any]]  # (outputs, batch, row) -> what to say of an image
     draw: Callable[[PyTree, Batch], np.ndarray]  # (outputs, batch) -> uint8 [H, W, 3]
     document: Callable[[list[dict[str, Any]]], Any] = list  # what was said, each with its "file" -> predictions.json
 

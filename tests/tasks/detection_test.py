@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from jaxvision.evals.coco_ap import coco_ap
+from jaxvision.models.faster_rcnn import resnet_c4, resnet_fpn, vgg16
+from jaxvision.models.norms import GroupNorm
+from jaxvision.models.rpn import Anchors
 from jaxvision.ops.boxes import iou
-from jaxvision.tasks.detection import example_keys, only
+from jaxvision.tasks.detection import detection, example_keys, only
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import TrainState
@@ -55,7 +58,7 @@ def test_overfits_four_images():
     assert found["AP50"] >= 0.99 and found["mask_AP50"] >= 0.99, found
     for row in range(4):
         count = batch["valid"][row].sum()
-        best = np.asarray(iou(jnp.asarray(batch["boxes"][row, :count]), predicted()["proposals"][row])).max(-1)
+        best = iou(*map(jnp.asarray, (batch["boxes"][row, :count], predicted()["proposals"][row]))).max(-1)
         assert best.min() > 0.6
 
 
@@ -182,6 +185,33 @@ def test_proposals_of_another_network():
     after, metrics = jax.jit(task.step)(state, batch)
     chex.assert_tree_all_finite(metrics)
     chex.assert_trees_all_equal(after.aux, state.aux)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "c4"])
+def test_the_other_networks_learn_and_predict(name: str):
+    anchors = Anchors(((16.0, 32.0),), (1.0,))
+    model = vgg16(4, width=0.0625, anchors=anchors)
+    if name == "c4":
+        model = resnet_c4(4, width=0.0625, masks=True, anchors=anchors, norm=GroupNorm)
+    tx = Optimizer(lr=0.01).make(10)
+    task = detection(model, tx, **tiny.GREY, proposing=tiny.PROPOSING, detecting=tiny.DETECTING)
+    batch = tiny.batch_of(rows=2)
+    state = devices.initial(task, jax.random.PRNGKey(0), batch)
+    after, metrics = jax.jit(task.step)(state, batch)
+    chex.assert_tree_all_finite((after.params, metrics))
+    outputs = jax.jit(task.predict)(after, batch)
+    assert outputs["boxes"].shape == (2, 8, 4) and ("masks" in outputs) == (name == "c4")
+
+
+def test_batch_statistics_stay_with_a_frozen_backbone():
+    """Only the backbone has batch norm here."""
+    model = resnet_fpn(4, depth=18, width=0.0625, anchors=Anchors(((8.0,),) * 5, (1.0,)))
+    tx, batch = Optimizer(lr=0.01).make(10), tiny.batch_of(rows=2)
+    fields = {**tiny.GREY, "proposing": tiny.PROPOSING, "detecting": tiny.DETECTING}
+    task = detection(model, tx, **fields, stages=("proposals",), trainable=lambda path: path.startswith("rpn/"))
+    state = devices.initial(task, jax.random.PRNGKey(0), batch)
+    after, _ = jax.jit(task.step)(state, batch)
+    chex.assert_trees_all_equal(after.model_state, state.model_state)
 
 
 def test_frozen_parameters_do_not_decay():

@@ -58,7 +58,9 @@ def objects_from(boxes: np.ndarray, crowds: np.ndarray) -> Objects:
 @pytest.mark.parametrize("seed", range(4))
 def test_assignment_equals_the_reference(seed: int, inside_only: bool):
     rng = np.random.default_rng(seed)
-    anchors = np.asarray(anchor_ops.grid(anchor_ops.base_anchors((8.0, 16.0), (0.5, 1.0, 2.0)), (5, 8), (8, 8), offset=0.5))
+    anchors = np.asarray(
+        anchor_ops.grid(anchor_ops.base_anchors((8.0, 16.0), (0.5, 1.0, 2.0)), (5, 8), (8, 8), offset=0.5)
+    )
     corner = rng.uniform(0, 30, (4, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(4, 20, (4, 2))], -1)
     boxes, crowds = boxes[: seed % 4], boxes[3:] * (2.0 if seed % 2 else 1.0)
@@ -108,7 +110,7 @@ def level_of(boxes: np.ndarray, logits: np.ndarray) -> Level:
 
 def test_the_smallest_side_is_in_pixels_of_the_original():
     boxes = np.array([[0, 0, 20, 20], [30, 0, 60, 12]], np.float32)
-    batch = {"size": SIZE[None], "scale": np.full((1, 2), 2.0, np.float32)}
+    batch = {"size": jnp.asarray(SIZE)[None], "scale": jnp.full((1, 2), 2.0)}
     for min_side, kept in ((5.0, [True, True]), (8.0, [True, False]), (11.0, [False, False])):
         numbers = dataclasses.replace(Proposing(), test_after_nms=2, min_side=min_side)
         found = proposals_of([level_of(boxes, np.zeros(2, np.float32))], batch, numbers, train=False)

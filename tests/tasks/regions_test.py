@@ -27,7 +27,9 @@ def test_objects_join_the_proposals_and_crowds_are_spared():
     regions = sample_regions(jax.random.PRNGKey(0)[None], proposals, objects, Detecting(samples=6, positives=3))
     used = np.asarray(regions.used[0])
     assert used.sum() == 3 and np.asarray(regions.positive[0]).tolist() == [True, True] + [False] * 4
-    found = {tuple(map(float, box)): int(k) for box, k in zip(regions.boxes[0][used], regions.labels[0][used])}
+    found = {
+        tuple(map(float, box)): int(k) for box, k in zip(regions.boxes[0][used], regions.labels[0][used], strict=True)
+    }
     assert found == {(10, 10, 30, 30): 3, (11, 10, 31, 30): 3, (60, 10, 80, 30): 0}
     own = [i for i, box in enumerate(regions.boxes[0]) if box[0] == 10 and used[i]]
     np.testing.assert_allclose(regions.targets[0][own[0]], [0.5, 0, 0, 0], atol=1e-5)  # 1/20 of the width, times 10
@@ -45,7 +47,7 @@ def test_a_perfect_mask_costs_nothing():
         sample_regions(jax.random.PRNGKey(0)[None], proposals, objects, Detecting(samples=6, positives=3)), 3
     )
     crops = np.zeros((1, 3, 8, 8), np.uint8)
-    crops[0, 0, :4] = 1  # the upper half of the object
+    crops[0, 0, :4] = 255  # the upper half of the object
     upper = np.where(np.arange(14) < 7, 30.0, -30.0)
     logits = np.zeros((1, 3, 14, 14, 4), np.float32)
     logits[..., 3] = upper[None, None, :, None]

@@ -60,7 +60,7 @@ def batch_of(rows: int = 4, objects: int = 3) -> dict[str, np.ndarray]:
             y, x = rng.integers(1, SIZE - height - 1), 1 + 15 * slot + rng.integers(0, 16 - width)
             boxes[row, slot], labels[row, slot] = (x, y, x + width, y + height), 1 + (row + slot) % (CLASSES - 1)
             image[row, y : y + height, x : x + width, labels[row, slot] - 1] = 250
-            valid[row, slot], masks[row, slot] = True, 1
+            valid[row, slot], masks[row, slot] = True, 255
     return {
         "image": image,
         "size": np.full((rows, 2), SIZE, np.float32),
