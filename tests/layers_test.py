@@ -40,7 +40,9 @@ def test_a_layer_imports_only_the_layers_below(layer: str):
         for name in imports(path):
             if name.startswith("jaxvision."):
                 inner = name.removeprefix("jaxvision.")
-                allowed = any(inner == a or inner.startswith(a + ".") or a.startswith(inner + ".") for a in MAY_IMPORT[layer])
+                allowed = any(
+                    inner == a or inner.startswith(a + ".") or a.startswith(inner + ".") for a in MAY_IMPORT[layer]
+                )
                 assert allowed, f"{path.relative_to(ROOT)} imports {name}"
             assert name.split(".")[0] not in NEVER.get(layer, set()), f"{path.relative_to(ROOT)} imports {name}"
 

@@ -29,10 +29,8 @@ SHOW = "import json, os; print(json.dumps({k: v for k, v in os.environ.items()})
 
 
 def test_flags_and_cache_are_set_and_jax_starts_with_them():
-    env = run(
-        "import sys; from jaxvision import xla; assert 'jax' not in sys.modules; xla.configure(); import jax; jax.devices(); "
-        + SHOW
-    )
+    code = "import sys; from jaxvision import xla; assert 'jax' not in sys.modules; xla.configure(); "
+    env = run(code + "import jax; jax.devices(); " + SHOW)
     assert env["JAX_COMPILATION_CACHE_DIR"].endswith("/.cache/jaxvision/xla")
     assert env["XLA_FLAGS"] == f"{YNN}=LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"
 

@@ -1,8 +1,8 @@
 """Convolution in the form that is fastest on the platform, with the meaning of `jax.lax.conv_general_dilated`.
 
 Accelerators take lax's own. On a CPU, float32 maps go through matrix products where that is faster: 1×1 kernels as one
-product, 3×3 kernels of stride 1 by Winograd's algorithm, a kernel three strides wide over few channels as 3×3 over blocks.
-For the rest, XLA's call of Eigen (see `jaxvision.xla`) beat sums of products over patches, values and gradients alike.
+product, 3×3 kernels of stride 1 by Winograd's algorithm, a kernel three strides wide over few channels as 3×3 over
+blocks. For the rest, XLA's call of Eigen (see `jaxvision.xla`) beat products over patches, values and gradients alike.
 """
 
 from collections.abc import Sequence
@@ -42,13 +42,12 @@ def conv_general_dilated(
     ours = (
         lhs.dtype == rhs.dtype == jnp.float32
         and numbers == _NHWC
-        and not isinstance(padding, str)
         and all(d == 1 for d in (*(lhs_dilation or ()), *(rhs_dilation or ()), batch_group_count))
         and feature_group_count <= _MANY_GROUPS
         and preferred_element_type in (None, jnp.float32)
         and min(lhs.size, rhs.size) > 0
     )
-    if ours:
+    if ours and not isinstance(padding, str):
         strides, pads = tuple(window_strides), tuple((int(a), int(b)) for a, b in padding)
         if all(n + sum(p) >= k for n, p, k in zip(lhs.shape[1:3], pads, rhs.shape[:2], strict=True)):
             return _convolve(lhs, rhs, strides, pads, feature_group_count, precision)

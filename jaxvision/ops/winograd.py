@@ -84,11 +84,6 @@ def _combine(row: np.ndarray, terms: Sequence[Float[Array, "*s"]]) -> Float[Arra
     return total
 
 
-def _stack(terms: Sequence[Array], axis: int = 0) -> Array:
-    """Stacked, and kept from being fused into what reads it, where each element would be computed again and again."""
-    return lax.optimization_barrier(jnp.stack(terms, axis))
-
-
 def _tiles(length: int) -> int:
     return -(-length // TILE)
 
@@ -97,8 +92,8 @@ def _transform(x: Float[Array, "B H W C"], matrix: np.ndarray, tiles: tuple[int,
     """matrix · tile · matrixᵀ of every tile, TILE pixels apart."""
     rows, columns = (TILE * (n - 1) + 1 for n in tiles)
     taps = range(matrix.shape[1])
-    x = _stack([_combine(row, [x[:, i : i + rows : TILE] for i in taps]) for row in matrix])
-    x = _stack([_combine(row, [x[:, :, :, j : j + columns : TILE] for j in taps]) for row in matrix])
+    x = jnp.stack([_combine(row, [x[:, i : i + rows : TILE] for i in taps]) for row in matrix])
+    x = jnp.stack([_combine(row, [x[:, :, :, j : j + columns : TILE] for j in taps]) for row in matrix])
     return x.reshape(POINTS**2, -1, x.shape[-1])
 
 
@@ -120,11 +115,9 @@ def _outputs(products: Float[Array, "36 T O"], shape: tuple[int, int, int]) -> F
     batch, height, width = shape
     rows, columns = _tiles(height), _tiles(width)
     m = products.reshape(POINTS, POINTS, batch, rows, columns, -1)
-    m = _stack([_combine(row, [m[:, a] for a in range(POINTS)]) for row in _OUTPUT], 3)
+    m = jnp.stack([_combine(row, [m[:, a] for a in range(POINTS)]) for row in _OUTPUT], 3)
     y = jnp.stack([_combine(row, list(m)) for row in _OUTPUT], 4).reshape(batch, TILE * rows, TILE * columns, -1)
-    if y.shape[1:3] != (height, width):
-        y = lax.optimization_barrier(y)[:, :height, :width]  # cropped in the same loop, it takes ten times as long
-    return y
+    return y[:, :height, :width]
 
 
 def _inputs(products: Float[Array, "36 T C"], shape: tuple[int, ...]) -> Float[Array, "B H W C"]:
@@ -144,16 +137,16 @@ def _overlap(pixels: list[Array], axis: int) -> Array:
         return jnp.pad(x, [(before, 1 - before) if a == axis else (0, 0) for a in range(x.ndim)])
 
     sums = [shift(pixels[k], 0) + shift(pixels[k + TILE], 1) for k in range(POINTS - TILE)]
-    return _stack(sums + [shift(p, 0) for p in pixels[POINTS - TILE : TILE]], axis + 1)
+    return jnp.stack(sums + [shift(p, 0) for p in pixels[POINTS - TILE : TILE]], axis + 1)
 
 
 def _kernel_tiles(kernel: Float[Array, "3 3 C O"]) -> Float[Array, "36 C O"]:
     u = jnp.stack([_combine(row, list(kernel)) for row in _KERNEL])
-    u = _stack([_combine(row, [u[:, j] for j in range(3)]) for row in _KERNEL])
+    u = jnp.stack([_combine(row, [u[:, j] for j in range(3)]) for row in _KERNEL])
     return u.reshape(POINTS**2, *kernel.shape[2:])
 
 
 def _kernel(products: Float[Array, "36 C O"]) -> Float[Array, "3 3 C O"]:
     u = products.reshape(POINTS, POINTS, *products.shape[1:])
-    u = _stack([_combine(row, [u[:, a] for a in range(POINTS)]) for row in _KERNEL.T])
+    u = jnp.stack([_combine(row, [u[:, a] for a in range(POINTS)]) for row in _KERNEL.T])
     return jnp.stack([_combine(row, [u[:, b] for b in range(POINTS)]) for row in _KERNEL.T], 1)

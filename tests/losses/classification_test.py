@@ -13,7 +13,9 @@ def test_soft_targets():
 
 
 def test_cross_entropy_of_equal_logits_is_the_log_of_the_classes():
-    np.testing.assert_allclose(cross_entropy(jnp.zeros((3, 10)), soft_targets(jnp.arange(3), 10)), np.log(10), rtol=1e-6)
+    np.testing.assert_allclose(
+        cross_entropy(jnp.zeros((3, 10)), soft_targets(jnp.arange(3), 10)), np.log(10), rtol=1e-6
+    )
     assert cross_entropy(jnp.zeros((1, 2), jnp.bfloat16), jnp.ones((1, 2)) / 2).dtype == jnp.float32
 
 

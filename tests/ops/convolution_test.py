@@ -39,7 +39,11 @@ def arguments(case):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(2, height, width, channels)), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(*size, channels // groups, outputs)), jnp.float32)
-    return x, kernel, dict(window_strides=strides, padding=pads, feature_group_count=groups, dimension_numbers=NHWC)
+    return (
+        x,
+        kernel,
+        {"window_strides": strides, "padding": pads, "feature_group_count": groups, "dimension_numbers": NHWC},
+    )
 
 
 def close(got, want):
@@ -115,10 +119,10 @@ def test_the_same_on_every_device():
 @pytest.mark.parametrize(
     "changed",
     [
-        dict(padding="SAME"),
-        dict(rhs_dilation=(2, 2)),
-        dict(lhs_dilation=(2, 2)),
-        dict(dimension_numbers=("NWHC", "HWIO", "NHWC")),
+        {"padding": "SAME"},
+        {"rhs_dilation": (2, 2)},
+        {"lhs_dilation": (2, 2)},
+        {"dimension_numbers": ("NWHC", "HWIO", "NHWC")},
     ],
 )
 def test_leaves_the_rest_to_lax(changed):

@@ -9,7 +9,7 @@ from jax import lax
 
 from jaxvision.ops.pooling import avg_pool, max_pool, max_pool_ceil
 
-SETTINGS = [(2, 2, 0), (3, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 0), (3, 3, 1), (5, 3, 2)]
+SETTINGS = [(2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 0), (5, 3, 2)]
 
 
 def loop(x, window, strides, padding, reduce, ceil=False):
@@ -37,7 +37,7 @@ def image(height=9, width=10, ties=False):
 def test_max_pool_equals_the_loop(setting):
     x = image()
     chex.assert_trees_all_equal(max_pool(x, *setting), loop(np.asarray(x), *setting, lambda w: w.max((1, 2))))
-    for height in (7, 8, 9, 10):
+    for height in (7, 10):
         x = image(height, 9)
         want = loop(np.asarray(x), *setting, lambda w: w.max((1, 2)), ceil=True)
         chex.assert_trees_all_equal(max_pool_ceil(x, *setting), want)
@@ -73,9 +73,10 @@ def test_the_gradient_goes_to_the_first_maximum(setting, pool):
         max((n - 1) * strides + window - padding - m, padding) for n, m in zip(y.shape[1:3], x.shape[1:3], strict=True)
     ]
     pads = ((0, 0), (padding, overhang[0]), (padding, overhang[1]), (0, 0))
-    reference = lambda x: lax.reduce_window(
-        x, -jnp.inf, lax.max, (1, window, window, 1), (1, strides, strides, 1), pads
-    )  # noqa: E731
+
+    def reference(x):
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, window, window, 1), (1, strides, strides, 1), pads)
+
     want_y, want = jax.vjp(reference, x)
     chex.assert_trees_all_equal(y, want_y)
     chex.assert_trees_all_close(pullback(dy), want(dy), atol=1e-5)

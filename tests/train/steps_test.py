@@ -41,7 +41,9 @@ def test_descend_averages_gradient_and_aux_over_devices():
     params = {"w": jnp.zeros(())}
 
     def step(target):
-        return steps.descend(lambda p: ((p["w"] - target) ** 2 / 2, target), params, tx.init(params), tx, axis_name="data")
+        return steps.descend(
+            lambda p: ((p["w"] - target) ** 2 / 2, target), params, tx.init(params), tx, axis_name="data"
+        )
 
     new, _, loss, aux = jax.pmap(step, "data")(jnp.arange(4.0))
     np.testing.assert_allclose(new["w"], np.full(4, 1.5))
