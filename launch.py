@@ -134,7 +134,8 @@ def _help(values: flags.FlagValues, name: str) -> str:
 
 
 def _flag_line(flag: flags.Flag) -> str:
-    return f"  --{flag.name}={'' if flag.default is None else flag.serialize().partition('=')[2] or flag.default}  {flag.help}"
+    value = "" if flag.default is None else flag.serialize().partition("=")[2] or flag.default
+    return f"  --{flag.name}={value}  {flag.help}"
 
 
 def _report(error: Exception) -> int:

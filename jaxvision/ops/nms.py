@@ -20,11 +20,11 @@ class _Ranked(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """The ranks that survived so far: those in the first `count` slots of each image."""
+    """The ranks that survived so far: those in the first `filled` slots of each image."""
 
     block: Int[Array, ""]  # the next one to settle
     ranks: Int[Array, "B N"]
-    count: Int[Array, "B"]
+    filled: Int[Array, "B"]
 
 
 def nms(
@@ -61,7 +61,7 @@ def nms(
     )
     real = jnp.arange(order.shape[1]) < count
     kept = _suppress(ranked._replace(usable=ranked.usable & real[None]), iou_threshold, max_outputs)
-    filled = jnp.arange(max_outputs)[None] < kept.count[:, None]
+    filled = jnp.arange(max_outputs)[None] < kept.filled[:, None]
     ranks = jnp.where(filled, _pad(kept.ranks, max_outputs)[:, :max_outputs], 0)
     indices = jnp.where(filled, jnp.take_along_axis(order, ranks, axis=1), 0)
     return indices.reshape(*batch, max_outputs), filled.reshape(*batch, max_outputs)
@@ -73,7 +73,7 @@ def _suppress(ranked: _Ranked, threshold: float, enough: int) -> _Kept:
 
     def unfinished(kept: _Kept) -> Bool[Array, ""]:
         # Boxes that are not usable rank last: where one leads a block, its image is through.
-        going = (kept.count < enough) & ranked.usable[:, jnp.minimum(kept.block * _BLOCK, length - 1)]
+        going = (kept.filled < enough) & ranked.usable[:, jnp.minimum(kept.block * _BLOCK, length - 1)]
         return (kept.block < length // _BLOCK) & going.any()
 
     def settle(kept: _Kept) -> _Kept:
@@ -82,11 +82,11 @@ def _suppress(ranked: _Ranked, threshold: float, enough: int) -> _Kept:
 
         def drop(part: Int[Array, ""], alive: Bool[Array, "B K"]) -> Bool[Array, "B K"]:
             better = _take(ranked, jax.lax.dynamic_slice_in_dim(kept.ranks, part * _BLOCK, _BLOCK, axis=1))
-            filled = (part * _BLOCK + jnp.arange(_BLOCK))[None] < kept.count[:, None]
+            filled = (part * _BLOCK + jnp.arange(_BLOCK))[None] < kept.filled[:, None]
             return alive & ~_hit(filled, _overlap(better, block, threshold))
 
         # Only survivors suppress: where boxes crowd they are few, and so are the parts to go through.
-        parts = -(-kept.count.max() // _BLOCK)
+        parts = -(-kept.filled.max() // _BLOCK)
         alive = jax.lax.fori_loop(0, parts, drop, block.usable)
         return _append(kept, ranks, _fixed_point(alive, _overlap(block, block, threshold)))
 
@@ -109,10 +109,10 @@ def _fixed_point(alive: Bool[Array, "B K"], overlap: Bool[Array, "B K K"]) -> Bo
 
 def _append(kept: _Kept, ranks: Int[Array, "B K"], settled: Bool[Array, "B K"]) -> _Kept:
     end = kept.ranks.shape[1]
-    slots = jnp.where(settled, kept.count[:, None] + jnp.cumsum(settled, axis=1) - 1, end)
+    slots = jnp.where(settled, kept.filled[:, None] + jnp.cumsum(settled, axis=1) - 1, end)
     image = jnp.arange(kept.ranks.shape[0])[:, None]
     appended = kept.ranks.at[image, slots].set(ranks, mode="drop")
-    return _Kept(kept.block + 1, appended, kept.count + settled.sum(axis=1, dtype=jnp.int32))
+    return _Kept(kept.block + 1, appended, kept.filled + settled.sum(axis=1, dtype=jnp.int32))
 
 
 def _overlap(better: _Ranked, worse: _Ranked, threshold: float) -> Bool[Array, "B K K"]:

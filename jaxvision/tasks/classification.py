@@ -30,7 +30,7 @@ def classification(
 ) -> Task:
     """Learn `batch["label"]` (int [B]) from `batch["image"]` (uint8 RGB, normalised here).
 
-    A convolutional head's logits [B, h, w, K] are averaged over their positions (Simonyan & Zisserman 2015, section 3.2).
+    A convolutional head's logits [B, h, w, K] are averaged over positions (Simonyan & Zisserman 2015, section 3.2).
 
     With `average_decay` > 0, `predict` uses the moving average of the parameters (Polyak), kept in `aux`.
     `predict` returns `probabilities` [B, K], the mean softmax over the test `views`.

@@ -47,7 +47,7 @@ def train(experiment: Experiment, run: Run) -> TrainState:
 
 
 def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> TrainState:
-    """One stage, from where it stands to its last step. Raises `Interrupted`, and ValueError for a non-finite metric."""
+    """One stage, from where it stands to its last step. Raises `Interrupted`; ValueError for a non-finite metric."""
     step_fn, predict = on.compile_step(stage.task, run.devices), on.compile_predict(stage.task, run.devices)
     data = stage.data(jax.process_index(), jax.process_count()) if stage.data else None
     newest, best = _open(stage, run)

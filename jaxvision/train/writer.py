@@ -44,7 +44,7 @@ class Writer:
             tqdm.write(line, file=sys.stderr)
 
     def write(self, stage: str, step: int, values: Mapping[str, Any]) -> None:
-        """Values at a step: floats into metrics.jsonl, pictures (uint8 [H, W, 3]) into images/, both into TensorBoard."""
+        """Values at a step: floats into metrics.jsonl, pictures [H, W, 3] into images/, all into TensorBoard."""
         if self._events is None:
             return
         pictures = {k: v for k, v in values.items() if isinstance(v, np.ndarray) and v.ndim == 3}
