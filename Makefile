@@ -8,7 +8,7 @@ demo: .venv/installed  ## train ResNet on real handwritten digits, minutes on a 
 	$(BIN)/python launch.py --experiment=classification/resnet --workdir=runs/demo
 
 test: lint  ## everything that needs no optional peer
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 2 --dist=worksteal -q
 
 lint: .venv/installed-tests
 	$(BIN)/ruff format --check .
