@@ -4,17 +4,19 @@
 
 Both sides: the same architecture, batch, input size, SGD with momentum and weight decay; ours is the step that
 `launch.py` runs. torch runs eagerly on NCHW and on channels_last, and with --torch_compile through inductor as well;
-its best counts. Rounds alternate between the two sides, medians count, warm-up is left out.
+its best counts. Each side has a process of its own (in one, their thread pools hinder each other), and they take turns:
+one waits while the other works. Medians count, warm-up is left out.
 """
 
 import math
+import multiprocessing
 import pathlib
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import app, flags
 
@@ -32,6 +34,20 @@ _COMPILE = flags.DEFINE_bool("torch_compile", False, "also measure torch.compile
 
 GREY = (127.5, 127.5, 127.5)
 
+Calls = dict[str, dict[str, Callable[[], None]]]
+"""By what is done and by how: {"training": {"channels_last": …}}."""
+Rates = dict[str, dict[str, float]]
+
+
+class Settings(NamedTuple):
+    """The flags, for the processes of the two sides."""
+
+    batch_size: int
+    image_size: int
+    dtype: str
+    rounds: int
+    torch_compile: bool
+
 
 def main(argv: list[str]) -> None:
     del argv
@@ -40,34 +56,61 @@ def main(argv: list[str]) -> None:
         import torchvision  # noqa: F401
     except ImportError:
         sys.exit("benchmarks/classification.py compares with torch: pip install torch torchvision")
+    settings = Settings(_BATCH.value, _SIZE.value, _DTYPE.value, _ROUNDS.value, _COMPILE.value)
     ratios: dict[str, list[float]] = {"training": [], "inference": []}
     for name in _MODELS.value:
-        ours, theirs = _ours(name), _theirs(name)
-        for what in ratios:
-            mine, peers = _measure(ours[what], theirs[what])
+        ours, theirs = _compare(name, settings)
+        for what, values in ratios.items():
+            mine, peers = ours[what]["jaxvision"], theirs[what]
             best = max(peers, key=lambda k: peers[k])
-            ratios[what].append(mine / peers[best])
+            values.append(mine / peers[best])
             print(f"{name:10} {what:9}  jaxvision {mine:7.1f}  torch {peers[best]:7.1f} images/s ({best})", end="")
-            print(f"  ratio {ratios[what][-1]:.2f}", flush=True)
+            print(f"  ratio {values[-1]:.2f}", flush=True)
     for what, values in ratios.items():
         print(f"{what}: geometric mean of the ratios {math.exp(statistics.mean(map(math.log, values))):.2f}")
 
 
-def _measure(ours: Callable[[], None], theirs: dict[str, Callable[[], None]]) -> tuple[float, dict[str, float]]:
-    """Images per second of each side, from the median time of a call."""
-    calls = {"jaxvision": ours, **theirs}
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(_ROUNDS.value + 1):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            if turn:
-                times[name].append(time.perf_counter() - start)
-    rates = {name: _BATCH.value / statistics.median(t) for name, t in times.items()}
-    return rates.pop("jaxvision"), rates
+def _compare(name: str, settings: Settings) -> tuple[Rates, Rates]:
+    """Images per second of ours and of torch's, from the median time of a call; the two processes take turns."""
+    sides = []
+    for side in (_ours, _theirs):
+        here, there = multiprocessing.get_context("spawn").Pipe()
+        process = multiprocessing.get_context("spawn").Process(target=_serve, args=(side, name, settings, there))
+        process.start()
+        sides.append((process, here))
+    rounds = []
+    for _ in range(settings.rounds + 2):
+        rounds.append([])
+        for _, pipe in sides:
+            pipe.send("go")
+            rounds[-1].append(pipe.recv())
+    for process, pipe in sides:
+        pipe.send("stop")
+        process.join()
+    ours, theirs = zip(*rounds[2:], strict=True)
+    return _rates(ours, settings.batch_size), _rates(theirs, settings.batch_size)
 
 
-def _ours(name: str) -> dict[str, Callable[[], None]]:
+def _serve(side: Callable[..., Calls], name: str, settings: Settings, pipe: Any) -> None:
+    """One side's process: for each "go" the seconds of one call of each kind."""
+    calls = side(name, settings)
+    while pipe.recv() == "go":
+        pipe.send({what: {label: _seconds(call) for label, call in kinds.items()} for what, kinds in calls.items()})
+
+
+def _seconds(call: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _rates(rounds: Sequence[Rates], images: int) -> Rates:
+    first = rounds[0]
+    return {w: {k: images / statistics.median(r[w][k] for r in rounds) for k in first[w]} for w in first}
+
+
+def _ours(name: str, settings: Settings) -> Calls:
+    xla.configure()
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -76,11 +119,11 @@ def _ours(name: str) -> dict[str, Callable[[], None]]:
     from jaxvision.train import devices
     from jaxvision.train.optim import Optimizer
 
-    model = _model(name)(num_classes=1000, dtype=getattr(jnp, _DTYPE.value))
+    model = _model(name)(num_classes=1000, dtype=getattr(jnp, settings.dtype))
     tx = Optimizer(lr=0.01, weight_decay=1e-4, decay_norms=True).make(1000)
     task = classification(model, tx, mean=GREY, std=GREY)
-    rng, shape = np.random.default_rng(0), (_BATCH.value, _SIZE.value, _SIZE.value, 3)
-    batch = {"image": rng.integers(0, 256, shape, np.uint8), "label": rng.integers(0, 1000, _BATCH.value)}
+    rng, shape = np.random.default_rng(0), (settings.batch_size, settings.image_size, settings.image_size, 3)
+    batch = {"image": rng.integers(0, 256, shape, np.uint8), "label": rng.integers(0, 1000, settings.batch_size)}
     where = devices.choose("jit", jax.devices()[:1])
     step, predict = devices.compile_step(task, where), devices.compile_predict(task, where)
     box = [devices.place(devices.initial(task, jax.random.PRNGKey(0), batch), where)]
@@ -89,7 +132,7 @@ def _ours(name: str) -> dict[str, Callable[[], None]]:
         box[0], metrics = step(box[0], batch)
         jax.block_until_ready(metrics)
 
-    return {"training": train, "inference": lambda: predict(box[0], batch)}
+    return {"training": {"jaxvision": train}, "inference": {"jaxvision": lambda: predict(box[0], batch)}}
 
 
 def _model(name: str) -> Any:
@@ -107,18 +150,17 @@ def _model(name: str) -> Any:
     }[name]
 
 
-def _theirs(name: str) -> dict[str, dict[str, Callable[[], None]]]:
-    """For training and for inference: a call by memory layout."""
+def _theirs(name: str, settings: Settings) -> Calls:
     import torch
 
     layouts = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
-    sides = {label: _torch(name, layout, compiled=False) for label, layout in layouts.items()}
-    if _COMPILE.value:
-        sides["channels_last, compiled"] = _torch(name, torch.channels_last, compiled=True)
+    sides = {label: _torch(name, settings, layout, compiled=False) for label, layout in layouts.items()}
+    if settings.torch_compile:
+        sides["channels_last, compiled"] = _torch(name, settings, torch.channels_last, compiled=True)
     return {what: {label: calls[what] for label, calls in sides.items()} for what in ("training", "inference")}
 
 
-def _torch(name: str, layout: Any, *, compiled: bool) -> dict[str, Callable[[], None]]:
+def _torch(name: str, settings: Settings, layout: Any, *, compiled: bool) -> dict[str, Callable[[], None]]:
     import torch
     import torchvision
 
@@ -128,9 +170,11 @@ def _torch(name: str, layout: Any, *, compiled: bool) -> dict[str, Callable[[], 
     model = model.to(device=device, memory_format=layout)
     run = torch.compile(model) if compiled else model
     sgd = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-    images = torch.randn(_BATCH.value, 3, _SIZE.value, _SIZE.value, device=device).to(memory_format=layout)
-    labels = torch.randint(0, 1000, (_BATCH.value,), device=device)
-    cast = partial(torch.autocast, device, torch.bfloat16, enabled=_DTYPE.value == "bfloat16")
+    images = torch.randn(settings.batch_size, 3, settings.image_size, settings.image_size, device=device).to(
+        memory_format=layout
+    )
+    labels = torch.randint(0, 1000, (settings.batch_size,), device=device)
+    cast = partial(torch.autocast, device, torch.bfloat16, enabled=settings.dtype == "bfloat16")
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
 
     def train() -> None:
@@ -161,5 +205,4 @@ def _plain(name: str) -> Any:
 
 if __name__ == "__main__":
     xla.reexec_with_huge_pages()
-    xla.configure()
     app.run(main)
