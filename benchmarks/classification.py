@@ -5,7 +5,7 @@
 Both sides: the same architecture, batch, input size, SGD with momentum and weight decay; ours is the step that
 `launch.py` runs. torch runs eagerly on NCHW and on channels_last, and with --torch_compile through inductor as well;
 its best counts. Each side has a process of its own (in one, their thread pools hinder each other), and they take turns:
-one waits while the other works. Medians count, warm-up is left out.
+one waits while the other works, two calls in a row after one that is not timed. Medians count, warm-up is left out.
 """
 
 import math
@@ -33,6 +33,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 5, "alternating rounds; the median coun
 _COMPILE = flags.DEFINE_bool("torch_compile", False, "also measure torch.compile, which needs a C++ compiler")
 
 GREY = (127.5, 127.5, 127.5)
+_IN_A_ROW = 2  # calls timed a turn
 
 Calls = dict[str, dict[str, Callable[[], None]]]
 """By what is done and by how: {"training": {"channels_last": …}}."""
@@ -79,7 +80,7 @@ def _compare(name: str, settings: Settings) -> tuple[Rates, Rates]:
         process.start()
         sides.append((process, here))
     rounds = []
-    for _ in range(settings.rounds + 2):
+    for _ in range(settings.rounds + 1):
         rounds.append([])
         for _, pipe in sides:
             pipe.send("go")
@@ -87,21 +88,25 @@ def _compare(name: str, settings: Settings) -> tuple[Rates, Rates]:
     for process, pipe in sides:
         pipe.send("stop")
         process.join()
-    ours, theirs = zip(*rounds[2:], strict=True)
+    ours, theirs = zip(*rounds[1:], strict=True)
     return _rates(ours, settings.batch_size), _rates(theirs, settings.batch_size)
 
 
 def _serve(side: Callable[..., Calls], name: str, settings: Settings, pipe: Any) -> None:
-    """One side's process: for each "go" the seconds of one call of each kind."""
+    """One side's process: for each "go" the seconds of a call of each kind."""
     calls = side(name, settings)
     while pipe.recv() == "go":
         pipe.send({what: {label: _seconds(call) for label, call in kinds.items()} for what, kinds in calls.items()})
 
 
 def _seconds(call: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    """Of one call in a row of them, as steps come in training: the first after a pause faults its memory in anew."""
+    times = []
+    for _ in range(1 + _IN_A_ROW):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
 
 
 def _rates(rounds: Sequence[Rates], images: int) -> Rates:
