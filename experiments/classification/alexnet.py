@@ -1,6 +1,6 @@
 """AlexNet (Krizhevsky, Sutskever & Hinton 2012).
 
-python launch.py --experiment=classification/alexnet
+python launch.py --experiment=classification/alexnet  # digits: 0.989, 0.9 minutes, two CPU cores
 python launch.py --experiment=classification/alexnet --preset=paper --data=tfds:imagenet2012 --workers=8
 """
 

@@ -1,6 +1,6 @@
 """GoogLeNet (Szegedy et al. 2015, arXiv:1409.4842).
 
-python launch.py --experiment=classification/googlenet
+python launch.py --experiment=classification/googlenet  # digits: 0.986, 2.5 minutes, two CPU cores
 python launch.py --experiment=classification/googlenet --preset=paper --data=tfds:imagenet2012 --workers=8
 """
 

@@ -1,6 +1,6 @@
 """ResNet (He, Zhang, Ren & Sun 2016, arXiv:1512.03385).
 
-python launch.py --experiment=classification/resnet
+python launch.py --experiment=classification/resnet  # digits: 0.986, 1.2 minutes, two CPU cores
 python launch.py --experiment=classification/resnet --depth=20 --width=1 --augment.flip --data=folder:cifar10
 python launch.py --experiment=classification/resnet --preset=paper --data=tfds:imagenet2012 --workers=8
 """

@@ -26,8 +26,8 @@ class Config:
     schedule: Literal["joint", "alternating"] = "joint"  # both stages at once, or the four steps of the paper
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
     batch_size: int = 8
-    steps: int = 900  # alternating: of each of the four steps
-    eval_every: int = 300
+    steps: int = 2000  # alternating: of each of the four steps
+    eval_every: int = 1000
     network: Network = Network(depth=18, width=0.25, anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
     view: View = View()
     proposing: Proposing = Proposing(

@@ -23,8 +23,8 @@ class Config:
     data: str = "scenes"  # with masks: scenes, coco:DIR
     protocol: Literal["coco"] = "coco"  # of the average precision
     batch_size: int = 8
-    steps: int = 900
-    eval_every: int = 300
+    steps: int = 2000
+    eval_every: int = 1000
     network: Network = Network(depth=18, width=0.25, anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
     view: View = View()
     proposing: Proposing = Proposing(

@@ -1,5 +1,6 @@
 """Hooks that every experiment uses: a figure over a data set, a picture of a batch, a picture of the parameters."""
 
+import contextlib
 from collections.abc import Callable
 
 import jax
@@ -33,7 +34,8 @@ def picture(name: str, data: Data, draw: Callable[[PyTree, Batch], np.ndarray], 
     """`draw(outputs, batch)` of the first batch of `data`."""
 
     def run(predict: Predict, state: TrainState) -> Result:
-        batch = next(iter(data(jax.process_index(), jax.process_count())))
+        with contextlib.closing(data(jax.process_index(), jax.process_count())) as batches:  # ends its workers
+            batch = next(batches)
         return {name: draw(predict(state, batch), batch)}
 
     return Hook(name, every, run)

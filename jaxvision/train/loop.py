@@ -81,6 +81,8 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
             look(stage.hooks, predict, state, step, stage.name, run, best)
             newest.wait()
             done.touch()
+    if data is not None:
+        data.close()
     run.writer.end()
     return state
 

@@ -5,7 +5,7 @@ An experiment is a tuple of stages; a stage gives the loop a `Task` (three pure 
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import flax.struct
 import jax
@@ -64,8 +64,16 @@ class Metric(NamedTuple):
     merge: Callable[[Any, Any], Any] = operator.add
 
 
-Data: TypeAlias = Callable[[int, int], Iterator[Batch]]
-"""`data(shard, shards)` opens one process's share. Training data is endless and has `get_state` and `set_state`."""
+class Batches(Protocol):
+    """One process's batches, in order. Endless ones, to train on, also have `get_state` and `set_state`."""
+
+    def __iter__(self) -> Iterator[Batch]: ...
+    def __next__(self) -> Batch: ...
+    def close(self) -> None: ...
+
+
+Data: TypeAlias = Callable[[int, int], Batches]
+"""`data(shard, shards)` opens one process's share."""
 
 
 class Stage(NamedTuple):

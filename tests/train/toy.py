@@ -53,6 +53,9 @@ class Numbers:
         x = rng.normal(size=(self.batch_size, 3)).astype(np.float32)
         return {"x": x[self.rows], "y": (x @ np.array([1, -2, 3], np.float32))[self.rows]}
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def get_state(self) -> dict[str, int]:
         return {"position": self.position}
 
