@@ -1,6 +1,7 @@
 """Faster R-CNN (Ren, He, Girshick & Sun 2015, arXiv:1506.01497), also on a pyramid (Lin et al. 2017, arXiv:1612.03144).
 
-python launch.py --experiment=detection/faster_rcnn
+python launch.py --experiment=detection/faster_rcnn  # scenes: AP50 0.955, 3.8 minutes, two CPU cores
+python launch.py --experiment=detection/faster_rcnn --schedule=alternating --steps=800  # AP50 0.910, 5.5 minutes
 python launch.py --experiment=detection/faster_rcnn --data=voc:/data/VOC2007 --preset=paper --workers=4
 python launch.py --experiment=detection/faster_rcnn --preset=fpn --data=coco:/data/coco --workers=8
 """
@@ -22,7 +23,7 @@ from jaxvision.train.types import Experiment
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes"  # scenes, voc:DIR, coco:DIR, tfds:NAME
+    data: str = "scenes:count=4096"  # scenes, voc:DIR, coco:DIR, tfds:NAME
     schedule: Literal["joint", "alternating"] = "joint"  # both stages at once, or the four steps of the paper
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
     batch_size: int = 8

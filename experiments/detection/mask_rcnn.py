@@ -1,6 +1,6 @@
 """Mask R-CNN (He, Gkioxari, Dollár & Girshick 2017, arXiv:1703.06870).
 
-python launch.py --experiment=detection/mask_rcnn
+python launch.py --experiment=detection/mask_rcnn  # scenes: mask AP50 0.908, 6.2 minutes, two CPU cores
 python launch.py --experiment=detection/mask_rcnn --preset=paper --data=coco:/data/coco --workers=8
 """
 
@@ -20,11 +20,11 @@ from jaxvision.train.types import Experiment
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes"  # with masks: scenes, coco:DIR
+    data: str = "scenes:count=4096"  # with masks: scenes, coco:DIR
     protocol: Literal["coco"] = "coco"  # of the average precision
     batch_size: int = 8
-    steps: int = 2000
-    eval_every: int = 1000
+    steps: int = 1700
+    eval_every: int = 850
     network: Network = Network(depth=18, width=0.25, anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
     view: View = View()
     proposing: Proposing = Proposing(
@@ -35,7 +35,7 @@ class Config:
         test_before_nms=256,
         test_after_nms=100,
     )
-    detecting: Detecting = Detecting(samples=48, positives=16, detections=20)
+    detecting: Detecting = Detecting(samples=32, positives=8, detections=20)
     optimizer: Optimizer = Optimizer(lr=0.02, weight_decay=1e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 

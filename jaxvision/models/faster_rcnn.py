@@ -171,9 +171,12 @@ def vgg16(
     operation: str = "pool",
     dtype: Dtype = jnp.float32,
 ) -> FasterRCNN:
-    """The network of Ren et al. (2015): the convolutions of VGG-16, and its fc6 and fc7 on 7×7 RoIPool."""
+    """The network of Ren et al. (2015): the convolutions of VGG-16, and its fc6 and fc7 on 7×7 RoIPool.
+
+    It has no norm: without ImageNet's weights it learns slowly, and only from kernels of He's scale.
+    """
     return FasterRCNN(
-        VGG(None, "D", width=width, head=False, dtype=dtype),
+        VGG(None, "D", width=width, head=False, kernel_init=nn.initializers.he_normal(), dtype=dtype),
         None,
         RPN(scaled(512, width), anchors, dtype),
         VGGHead(num_classes, scaled(4096, width), dtype=dtype),
