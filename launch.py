@@ -6,6 +6,7 @@ python launch.py --experiment=classification/resnet --preset=paper --data=folder
 python launch.py --workdir=runs/r50 --mode=predict --input='photos/*.jpg'
 """
 
+import ast
 import difflib
 import importlib
 import json
@@ -124,7 +125,13 @@ def _saved(workdir: str) -> dict[str, Any]:
 
 def _list() -> str:
     width = max(map(len, experiments()))
-    return "\n".join(f"{n:{width}}  {(load(n).__doc__ or '').strip().splitlines()[0]}" for n in experiments())
+    return "\n".join(f"{name:{width}}  {_first_line(name)}" for name in experiments())
+
+
+def _first_line(name: str) -> str:
+    """Of an experiment's docstring, without the seconds that importing it takes."""
+    source = (ROOT / "experiments" / f"{name}.py").read_text()
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
 
 
 def _help(values: flags.FlagValues, name: str) -> str:

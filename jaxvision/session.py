@@ -36,7 +36,6 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
         flags["log_every"],
         flags["save_every"],
         flags["keep"],
-        experiment.best,
     )
     mode = {"train": train, "evaluate": evaluate, "predict": predict}[flags["mode"]]
     mode(experiment, how, flags)
@@ -79,8 +78,7 @@ def evaluate(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) ->
     """The hooks of the last stage on its newest (or best) checkpoint, into evaluation.json and images/."""
     stage = experiment.stages[-1]
     assert stage.data is not None
-    batch = next(iter(stage.data(jax.process_index(), jax.process_count())))
-    network, state = loop.restore(stage, how, batch, flags["checkpoint"])
+    network, state = loop.restore(stage, how, devices.first_batch(stage.data), flags["checkpoint"])
     result = loop.look(stage.hooks, network, state, int(state.step), "evaluate", how)
     figures = {k: float(v) for k, v in result.items() if not isinstance(v, np.ndarray)}
     if how.writer.active:
@@ -99,14 +97,15 @@ def predict(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> 
         raise ValueError("--mode=predict runs in one process: leave --num_processes out")
     records = image_files(flags["input"])
     batches = shown.data(records)
-    network, state = loop.restore(experiment.stages[-1], how, next(iter(batches(0, 1))), flags["checkpoint"])
+    network, state = loop.restore(experiment.stages[-1], how, devices.first_batch(batches), flags["checkpoint"])
     said: list[dict[str, Any]] = []
-    for page, batch in enumerate(batches(0, 1)):
-        outputs = network(state, batch)
-        rows = np.flatnonzero(batch["_mask"])
-        # Batches of one canvas shape are not in the order of the files, and say which images they hold.
-        numbers = batch.get("image_id", page * len(batch["_mask"]) + np.arange(len(batch["_mask"])))
-        said += [{"file": records.name(int(numbers[r])), **shown.describe(outputs, batch, int(r))} for r in rows]
-        save_picture(how.workdir / f"predictions-{page:03d}.png", shown.draw(outputs, batch))
+    with devices.share(batches) as pages:
+        for page, batch in enumerate(pages):
+            outputs = network(state, batch)
+            rows = np.flatnonzero(batch["_mask"])
+            # Batches of one canvas shape are not in the order of the files, and say which images they hold.
+            numbers = batch.get("image_id", page * len(batch["_mask"]) + np.arange(len(batch["_mask"])))
+            said += [{"file": records.name(int(numbers[r])), **shown.describe(outputs, batch, int(r))} for r in rows]
+            save_picture(how.workdir / f"predictions-{page:03d}.png", shown.draw(outputs, batch))
     (how.workdir / "predictions.json").write_text(json.dumps(shown.document(said), indent=2))
     how.writer.say(f"{len(said)} of {len(records)} images: {how.workdir}/predictions.json and predictions-000.png …")

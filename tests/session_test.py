@@ -47,7 +47,7 @@ def test_predictions_are_of_the_images_that_a_batch_names(tmp_path: Path):
         {"x": np.zeros((2, 3), np.float32), "image_id": np.array([1, 1]), "_mask": np.array([True, False])},
     ]
     shown = Presentation(
-        lambda files: lambda shard, shards: iter(batches),
+        lambda files: lambda shard, shards: (batch for batch in batches),
         lambda outputs, batch, row: {"id": int(batch["image_id"][row]), "far": bool(abs(outputs["y"][row]) > 0)},
         lambda outputs, batch: np.zeros((2, 2, 3), np.uint8),
         lambda said: {"images": said},

@@ -59,6 +59,22 @@ class Network:
         return make(num_classes, width=self.width, anchors=anchors)
 
 
+# Of the presets `quick` and `smoke`: networks for canvases of 128 and of 64 pixels, and how many proposals they take.
+SMALL = Network(depth=18, width=0.25, anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
+TINY = Network(depth=18, width=0.125, anchor_sizes=(8.0, 16.0, 24.0, 32.0, 48.0))
+FEW = Proposing(
+    samples=128,
+    positives=64,
+    train_before_nms=256,
+    train_after_nms=128,
+    test_before_nms=256,
+    test_after_nms=100,
+)
+FEWEST = Proposing(
+    samples=32, positives=16, train_before_nms=64, train_after_nms=32, test_before_nms=64, test_after_nms=16
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class View:
     """How images are put on their canvases."""

@@ -7,7 +7,7 @@ python launch.py --experiment=detection/mask_rcnn --preset=paper --data=coco:/da
 import dataclasses
 from typing import Literal
 
-from experiments.detection import Network, Setup, View, joint
+from experiments.detection import FEW, FEWEST, SMALL, TINY, Network, Setup, View, joint
 from jaxvision.data import sources
 from jaxvision.data.inputs import Inputs
 from jaxvision.tasks.proposals import Proposing
@@ -25,16 +25,9 @@ class Config:
     batch_size: int = 8
     steps: int = 1700
     eval_every: int = 850
-    network: Network = Network(depth=18, width=0.25, anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
+    network: Network = SMALL
     view: View = View()
-    proposing: Proposing = Proposing(
-        samples=128,
-        positives=64,
-        train_before_nms=256,
-        train_after_nms=128,
-        test_before_nms=256,
-        test_after_nms=100,
-    )
+    proposing: Proposing = FEW
     detecting: Detecting = Detecting(samples=32, positives=8, detections=20)
     optimizer: Optimizer = Optimizer(lr=0.02, weight_decay=1e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
@@ -57,11 +50,9 @@ PRESETS = {
         batch_size=4,
         steps=2,
         eval_every=1,
-        network=Network(depth=18, width=0.125, anchor_sizes=(8.0, 16.0, 24.0, 32.0, 48.0)),
+        network=TINY,
         view=View(64, 64),
-        proposing=Proposing(
-            samples=32, positives=16, train_before_nms=64, train_after_nms=32, test_before_nms=64, test_after_nms=16
-        ),
+        proposing=FEWEST,
         detecting=Detecting(samples=16, positives=4, detections=8),
     ),
 }

@@ -16,7 +16,6 @@ from jaxvision.data.records import Record
 
 
 @runtime_checkable
-@runtime_checkable
 class Transform(Protocol):
     """A function of a record and a random generator; it returns a new record and leaves the old one as it was."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxvision.evals.coco_ap import encode
-from jaxvision.evals.detection import scale_of
+from jaxvision.evals.detection import original_size, scale_of
 from jaxvision.viz.masks import paste_patch
 
 
@@ -17,7 +17,7 @@ def image_results(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int
     "score" and, where the network predicts masks, "segmentation" as compressed run lengths.
     """
     scale = scale_of(batch, row)
-    height, width = np.rint(np.asarray(batch["size"][row]) / scale[1::-1]).astype(int).tolist()
+    height, width = original_size(batch, row)
     found = np.flatnonzero(np.asarray(outputs["valid"][row], bool))
     boxes = np.asarray(outputs["boxes"][row], np.float64)[found] / scale[None]
     annotations: list[dict[str, Any]] = [

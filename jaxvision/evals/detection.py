@@ -57,6 +57,12 @@ def scale_of(batch: Mapping[str, Any], row: int) -> Float[np.ndarray, " 4"]:
     return np.array([width, height, width, height])
 
 
+def original_size(batch: Mapping[str, Any], row: int) -> tuple[int, int]:
+    """Height and width of an image before it was put on its canvas."""
+    height, width = np.rint(np.asarray(batch["size"][row]) / scale_of(batch, row)[1::-1]).astype(int).tolist()
+    return height, width
+
+
 def images(metric: str, records: Sequence[ImageRecord]) -> list[ImageRecord]:
     """Records in order of image_id, so that ties do not depend on how processes shared the images.
 
@@ -111,7 +117,6 @@ def claims(record: ImageRecord, label: int, threshold: float, *, inclusive: bool
 
 def _read_row(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int) -> ImageRecord:
     scale = scale_of(batch, row)
-    height, width = np.rint(np.asarray(batch["size"])[row] / scale[1::-1]).astype(int).tolist()
     real = np.asarray(batch["valid"][row], bool)
     true_boxes = np.asarray(batch["boxes"][row], np.float64)[real] / scale[None]
     if "area" in batch:
@@ -121,7 +126,7 @@ def _read_row(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int) ->
     found = np.asarray(outputs["valid"][row], bool)
     return ImageRecord(
         image_id=int(np.asarray(batch["image_id"])[row]),
-        shape=(height, width),
+        shape=original_size(batch, row),
         boxes=np.asarray(outputs["boxes"][row], np.float64)[found] / scale[None],
         scores=np.asarray(outputs["scores"][row], np.float64)[found],
         labels=np.asarray(outputs["labels"][row], np.int64)[found],

@@ -5,6 +5,7 @@ batch (`jit`). The state is the same full copy on every device in either, so a c
 norm sees one device's rows under pmap and the global batch under jit.
 """
 
+import contextlib
 import pickle
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxvision.train.types import Batch, Key, Metrics, Predict, PyTree, Task, TrainState
+from jaxvision.train.types import Batch, Batches, Data, Key, Metrics, Predict, PyTree, Task, TrainState
 
 AXIS = "data"
 RunStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -102,6 +103,17 @@ def compile_predict(task: Task, devices: Devices) -> Predict:
     return lambda state, batch: jax.tree.map(_local_rows, run(state, _shard(batch, devices)))
 
 
+def share(data: Data) -> contextlib.closing[Batches]:
+    """This process's share of `data`, open for the length of a `with`, at whose end its workers stop."""
+    return contextlib.closing(data(jax.process_index(), jax.process_count()))
+
+
+def first_batch(data: Data) -> Batch:
+    """The first batch of this process's share: what shows the shapes of all."""
+    with share(data) as batches:
+        return next(batches)
+
+
 def gather_objects(value: Any) -> list[Any]:
     """The picklable `value` of every process, in process order, on every process."""
     if jax.process_count() == 1:
@@ -153,6 +165,5 @@ def _local_rows(array: jax.Array) -> np.ndarray:
 
 
 def _merge(array: jax.Array) -> np.ndarray:
-    parts = [np.asarray(s.data) for s in sorted(array.addressable_shards, key=lambda s: s.index[0].start or 0)]
-    rows = np.concatenate(parts)
+    rows = _local_rows(array)
     return rows.reshape(-1, *rows.shape[2:])

@@ -1,12 +1,10 @@
 """Hooks that every experiment uses: a figure over a data set, a picture of a batch, a picture of the parameters."""
 
-import contextlib
 from collections.abc import Callable
 
-import jax
 import numpy as np
 
-from jaxvision.train.devices import gather_objects
+from jaxvision.train.devices import first_batch, gather_objects, share
 from jaxvision.train.types import Batch, Data, Hook, Metric, Predict, PyTree, Result, TrainState
 
 
@@ -18,9 +16,10 @@ def evaluate(metrics: tuple[Metric, ...], data: Data, *, every: int = 0, name: s
 
     def run(predict: Predict, state: TrainState) -> Result:
         totals = [m.init() for m in metrics]
-        for batch in data(jax.process_index(), jax.process_count()):
-            outputs = predict(state, batch)
-            totals = [m.update(t, outputs, batch) for m, t in zip(metrics, totals, strict=True)]
+        with share(data) as batches:
+            for batch in batches:
+                outputs = predict(state, batch)
+                totals = [m.update(t, outputs, batch) for m, t in zip(metrics, totals, strict=True)]
         merged, *others = gather_objects(totals)
         for other in others:
             merged = [m.merge(a, b) for m, a, b in zip(metrics, merged, other, strict=True)]
@@ -34,8 +33,7 @@ def picture(name: str, data: Data, draw: Callable[[PyTree, Batch], np.ndarray], 
     """`draw(outputs, batch)` of the first batch of `data`."""
 
     def run(predict: Predict, state: TrainState) -> Result:
-        with contextlib.closing(data(jax.process_index(), jax.process_count())) as batches:  # ends its workers
-            batch = next(batches)
+        batch = first_batch(data)
         return {name: draw(predict(state, batch), batch)}
 
     return Hook(name, every, run)

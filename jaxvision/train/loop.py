@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxvision.train import devices as on
 from jaxvision.train.checkpoint import Checkpoints
-from jaxvision.train.types import Batch, Experiment, Hook, Key, Metrics, Predict, Result, Stage, TrainState
+from jaxvision.train.types import Batch, Batches, Experiment, Hook, Key, Metrics, Predict, Result, Stage, TrainState
 from jaxvision.train.writer import Writer
 
 IN_FLIGHT = 2  # steps handed over before the host waits: enough to hide the host, too few to pile up batches
@@ -31,7 +31,7 @@ class Run(NamedTuple):
     log_every: int = 20
     save_every: int = 500
     keep: int = 2  # checkpoints
-    best: str = ""  # the metric whose highest value marks a checkpoint to keep besides
+    best: str = ""  # the experiment's: the metric whose highest value marks a checkpoint to keep besides
 
 
 class Interrupted(Exception):
@@ -41,25 +41,29 @@ class Interrupted(Exception):
 def train(experiment: Experiment, run: Run) -> TrainState:
     """Every stage in order. The state of the last one."""
     finished: dict[str, TrainState] = {}
+    run = run._replace(best=experiment.best)
     for stage in experiment.stages:
-        finished[stage.name] = run_stage(stage, run._replace(best=experiment.best), finished)
+        finished[stage.name] = run_stage(stage, run, finished)
     return finished[experiment.stages[-1].name]
 
 
 def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> TrainState:
     """One stage, from where it stands to its last step. Raises `Interrupted`; ValueError for a non-finite metric."""
     step_fn, predict = on.compile_step(stage.task, run.devices), on.compile_predict(stage.task, run.devices)
-    data = stage.data(jax.process_index(), jax.process_count()) if stage.data else None
     newest, best = _open(stage, run)
-    state = start(stage, run, finished, data, newest)
-    step, window = int(state.step), _Window(stage.name, run.writer)
-    run.writer.begin(stage.name, step, stage.steps)
+    window = _Window(stage.name, run.writer)
 
     def save(state: TrainState) -> None:
         window.flush()  # so that no state is saved behind a non-finite loss
         newest.save(step, state, {"data": data.get_state() if data else None})  # type: ignore[attr-defined]
 
-    with contextlib.closing(newest), contextlib.closing(best), _stop_requests() as stop:
+    with contextlib.ExitStack() as stack:
+        for checkpoints in (newest, best):
+            stack.enter_context(contextlib.closing(checkpoints))
+        data = stack.enter_context(on.share(stage.data)) if stage.data else None
+        state = start(stage, run, finished, data, newest)
+        step, stop = int(state.step), stack.enter_context(_stop_requests())
+        stack.enter_context(run.writer.progress(stage.name, step, stage.steps))
         while step < stage.steps:
             assert data is not None
             state, metrics = step_fn(state, next(data))
@@ -81,17 +85,14 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
             look(stage.hooks, predict, state, step, stage.name, run, best)
             newest.wait()
             done.touch()
-    if data is not None:
-        data.close()
-    run.writer.end()
     return state
 
 
 def start(
-    stage: Stage, run: Run, finished: Mapping[str, TrainState], data: Iterator[Batch] | None, newest: Checkpoints
+    stage: Stage, run: Run, finished: Mapping[str, TrainState], data: Batches | None, newest: Checkpoints
 ) -> TrainState:
     """The newest checkpoint's state, with `data` put where it stood; or a new state, warm-started."""
-    batch = _first(data)
+    batch = on.first_batch(stage.data) if stage.data else {}
     restored = newest.restore(jax.eval_shape(stage.task.init, run.key, batch))
     if restored is None:
         state = on.initial(stage.task, run.key, batch)
@@ -181,16 +182,6 @@ def _check_finite(step: int, row: Mapping[str, Any]) -> None:
 def _open(stage: Stage, run: Run) -> tuple[Checkpoints, Checkpoints]:
     newest = Checkpoints(run.workdir / "checkpoints" / stage.name, run.keep)
     return newest, Checkpoints(run.workdir / "checkpoints" / f"{stage.name}-best", 1)
-
-
-def _first(data: Any) -> Batch:
-    """The first batch, which stays in `data`."""
-    if data is None:
-        return {}
-    position = data.get_state()
-    batch = next(data)
-    data.set_state(position)
-    return batch
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ An experiment is a tuple of stages; a stage gives the loop a `Task` (three pure 
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import flax.struct
 import jax
@@ -64,6 +64,7 @@ class Metric(NamedTuple):
     merge: Callable[[Any, Any], Any] = operator.add
 
 
+@runtime_checkable
 class Batches(Protocol):
     """One process's batches, in order. Endless ones, to train on, also have `get_state` and `set_state`."""
 

@@ -1,9 +1,10 @@
 """What a run leaves to read: a progress bar or lines, metrics.jsonl, pictures, TensorBoard events."""
 
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,21 @@ class Writer:
         self._steps = 0
         (self.workdir / "images").mkdir(parents=True, exist_ok=True)
 
-    def begin(self, stage: str, step: int, steps: int) -> None:
+    @contextlib.contextmanager
+    def progress(self, stage: str, step: int, steps: int) -> Iterator[None]:
         """A stage of `steps` steps goes on from `step`. What was written of later steps is taken back."""
         self._rewind(stage, step)
         self._steps = steps
         if self.active and sys.stderr.isatty():
             self._bar = tqdm(total=steps, initial=step, desc=stage, unit="step", dynamic_ncols=True)
-
-    def end(self) -> None:
-        """The stage is over: close its progress bar and flush."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-        if self._events is not None:
-            self._events.flush()
+        try:
+            yield
+        finally:
+            if self._bar is not None:
+                self._bar.close()
+                self._bar = None
+            if self._events is not None:
+                self._events.flush()
 
     def say(self, line: str) -> None:
         """One line for a person."""

@@ -12,6 +12,7 @@ from jaxvision.ops.views import ten_crops
 from jaxvision.tasks.classification import classification, loss_of, over_positions
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
+from tests.tasks.training import ONE, train
 
 GREY = {"mean": (127.5, 127.5, 127.5), "std": (127.5, 127.5, 127.5)}
 
@@ -42,22 +43,10 @@ def batch_of(rows: int = 8, size: int = 6) -> dict:
     return jax.tree.map(jnp.asarray, {"image": image, "label": label})
 
 
-def train(task, batch, steps: int, where: devices.Devices):
-    state = devices.place(jax.jit(task.init)(jax.random.PRNGKey(0), batch), where)
-    step = devices.compile_step(task, where)
-    metrics = {}
-    for _ in range(steps):
-        state, metrics = step(state, batch)
-    return state, metrics
-
-
-ONE = devices.choose("jit", jax.devices()[:1])
-
-
 @pytest.mark.parametrize("options", [{}, {"norm": True}, {"dense": True}], ids=str)
 def test_overfits_one_batch(options: dict):
     task, batch = classification(Net(**options), Optimizer(lr=0.1).make(100), **GREY), batch_of()
-    state, metrics = train(task, batch, 100, ONE)
+    state, metrics = train(task, batch, 100)
     assert float(metrics["accuracy"]) == 1.0 and float(metrics["loss"]) < 0.1
     probabilities = devices.compile_predict(task, ONE)(state, batch)["probabilities"]
     np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
@@ -67,14 +56,14 @@ def test_overfits_one_batch(options: dict):
 @pytest.mark.parametrize(("mode", "count"), [("jit", 2), ("jit", 4), ("pmap", 2), ("pmap", 4)])
 def test_devices_agree(mode: str, count: int):
     task, batch = classification(Net(), Optimizer(lr=0.1, weight_decay=1e-3).make(10), **GREY), batch_of()
-    expected = train(task, batch, 3, ONE)
+    expected = train(task, batch, 3)
     found = train(task, batch, 3, devices.choose(mode, jax.devices()[:count]))
     chex.assert_trees_all_close(devices.to_host(found), devices.to_host(expected), atol=1e-5)
 
 
 def test_batch_norm_is_global_under_sharded_jit():
     task, batch = classification(Net(norm=True), Optimizer(lr=0.1).make(10), **GREY), batch_of()
-    expected = train(task, batch, 3, ONE)
+    expected = train(task, batch, 3)
     found = train(task, batch, 3, devices.choose("jit", jax.devices()))
     chex.assert_trees_all_close(devices.to_host(found), devices.to_host(expected), atol=1e-4)
 

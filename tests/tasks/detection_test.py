@@ -18,8 +18,8 @@ from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import TrainState
 from tests.tasks import tiny
+from tests.tasks.training import ONE, train
 
-ONE = devices.choose("jit", jax.devices()[:1])
 LOSSES = {"objectness", "rpn_box", "classifier", "box", "mask"}
 
 
@@ -31,15 +31,6 @@ def start() -> TrainState:
 @cache
 def compiled():
     return jax.jit(tiny.task_of().step)
-
-
-def train(task, batch: dict, steps: int, where: devices.Devices = ONE):
-    state = devices.place(jax.jit(task.init)(jax.random.PRNGKey(0), batch), where)
-    step = devices.compile_step(task, where)
-    metrics = {}
-    for _ in range(steps):
-        state, metrics = step(state, batch)
-    return state, metrics
 
 
 @cache

@@ -12,10 +12,9 @@ from jaxvision.train.writer import Writer, read_metrics
 
 def test_floats_become_lines_and_pictures_files(tmp_path: Path):
     writer = Writer(tmp_path)
-    writer.begin("train", 0, 10)
     picture = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
-    writer.write("train", 3, {"val/accuracy": np.float32(0.5), "val/boxes": picture})
-    writer.end()
+    with writer.progress("train", 0, 10):
+        writer.write("train", 3, {"val/accuracy": np.float32(0.5), "val/boxes": picture})
     (row,) = read_metrics(tmp_path / "metrics.jsonl")
     assert row["stage"] == "train" and row["step"] == 3 and row["val/accuracy"] == 0.5 and row["time"] > 0
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "images" / "val_boxes-000003.png")), picture)
@@ -26,8 +25,9 @@ def test_going_on_from_a_step_takes_back_what_came_after(tmp_path: Path):
     writer = Writer(tmp_path)
     for stage, step in [("a", 2), ("b", 2), ("b", 4), ("b", 6)]:
         writer.write(stage, step, {"x": 1.0})
-    writer.begin("b", 4, 10)
-    assert [(r["stage"], r["step"]) for r in read_metrics(tmp_path / "metrics.jsonl")] == [("a", 2), ("b", 2), ("b", 4)]
+    with writer.progress("b", 4, 10):
+        left = [(r["stage"], r["step"]) for r in read_metrics(tmp_path / "metrics.jsonl")]
+    assert left == [("a", 2), ("b", 2), ("b", 4)]
 
 
 def test_a_line_cut_short_is_left_out(tmp_path: Path):
@@ -37,16 +37,15 @@ def test_a_line_cut_short_is_left_out(tmp_path: Path):
 
 def test_lines_for_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     writer = Writer(tmp_path)
-    writer.begin("train", 0, 10)
-    writer.write("train", 4, {"train/loss": 0.25, "time/steps_per_second": 2.0})
+    with writer.progress("train", 0, 10):
+        writer.write("train", 4, {"train/loss": 0.25, "time/steps_per_second": 2.0})
     writer.say("hello")
     assert capsys.readouterr().err.splitlines() == ["train step 4/10  2 steps/s  ETA 3 s  train/loss 0.25", "hello"]
 
 
 def test_the_other_processes_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     writer = Writer(tmp_path, active=False)
-    writer.begin("train", 0, 1)
-    writer.write("train", 1, {"x": 1.0})
-    writer.say("hello")
-    writer.end()
+    with writer.progress("train", 0, 1):
+        writer.write("train", 1, {"x": 1.0})
+        writer.say("hello")
     assert not (tmp_path / "metrics.jsonl").exists() and capsys.readouterr().err == ""
