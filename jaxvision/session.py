@@ -1,8 +1,10 @@
 """One experiment in one of three modes: train, evaluate, or predict with it. What `launch.py` does after parsing."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,13 @@ import numpy as np
 from jaxvision import config as settings
 from jaxvision.data.folder import image_files
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.records import Channels
 from jaxvision.train import devices, loop
-from jaxvision.train.types import Experiment
+from jaxvision.train.types import Experiment, PyTree, TrainState
 from jaxvision.train.writer import Writer, read_metrics, save_picture
 from jaxvision.viz.curves import curves
+from jaxvision.weights import load as weights
+from jaxvision.weights.imported import Imported, merge
 
 
 def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
@@ -23,10 +28,11 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
     devices.join_cluster(flags["coordinator"], flags["num_processes"], flags["process_id"])
     where = devices.choose(flags["parallel"])
     devices.check_batch_size(config.batch_size, where)
-    workdir = Path(flags["workdir"])
+    workdir, imported = Path(flags["workdir"]), None
     if flags["mode"] == "train":
-        remember(workdir, name, flags["seed"], settings.to_dict(config))
-    inputs = Inputs(flags["seed"], flags["workers"], flags["strict"])
+        imported = weights.load(flags["init_from"]) if flags["init_from"] else None
+        remember(workdir, name, flags["seed"], settings.to_dict(config), _origin(flags["init_from"], imported))
+    inputs = Inputs(flags["seed"], flags["workers"], flags["strict"], remembered_normalisation(workdir))
     experiment = module.build(config, inputs)
     how = loop.Run(
         workdir,
@@ -36,21 +42,47 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
         flags["log_every"],
         flags["save_every"],
         flags["keep"],
+        partial(start_from, imported) if imported else lambda state: state,
     )
     mode = {"train": train, "evaluate": evaluate, "predict": predict}[flags["mode"]]
     mode(experiment, how, flags)
 
 
-def remember(workdir: Path, name: str, seed: int, config: Mapping[str, Any]) -> None:
+def start_from(imported: Imported, state: TrainState) -> TrainState:
+    """A new state with imported weights in their place, also in averages and copies that began as the parameters."""
+    merged = merge({"params": state.params, **state.model_state}, imported)
+    params = merged.pop("params")
+    aux = {k: params if _same_layout(v, state.params) else v for k, v in state.aux.items()}
+    return dataclasses.replace(state, params=params, model_state=merged, aux=aux)
+
+
+def _same_layout(a: PyTree, b: PyTree) -> bool:
+    return str(jax.tree.structure(a)) == str(jax.tree.structure(b))
+
+
+def remembered_normalisation(workdir: Path) -> tuple[Channels, Channels] | None:
+    """Mean and standard deviation that the imported weights of this workdir's run were trained with."""
+    path = workdir / "config.json"
+    saved = json.loads(path.read_text()).get("normalise") if path.exists() else None
+    return (tuple(saved["mean"]), tuple(saved["std"])) if saved else None
+
+
+def _origin(spec: str, imported: Imported | None) -> dict[str, Any]:
+    """What config.json says of imported weights, enough to use the trained network without their file."""
+    return {"init_from": spec, "normalise": {"mean": imported.mean, "std": imported.std}} if imported else {}
+
+
+def remember(workdir: Path, name: str, seed: int, config: Mapping[str, Any], origin: Mapping[str, Any] = {}) -> None:
     """Write config.json. ValueError names every flag that differs from those of the run that the workdir holds.
 
     A run that failed before its first line of metrics holds nothing: its config.json is replaced.
     """
     path = workdir / "config.json"
-    wanted = json.loads(json.dumps({"experiment": name, "seed": seed, "config": config}))
+    wanted = json.loads(json.dumps({"experiment": name, "seed": seed, "config": config, **origin}))
     if path.exists() and (workdir / "metrics.jsonl").exists():
         saved = json.loads(path.read_text())
-        flat = [{"experiment": c["experiment"], "seed": c["seed"], **c["config"]} for c in (saved, wanted)]
+        own = ("experiment", "seed", "init_from")
+        flat = [{key: c[key] for key in own if key in c} | c["config"] for c in (saved, wanted)]
         if flat[0]["experiment"] != name:
             flat = [{"experiment": c["experiment"]} for c in flat]
         if different := settings.differences(*flat):

@@ -11,8 +11,9 @@ from PIL import Image
 from jaxvision import session
 from jaxvision.session import remember
 from jaxvision.train import devices, loop
-from jaxvision.train.types import Experiment, Presentation
+from jaxvision.train.types import Experiment, Presentation, TrainState
 from jaxvision.train.writer import Writer
+from jaxvision.weights.imported import Imported
 from tests.train import toy
 
 
@@ -61,3 +62,22 @@ def test_predictions_are_of_the_images_that_a_batch_names(tmp_path: Path):
     found = [(Path(one["file"]).name, one["id"], one["far"]) for one in said]
     assert found == [("c.png", 2, True), ("a.png", 0, True), ("b.png", 1, False)]
     assert (tmp_path / "run" / "predictions-001.png").exists()
+
+
+def test_imported_weights_are_also_where_averages_begin():
+    params = {"trunk": {"a": {"kernel": np.zeros((2, 3), np.float32)}}, "head": {"bias": np.zeros(3, np.float32)}}
+    state = TrainState(0, params, {}, {}, {"average": params, "queue": np.zeros((4, 2))}, np.zeros(2, np.uint32))
+    found = {"params": {"a": {"kernel": np.ones((2, 3), np.float32)}}}
+    begun = session.start_from(Imported(found, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "some.file"), state)
+    assert begun.params["trunk"]["a"]["kernel"].min() == 1 == begun.aux["average"]["trunk"]["a"]["kernel"].min()
+    assert begun.params["head"]["bias"].max() == 0 and begun.aux["queue"].shape == (4, 2)
+
+
+def test_a_workdir_remembers_how_its_imported_weights_saw_pixels(tmp_path: Path):
+    assert session.remembered_normalisation(tmp_path) is None
+    origin = {"init_from": "hed:some.file", "normalise": {"mean": (1.0, 2.0, 3.0), "std": (4.0, 5.0, 6.0)}}
+    remember(tmp_path, "area/name", 0, {"depth": 18}, origin)
+    assert session.remembered_normalisation(tmp_path) == ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    with pytest.raises(ValueError, match=r"--init_from is None \(saved: hed:some.file\)"):
+        remember(tmp_path, "area/name", 0, {"depth": 18})

@@ -10,7 +10,6 @@ from typing import Literal
 import flax.linen as nn
 
 from experiments.classification import Augment, Test, experiment
-from jaxvision.data import sources
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.alexnet import AlexNet
 from jaxvision.train.optim import Optimizer
@@ -56,7 +55,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train AlexNet to name what is in an image."""
-    source = sources.load(config.data)
+    source = inputs.source(config.data)
     kernel_init = nn.initializers.he_normal() if config.init == "he" else None
     model = AlexNet(source.num_classes, config.variant, config.width, kernel_init=kernel_init)
     return experiment(model, source, config, inputs)

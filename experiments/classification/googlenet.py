@@ -8,7 +8,6 @@ import dataclasses
 from typing import Literal
 
 from experiments.classification import Augment, Test, experiment
-from jaxvision.data import sources
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.googlenet import GoogLeNet
 from jaxvision.train.optim import Optimizer
@@ -53,7 +52,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train GoogLeNet to name what is in an image."""
-    source = sources.load(config.data)
+    source = inputs.source(config.data)
     return experiment(
         GoogLeNet(source.num_classes, config.variant, config.width),
         source,

@@ -11,7 +11,6 @@ from typing import Literal
 import flax.linen as nn
 
 from experiments.classification import Augment, Test, experiment
-from jaxvision.data import sources
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.resnet import CifarResNet, ResNet
 from jaxvision.train.optim import Optimizer
@@ -58,7 +57,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a residual network to name what is in an image."""
-    source = sources.load(config.data)
+    source = inputs.source(config.data)
     return experiment(network(config, source.num_classes), source, config, inputs)
 
 

@@ -8,7 +8,6 @@ import dataclasses
 from typing import Literal
 
 from experiments.classification import Augment, Test, experiment
-from jaxvision.data import sources
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.vgg import VGG
 from jaxvision.train.optim import Optimizer
@@ -53,7 +52,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train VGG to name what is in an image. Its head is convolutional, so that a test image may have any size."""
-    source = sources.load(config.data)
+    source = inputs.source(config.data)
     window = config.image_size // 32  # the size of pool5's map
     model = VGG(source.num_classes, config.net, config.batch_norm, config.width, dense=True, window=window)
     return experiment(model, source, config, inputs)

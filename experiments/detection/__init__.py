@@ -19,11 +19,12 @@ from jaxvision.evals.voc_ap import voc_ap
 from jaxvision.models.faster_rcnn import FasterRCNN, resnet_c4, resnet_fpn, vgg16
 from jaxvision.models.norms import NORMS
 from jaxvision.models.rpn import Anchors
-from jaxvision.tasks.detection import Trainable, detection, everything
+from jaxvision.tasks.detection import detection
 from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.steps import Trainable, everything
 from jaxvision.train.types import Batch, Data, Experiment, Hook, Metric, Presentation, PyTree, Stage, Task, TrainState
 from jaxvision.viz import detection as viz
 

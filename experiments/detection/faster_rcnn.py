@@ -10,7 +10,6 @@ import dataclasses
 from typing import Literal
 
 from experiments.detection import FEW, FEWEST, SMALL, TINY, Network, Setup, View, alternating, joint
-from jaxvision.data import sources
 from jaxvision.data.inputs import Inputs
 from jaxvision.tasks import proposals, regions
 from jaxvision.tasks.proposals import Proposing
@@ -78,5 +77,5 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a two-stage detector."""
-    setup = Setup(sources.load(config.data), config, inputs, masks=False)
+    setup = Setup(inputs.source(config.data), config, inputs, masks=False)
     return alternating(setup) if config.schedule == "alternating" else joint(setup)

@@ -8,7 +8,6 @@ import dataclasses
 from typing import Literal
 
 from experiments.detection import FEW, FEWEST, SMALL, TINY, Network, Setup, View, joint
-from jaxvision.data import sources
 from jaxvision.data.inputs import Inputs
 from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting
@@ -60,4 +59,4 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a detector that also outlines what it finds."""
-    return joint(Setup(sources.load(config.data), config, inputs, masks=True))
+    return joint(Setup(inputs.source(config.data), config, inputs, masks=True))

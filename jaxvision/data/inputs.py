@@ -1,26 +1,33 @@
 """How a run reads its data, whatever the experiment."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
-from jaxvision.data import pipeline
+from jaxvision.data import pipeline, sources
 from jaxvision.data.order import GroupedByShape
-from jaxvision.data.records import Records
+from jaxvision.data.records import Channels, Records, Source
 from jaxvision.data.transforms import Transform
 
 
 class Inputs(NamedTuple):
     """The launcher's `--seed`, `--workers` and `--strict`, with which every experiment opens its data.
 
+    `normalise` is the (mean, std) of the pixels that imported weights were trained with, instead of the data's own.
     `groups` (an id a record, see `canvas.Canvases.groups`) keeps records of different groups in different batches.
     """
 
     seed: int = 0
     workers: int = 0
     strict: bool = False
+    normalise: tuple[Channels, Channels] | None = None
+
+    def source(self, spec: str) -> Source:
+        """See `sources.load`."""
+        return self._normalised(sources.load(spec))
 
     def train(
         self, records: Records, transform: Transform, batch_size: int, groups: Int[np.ndarray, "N"] | None = None
@@ -44,3 +51,9 @@ class Inputs(NamedTuple):
         return pipeline.evaluate(
             records, transform, batch_size, workers=self.workers, groups=groups, strict=self.strict
         )
+
+    def _normalised(self, source: Source) -> Source:
+        if self.normalise is None:
+            return source
+        mean, std = self.normalise
+        return dataclasses.replace(source, mean=mean, std=std)

@@ -1,6 +1,6 @@
 """Two-stage detection (Ren et al. 2015; He et al. 2017) on a network with `features`, `propose`, `box` and `mask`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,17 +17,10 @@ from jaxvision.tasks import proposals as first_stage
 from jaxvision.tasks import regions as second_stage
 from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting
-from jaxvision.train.steps import descend, init_state, step_key
+from jaxvision.train.steps import Trainable, descend, everything, init_state, only, step_key, stop
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
 Losses = dict[str, jax.Array]
-Trainable = Callable[[str], bool]
-"""Whether the parameter at a path such as "backbone/conv1/kernel" is to be learned."""
-
-
-def everything(path: str) -> bool:
-    """All parameters."""
-    return True
 
 
 def detection(
@@ -73,7 +66,7 @@ def detection(
         inputs = images_of(batch), batch, keys, given(state, batch, True), axis_name
 
         def loss_fn(params: PyTree) -> tuple[jax.Array, tuple[PyTree, Losses]]:
-            variables = {"params": _stop(params, trainable), **state.model_state}
+            variables = {"params": stop(params, trainable), **state.model_state}
             rngs, mutable = {"dropout": step_key(state, axis_name)}, list(state.model_state)
             losses, model_state = model.apply(variables, plan, *inputs, method=_losses, rngs=rngs, mutable=mutable)
             return sum(losses.values(), jnp.zeros(())), (model_state, losses)
@@ -90,14 +83,6 @@ def detection(
         return model.apply(variables, plan, images_of(batch), batch, proposals, method=_outputs)
 
     return Task(init, step, predict)
-
-
-def only(tx: optax.GradientTransformationExtraArgs, trainable: Trainable) -> optax.GradientTransformationExtraArgs:
-    """`tx` on the parameters to be learned; weight decay does not move the others either."""
-    if trainable is everything:
-        return tx
-    kinds = {True: tx, False: optax.set_to_zero()}
-    return optax.with_extra_args_support(optax.partition(kinds, partial(_label, trainable=trainable)))
 
 
 def example_keys(state: TrainState, count: int, axis_name: str | None) -> UInt32[Array, "B 2"]:
@@ -161,15 +146,3 @@ def _outputs(net: Any, plan: _Plan, images: jax.Array, batch: Batch, given: Prop
 def _propose(net: Any, plan: _Plan, images: jax.Array, batch: Batch, train: bool) -> Proposals:
     levels = net.propose(net.features(images, train=False), images.shape[1:3])
     return first_stage.proposals_of(levels, batch, plan.proposing, train=train)
-
-
-def _stop(params: PyTree, trainable: Trainable) -> PyTree:
-    """No gradient for what is not learned, so that none is computed."""
-    if trainable is everything:
-        return params
-    labels = _label(params, trainable)
-    return jax.tree.map(lambda p, learned: p if learned else lax.stop_gradient(p), params, labels)
-
-
-def _label(params: PyTree, trainable: Trainable) -> PyTree:
-    return jax.tree_util.tree_map_with_path(lambda path, _: trainable("/".join(str(p.key) for p in path)), params)

@@ -6,7 +6,7 @@ build → start, or restore state and data → for each step: run, log, look (ho
 import contextlib
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +31,7 @@ class Run(NamedTuple):
     log_every: int = 20
     save_every: int = 500
     keep: int = 2  # checkpoints
+    initial: Callable[[TrainState], TrainState] = lambda state: state  # puts imported weights into a new state
     best: str = ""  # the experiment's: the metric whose highest value marks a checkpoint to keep besides
 
 
@@ -95,7 +96,7 @@ def start(
     batch = on.first_batch(stage.data) if stage.data else {}
     restored = newest.restore(jax.eval_shape(stage.task.init, run.key, batch))
     if restored is None:
-        state = on.initial(stage.task, run.key, batch)
+        state = run.initial(on.initial(stage.task, run.key, batch))
         state = stage.warm_start(state, finished) if stage.warm_start else state
         return on.place(state, run.devices)
     state, extra = restored

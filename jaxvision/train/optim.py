@@ -6,13 +6,16 @@ the schedules advance with the updates: `steps` and `warmup_steps` are divided b
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import jax
 import jax.numpy as jnp
 import optax
 import optax.contrib
+
+from jaxvision.train.steps import labels, only
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Optimizer:
     window: int = 100  # plateau: training steps whose loss is averaged
     clip_norm: float = 0.0  # scale the gradient down to at most this global L2 norm; 0: never
     accumulate: int = 1  # training steps whose mean gradient makes one update
+    freeze: tuple[str, ...] = ()  # parameters that stay as they are: regular expressions such as backbone/conv[12]_
 
     def __post_init__(self) -> None:
         for field, (holds, remedy) in _RANGES.items():
@@ -49,7 +53,7 @@ class Optimizer:
             if not holds(value):
                 raise ValueError(f"optimizer.{field} is {value}: {remedy}")
         for field, kind in get_type_hints(type(self)).items():
-            if get_args(kind) and field != "milestones" and getattr(self, field) not in get_args(kind):
+            if get_origin(kind) is Literal and getattr(self, field) not in get_args(kind):
                 raise ValueError(f"optimizer.{field} is {getattr(self, field)!r}: one of {', '.join(get_args(kind))}")
         if self.rule == "lars" and self.decoupled:
             raise ValueError(
@@ -64,6 +68,7 @@ class Optimizer:
         """
         clip = [optax.clip_by_global_norm(self.clip_norm)] if self.clip_norm else []
         tx = optax.with_extra_args_support(optax.chain(*clip, *_rule(self, steps)))
+        tx = _frozen(tx, self.freeze) if self.freeze else tx
         if self.accumulate > 1:
             multi = optax.MultiSteps(tx, self.accumulate)
             tx = optax.GradientTransformationExtraArgs(multi.init, multi.update)
@@ -90,6 +95,27 @@ def plateau_scale(opt_state: Any) -> jax.Array:
 def not_norms(params: Any) -> Any:
     """A tree of bools, False at biases and normalisation scales: at every leaf of at most one dimension."""
     return jax.tree.map(lambda p: p.ndim > 1, params)
+
+
+def _frozen(
+    tx: optax.GradientTransformationExtraArgs, patterns: tuple[str, ...]
+) -> optax.GradientTransformationExtraArgs:
+    """`tx` on the parameters whose path no pattern is found in."""
+    rest = only(tx, lambda path: not any(re.search(pattern, path) for pattern in patterns))
+
+    def init(params: Any) -> Any:
+        for pattern in patterns:
+            if not any(jax.tree.leaves(labels(params, lambda path: bool(re.search(pattern, path))))):  # noqa: B023
+                raise ValueError(f"--optimizer.freeze: no parameter has {pattern!r} in its path, such as "
+                                 f"{_first_path(params)}")  # fmt: skip
+        return rest.init(params)
+
+    return optax.GradientTransformationExtraArgs(init, rest.update)
+
+
+def _first_path(params: Any) -> str:
+    (path, _), *_ = jax.tree_util.tree_leaves_with_path(params)
+    return "/".join(str(p.key) for p in path)
 
 
 def _rule(o: Optimizer, steps: int) -> list[optax.GradientTransformation]:

@@ -1,6 +1,7 @@
 """The few helpers that a training step is written with."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -11,6 +12,13 @@ from jax import lax
 from jaxvision.train.types import Key, PyTree, TrainState
 
 Tree = TypeVar("Tree")
+Trainable = Callable[[str], bool]
+"""Whether the parameter at a path such as "backbone/conv1/kernel" is to be learned."""
+
+
+def everything(path: str) -> bool:
+    """All parameters."""
+    return True
 
 
 def pmean(tree: Tree, axis_name: str | None) -> Tree:
@@ -41,6 +49,26 @@ def descend(
     loss, aux, grads = pmean((loss, aux, grads), axis_name)
     updates, opt_state = tx.update(grads, opt_state, params, value=loss)
     return optax.apply_updates(params, updates), opt_state, loss, aux
+
+
+def only(tx: optax.GradientTransformationExtraArgs, trainable: Trainable) -> optax.GradientTransformationExtraArgs:
+    """`tx` on the parameters to be learned; weight decay does not move the others either."""
+    if trainable is everything:
+        return tx
+    kinds = {True: tx, False: optax.set_to_zero()}
+    return optax.with_extra_args_support(optax.partition(kinds, partial(labels, trainable=trainable)))
+
+
+def stop(params: PyTree, trainable: Trainable) -> PyTree:
+    """`params`, of which those not learned have no gradient, so that none is computed."""
+    if trainable is everything:
+        return params
+    return jax.tree.map(lambda p, learned: p if learned else lax.stop_gradient(p), params, labels(params, trainable))
+
+
+def labels(params: PyTree, trainable: Trainable) -> PyTree:
+    """Whether each leaf is to be learned."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: trainable("/".join(str(p.key) for p in path)), params)
 
 
 def ema(average: Tree, new: PyTree, decay: float) -> Tree:

@@ -283,3 +283,18 @@ def test_lars_with_decoupled_decay_is_refused():
 
 def test_no_milestones_is_a_constant_rate():
     assert optim.learning_rate(Optimizer(lr=0.5, schedule="step", milestones=()), 10)(9) == 0.5
+
+
+def test_frozen_parameters_stay_and_do_not_count_for_clipping():
+    params = {"trunk": {"conv1": {"kernel": jnp.ones((2, 2))}}, "head": {"kernel": jnp.ones((2, 2))}}
+    tx = Optimizer(lr=1.0, momentum=0.0, weight_decay=0.1, clip_norm=1.0, freeze=("trunk/conv1",)).make(10)
+    grads = {"trunk": {"conv1": {"kernel": jnp.full((2, 2), 100.0)}}, "head": {"kernel": jnp.full((2, 2), 0.25)}}
+    updates, _ = tx.update(grads, tx.init(params), params)
+    chex.assert_trees_all_close(updates["trunk"]["conv1"]["kernel"], jnp.zeros((2, 2)))
+    chex.assert_trees_all_close(updates["head"]["kernel"], jnp.full((2, 2), -0.35))
+
+
+def test_a_pattern_that_freezes_nothing_is_named():
+    params = {"trunk": {"conv1": {"kernel": jnp.ones((2, 2))}}}
+    with pytest.raises(ValueError, match=r"optimizer.freeze: no parameter has 'conv7' .* trunk/conv1/kernel"):
+        Optimizer(freeze=("conv1", "conv7")).make(10).init(params)
