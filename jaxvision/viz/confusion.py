@@ -30,8 +30,10 @@ class _Layout(NamedTuple):
     level: bool  # labels below the matrix fit without being turned
 
 
-def confusion_matrix(counts: Integer[np.ndarray, "K K"], class_names: Sequence[str]) -> UInt8[np.ndarray, "H W 3"]:
-    """`counts[true, predicted]` as a picture: a row is a true class, its colours the fractions of that class.
+def confusion_matrix(
+    counts: Integer[np.ndarray, "K K"], class_names: Sequence[str], unit: str = "examples"
+) -> UInt8[np.ndarray, "H W 3"]:
+    """`counts[true, predicted]` of a `unit` as a picture: a row is a true class, its colours the fractions of it.
 
     Blue is correct, red mistaken; the ramps follow the square root, so that rare mistakes are seen. Counts are written
     for up to 20 classes, names for up to 61, and above that every so many class indices.
@@ -51,7 +53,7 @@ def confusion_matrix(counts: Integer[np.ndarray, "K K"], class_names: Sequence[s
     if len(counts) <= _WITH_COUNTS:
         _write_counts(draw, counts, fractions, at)
     _write_labels(canvas, draw, at, below)
-    _write_title(draw, counts, fractions, at.left)
+    _write_title(draw, counts, fractions, at.left, unit)
     _draw_key(canvas, draw, at.left + max(at.side, 220) + 32)
     return np.array(canvas)
 
@@ -122,16 +124,20 @@ def _write_labels(canvas: Image.Image, draw: ImageDraw.ImageDraw, at: _Layout, b
 
 
 def _write_title(
-    draw: ImageDraw.ImageDraw, counts: Integer[np.ndarray, "K K"], fractions: Float[np.ndarray, "K K"], left: int
+    draw: ImageDraw.ImageDraw,
+    counts: Integer[np.ndarray, "K K"],
+    fractions: Float[np.ndarray, "K K"],
+    left: int,
+    unit: str,
 ) -> None:
     total = int(counts.sum())
     present = counts.sum(axis=1) > 0
     if not total:
-        draw.text((left, _MARGIN), "no examples", font=font(15, bold=True), fill=INK)
+        draw.text((left, _MARGIN), f"no {unit}", font=font(15, bold=True), fill=INK)
         return
     accuracy, mean = np.trace(counts) / total, np.diagonal(fractions)[present].mean()
     draw.text((left, 12), f"accuracy {accuracy:.2%}", font=font(15, bold=True), fill=INK)
-    draw.text((left, 36), f"mean over classes {mean:.2%}, {total:,} examples", font=font(12), fill=FAINT)
+    draw.text((left, 36), f"mean over classes {mean:.2%}, {total:,} {unit}", font=font(12), fill=FAINT)
 
 
 def _draw_key(canvas: Image.Image, draw: ImageDraw.ImageDraw, left: int) -> None:

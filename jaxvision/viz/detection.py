@@ -10,15 +10,15 @@ from PIL import Image, ImageDraw
 
 from jaxvision.viz.boxes import SIZE, color_of, draw_boxes, enlarge, line_width, outline
 from jaxvision.viz.grid import grid
+from jaxvision.viz.key import with_key
 from jaxvision.viz.masks import overlay, paste
-from jaxvision.viz.text import INK, PAPER, Color, font, shorten
+from jaxvision.viz.text import INK, PAPER, Color
 
 POSITIVE: Color = (34, 160, 70)
 NEGATIVE: Color = (214, 58, 48)
 IGNORED: Color = (150, 150, 150)
 OBJECT: Color = (255, 225, 60)
 
-_LINE = 22  # pixels of a line of the key
 _DOT_ROOM = 150  # square pixels that a dot needs to be told from the next
 _TILE = 384  # pixels: the longer side of a picture among others
 
@@ -47,7 +47,7 @@ def anchors(
     each = [color for color, group in zip(colors, chosen, strict=True) for _ in group][::-1]
     picture = outline(picture, boxes[rows] * factor + margin, each, width=line_width(large.shape))
     sizes = [f"{len(group)} of {np.sqrt(areas[group].mean()):.0f}² pixels" for group in chosen]
-    return _with_key(picture, [(INK, f"{len(boxes)} anchors; at one place"), *zip(colors, sizes, strict=True)])
+    return with_key(picture, [(INK, f"{len(boxes)} anchors; at one place"), *zip(colors, sizes, strict=True)])
 
 
 def proposals(
@@ -72,7 +72,7 @@ def proposals(
     entries = [(INK, f"best {len(best)} of {len(real)} proposals")]
     if len(best):
         entries += [(_ramp(1.0), f"score {high:.3g}"), (_ramp(0.0), f"score {low:.3g}")]
-    return _with_key(picture, entries)
+    return with_key(picture, entries)
 
 
 def matches(
@@ -99,7 +99,7 @@ def matches(
         large = outline(large, boxes[drawn] * factor, [color] * len(drawn), width=thickness)
         shown = f", {len(drawn)} drawn" if len(drawn) < len(rows) else ""
         entries.insert(1, (color, f"{len(rows)} {name}{shown}"))
-    return _with_key(large, entries)
+    return with_key(large, entries)
 
 
 def detections(
@@ -210,24 +210,3 @@ def _count_objects(true: Mapping[str, np.ndarray]) -> str:
     real = true["valid"].astype(bool)
     ignored = int((true["ignore"].astype(bool) & real).sum()) if "ignore" in true else 0
     return f"{real.sum() - ignored} labelled" + (f", {ignored} to ignore" if ignored else "")
-
-
-def _with_key(image: UInt8[np.ndarray, "H W 3"], entries: Sequence[tuple[Color, str]]) -> UInt8[np.ndarray, "H2 W 3"]:
-    """The picture over a key of colours."""
-    height, width = image.shape[:2]
-    face, x, y, places = font(13), 10, height + 6, []
-    for color, text in entries:
-        text = shorten(text, width - 40, face)
-        needed = int(face.getlength(text)) + (20 if color != INK else 0) + 18
-        if x > 10 and x + needed > width:
-            x, y = 10, y + _LINE
-        places.append((x, y, color, text))
-        x += needed
-    canvas = Image.new("RGB", (width, y + _LINE + 4), PAPER)
-    canvas.paste(Image.fromarray(image))
-    draw = ImageDraw.Draw(canvas)
-    for x, y, color, text in places:
-        if color != INK:
-            draw.rectangle((x, y + 4, x + 13, y + 17), fill=color)
-        draw.text((x + (20 if color != INK else 0), y + _LINE // 2), text, font=face, fill=INK, anchor="lm")
-    return np.array(canvas)

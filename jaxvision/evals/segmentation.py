@@ -1,0 +1,78 @@
+"""Metrics of semantic segmentation, from one confusion matrix over the whole data set.
+
+Outputs hold "classes" [B, H, W]; a batch holds "label_map" [B, H, W] and "_mask" bool [B], true for the rows that are
+examples and not padding.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+from jaxtyping import Int, Integer
+
+from jaxvision.evals.classification import Draw
+from jaxvision.train.types import Metric, Result
+from jaxvision.viz.confusion import confusion_matrix
+
+_DRAW = partial(confusion_matrix, unit="pixels")
+
+
+def confusion(class_names: Sequence[str], *, ignore: int = 255, draw: Draw = _DRAW) -> Metric:
+    """Figures of Long et al. (2015, section 5) over all pixels not labelled `ignore`, and the matrix as a picture.
+
+    The state is int64 [true, predicted]. Keys: those of `figures`, "iou_<class name>", and "confusion_matrix".
+    """
+    k = len(class_names)
+
+    def update(state: Int[np.ndarray, "K K"], outputs: Mapping, batch: Mapping) -> Int[np.ndarray, "K K"]:
+        mask = np.asarray(batch["_mask"], bool)
+        predicted, labels = np.asarray(outputs["classes"])[mask], np.asarray(batch["label_map"])[mask]
+        return state + count(labels, predicted, k, ignore)
+
+    def result(state: Int[np.ndarray, "K K"]) -> Result:
+        if not state.any():
+            raise ValueError("confusion: no pixel of the evaluation data has a label that counts; check --data")
+        iou = _ratio(np.diagonal(state), _union(state))
+        each = {f"iou_{name}": float(x) for name, x in zip(class_names, iou, strict=True) if not np.isnan(x)}
+        return {**figures(state), **each, "confusion_matrix": draw(state, class_names)}
+
+    return Metric(lambda: np.zeros((k, k), np.int64), update, result)
+
+
+def count(
+    labels: Integer[np.ndarray, "*b H W"], predicted: Integer[np.ndarray, "*b H W"], classes: int, ignore: int = 255
+) -> Int[np.ndarray, "K K"]:
+    """How many pixels of a label (row) were taken for which class (column). ValueError: a label that is no class."""
+    counted = labels != ignore
+    labels, predicted = labels[counted].astype(np.int64), predicted[counted].astype(np.int64)
+    for kind, found in (("label", labels), ("predicted class", predicted)):
+        wrong = found[(found < 0) | (found >= classes)]
+        if wrong.size:
+            raise ValueError(f"{kind} {wrong[0]} with {classes} class names; give one for each class of model and data")
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def figures(counts: Int[np.ndarray, "K K"]) -> dict[str, float]:
+    """Pixel accuracy, mean accuracy, mean IoU and frequency-weighted IoU (Long et al. 2015, section 5), from 0 to 1.
+
+    Classes that were neither there nor predicted have no IoU and are left out of its mean, classes that were not there
+    out of the mean accuracy; "valid_classes" have an IoU.
+    """
+    own, true = np.diagonal(counts), counts.sum(axis=1)
+    accuracy, iou = _ratio(own, true), _ratio(own, _union(counts))
+    return {
+        "pixel_accuracy": float(own.sum() / true.sum()),
+        "mean_accuracy": float(np.nanmean(accuracy)),
+        "mean_iou": float(np.nanmean(iou)),
+        "frequency_weighted_iou": float(np.sum(true * np.nan_to_num(iou)) / true.sum()),
+        "valid_classes": float(np.sum(~np.isnan(iou))),
+    }
+
+
+def _union(counts: Int[np.ndarray, "K K"]) -> Int[np.ndarray, " K"]:
+    return counts.sum(axis=0) + counts.sum(axis=1) - np.diagonal(counts)
+
+
+def _ratio(part: Int[np.ndarray, " K"], of: Int[np.ndarray, " K"]) -> np.ndarray:
+    """NaN where there is nothing."""
+    return np.where(of > 0, part / np.maximum(of, 1), np.nan)

@@ -1,0 +1,101 @@
+"""How a segmentation network looks at a test image: at once, window by window, or at several scales.
+
+A `Look` takes a network, as a function from normalised images to logits, and the images; it gives the probability of
+each class at each pixel.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+Classify = Callable[[Float[Array, "B h w C"]], Float[Array, "B i j K"]]
+Look = Callable[[Classify, Float[Array, "B H W C"]], Float[Array, "B H W K"]]
+
+
+def whole(classify: Classify, images: Float[Array, "B H W C"]) -> Float[Array, "B i j K"]:
+    """The image at once."""
+    return jax.nn.softmax(classify(images).astype(jnp.float32))
+
+
+def sliding(window: tuple[int, int], stride: tuple[int, int]) -> Look:
+    """Windows of (height, width) pixels, `stride` (down, across) apart, whose probabilities are averaged.
+
+    The last window of a row or column ends at the border. Where a network's map is smaller than its input, as without
+    padding, and where the image is smaller than a window, the image goes on mirrored: the overlap-tile strategy
+    (Ronneberger et al. 2015, figure 2). ValueError: strides that leave pixels out.
+    """
+
+    def look(classify: Classify, images: Float[Array, "B H W C"]) -> Float[Array, "B H W K"]:
+        batch, *size, channels = images.shape
+        probabilities = lambda crop: whole(classify, crop)  # noqa: E731
+        seen = jax.eval_shape(probabilities, jax.ShapeDtypeStruct((batch, *window, channels), images.dtype)).shape
+        if not all(1 <= step <= have for step, have in zip(stride, seen[1:3], strict=True)):
+            raise ValueError(f"sliding: a stride of {stride} with maps of {seen[1:3]}; take 1 to the map's size")
+        extent = [max(n, have) for n, have in zip(size, seen[1:3], strict=True)]
+        images = _mirror(images, extent, [w - have for w, have in zip(window, seen[1:3], strict=True)])
+        starts = _starts(extent, seen[1:3], stride)
+
+        def add(total: Float[Array, "B h w K"], at: Int[Array, " 4"]) -> tuple[Float[Array, "B h w K"], None]:
+            own = probabilities(lax.dynamic_slice(images, at, (batch, *window, channels)))
+            return lax.dynamic_update_slice(total, lax.dynamic_slice(total, at, seen) + own, at), None
+
+        total, _ = lax.scan(
+            add, jnp.zeros((batch, *extent, seen[3])), jnp.asarray(starts)
+        )  # one window at a time, compiled once
+        times = _times(starts, extent, seen[1:3])
+        return (total / times[None, :, :, None])[:, : size[0], : size[1]]
+
+    return look
+
+
+def multi_scale(scales: Sequence[float], *, flip: bool = True, multiple: int = 1, look: Look = whole) -> Look:
+    """The image at several scales, each with its mirror image where `flip`; the probabilities, brought back to the
+    image's size, are averaged. `multiple`: sides are rounded to a multiple of so many pixels, as the network needs.
+
+    Bilinear, antialiased where smaller.
+    """
+
+    def one(classify: Classify, images: Float[Array, "B H W C"], scale: float) -> Float[Array, "B H W K"]:
+        size = tuple(max(round(n * scale / multiple), 1) * multiple for n in images.shape[1:3])
+        scaled = _resize(images, size)
+        found = look(classify, scaled)
+        if flip:
+            found = (found + look(classify, scaled[:, :, ::-1])[:, :, ::-1]) / 2
+        return _resize(found, images.shape[1:3])
+
+    def mean(classify: Classify, images: Float[Array, "B H W C"]) -> Float[Array, "B H W K"]:
+        return sum((one(classify, images, scale) for scale in scales), jnp.zeros(())) / len(scales)
+
+    return mean
+
+
+def _resize(maps: Float[Array, "B H W C"], size: tuple[int, ...]) -> Float[Array, "B h w C"]:
+    return jax.image.resize(maps, (maps.shape[0], *size, maps.shape[3]), "bilinear", antialias=True)
+
+
+def _mirror(images: Float[Array, "B H W C"], extent: Sequence[int], lost: Sequence[int]) -> Float[Array, "B h w C"]:
+    """The images, mirrored at their borders, so that a map that loses so many pixels covers `extent`."""
+    sides = [(n // 2, more - have + n - n // 2) for n, more, have in zip(lost, extent, images.shape[1:3], strict=True)]
+    return jnp.pad(images, ((0, 0), *sides, (0, 0)), mode="reflect")
+
+
+def _starts(extent: Sequence[int], seen: Sequence[int], stride: Sequence[int]) -> Int[np.ndarray, "N 4"]:
+    """The first pixel of every window in a batch of images: (0, row, column, 0)."""
+    rows, columns = (
+        [min(i * step, n - have) for i in range(math.ceil((n - have) / step) + 1)]
+        for n, have, step in zip(extent, seen, stride, strict=True)
+    )
+    return np.array([(0, y, x, 0) for y in rows for x in columns], np.int32)
+
+
+def _times(starts: Int[np.ndarray, "N 4"], extent: Sequence[int], seen: Sequence[int]) -> Float[Array, "H W"]:
+    """How many windows see each pixel."""
+    times = np.zeros(extent, np.float32)
+    for _, y, x, _ in starts.tolist():
+        times[y : y + seen[0], x : x + seen[1]] += 1
+    return jnp.asarray(times)
