@@ -71,6 +71,9 @@ FEW = Proposing(
     test_before_nms=256,
     test_after_nms=100,
 )
+# Of the preset `photos`: what learns a few hundred photographs from nothing within the hour.
+HALF = Network(depth=18, width=0.5, norm="group", anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
+MORE = dataclasses.replace(FEW, test_before_nms=400, test_after_nms=200)
 FEWEST = Proposing(
     samples=32, positives=16, train_before_nms=64, train_after_nms=32, test_before_nms=64, test_after_nms=16
 )
@@ -93,6 +96,12 @@ class View:
 
 class Settings(Protocol):
     """The fields that every detection Config has."""
+
+    @property
+    def train_split(self) -> str: ...
+
+    @property
+    def val_split(self) -> str: ...
 
     @property
     def batch_size(self) -> int: ...
@@ -154,15 +163,15 @@ class Setup:
     def train(self) -> Data:
         """Training batches, each of one canvas."""
         view = self.config.view
-        frames, records = view.make(), self.source["train"]
+        frames, records = view.make(), self.source[self.config.train_split]
         transform = frames.train(
             view.max_objects, shorts=view.shorts, flip=view.flip, mask_size=self._mask_size(), fill=self.source.mean
         )
         return self.inputs.train(records, transform, self.config.batch_size, _groups(frames, records))
 
     def val(self) -> Data:
-        """The validation split, every image once."""
-        return self._once(self.source["val"], self._mask_size())
+        """Every image to be evaluated, once."""
+        return self._once(self.source[self.config.val_split], self._mask_size())
 
     def hooks(self) -> tuple[Hook, ...]:
         """AP, recall of the proposals, the worst errors and a picture of detections."""

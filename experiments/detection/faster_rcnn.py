@@ -9,7 +9,7 @@ python launch.py --experiment=detection/faster_rcnn --preset=fpn --data=coco:/da
 import dataclasses
 from typing import Literal
 
-from experiments.detection import FEW, FEWEST, SMALL, TINY, Network, Setup, View, alternating, joint
+from experiments.detection import FEW, FEWEST, HALF, MORE, SMALL, TINY, Network, Setup, View, alternating, joint
 from jaxvision.data.inputs import Inputs
 from jaxvision.tasks import proposals, regions
 from jaxvision.tasks.proposals import Proposing
@@ -23,6 +23,8 @@ class Config:
     """Fields are flags; `quick` is the default preset."""
 
     data: str = "scenes:count=4096"  # scenes, voc:DIR, coco:DIR, tfds:NAME
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
     schedule: Literal["joint", "alternating"] = "joint"  # both stages at once, or the four steps of the paper
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
     batch_size: int = 8
@@ -37,8 +39,20 @@ class Config:
 
 PRESETS = {
     "quick": Config(),
+    "photos": Config(  # a few hundred photographs of one's own, from random weights
+        data="voc:photos",
+        batch_size=4,
+        steps=2400,
+        eval_every=800,
+        network=HALF,
+        view=View(240, 320, flip=0.5, max_objects=32),
+        proposing=MORE,
+        detecting=Detecting(samples=64, positives=16, detections=60),
+    ),
     "paper": Config(  # py-faster-rcnn on VOC07 trainval, end to end; the paper starts from ImageNet's weights
         data="voc:VOCdevkit/VOC2007",
+        train_split="trainval",
+        val_split="test",
         protocol="voc07_11pt",
         batch_size=1,
         steps=70_000,

@@ -20,6 +20,8 @@ class Config:
     """Fields are flags; `quick` is the default preset."""
 
     data: str = "scenes:count=4096"  # with masks: scenes, coco:DIR
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
     protocol: Literal["coco"] = "coco"  # of the average precision
     batch_size: int = 8
     steps: int = 1700
