@@ -71,12 +71,13 @@ FEW = Proposing(
     test_before_nms=256,
     test_after_nms=100,
 )
-# Of the preset `photos`: what learns a few hundred photographs from nothing within the hour.
-HALF = Network(depth=18, width=0.5, norm="group", anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
-MORE = dataclasses.replace(FEW, test_before_nms=400, test_after_nms=200)
 FEWEST = Proposing(
     samples=32, positives=16, train_before_nms=64, train_after_nms=32, test_before_nms=64, test_after_nms=16
 )
+
+# Of the preset `photos`: what learns a few hundred photographs from nothing within the hour.
+HALF = Network(depth=18, width=0.5, norm="group", anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
+MORE = dataclasses.replace(FEW, test_before_nms=400, test_after_nms=200)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,8 @@ STD: Channels = (60.0, 60.0, 60.0)
 
 DEFAULTS = {"count": 1024, "size": 128, "objects": 4}
 
+Place = tuple[slice, slice]  # rows, columns
+
 _MIN_SIZE = 32  # smaller canvases cannot hold a legible digit
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _LUMA_CONTRAST = 70.0  # least difference in luma between a digit and what it covers
@@ -122,41 +124,43 @@ def _paste(
 ) -> tuple[Float32[np.ndarray, "S S 3"], list[np.ndarray], bool]:
     """Pastes the digit where it covers little of the others; gives up (False) where the canvas is full."""
     for _ in range(_TRIES):
-        alpha = _place(rng, glyph, len(canvas))
-        mask = alpha > 0.5
+        alpha, at = _place(rng, glyph, len(canvas))
+        mask = np.zeros(canvas.shape[:2], np.bool_)
+        mask[at] = alpha > 0.5
         visible = [other & ~mask for other in masks]
         uncovered = all(now.sum() >= _LEAST_VISIBLE * before.sum() for now, before in zip(visible, masks, strict=True))
         if mask.sum() >= _LEAST_PIXELS and uncovered and all(now.any() for now in visible):
-            return _paint(rng, canvas, alpha, mask), [*visible, mask], True
+            _paint(rng, canvas, alpha, at)
+            return canvas, [*visible, mask], True
     return canvas, masks, False
 
 
-def _place(rng: np.random.Generator, glyph: UInt8[np.ndarray, "8 8"], size: int) -> Float32[np.ndarray, "S S"]:
-    """The digit's coverage 0..1 on an empty canvas, at a random size and place wholly inside."""
+def _place(
+    rng: np.random.Generator, glyph: UInt8[np.ndarray, "8 8"], size: int
+) -> tuple[Float32[np.ndarray, "h w"], Place]:
+    """The digit's coverage 0..1 at a random size, and a random place wholly inside a canvas of `size` pixels."""
     height = int(size * rng.uniform(*_SCALES))
     width = min(size, int(height * rng.uniform(*_ASPECTS)))
     ink = _stretch(glyph.astype(np.float32) / 255, (height, width))
     soft = np.clip((ink - 0.4) * 4, 0, 1)  # sharpens the blur that stretching 8 pixels gives
-    alpha = np.zeros((size, size), np.float32)
-    y, x = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
-    alpha[y : y + height, x : x + width] = soft
-    return alpha
+    y, x = int(rng.integers(0, size - height + 1)), int(rng.integers(0, size - width + 1))
+    return soft, (slice(y, y + height), slice(x, x + width))
 
 
 def _paint(
     rng: np.random.Generator,
     canvas: Float32[np.ndarray, "S S 3"],
-    alpha: Float32[np.ndarray, "S S"],
-    mask: Bool[np.ndarray, "S S"],
-) -> Float32[np.ndarray, "S S 3"]:
+    alpha: Float32[np.ndarray, "h w"],
+    at: Place,
+) -> None:
     """Blends in a colour that stands out, by luma, from what is under the digit, shaded from top to bottom."""
-    under = float((canvas[mask] @ _LUMA).mean())
+    under = float((canvas[at][alpha > 0.5] @ _LUMA).mean())
     darker, brighter = under - _LUMA_CONTRAST, under + _LUMA_CONTRAST
     choices = [span for span in ((15.0, darker), (brighter, 240.0)) if span[1] > span[0]]
     low, high = choices[rng.integers(len(choices))]
     colour = _colour(rng, rng.uniform(low, high))
-    shade = np.linspace(-8, 8, len(canvas), dtype=np.float32)[:, None, None] * float(rng.choice([-1, 1]))
-    return canvas + alpha[..., None] * (colour + shade - canvas)
+    shade = np.linspace(-8, 8, len(canvas), dtype=np.float32)[at[0], None, None] * float(rng.choice([-1, 1]))
+    canvas[at] += alpha[..., None] * (colour + shade - canvas[at])
 
 
 def _colour(rng: np.random.Generator, luma: float) -> Float32[np.ndarray, "3"]:
