@@ -112,7 +112,7 @@ def evaluate(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) ->
     assert stage.data is not None
     network, state = loop.restore(stage, how, devices.first_batch(stage.data), flags["checkpoint"])
     result = loop.look(stage.hooks, network, state, int(state.step), "evaluate", how)
-    figures = {k: float(v) for k, v in result.items() if not isinstance(v, np.ndarray)}
+    figures = {k: float(v) for k, v in result.items() if not isinstance(v, np.ndarray | str)}
     if how.writer.active:
         (how.workdir / "evaluation.json").write_text(json.dumps({"step": int(state.step), **figures}, indent=2))
         how.writer.say(f"written to {how.workdir}/evaluation.json")
@@ -139,5 +139,9 @@ def predict(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> 
             numbers = batch.get("image_id", page * len(batch["_mask"]) + np.arange(len(batch["_mask"])))
             said += [{"file": records.name(int(numbers[r])), **shown.describe(outputs, batch, int(r))} for r in rows]
             save_picture(how.workdir / f"predictions-{page:03d}.png", shown.draw(outputs, batch))
+            if shown.label_map is not None:
+                for r in rows:
+                    name = f"{Path(records.name(int(numbers[r]))).stem}.png"
+                    save_picture(how.workdir / "label_maps" / name, shown.label_map(outputs, batch, int(r)))
     (how.workdir / "predictions.json").write_text(json.dumps(shown.document(said), indent=2))
     how.writer.say(f"{len(said)} of {len(records)} images: {how.workdir}/predictions.json and predictions-000.png …")

@@ -44,7 +44,7 @@ Predict: TypeAlias = Callable[[TrainState, Batch], PyTree]
 """A compiled `Task.predict`: takes and returns the rows of this process, as NumPy arrays."""
 
 Result: TypeAlias = dict[str, Any]
-"""Values by name: a float is a metric, a uint8 array [H, W, 3] a picture."""
+"""Values by name: a float is a metric, a uint8 array [H, W, 3] a picture, a str a text such as a table."""
 
 
 class Hook(NamedTuple):
@@ -95,6 +95,7 @@ class Presentation(NamedTuple):
     describe: Callable[[PyTree, Batch, int], dict[str, Any]]  # (outputs, batch, row) -> what to say of an image
     draw: Callable[[PyTree, Batch], np.ndarray]  # (outputs, batch) -> uint8 [H, W, 3]
     document: Callable[[list[dict[str, Any]]], Any] = list  # what was said, each with its "file" -> predictions.json
+    label_map: Callable[[PyTree, Batch, int], np.ndarray] | None = None  # (outputs, batch, row) -> uint8 [H, W], a PNG
 
 
 class Experiment(NamedTuple):

@@ -46,11 +46,14 @@ class Writer:
             tqdm.write(line, file=sys.stderr)
 
     def write(self, stage: str, step: int, values: Mapping[str, Any]) -> None:
-        """Values at a step: floats into metrics.jsonl, pictures [H, W, 3] into images/, all into TensorBoard."""
+        """Values at a step: floats into metrics.jsonl, pictures [H, W, 3] into images/, both into TensorBoard; texts,
+        such as tables, into <name>.md and to the person who watches.
+        """
         if self._events is None:
             return
         pictures = {k: v for k, v in values.items() if isinstance(v, np.ndarray) and v.ndim == 3}
-        scalars = {k: float(v) for k, v in values.items() if k not in pictures}
+        texts = {k: v for k, v in values.items() if isinstance(v, str)}
+        scalars = {k: float(v) for k, v in values.items() if k not in pictures and k not in texts}
         if scalars:
             row = {"stage": stage, "step": step, "time": time.time(), **scalars}
             with open(self.workdir / "metrics.jsonl", "a") as file:
@@ -60,6 +63,9 @@ class Writer:
         for name, picture in pictures.items():
             self._events.add_image(name, picture, step, dataformats="HWC")
             save_picture(self.workdir / "images" / f"{name.replace('/', '_')}-{step:06d}.png", picture)
+        for name, text in texts.items():
+            (self.workdir / f"{name.replace('/', '_')}.md").write_text(text + "\n")
+            self.say(text)
         self._show(stage, step, scalars)
 
     def advance(self, steps: int = 1) -> None:
@@ -103,5 +109,6 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
 
 
 def save_picture(path: str | Path, picture: np.ndarray) -> None:
-    """A uint8 picture [H, W, 3] as a PNG."""
+    """A uint8 picture [H, W, 3], or a label map [H, W], as a PNG."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path)

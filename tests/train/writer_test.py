@@ -49,3 +49,10 @@ def test_the_other_processes_write_nothing(tmp_path: Path, capsys: pytest.Captur
         writer.write("train", 1, {"x": 1.0})
         writer.say("hello")
     assert not (tmp_path / "metrics.jsonl").exists() and capsys.readouterr().err == ""
+
+
+def test_a_text_is_kept_and_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    Writer(tmp_path).write("train", 3, {"comparison/table": "| a |\n| b |", "x": 1.0})
+    assert (tmp_path / "comparison_table.md").read_text() == "| a |\n| b |\n"
+    assert "| a |\n| b |" in capsys.readouterr().err
+    assert [sorted(row) for row in read_metrics(tmp_path / "metrics.jsonl")] == [["stage", "step", "time", "x"]]
