@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from jaxvision.data import pipeline, sources
+from jaxvision.data import label_maps, pipeline, sources
 from jaxvision.data.order import GroupedByShape
 from jaxvision.data.records import Channels, Records, Source
 from jaxvision.data.transforms import Transform
@@ -28,6 +28,10 @@ class Inputs(NamedTuple):
     def source(self, spec: str) -> Source:
         """See `sources.load`."""
         return self._normalised(sources.load(spec))
+
+    def label_maps(self, spec: str) -> Source:
+        """See `label_maps.load`."""
+        return self._normalised(label_maps.load(spec))
 
     def train(
         self, records: Records, transform: Transform, batch_size: int, groups: Int[np.ndarray, "N"] | None = None

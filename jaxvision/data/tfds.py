@@ -91,17 +91,27 @@ def load(spec: str) -> Source:
     array_record or holds neither labelled images nor labelled boxes.
     """
     name = spec.partition(":")[2]
-    builder = _prepared(spec, name)
-    read, class_names = _kind(spec, name, builder.info.features)
-    skip_decoding = {"image": _package().decode.SkipDecoding()}
+    read, class_names = _kind(spec, name, _prepared(spec, name).info.features)
     splits: dict[str, Records] = {
-        _SPLITS[split]: read(builder.as_data_source(split, decoders=skip_decoding), f"tfds:{name}/{split}")
+        split: read(examples, f"tfds:{name}/{split}") for split, examples in splits_of(spec, ("image",)).items()
+    }
+    if "train" not in splits:
+        raise ValueError(f"--data={spec}: has no train split, only {', '.join(splits)}")
+    return Source(with_val(splits), class_names)
+
+
+def splits_of(spec: str, features: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """The prepared splits of `tfds:NAME`; `features` are images, left encoded; ValueError where it lacks one."""
+    name = spec.partition(":")[2]
+    builder = _prepared(spec, name)
+    if missing := [feature for feature in features if feature not in builder.info.features]:
+        raise ValueError(f"--data={spec}: has no {missing[0]}, only {', '.join(builder.info.features)}")
+    skip_decoding = {feature: _package().decode.SkipDecoding() for feature in features}
+    return {
+        _SPLITS[split]: builder.as_data_source(split, decoders=skip_decoding)
         for split in builder.info.splits
         if split in _SPLITS
     }
-    if "train" not in splits:
-        raise ValueError(f"--data={spec}: has no train split, only {', '.join(builder.info.splits)}")
-    return Source(with_val(splits), class_names)
 
 
 def _kind(spec: str, name: str, features: Any) -> tuple[Callable[..., Records], tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """`voc:DIR`: PASCAL VOC, and what annotation tools write like it: Annotations/, JPEGImages/ and ImageSets/Main/."""
 
 import dataclasses
+import io
 import os
 import pathlib
 from typing import NamedTuple
@@ -85,7 +86,7 @@ def load(spec: str) -> Source:
     training, less a fixed tenth for validation. Classes are the 20 of VOC where no other occurs, else the sorted names.
     Raises ValueError where there is nothing to read.
     """
-    root = _root(spec, pathlib.Path(spec.partition(":")[2]).expanduser())
+    root = root_of(spec, pathlib.Path(spec.partition(":")[2]).expanduser())
     images = {_stem(name): str(root / "JPEGImages" / name) for name in sorted(os.listdir(root / "JPEGImages"))}
     lists = _lists(root)
     found = {item: _annotation_or_reason(root, item) for items in lists.values() for item in items}
@@ -129,15 +130,21 @@ def read_annotation(file: str | os.PathLike) -> Annotation:
         raise ValueError(f"{os.fspath(file)}: {reason}") from None
 
 
-def label_map(file: str) -> UInt8[np.ndarray, "H W"]:
-    """The palette indices of a segmentation PNG, which are its classes; 255 marks the border that does not count."""
+def label_map(file: str | bytes, name: str = "") -> UInt8[np.ndarray, "H W"]:
+    """The palette indices of a segmentation PNG, which are its classes; 255 marks the border that does not count.
+
+    `file` may be the PNG's bytes, with a `name` for errors: ValueError "name: reason" where it cannot be read, or holds
+    colours instead of indices.
+    """
+    name = name or str(file)
     try:
-        with Image.open(file) as image:
-            if image.mode not in ("P", "L"):
-                raise ValueError(f"{file}: mode {image.mode}; a label map is a palette or 8-bit grey PNG")
-            return np.array(image, np.uint8)
-    except OSError as error:
-        raise ValueError(f"{file}: {error.strerror or error}") from None
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            mode, values = image.mode, np.array(image)
+    except Exception as error:  # Pillow raises nearly anything on broken files
+        raise ValueError(f"{name}: {getattr(error, 'strerror', None) or error}") from None
+    if mode not in ("P", "L"):
+        raise ValueError(f"{name}: mode {mode}; a label map is a palette or 8-bit grey PNG")
+    return values
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
@@ -147,7 +154,8 @@ class _NoDoctype(ElementTree.TreeBuilder):
         raise ValueError("has a document type (DOCTYPE), which VOC's annotations never have")
 
 
-def _root(spec: str, folder: pathlib.Path) -> pathlib.Path:
+def root_of(spec: str, folder: pathlib.Path) -> pathlib.Path:
+    """The one year's folder that `folder` is or holds; ValueError where there are several, or none."""
     years = [
         path.parent for path in sorted([*folder.glob("VOC*/Annotations"), *folder.glob("VOCdevkit/VOC*/Annotations")])
     ]

@@ -1,0 +1,218 @@
+"""Images with the class of every pixel: `masks:DIR`, and the segmentation part of VOC and of Oxford-IIIT Pet.
+
+Records hold image uint8 [H, W, 3] and label_map uint8 [H, W], in which 255 marks pixels that do not count.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from jaxvision.data import decode, scenes, tfds, voc
+from jaxvision.data.folder import EXTENSIONS
+from jaxvision.data.objects import VOC_NAMES
+from jaxvision.data.records import Record, Records, Source, label_names, with_val
+
+UNLABELLED = 255
+_KINDS = "scenes[:count=N,size=N,objects=N], masks:DIR[,ignore=N], voc:DIR, tfds:oxford_iiit_pet"
+_LAYOUT = "expected DIR/train/images and DIR/train/labels (and val), or DIR/images and DIR/labels, names alike"
+_TRIMAP = ("pet", "background", "border")
+_SPLITS = ("train", "val", "test", "trainval")
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledImages:
+    """Image files, each with a PNG whose values are classes; `ignored` is a value that means "not counted" too."""
+
+    images: tuple[str, ...]
+    labels: tuple[str, ...]
+    num_classes: int
+    ignored: int = UNLABELLED
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Record:
+        record = self.encoded(index)
+        return {**record, "image": record["image"].pixels()}
+
+    def encoded(self, index: int) -> Record:
+        labels = voc.label_map(self.labels[index])
+        labels[labels == self.ignored] = UNLABELLED
+        return _record(
+            decode.Encoded(self.images[index]), labels, self.num_classes, self.images[index], self.labels[index]
+        )
+
+    def name(self, index: int) -> str:
+        return self.images[index]
+
+    def extent(self, index: int) -> tuple[int, int]:
+        """(width, height), from the image's header."""
+        return decode.header_extent(self.images[index])
+
+
+@dataclasses.dataclass(frozen=True)
+class TfdsTrimaps:
+    """Oxford-IIIT Pet as TFDS has it: the pet, what is around it, and the border between, 0, 1 and 2."""
+
+    examples: Sequence[Any]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Record:
+        record = self.encoded(index)
+        return {**record, "image": record["image"].pixels()}
+
+    def encoded(self, index: int) -> Record:
+        example, name = self.examples[index], self.name(index)
+        # 1, 2, 3 in the files; what is 0 there, and no class, wraps to 255.
+        labels = voc.label_map(bytes(example["segmentation_mask"]), name) - np.uint8(1)
+        return _record(decode.Encoded(bytes(example["image"]), name), labels, len(_TRIMAP), name, name)
+
+    def name(self, index: int) -> str:
+        return f"{self.source}[{index}]"
+
+
+def load(spec: str) -> Source:
+    """The source that `spec` names, with label maps. ValueError, in one line, where it has none."""
+    kind, _, rest = spec.partition(":")
+    if kind == "scenes":
+        return scenes.load(spec)
+    if kind == "tfds" and rest.partition(":")[0] == "oxford_iiit_pet":
+        return _pets(spec)
+    if kind not in ("masks", "voc") or not rest:
+        raise ValueError(f"--data={spec}: no such source of label maps; known are {_KINDS}")
+    return load_masks(spec) if kind == "masks" else load_voc(spec)
+
+
+def load_masks(spec: str) -> Source:
+    """`masks:DIR`: DIR/train and DIR/val (or DIR alone), each with images/ and labels/ of the same names.
+
+    Labels are 8-bit or palette PNGs, 255 where nothing counts, and so is N with `masks:DIR,ignore=N`. DIR/classes.txt
+    names the classes, one a line; without it they are "0", "1", … up to the largest label there is. ValueError where
+    the layout is another, an image has no label map, or there is but one class.
+    """
+    path, ignored = _options(spec)
+    root = pathlib.Path(path).expanduser()
+    folders = {split: root / split for split in _SPLITS if (root / split / "images").is_dir()}
+    if not folders and (root / "images").is_dir():
+        folders = {"train": root}
+    if "train" not in folders:
+        raise ValueError(f"--data={spec}: no images to train on under {str(root)!r}; {_LAYOUT}")
+    pairs = {split: _pairs(spec, folder) for split, folder in folders.items()}
+    listed, files = root / "classes.txt", [file for _, labels in pairs.values() for file in labels]
+    names = _listed(listed) if listed.is_file() else _numbered(spec, files, ignored)
+    splits: dict[str, Records] = {
+        split: LabelledImages(images, labels, len(names), ignored) for split, (images, labels) in pairs.items()
+    }
+    return Source(with_val(splits), names)
+
+
+def load_voc(spec: str) -> Source:
+    """`voc:DIR`: the images that ImageSets/Segmentation lists, with their PNGs in SegmentationClass; 21 classes."""
+    root = voc.root_of(spec, pathlib.Path(spec.partition(":")[2]).expanduser())
+    splits: dict[str, Records] = {}
+    for split in _SPLITS:
+        listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+        items = listing.read_text().split() if listing.is_file() else []
+        images = tuple(str(root / "JPEGImages" / f"{item}.jpg") for item in items)
+        labels = tuple(str(root / "SegmentationClass" / f"{item}.png") for item in items)
+        if items:
+            splits[split] = LabelledImages(images, labels, 1 + len(VOC_NAMES))
+    if "train" not in splits:
+        raise ValueError(
+            f"--data={spec}: no ImageSets/Segmentation/train.txt; for label maps of your own use masks:DIR"
+        )
+    return Source(with_val(splits), ("background", *VOC_NAMES))
+
+
+def _pets(spec: str) -> Source:
+    examples = tfds.splits_of(spec, ("image", "segmentation_mask"))
+    splits: dict[str, Records] = {split: TfdsTrimaps(found, f"{spec}/{split}") for split, found in examples.items()}
+    return Source(with_val(splits), _TRIMAP)
+
+
+def _record(
+    image: decode.Encoded, labels: UInt8[np.ndarray, "H W"], num_classes: int, image_name: str, labels_name: str
+) -> Record:
+    """The record, once image and label map are of one size and every label has a class."""
+    height, width = labels.shape
+    if (width, height) != (image.width, image.height):
+        turned = " (it ignores the image's EXIF orientation)" if (height, width) == (image.width, image.height) else ""
+        raise ValueError(
+            f"{labels_name}: the label map is {width}x{height}, but {image_name} is "
+            f"{image.width}x{image.height}{turned}"
+        )
+    largest = int((labels + np.uint8(1)).max()) - 1  # 255 wraps to 0
+    if largest >= num_classes:
+        raise ValueError(
+            f"{labels_name}: has label {largest}, but there are {num_classes} classes, from 0; "
+            "mark what does not count by 255"
+        )
+    return {"image": image, "label_map": labels}
+
+
+def _options(spec: str) -> tuple[str, int]:
+    """The folder of `masks:DIR,ignore=N`, and N."""
+    path, found, text = spec.partition(":")[2].rpartition(",ignore=")
+    if not found:
+        return text, UNLABELLED
+    if not text.isdecimal() or int(text) > UNLABELLED:
+        raise ValueError(f"--data={spec}: ignore={text}: give one label, 0 to {UNLABELLED}")
+    return path, int(text)
+
+
+def _pairs(spec: str, folder: pathlib.Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The images of a folder, and the label map of each."""
+    images, labels = _files(folder / "images", EXTENSIONS), _files(folder / "labels", {".png"})
+    if not images:
+        raise ValueError(f"--data={spec}: no images in {str(folder / 'images')!r}; {_LAYOUT}")
+    last = {path.stem: path for path in images}
+    if twice := [path for path in images if last[path.stem] != path]:
+        raise ValueError(f"--data={spec}: {twice[0]} and {last[twice[0].stem]} would share a label map; rename one")
+    named = {path.stem: str(path) for path in labels}
+    if missing := [path for path in images if path.stem not in named]:
+        wanted = folder / "labels" / f"{missing[0].stem}.png"
+        raise ValueError(f"--data={spec}: {missing[0]} has no {wanted}; {len(missing)} of {len(images)} have none")
+    return tuple(map(str, images)), tuple(named[path.stem] for path in images)
+
+
+def _files(folder: pathlib.Path, extensions: Collection[str]) -> list[pathlib.Path]:
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    # Files that start with a dot are what operating systems leave beside the real ones.
+    return [path for path in found if path.suffix.lower() in extensions and not path.name.startswith(".")]
+
+
+def _listed(file: pathlib.Path) -> tuple[str, ...]:
+    """The class names in a file, one a line."""
+    names = tuple(line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip())
+    if not 2 <= len(names) <= UNLABELLED or len(set(names)) < len(names):
+        raise ValueError(f"{file}: has {len(names)} names; it needs 2 to {UNLABELLED}, no two alike, one a line")
+    return names
+
+
+def _numbered(spec: str, files: Sequence[str], ignored: int) -> tuple[str, ...]:
+    """Classes up to the largest label in the files; those that cannot be read are left for when they are asked for."""
+    largest, reason = -1, ""
+    # A bar only where it takes long, and only on a terminal.
+    for file in tqdm(files, "largest label", leave=False, delay=3, disable=None, unit="map"):
+        try:
+            counts = np.bincount(voc.label_map(file).ravel(), minlength=UNLABELLED + 1)
+        except ValueError as error:
+            reason = reason or str(error)
+            continue
+        counts[[ignored, UNLABELLED]] = 0
+        largest = max(largest, int(np.flatnonzero(counts).max(initial=-1)))
+    if largest < 0 and reason:
+        raise ValueError(reason)
+    if largest < 1:
+        raise ValueError(
+            f"--data={spec}: the label maps hold one class at most; 255 does not count, so write 0 and 1, not 0 and 255"
+        )
+    return label_names(largest + 1)
