@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxvision.models.dense_head import FullyConnectedHead
-from jaxvision.models.layers import Conv, Dtype, Initializer, adaptive_avg_pool, scaled
+from jaxvision.models.layers import Conv, Dtype, Initializer, scaled
 from jaxvision.ops.normalization import local_response_norm
-from jaxvision.ops.pooling import max_pool
+from jaxvision.ops.pooling import adaptive_avg_pool, max_pool
 
 
 class Variant(NamedTuple):

@@ -6,9 +6,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, adaptive_avg_pool, scaled
+from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, scaled
 from jaxvision.ops.normalization import local_response_norm
-from jaxvision.ops.pooling import avg_pool, max_pool, max_pool_ceil
+from jaxvision.ops.pooling import adaptive_avg_pool, avg_pool, max_pool, max_pool_ceil
 
 # Table 1: 1×1 · 3×3 reduce · 3×3 · 5×5 reduce · 5×5 · pool projection. None is a max-pool that halves the map.
 INCEPTION: dict[str, tuple[int, int, int, int, int, int] | None] = {

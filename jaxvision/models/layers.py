@@ -6,10 +6,10 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from jaxvision.ops.convolution import conv_general_dilated
+from jaxvision.ops.upsampling import conv_transpose
 
 Dtype = Any
 Initializer = Callable[..., Array]
@@ -48,22 +48,36 @@ def Conv(
     )
 
 
+class ConvTranspose(nn.Module):
+    """A square transposed convolution over [B, H, W, C]; see `ops.upsampling.conv_transpose` for the size it gives."""
+
+    features: int
+    kernel_size: int
+    strides: int = 1
+    padding: int = 0
+    output_padding: int = 0
+    use_bias: bool = True
+    kernel_init: Initializer = nn.initializers.lecun_normal()
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        y = conv_transpose(
+            x.astype(self.dtype), kernel.astype(self.dtype), self.strides, self.padding, self.output_padding
+        )
+        if not self.use_bias:
+            return y
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
+        return y + bias.astype(self.dtype)[None, None, None]
+
+
 def scaled(channels: int, width: float, multiple: int = 1) -> int:
     """`width` times the paper's channel count, rounded to a positive multiple of `multiple`."""
     return max(multiple, multiple * round(channels * width / multiple))
 
 
-def adaptive_avg_pool(x: Float[Array, "B H W C"], size: tuple[int, int]) -> Float[Array, "B h w C"]:
-    """Average over size[0] × size[1] windows that cover the map: window i of n spans ⌊iH/n⌋ to ⌈(i+1)H/n⌉."""
-    if x.shape[1:3] == size:
-        return x
-    rows = jnp.asarray(_averages(x.shape[1], size[0]), x.dtype)
-    columns = jnp.asarray(_averages(x.shape[2], size[1]), x.dtype)
-    return jnp.einsum("pi,qj,bijc->bpqc", rows, columns, x)
-
-
-def _averages(length: int, windows: int) -> np.ndarray:
-    start = np.arange(windows)[:, None] * length // windows
-    stop = -(-(np.arange(windows)[:, None] + 1) * length // windows)
-    index = np.arange(length)[None]
-    return ((index >= start) & (index < stop)) / (stop - start)
+def to_multiple(x: Float[Array, "B H W C"], multiple: int) -> Float[Array, "B h w C"]:
+    """`x` with zeros at the bottom and the right, so that its sides divide by `multiple`."""
+    return jnp.pad(x, ((0, 0), *((0, -n % multiple) for n in x.shape[1:3]), (0, 0)))

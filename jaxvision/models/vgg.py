@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from jaxvision.models.dense_head import FullyConnectedHead
-from jaxvision.models.layers import BatchNorm, Conv, Dtype, Initializer, Layer, adaptive_avg_pool, scaled
+from jaxvision.models.layers import BatchNorm, Conv, Dtype, Initializer, Layer, scaled
 from jaxvision.ops.normalization import local_response_norm
-from jaxvision.ops.pooling import max_pool
+from jaxvision.ops.pooling import adaptive_avg_pool, max_pool, max_pool_ceil
+from jaxvision.ops.unpooling import max_pool_with_indices
 
 CHANNELS = (64, 128, 256, 512, 512)
 
@@ -39,8 +40,9 @@ class VGG(nn.Module):
     `net` is the column of Table 1. fc6 sees a `window` × `window` map: a larger one is averaged down to it, a smaller
     one taken whole. `dense=True` makes fc6 to fc8 convolutions (section 3.2), so that an image of any size gives a
     class map [B, h, w, num_classes]; `dense_head.to_convolutions` converts the parameters. `num_classes=None` ends at
-    fc7, `head=False` at pool5. Kernels: net A from N(0, 0.01²) at full width, the deeper nets, which do not train from
-    that, after Glorot & Bengio (section 3.1).
+    fc7, `head=False` at pool5. `ceil` pools the odd last row and column too, as Caffe does; `indices` adds where the
+    maxima of "pool1" … "pool5" were, "indices1" … "indices5", for `ops.unpooling.max_unpool`. Kernels: net A from
+    N(0, 0.01²) at full width, the deeper nets, which do not train from that, after Glorot & Bengio (section 3.1).
     """
 
     num_classes: int | None = 1000
@@ -50,13 +52,15 @@ class VGG(nn.Module):
     dense: bool = False
     window: int = 7
     head: bool = True
+    ceil: bool = False
+    indices: bool = False
     dropout: float = 0.5
     norm: Layer = BatchNorm
     kernel_init: Initializer | None = None
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
+    def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Num[Array, "..."]]:
         net = self._net(x.shape[1:3])
         features: dict[str, Array] = {}
         for block, count in enumerate(net.convolutions, start=1):
@@ -65,7 +69,8 @@ class VGG(nn.Module):
                 x = features[f"conv{block}_{i}"] = self._convolve(x, block, i, kernel_size, train)
             if block == 1 and net.response_norm:
                 x = features["norm1"] = local_response_norm(x)
-            x = features[f"pool{block}"] = max_pool(x, 2, 2, 0)
+            features |= self._pool(x, block)
+            x = features[f"pool{block}"]
         return {**features, **self._classify(x, train)} if self.head else features
 
     def _net(self, size: tuple[int, ...]) -> Net:
@@ -97,6 +102,12 @@ class VGG(nn.Module):
         if self.batch_norm:
             x = self.norm(use_running_average=not train, dtype=self.dtype, name=f"bn{block}_{i}")(x)
         return nn.relu(x)
+
+    def _pool(self, x: Float[Array, "B H W C"], block: int) -> dict[str, Num[Array, "B h w C"]]:
+        if self.indices:
+            y, indices = max_pool_with_indices(x, 2, 2)
+            return {f"pool{block}": y, f"indices{block}": indices}
+        return {f"pool{block}": (max_pool_ceil if self.ceil else max_pool)(x, 2, 2)}
 
     def _classify(self, x: Float[Array, "B H W C"], train: bool) -> dict[str, Float[Array, "..."]]:
         if not self.dense:

@@ -44,6 +44,15 @@ def avg_pool(
     return total / jnp.asarray(np.outer(rows, columns), x.dtype)[None, :, :, None]
 
 
+def adaptive_avg_pool(x: Float[Array, "B H W C"], size: tuple[int, int]) -> Float[Array, "B h w C"]:
+    """Average over size[0] × size[1] windows that cover the map: window i of n spans ⌊iH/n⌋ to ⌈(i+1)H/n⌉."""
+    if x.shape[1:3] == size:
+        return x
+    rows = jnp.asarray(_averages(x.shape[1], size[0]), x.dtype)
+    columns = jnp.asarray(_averages(x.shape[2], size[1]), x.dtype)
+    return jnp.einsum("pi,qj,bijc->bpqc", rows, columns, x)
+
+
 def _ceil_pads(length: int, window: int, stride: int, padding: int) -> tuple[int, int]:
     windows_ = -(-(length + 2 * padding - window) // stride) + 1
     if (windows_ - 1) * stride >= length + padding:
@@ -55,6 +64,13 @@ def _covered(length: int, window: int, stride: int, padding: int) -> np.ndarray:
     """How many pixels of the map each window covers along one axis."""
     starts = np.arange(windows.count(length, window, stride, (padding, padding))) * stride - padding
     return np.minimum(starts + window, length) - np.maximum(starts, 0)
+
+
+def _averages(length: int, windows: int) -> np.ndarray:
+    start = np.arange(windows)[:, None] * length // windows
+    stop = -(-(np.arange(windows)[:, None] + 1) * length // windows)
+    index = np.arange(length)[None]
+    return ((index >= start) & (index < stop)) / (stop - start)
 
 
 class _Windows(NamedTuple):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision.models.layers import BatchNorm, Conv, adaptive_avg_pool, scaled
+from jaxvision.models.layers import BatchNorm, Conv, scaled
 
 
 @pytest.mark.parametrize(
@@ -39,20 +39,6 @@ def test_batch_norm_keeps_nine_tenths_of_the_running_mean() -> None:
     _, variables = BatchNorm(use_running_average=False).init_with_output(jax.random.key(0, impl="rbg"), x)
     _, updated = BatchNorm(use_running_average=False).apply(variables, x, mutable="batch_stats")
     np.testing.assert_allclose(updated["batch_stats"]["mean"], [0.5], rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("size", "windows"), [((14, 14), (4, 4)), ((7, 5), (3, 2)), ((3, 4), (6, 4)), ((6, 6), (6, 6))]
-)
-def test_adaptive_pool_averages_each_window(size: tuple[int, int], windows: tuple[int, int]) -> None:
-    x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
-    expected = np.zeros((2, *windows, 3), np.float32)
-    for i in range(windows[0]):
-        for j in range(windows[1]):
-            rows = slice(i * size[0] // windows[0], -(-(i + 1) * size[0] // windows[0]))
-            columns = slice(j * size[1] // windows[1], -(-(j + 1) * size[1] // windows[1]))
-            expected[:, i, j] = x[:, rows, columns].mean((1, 2))
-    np.testing.assert_allclose(adaptive_avg_pool(jnp.asarray(x), windows), expected, atol=1e-6)
 
 
 def test_scaled_channels_are_positive_multiples() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxvision.ops.pooling import avg_pool, max_pool, max_pool_ceil
+from jaxvision.ops.pooling import adaptive_avg_pool, avg_pool, max_pool, max_pool_ceil
 
 SETTINGS = [(2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 0), (5, 3, 2)]
 
@@ -93,3 +93,17 @@ def test_vmap_bfloat16_and_nan():
     chex.assert_trees_all_equal(jax.vmap(lambda x: max_pool(x[None], 3, 2, 1)[0])(x), max_pool(x, 3, 2, 1))
     assert jax.grad(lambda x: max_pool(x, 2, 2).sum())(x.astype(jnp.bfloat16)).dtype == jnp.bfloat16
     assert jnp.isnan(max_pool(x.at[0, 0, 0, 0].set(jnp.nan), 2, 2)[0, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("size", "windows"), [((14, 14), (4, 4)), ((7, 5), (3, 2)), ((3, 4), (6, 4)), ((6, 6), (6, 6))]
+)
+def test_adaptive_pool_averages_each_window(size: tuple[int, int], windows: tuple[int, int]) -> None:
+    x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
+    expected = np.zeros((2, *windows, 3), np.float32)
+    for i in range(windows[0]):
+        for j in range(windows[1]):
+            rows = slice(i * size[0] // windows[0], -(-(i + 1) * size[0] // windows[0]))
+            columns = slice(j * size[1] // windows[1], -(-(j + 1) * size[1] // windows[1]))
+            expected[:, i, j] = x[:, rows, columns].mean((1, 2))
+    np.testing.assert_allclose(adaptive_avg_pool(jnp.asarray(x), windows), expected, atol=1e-6)
