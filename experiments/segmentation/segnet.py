@@ -1,0 +1,60 @@
+"""SegNet (Badrinarayanan, Kendall & Cipolla 2017, arXiv:1511.00561).
+
+python launch.py --experiment=segmentation/segnet
+python launch.py --experiment=segmentation/segnet --preset=paper --data=masks:/data/camvid,ignore=11
+"""
+
+import dataclasses
+from typing import Literal
+
+from experiments.segmentation import Setup, Test, View
+from jaxvision.data.inputs import Inputs
+from jaxvision.models.segnet import SegNet
+from jaxvision.train.optim import Optimizer
+from jaxvision.train.types import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Fields are flags; `quick` is the default preset."""
+
+    data: str = "scenes:count=4096"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
+    width: float = 0.25  # fraction of the paper's channels
+    class_weights: Literal["none", "median_frequency"] = "none"
+    batch_size: int = 16
+    steps: int = 600
+    eval_every: int = 300
+    view: View = View()
+    test: Test = Test()
+    optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=50)
+
+
+PRESETS = {
+    "quick": Config(),
+    "paper": Config(  # section 4: CamVid at 360×480, weights by median frequency; the paper starts from ImageNet's VGG
+        data="masks:camvid,ignore=11",
+        width=1.0,
+        class_weights="median_frequency",
+        batch_size=12,
+        steps=40_000,
+        eval_every=2000,
+        view=View((360, 480), (360, 480)),
+        optimizer=Optimizer(lr=0.1, momentum=0.9),
+    ),
+    "smoke": Config(
+        data="scenes:count=8,size=64",
+        width=0.0625,
+        batch_size=4,
+        steps=2,
+        eval_every=1,
+        view=View((64, 64), (64, 64)),
+    ),
+}
+
+
+def build(config: Config, inputs: Inputs) -> Experiment:
+    """Train an encoder–decoder that unpools to the places its encoder's maxima came from."""
+    setup = Setup(inputs.label_maps(config.data), config, inputs)
+    return setup.experiment(SegNet(setup.source.num_classes, config.width), normalise="weights")

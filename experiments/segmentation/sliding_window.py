@@ -1,0 +1,112 @@
+"""A patch classifier under a sliding window, and what convolving it saves (Long et al. 2015, section 3.1).
+
+python launch.py --experiment=segmentation/sliding_window
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.segmentation import Setup, Test, View
+from jaxvision.data.inputs import Inputs
+from jaxvision.models.patch_classifier import PatchClassifier, patches
+from jaxvision.ops.images import normalise
+from jaxvision.train.devices import first_batch
+from jaxvision.train.optim import Optimizer
+from jaxvision.train.types import Experiment, Hook, Result, TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Fields are flags; `quick` is the default preset."""
+
+    data: str = "scenes:count=4096"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
+    width: float = 0.5  # fraction of 32, 64 and 256 channels
+    class_weights: Literal["none", "median_frequency"] = "none"
+    batch_size: int = 16
+    steps: int = 600
+    eval_every: int = 300
+    view: View = View()
+    test: Test = Test()
+    optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=50)
+
+
+PRESETS = {
+    "quick": Config(),
+    "paper": Config(  # of no single paper: full width, on SegNet's data
+        data="masks:camvid,ignore=11",
+        width=1.0,
+        batch_size=12,
+        steps=20_000,
+        eval_every=2000,
+        view=View((360, 480), (360, 480), flip=True),
+    ),
+    "smoke": Config(
+        data="scenes:count=8,size=64",
+        width=0.125,
+        batch_size=4,
+        steps=2,
+        eval_every=1,
+        view=View((64, 64), (64, 64)),
+    ),
+}
+
+
+def build(config: Config, inputs: Inputs) -> Experiment:
+    """Train a network that names the middle of a patch, on every patch of an image at once; then time both ways.
+
+    In training the class map is interpolated, so that every pixel's label teaches the patches around it.
+    """
+    setup = Setup(inputs.label_maps(config.data), config, inputs)
+    model = PatchClassifier(setup.source.num_classes, dense=True, width=config.width)
+    whole = setup.experiment(model)
+    cost = Hook("cost", 0, lambda predict, state: _cost(model, setup, state))
+    (stage,) = whole.stages
+    return whole._replace(stages=(stage._replace(hooks=(*stage.hooks, cost)),))
+
+
+def _cost(model: PatchClassifier, setup: Setup, state: TrainState) -> Result:
+    """Seconds for one image patch by patch and at once, and how far the two class maps are apart."""
+    image = normalise(first_batch(setup.val())["image"][:1], setup.source.mean, setup.source.std)
+    variables = {"params": state.params, **state.model_state}
+
+    def dense(image: jax.Array) -> jax.Array:
+        outputs: Any = model.apply(variables, image, train=False)
+        return outputs["class_map"]
+
+    def slide(image: jax.Array) -> jax.Array:
+        """One patch after the other, as a window moves."""
+        single = model.clone(dense=False)
+
+        def classify(patch: jax.Array) -> jax.Array:
+            outputs: Any = single.apply(variables, patch[None], train=False)
+            return outputs["logits"][0]
+
+        scores = jax.lax.map(classify, patches(image)[0])
+        return scores.reshape(1, -(-image.shape[1] // 4), -(-image.shape[2] // 4), -1)
+
+    (sliding, one), (at_once, other) = _timed(jax.jit(slide), image), _timed(jax.jit(dense), image)
+    return {
+        "cost/sliding_seconds": sliding,
+        "cost/dense_seconds": at_once,
+        "cost/speed_up": sliding / at_once,
+        "cost/largest_difference": float(jnp.max(jnp.abs(one - other))),
+    }
+
+
+def _timed(run: Callable[[jax.Array], jax.Array], image: jax.Array) -> tuple[float, jax.Array]:
+    """The median seconds of five runs, compiled before, and the result."""
+    result = jax.block_until_ready(run(image))
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        jax.block_until_ready(run(image))
+        times.append(time.perf_counter() - start)
+    return float(np.median(times)), result

@@ -1,0 +1,77 @@
+"""U-Net (Ronneberger, Fischer & Brox 2015, arXiv:1505.04597).
+
+python launch.py --experiment=segmentation/unet
+python launch.py --experiment=segmentation/unet --preset=paper --data=masks:/data/cells
+"""
+
+import dataclasses
+from typing import Literal
+
+from experiments.segmentation import Setup, Test, View
+from jaxvision.data.inputs import Inputs
+from jaxvision.models.layers import BatchNorm
+from jaxvision.models.unet import UNet
+from jaxvision.train.optim import Optimizer
+from jaxvision.train.types import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Fields are flags; `quick` is the default preset."""
+
+    data: str = "scenes:count=4096"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
+    width: float = 0.25  # fraction of the paper's channels
+    levels: int = 4  # resolutions; 5 in the paper
+    valid: bool = False  # convolutions without padding, as in the paper: predict with --test.look=sliding
+    batch_norm: bool = True  # the paper has none
+    dropout: float = 0.0  # at the end of the way down; 0.5 in the paper
+    borders: bool = False  # weigh the pixels between objects, equation 2
+    class_weights: Literal["none", "median_frequency"] = "none"
+    batch_size: int = 16
+    steps: int = 600
+    eval_every: int = 300
+    view: View = View()
+    test: Test = Test()
+    optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=50)
+
+
+PRESETS = {
+    "quick": Config(),
+    "paper": Config(  # sections 2 and 3: tiles of 572 pixels, one a step, elastic deformations
+        data="masks:cells",
+        width=1.0,
+        levels=5,
+        valid=True,
+        batch_norm=False,
+        dropout=0.5,
+        borders=True,
+        batch_size=1,
+        steps=40_000,
+        eval_every=4000,
+        view=View((572, 572), (512, 512), flip=True, elastic=10.0),
+        test=Test("sliding", (572, 572), (388, 388)),
+        optimizer=Optimizer(lr=0.001, momentum=0.99),
+    ),
+    "smoke": Config(
+        data="scenes:count=8,size=64",
+        width=0.0625,
+        levels=3,
+        valid=True,
+        borders=True,
+        batch_size=4,
+        steps=2,
+        eval_every=1,
+        view=View((68, 68), (64, 64), elastic=2.0),
+        test=Test("sliding", (68, 68), (28, 28)),
+    ),
+}
+
+
+def build(config: Config, inputs: Inputs) -> Experiment:
+    """Train an encoder–decoder whose decoder sees the encoder's map of every resolution."""
+    setup = Setup(inputs.label_maps(config.data), config, inputs, config.borders)
+    norm = BatchNorm if config.batch_norm else None
+    model = UNet(setup.source.num_classes, config.valid, config.levels, config.width, config.dropout, norm)
+    return setup.experiment(model)

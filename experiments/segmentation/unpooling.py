@@ -1,0 +1,141 @@
+"""Five ways of unpooling in one encoder–decoder, side by side: same data, seed and steps; a table and figures.
+
+python launch.py --experiment=segmentation/unpooling
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from experiments.segmentation import Setup, Test, View
+from jaxvision.data.inputs import Inputs
+from jaxvision.evals.segmentation import confusion
+from jaxvision.models.encoder_decoder import UNPOOLING, EncoderDecoder
+from jaxvision.ops.images import normalise
+from jaxvision.train.hooks import evaluate, picture
+from jaxvision.train.optim import Optimizer
+from jaxvision.train.steps import init_state
+from jaxvision.train.types import Batch, Experiment, Hook, Metric, Predict, PyTree, Result, Stage, Task, TrainState
+from jaxvision.viz import segmentation as viz
+from jaxvision.viz.table import table
+
+LEVELS = (3, 2, 1)  # of the decoder, in the order of its maps
+FIGURES = ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Fields are flags; `quick` is the default preset."""
+
+    data: str = "scenes:count=4096"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
+    width: float = 0.5  # fraction of 32, 64, 128 and 256 channels
+    class_weights: Literal["none", "median_frequency"] = "none"
+    batch_size: int = 16
+    steps: int = 300  # of each kind
+    eval_every: int = 300
+    view: View = View()
+    test: Test = Test()
+    optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=50)
+
+
+PRESETS = {
+    "quick": Config(),
+    "paper": Config(  # of no single paper: at full width, on SegNet's data
+        data="masks:camvid,ignore=11",
+        width=1.0,
+        class_weights="median_frequency",
+        batch_size=12,
+        steps=20_000,
+        eval_every=2000,
+        view=View((360, 480), (360, 480), flip=True),
+    ),
+    "smoke": Config(
+        data="scenes:count=8,size=64",
+        width=0.125,
+        batch_size=4,
+        steps=2,
+        eval_every=1,
+        view=View((64, 64), (64, 64)),
+    ),
+}
+
+
+def build(config: Config, inputs: Inputs) -> Experiment:
+    """A stage for each kind of unpooling, and one that looks at them all."""
+    setup = Setup(inputs.label_maps(config.data), config, inputs)
+    models = {kind: EncoderDecoder(setup.source.num_classes, kind, config.width) for kind in UNPOOLING}
+    stages = [Stage(kind, setup.task(model), setup.train(), config.steps) for kind, model in models.items()]
+    names = setup.source.class_names
+    hooks = (
+        Hook("table", 0, partial(_table, setup)),
+        picture("unpooling", setup.val(), _draw_maps),
+        picture("predictions", setup.val(), partial(_draw_classes, class_names=names)),
+    )
+    return Experiment((*stages, Stage("comparison", _together(models, setup), None, 0, hooks, _gather)))
+
+
+def _together(models: Mapping[str, EncoderDecoder], setup: Setup) -> Task:
+    """Every network on the same images: their classes, and what each unpooling does to the maps of the first image."""
+
+    def predict(state: TrainState, batch: Batch) -> PyTree:
+        images = normalise(batch["image"], setup.source.mean, setup.source.std)
+        outputs: dict[str, Any] = {
+            kind: model.apply(state.aux[kind], images, train=False) for kind, model in models.items()
+        }
+        maps = [f"{when}{level}" for level in LEVELS for when in ("pooled", "unpooled")]
+        return {
+            kind: {"classes": jnp.argmax(o["logits"], -1).astype(jnp.uint8), **{m: _energy(o[m]) for m in maps}}
+            for kind, o in outputs.items()
+        }
+
+    return Task(lambda key, batch: init_state(key, {"params": {}}, {}), _no_step, predict)
+
+
+def _no_step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, dict]:
+    return state, {}
+
+
+def _gather(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+    trained = {kind: {"params": done[kind].params, **done[kind].model_state} for kind in UNPOOLING}
+    return dataclasses.replace(state, aux=trained)
+
+
+def _energy(maps: Float[Array, "B h w C"]) -> Float[Array, "B h w 1"]:
+    """The root mean square over channels: what a picture shows of a map."""
+    return jnp.sqrt(jnp.mean(jnp.square(maps), axis=-1, keepdims=True))
+
+
+def _table(setup: Setup, predict: Predict, state: TrainState) -> Result:
+    """The figures of every kind over the whole of the data, and a table of them."""
+    metrics = tuple(_confusion_of(kind, setup.source.class_names) for kind in UNPOOLING)
+    found = evaluate(metrics, setup.val(), name="val").run(predict, state)
+    figures = {k: v for k, v in found.items() if k.rpartition("/")[2] in FIGURES}
+    rows = {kind: [figures[f"val/{kind}/{name}"] for name in FIGURES] for kind in UNPOOLING}
+    return {**figures, "comparison": table(("unpooling", *FIGURES), rows)}
+
+
+def _confusion_of(kind: str, class_names: Sequence[str]) -> Metric:
+    """`confusion` of one network among several, its keys behind "<kind>/"."""
+    inner = confusion(class_names)
+    return Metric(
+        inner.init,
+        lambda state, outputs, batch: inner.update(state, outputs[kind], batch),
+        lambda state: {f"{kind}/{key}": value for key, value in inner.result(state).items()},
+    )
+
+
+def _draw_maps(outputs: PyTree, batch: Batch) -> np.ndarray:
+    maps = {kind: [(o[f"pooled{n}"][0], o[f"unpooled{n}"][0]) for n in LEVELS] for kind, o in outputs.items()}
+    return viz.unpooling(batch["image"][0], maps)
+
+
+def _draw_classes(outputs: PyTree, batch: Batch, *, class_names: Sequence[str]) -> np.ndarray:
+    classes = {kind: outputs[kind]["classes"] for kind in UNPOOLING}
+    return viz.comparison(batch["image"], batch["label_map"], classes, class_names)

@@ -1,0 +1,37 @@
+"""DeconvNet: its shapes at 224 pixels, and a size for each window."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvision.models.deconvnet import DeconvNet
+
+
+def test_maps_of_the_paper():
+    x = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
+    net = DeconvNet(21)
+    variables = jax.eval_shape(lambda x: net.init(jax.random.PRNGKey(0), x, train=False), x)
+    features = jax.eval_shape(lambda v, x: net.apply(v, x, train=False), variables, x)
+    wanted = {"pool5": (7, 7, 512), "fc6": (1, 1, 4096), "fc7": (1, 1, 4096), "deconv_fc6": (7, 7, 512),
+              "unpool5": (14, 14, 512), "unpool1": (224, 224, 64), "logits": (224, 224, 21)}  # fmt: skip
+    assert {name: features[name].shape[1:] for name in wanted} == wanted
+    kernels = {k: v["kernel"].shape for k, v in variables["params"].items() if "kernel" in v}
+    assert kernels["deconv_fc6"] == (7, 7, 4096, 512) and kernels["deconv3_3"] == (3, 3, 256, 128)
+    assert len([k for k in kernels if k.startswith("deconv")]) == 14
+
+
+def test_trains_and_refuses_another_size():
+    net = DeconvNet(3, window=1, width=1 / 32)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 32, 32, 3)), jnp.float32)
+    variables = net.init(jax.random.PRNGKey(0), x, train=True)
+
+    def loss(params):
+        outputs, _ = net.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
+        return jnp.square(outputs["logits"] - 1).sum()
+
+    grads = jax.grad(loss)(variables["params"])
+    assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(grads))
+    assert jnp.abs(grads["conv1_1"]["kernel"]).max() > 0
+    with pytest.raises(ValueError, match="got 64x32 images: with window 1 give 32x32"):
+        net.apply(variables, jnp.zeros((1, 64, 32, 3)), train=False)
