@@ -35,6 +35,7 @@ class Config:
     batch_norm: bool = True  # in the VGG nets, which the paper's, from ImageNet's weights, do without
     pad: Literal[0, 100] = 0  # pixels around an image; 0: only fc6 is padded, which small images need
     window: int = 3  # cells of fc6's side
+    hidden: int = 4096  # channels of fc6 and fc7, times width
     skip_scales: tuple[float, ...] = (1.0, 1.0)  # of pool4 and pool3; 0.01, 0.0001 for ImageNet's weights
     dropout: float = 0.0  # behind fc6 and fc7; 0.5 in the paper
     loss: Literal["pixels", "weights", "none"] = "pixels"  # what a loss is divided by; none: the paper's sum
@@ -104,6 +105,7 @@ def network(config: Config, name: Network, num_classes: int) -> nn.Module:
         config.width,
         config.pad,
         config.window,
+        config.hidden,
         config.batch_norm,
         (config.skip_scales[0], config.skip_scales[-1]),
         config.dropout,

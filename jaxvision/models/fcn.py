@@ -20,7 +20,7 @@ class FCN(nn.Module):
     Scores begin at 0 and upsampling at bilinear, so a coarser network's parameters, which are a part of a finer one's
     under the same names, give the finer one the same output to begin with: training in stages is merging trees.
     `skip_scales` are what pool4 and pool3 are multiplied by: 0.01 and 0.0001 where ImageNet's features are trained "at
-    once" (Shelhamer et al. 2017, section 4.2). `pad` 100 pads the image as the paper does, for images down to any
+    once" (Shelhamer et al. 2017, section 4.2). `hidden` are the channels of fc6 and fc7. `pad` 100 pads the image as the paper does, for images down to any
     size, with its offsets of crops; `pad` 0 pads fc6 instead, by which maps lie on each other without crops and small
     images cost much less. Parameters of the trunk have VGG's names, below "trunk".
     """
@@ -30,6 +30,7 @@ class FCN(nn.Module):
     width: float = 1.0
     pad: int = 100
     window: int = 7
+    hidden: int = 4096
     batch_norm: bool = False
     skip_scales: tuple[float, float] = (1.0, 1.0)
     dropout: float = 0.5
@@ -86,7 +87,13 @@ class FCN(nn.Module):
             x = jnp.pad(x, ((0, 0), around, around, (0, 0)))
         init = self.kernel_init or nn.initializers.glorot_uniform()
         head = FullyConnectedHead(
-            scaled(4096, self.width), None, self.window, self.dropout, kernel_init=init, dtype=self.dtype, name="head"
+            scaled(self.hidden, self.width),
+            None,
+            self.window,
+            self.dropout,
+            kernel_init=init,
+            dtype=self.dtype,
+            name="head",
         )
         return head(x, train=train)
 
