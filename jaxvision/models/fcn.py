@@ -20,9 +20,9 @@ class FCN(nn.Module):
     Scores begin at 0 and upsampling at bilinear, so a coarser network's parameters, which are a part of a finer one's
     under the same names, give the finer one the same output to begin with: training in stages is merging trees.
     `skip_scales` are what pool4 and pool3 are multiplied by: 0.01 and 0.0001 where ImageNet's features are trained "at
-    once" (Shelhamer et al. 2017, section 4.2). `hidden` are the channels of fc6 and fc7. `pad` 100 pads the image as the paper does, for images down to any
-    size, with its offsets of crops; `pad` 0 pads fc6 instead, by which maps lie on each other without crops and small
-    images cost much less. Parameters of the trunk have VGG's names, below "trunk".
+    once" (Shelhamer et al. 2017, section 4.2). `pad` 100 pads the image as the paper does, for images of any size, with
+    its offsets of crops; `pad` 0 pads fc6 instead, by which maps lie on each other without crops and small images cost
+    much less. fc6 and fc7 have `hidden` channels. Parameters of the trunk have VGG's names, below "trunk".
     """
 
     num_classes: int = 21
