@@ -4,20 +4,17 @@
 
 Both sides: the same architecture, batch, input size, SGD with momentum and weight decay; ours is the step that
 `launch.py` runs. torch runs eagerly on NCHW and on channels_last, and with --torch_compile through inductor as well;
-its best counts. Each side has a process of its own (in one, their thread pools hinder each other), and they take turns:
-one waits while the other works, two calls in a row after one that is not timed. Medians count, warm-up is left out.
+its best counts. Each of these has a process of its own, and they take turns: see `turns`.
 """
 
 import math
-import multiprocessing
 import pathlib
 import statistics
 import sys
-import time
-from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import turns
 from absl import app, flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -33,11 +30,6 @@ _ROUNDS = flags.DEFINE_integer("rounds", 5, "alternating rounds; the median coun
 _COMPILE = flags.DEFINE_bool("torch_compile", False, "also measure torch.compile, which needs a C++ compiler")
 
 GREY = (127.5, 127.5, 127.5)
-_IN_A_ROW = 2  # calls timed a turn
-
-Calls = dict[str, dict[str, Callable[[], None]]]
-"""By what is done and by how: {"training": {"channels_last": …}}."""
-Rates = dict[str, dict[str, float]]
 
 
 class Settings(NamedTuple):
@@ -46,7 +38,6 @@ class Settings(NamedTuple):
     batch_size: int
     image_size: int
     dtype: str
-    rounds: int
     torch_compile: bool
 
 
@@ -57,13 +48,14 @@ def main(argv: list[str]) -> None:
         import torchvision  # noqa: F401
     except ImportError:
         sys.exit("benchmarks/classification.py compares with torch: pip install torch torchvision")
-    settings = Settings(_BATCH.value, _SIZE.value, _DTYPE.value, _ROUNDS.value, _COMPILE.value)
+    settings = Settings(_BATCH.value, _SIZE.value, _DTYPE.value, _COMPILE.value)
     ratios: dict[str, list[float]] = {"training": [], "inference": []}
     for name in _MODELS.value:
-        ours, theirs = _compare(name, settings)
+        found = turns.compare(_sides(name, settings), _ROUNDS.value)
         for what, values in ratios.items():
-            mine, peers = ours[what]["jaxvision"], theirs[what]
-            best = max(peers, key=lambda k: peers[k])
+            peers = {label: settings.batch_size / side.seconds[what] for label, side in found.items()}
+            mine = peers.pop("jaxvision")
+            best = max(peers, key=lambda label: peers[label])
             values.append(mine / peers[best])
             print(f"{name:10} {what:9}  jaxvision {mine:7.1f}  torch {peers[best]:7.1f} images/s ({best})", end="")
             print(f"  ratio {values[-1]:.2f}", flush=True)
@@ -71,50 +63,16 @@ def main(argv: list[str]) -> None:
         print(f"{what}: geometric mean of the ratios {math.exp(statistics.mean(map(math.log, values))):.2f}")
 
 
-def _compare(name: str, settings: Settings) -> tuple[Rates, Rates]:
-    """Images per second of ours and of torch's, from the median time of a call; the two processes take turns."""
-    sides = []
-    for side in (_ours, _theirs):
-        here, there = multiprocessing.get_context("spawn").Pipe()
-        process = multiprocessing.get_context("spawn").Process(target=_serve, args=(side, name, settings, there))
-        process.start()
-        sides.append((process, here))
-    rounds = []
-    for _ in range(settings.rounds + 1):
-        rounds.append([])
-        for _, pipe in sides:
-            pipe.send("go")
-            rounds[-1].append(pipe.recv())
-    for process, pipe in sides:
-        pipe.send("stop")
-        process.join()
-    ours, theirs = zip(*rounds[1:], strict=True)
-    return _rates(ours, settings.batch_size), _rates(theirs, settings.batch_size)
+def _sides(name: str, settings: Settings) -> dict[str, turns.Side]:
+    sides: dict[str, turns.Side] = {"jaxvision": partial(_ours, name, settings)}
+    sides["NCHW"] = partial(_torch, name, settings, "contiguous_format", compiled=False)
+    sides["channels_last"] = partial(_torch, name, settings, "channels_last", compiled=False)
+    if settings.torch_compile:
+        sides["channels_last, compiled"] = partial(_torch, name, settings, "channels_last", compiled=True)
+    return sides
 
 
-def _serve(side: Callable[..., Calls], name: str, settings: Settings, pipe: Any) -> None:
-    """One side's process: for each "go" the seconds of a call of each kind."""
-    calls = side(name, settings)
-    while pipe.recv() == "go":
-        pipe.send({what: {label: _seconds(call) for label, call in kinds.items()} for what, kinds in calls.items()})
-
-
-def _seconds(call: Callable[[], None]) -> float:
-    """Of one call in a row of them, as steps come in training: the first after a pause faults its memory in anew."""
-    times = []
-    for _ in range(1 + _IN_A_ROW):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
-
-
-def _rates(rounds: Sequence[Rates], images: int) -> Rates:
-    first = rounds[0]
-    return {w: {k: images / statistics.median(r[w][k] for r in rounds) for k in first[w]} for w in first}
-
-
-def _ours(name: str, settings: Settings) -> Calls:
+def _ours(name: str, settings: Settings) -> turns.Calls:
     xla.configure()
     import jax
     import jax.numpy as jnp
@@ -137,7 +95,7 @@ def _ours(name: str, settings: Settings) -> Calls:
         box[0], metrics = step(box[0], batch)
         jax.block_until_ready(metrics)
 
-    return {"training": {"jaxvision": train}, "inference": {"jaxvision": lambda: predict(box[0], batch)}}
+    return {"training": train, "inference": lambda: predict(box[0], batch)}
 
 
 def _model(name: str) -> Any:
@@ -155,28 +113,19 @@ def _model(name: str) -> Any:
     }[name]
 
 
-def _theirs(name: str, settings: Settings) -> Calls:
-    import torch
-
-    layouts = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
-    sides = {label: _torch(name, settings, layout, compiled=False) for label, layout in layouts.items()}
-    if settings.torch_compile:
-        sides["channels_last, compiled"] = _torch(name, settings, torch.channels_last, compiled=True)
-    return {what: {label: calls[what] for label, calls in sides.items()} for what in ("training", "inference")}
-
-
-def _torch(name: str, settings: Settings, layout: Any, *, compiled: bool) -> dict[str, Callable[[], None]]:
+def _torch(name: str, settings: Settings, layout: str, *, compiled: bool) -> turns.Calls:
     import torch
     import torchvision
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     extra = {"aux_logits": True, "transform_input": False} if name == "googlenet" else {}
     model = getattr(torchvision.models, name)(init_weights=False, **extra) if extra else _plain(name)
-    model = model.to(device=device, memory_format=layout)
+    memory_format = getattr(torch, layout)
+    model = model.to(device=device, memory_format=memory_format)
     run = torch.compile(model) if compiled else model
     sgd = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
     images = torch.randn(settings.batch_size, 3, settings.image_size, settings.image_size, device=device).to(
-        memory_format=layout
+        memory_format=memory_format
     )
     labels = torch.randint(0, 1000, (settings.batch_size,), device=device)
     cast = partial(torch.autocast, device, torch.bfloat16, enabled=settings.dtype == "bfloat16")

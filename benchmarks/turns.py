@@ -1,0 +1,79 @@
+"""Sides of a benchmark that take turns, each in a process of its own: in one, their thread pools hinder each other.
+
+One works while the others wait, so that a slow spell of the machine does not decide a ratio, and makes a few calls in a
+row, as steps come in training: the first after a pause faults its memory in anew and is not timed.
+"""
+
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+_IN_A_ROW = 2  # calls timed a turn
+
+Calls = dict[str, Callable[[], Any]]
+"""By what is done. Each call returns when its work is done."""
+Side = Callable[[], Calls]
+"""Prepares calls in its process. It is pickled: a function of a module, or a `partial` of one."""
+
+
+class Measured(NamedTuple):
+    """Of one side."""
+
+    seconds: dict[str, float]  # of each of its calls, the median of all rounds
+    peak_mib: float  # most memory its process ever held, compilation included
+
+
+def compare(sides: Mapping[str, Side], rounds: int) -> dict[str, Measured]:
+    """The sides by name. A first round, in which what compiles is compiled, does not count."""
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = {}, []
+    for name, side in sides.items():
+        pipes[name], there = context.Pipe()
+        processes.append(context.Process(target=_serve, args=(side, there), daemon=True))
+        processes[-1].start()
+        there.close()
+    found = [{name: _ask(name, pipe) for name, pipe in pipes.items()} for _ in range(rounds + 1)][1:]
+    for pipe in pipes.values():
+        pipe.send("stop")
+    for process in processes:
+        process.join()
+    return {name: _summary([one[name] for one in found]) for name in sides}
+
+
+def _ask(name: str, pipe: Any) -> Measured:
+    try:
+        pipe.send("go")
+        return pipe.recv()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        sys.exit(f"the side {name} has stopped, for the reason above")
+
+
+def _serve(side: Side, pipe: Any) -> None:
+    """One side's process: a round for each "go"."""
+    calls = side()
+    while pipe.recv() == "go":
+        seconds = {what: _seconds(call) for what, call in calls.items()}
+        pipe.send(Measured(seconds, _peak_mib()))
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    times = []
+    for _ in range(1 + _IN_A_ROW):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+def _peak_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there, KiB elsewhere
+
+
+def _summary(rounds: list[Measured]) -> Measured:
+    seconds = {what: statistics.median(one.seconds[what] for one in rounds) for what in rounds[0].seconds}
+    return Measured(seconds, rounds[-1].peak_mib)
