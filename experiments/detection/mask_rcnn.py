@@ -7,7 +7,7 @@ python launch.py --experiment=detection/mask_rcnn --preset=paper --data=coco:/da
 import dataclasses
 from typing import Literal
 
-from experiments.detection import FEW, FEWEST, SMALL, TINY, Network, Setup, View, joint
+from experiments.detection import FEW, FEWEST, HALF, SMALL, TINY, Network, Setup, View, joint
 from jaxvision.data.inputs import Inputs
 from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting
@@ -35,6 +35,15 @@ class Config:
 
 PRESETS = {
     "quick": Config(),
+    "photos": Config(  # a few photographs of one's own, from random weights
+        data="coco:photos",
+        batch_size=2,
+        steps=600,
+        eval_every=300,
+        network=dataclasses.replace(HALF, anchor_sizes=(24.0, 48.0, 64.0, 96.0, 128.0)),
+        view=View(240, 320, flip=0.5, max_objects=24),
+        detecting=Detecting(samples=64, positives=16, detections=40),
+    ),
     "paper": Config(  # section 3.1: ResNet-50-FPN, 8 GPUs of 2 images; the paper starts from ImageNet's weights
         data="coco:coco",
         batch_size=16,
