@@ -74,7 +74,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
 def _cost(model: PatchClassifier, setup: Setup, state: TrainState) -> Result:
     """Seconds for one image patch by patch and at once, and how far the two class maps are apart."""
-    image = normalise(first_batch(setup.val())["image"][:1], setup.source.mean, setup.source.std)
+    image = jnp.asarray(first_batch(setup.val())["image"][:1])
+    image = normalise(image, setup.source.mean, setup.source.std)
     variables = {"params": state.params, **state.model_state}
 
     def dense(image: jax.Array) -> jax.Array:
