@@ -24,12 +24,12 @@ class Config:
     width: float = 0.25  # fraction of the paper's channels
     window: int = 3  # cells of fc6's side: training crops are 32 times as many pixels
     class_weights: Literal["none", "median_frequency"] = "none"
-    batch_size: int = 16
+    batch_size: int = 8
     steps: int = 600
     eval_every: int = 300
     view: View = View((96, 96), (128, 128))
     test: Test = Test("sliding", (96, 96), (32, 32))
-    optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=50)
+    optimizer: Optimizer = Optimizer(rule="adam", lr=0.002, weight_decay=0.0, schedule="cosine", warmup_steps=50)
 
 
 PRESETS = {

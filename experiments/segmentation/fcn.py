@@ -40,16 +40,24 @@ class Config:
     dropout: float = 0.0  # behind fc6 and fc7; 0.5 in the paper
     loss: Literal["pixels", "weights", "none"] = "pixels"  # what a loss is divided by; none: the paper's sum
     class_weights: Literal["none", "median_frequency"] = "none"
-    batch_size: int = 16
-    steps: int = 700
-    eval_every: int = 350
-    view: View = View()
+    batch_size: int = 8
+    steps: int = 1900
+    eval_every: int = 950
+    view: View = View((128, 128), (128, 128))
     test: Test = Test()
-    optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=50)
+    optimizer: Optimizer = Optimizer(rule="adam", lr=0.002, weight_decay=0.0, schedule="cosine", warmup_steps=50)
 
 
 PRESETS = {
     "quick": Config(),
+    "photos": Config(  # a few hundred photographs of one's own, from random weights
+        data="masks:photos",
+        batch_size=4,
+        steps=1200,
+        eval_every=600,
+        view=View((160, 224), (192, 256), (0.8, 1.3), flip=True),
+        optimizer=Optimizer(rule="adam", lr=0.002, weight_decay=0.0, schedule="cosine", warmup_steps=50),
+    ),
     "paper": Config(  # Shelhamer et al. 2017, section 4.3: "heavy" learning, one image a step, at once
         data="voc:VOCdevkit/VOC2012",
         width=1.0,

@@ -18,21 +18,29 @@ from jaxvision.train.types import Experiment
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=4096"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
+    data: str = "scenes:count=4096,size=64"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
     train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
     val_split: str = "val"  # what the figures are of, such as test
     width: float = 0.25  # fraction of the paper's channels
     class_weights: Literal["none", "median_frequency"] = "none"
-    batch_size: int = 16
-    steps: int = 600
-    eval_every: int = 300
-    view: View = View()
+    batch_size: int = 8
+    steps: int = 2200
+    eval_every: int = 1100
+    view: View = View((64, 64), (64, 64))
     test: Test = Test()
-    optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=50)
+    optimizer: Optimizer = Optimizer(rule="adam", lr=0.003, weight_decay=0.0, schedule="cosine", warmup_steps=50)
 
 
 PRESETS = {
     "quick": Config(),
+    "photos": Config(  # a few hundred photographs of one's own, from random weights
+        data="masks:photos",
+        batch_size=4,
+        steps=1200,
+        eval_every=600,
+        view=View((160, 224), (192, 256), (0.8, 1.3), flip=True),
+        optimizer=Optimizer(rule="adam", lr=0.002, weight_decay=0.0, schedule="cosine", warmup_steps=50),
+    ),
     "paper": Config(  # section 4: CamVid at 360×480, weights by median frequency; the paper starts from ImageNet's VGG
         data="masks:camvid,ignore=11",
         width=1.0,
