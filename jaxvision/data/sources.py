@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from jaxvision.data import coco, digits, folder, idx, scenes, tfds, voc
+from jaxvision.data import coco, digits, folder, idx, mixture, scenes, tfds, voc
 from jaxvision.data.records import Source
 
 LOADERS: Mapping[str, Callable[[str], Source]] = {
     "digits": digits.load,
     "scenes": scenes.load,
+    "mixture": mixture.load,
     "folder": folder.load,
     "idx": idx.load,
     "voc": voc.load,
@@ -15,8 +16,11 @@ LOADERS: Mapping[str, Callable[[str], Source]] = {
     "tfds": tfds.load,
 }
 
-_EMBEDDED = ("digits", "scenes")
-_KNOWN = "digits[:count=N], scenes[:count=N,size=N,objects=N], folder:DIR, idx:DIR, voc:DIR, coco:DIR, tfds:NAME"
+_EMBEDDED = ("digits", "scenes", "mixture")
+_KNOWN = (
+    "digits[:count=N], scenes[:count=N,size=N,objects=N], mixture[:modes=N,count=N], folder:DIR, idx:DIR, voc:DIR, "
+    "coco:DIR, tfds:NAME"
+)
 
 
 def load(spec: str) -> Source:

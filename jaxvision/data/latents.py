@@ -1,0 +1,27 @@
+"""Latents for records, so that what a generator is evaluated on belongs to the data and is the same every time."""
+
+import functools
+from typing import Literal
+
+import numpy as np
+
+from jaxvision.data.records import Record
+from jaxvision.data.transforms import Transform, compose
+
+Prior = Literal["uniform", "normal"]
+"""U(−1, 1) or N(0, 1) in each coordinate."""
+
+
+def with_latents(transform: Transform, dim: int, prior: Prior = "uniform") -> Transform:
+    """`transform`, after which the record also has "z": float32 [dim], drawn from the record's generator.
+
+    In evaluation data a record's latent depends on its place in the split alone. ValueError: `dim` below 1.
+    """
+    if dim < 1:
+        raise ValueError(f"with_latents: a latent of {dim} numbers; give at least 1")
+    return compose(transform, functools.partial(_add_latent, dim=dim, prior=prior))
+
+
+def _add_latent(record: Record, rng: np.random.Generator, *, dim: int, prior: Prior) -> Record:
+    z = rng.uniform(-1.0, 1.0, dim) if prior == "uniform" else rng.standard_normal(dim)
+    return {**record, "z": z.astype(np.float32)}

@@ -1,0 +1,243 @@
+"""What sets of units do to what a generator draws (Bau et al. 2019, "GAN Dissection"), and the report of it.
+
+Works with any `predict` that takes interventions in its batch as `tasks.dissection` does, and any way to look at data:
+`look(metrics)` is a hook over the whole of it, `partial(hooks.evaluate, data=data, name=…)`.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Float32, UInt32
+
+from jaxvision.evals.unit_iou import Agreement, Top, top_images, unit_iou
+from jaxvision.ops.interventions import at, chosen, place
+from jaxvision.train.types import Batch, Hook, Metric, Predict, PyTree, Result, TrainState
+from jaxvision.viz.dissection import Concept, Effect, Report, Unit, before_after, unit_picture
+
+Look = Callable[[tuple[Metric, ...]], Hook]
+Sets = Mapping[str, Sequence[int]]
+"""Units by the name of the set."""
+
+LABELLED = 0.05
+"""The least IoU that gives a unit its name (Bau et al. 2019)."""
+INFORMED = 0.01
+"""The least information, besides: a unit that is always on has the IoU of the concept's area, and tells nothing."""
+
+
+class Subject(NamedTuple):
+    """A dissected layer: how it is looked at, and what was learned of it."""
+
+    look: Look
+    predict: Predict
+    state: TrainState
+    class_names: Sequence[str]
+    concepts: Sequence[int]  # classes
+    alpha: Float[np.ndarray, "C U"]  # what was learned
+    values: Float[np.ndarray, "C U"]  # what units are held at to insert a concept
+    patch: int  # cells of the side of a place
+
+
+def means(*names: str) -> Metric:
+    """The mean over the examples of each output, array or number: {name: mean}, for a hook to go on from."""
+
+    def update(state: tuple[Any, ...], outputs: Mapping, batch: Mapping) -> tuple[Any, ...]:
+        mask = np.asarray(batch["_mask"], bool)
+        sums = [np.asarray(outputs[name], np.float64)[mask].sum(axis=0) for name in names]
+        return _add(state, (np.float64(mask.sum()), *sums))
+
+    def result(state: tuple[Any, ...]) -> Result:
+        count, *sums = state
+        if not count:
+            raise ValueError("dissection: no images to look at; check --data")
+        return {name: np.asarray(total / count) for name, total in zip(names, sums, strict=True)}
+
+    return Metric(lambda: tuple(np.float64(0) for _ in range(len(names) + 1)), update, result, _add)
+
+
+def under(
+    predict: Predict,
+    alpha: Float[np.ndarray, " U"],
+    values: Float[np.ndarray, " U"],
+    where: Float[np.ndarray, "#B h w"],
+) -> Predict:
+    """`predict` of the images that an intervention gives; `where` is a mask for each row, or one for all."""
+
+    def edited(state: TrainState, batch: Batch) -> PyTree:
+        rows = len(batch["z"])
+        every = {name: np.tile(x.astype(np.float32), (rows, 1)) for name, x in (("alpha", alpha), ("values", values))}
+        mask = np.broadcast_to(where, (rows, *where.shape[1:])).astype(np.float32)
+        return predict(state, {**batch, **every, "where": np.ascontiguousarray(mask)})
+
+    return edited
+
+
+def areas(subject: Subject, sets: Sets, size: tuple[int, int]) -> dict[str, Float[np.ndarray, " K"]]:
+    """Each class's share of the pixels with each set of units ablated everywhere."""
+    units = subject.alpha.shape[1]
+    everywhere, nothing = np.ones((1, *size)), np.zeros(units)
+    result = {}
+    for name, members in sets.items():
+        predict = under(subject.predict, chosen(members, units), nothing, everywhere)
+        result[name] = _look(subject, (means("areas"),), predict)["areas"]
+    return result
+
+
+def causal_effects(subject: Subject, concept: int, sets: Sets) -> dict[str, float]:
+    """The average causal effect δ of each set of units, wholly inserted and wholly ablated, on `concepts[concept]`.
+
+    An image's place is the same for every set, batch and device: it is drawn from its latent.
+    """
+    predict = partial(_at_places, subject, concept, sets)
+    return {name: float(effect) for name, effect in _look(subject, (means(*sets),), predict).items()}
+
+
+def remove_artefacts(
+    score: Callable[[Sequence[int]], float], candidates: Sequence[int], *, most: int
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Units whose ablation together lowers `score(units)`, an FID for example, found greedily (section 4.2 does it by
+    eye): each candidate alone, then one after the other from the best on, kept where it helps.
+
+    Returns at most `most` units and the scores, first that of none. It takes one score for each candidate, and then
+    one for each that helped alone.
+    """
+    scores = [score(())]
+    alone = {unit: score((unit,)) for unit in candidates}
+    kept: tuple[int, ...] = ()
+    for unit in sorted((u for u in alone if alone[u] < scores[0]), key=lambda u: (alone[u], u)):
+        if len(kept) == most:
+            break
+        new = score((*kept, unit)) if kept else alone[unit]
+        if new < scores[-1]:
+            kept, scores = (*kept, unit), [*scores, new]
+    return kept, tuple(scores)
+
+
+def dissect(subject: Subject, shown: Batch, layer: str, *, units: int = 10, seeds: int = 5) -> Report:
+    """The report of a layer: what each unit agrees with, and what the `units` best of each concept do, by α and by IoU,
+    beside `seeds` random sets of as many. Pictures are of the batch `shown`.
+    """
+    found = _look(subject, (unit_iou(subject.class_names), top_images(), means("areas"), _count()), subject.predict)
+    agreement, top, before = found["agreement"], found["top"], found["areas"]
+    size, count = (top.maps.shape[2], top.maps.shape[3]), len(agreement.iou)
+    random = {f"random {seed}": _random_units(seed, units, count) for seed in range(seeds)}
+    after_random = areas(subject, random, size)
+    concepts = []
+    for c, label in enumerate(subject.concepts):
+        sets = {"alpha": best(subject.alpha[c], units), "iou": best(agreement.iou[:, label], units)}
+        after = {**areas(subject, sets, size), **after_random}
+        effects = causal_effects(subject, c, {**sets, **random})
+        concepts.append(
+            Concept(
+                subject.class_names[label],
+                _ranked(subject.alpha[c], units),
+                _ranked(agreement.iou[:, label], units),
+                {
+                    name: Effect(tuple(members), float(before[label]), float(after[name][label]), effects[name])
+                    for name, members in {**sets, **random}.items()
+                },
+                _picture(subject, c, sets["alpha"], shown),
+            )
+        )
+    return Report(layer, found["images"], _units(subject, agreement, top), tuple(concepts))
+
+
+def figures(report: Report) -> dict[str, float]:
+    """The report in few numbers: units with a name, and, as means over concepts, the share of its area that ablation
+    leaves and the causal effect, by "alpha", "iou" and "random" units.
+    """
+    result = {"units_named": float(sum(bool(unit.concept) for unit in report.units))}
+    for kind in ("alpha", "iou", "random"):
+        sets = [e for c in report.concepts for name, e in c.effects.items() if name.split()[0] == kind]
+        there = [e for e in sets if e.area_before > 0]
+        result[f"effect_{kind}"] = float(np.mean([e.effect for e in sets]))
+        if there:
+            result[f"area_left_{kind}"] = float(np.mean([e.area_after / e.area_before for e in there]))
+    return result
+
+
+def best(scores: Float[np.ndarray, " U"], count: int) -> tuple[int, ...]:
+    """The units of highest score, of equal ones the lower numbers."""
+    return tuple(np.argsort(-scores, kind="stable")[:count].tolist())
+
+
+def _at_places(subject: Subject, concept: int, sets: Sets, state: TrainState, batch: Batch) -> PyTree:
+    label, values = subject.concepts[concept], subject.values[concept]
+    presence = jnp.asarray(subject.predict(state, batch)["presence"])[..., label]
+    where = place(jnp.asarray(_keys(batch["z"])), presence, subject.patch)
+
+    def score(alpha: Float[np.ndarray, " U"], constants: Float[np.ndarray, " U"]) -> Float[np.ndarray, " B"]:
+        seen = under(subject.predict, alpha, constants, np.asarray(where))(state, batch)["presence"]
+        return np.asarray(at(jnp.asarray(seen)[..., label], where))
+
+    alphas = {name: chosen(members, len(values)) for name, members in sets.items()}
+    return {name: score(alpha, values) - score(alpha, 0 * values) for name, alpha in alphas.items()}
+
+
+def _keys(z: Float32[np.ndarray, "B Z"]) -> UInt32[np.ndarray, "B 2"]:
+    return np.array([(1, zlib.crc32(np.ascontiguousarray(row).tobytes())) for row in z], np.uint32)
+
+
+def _look(subject: Subject, metrics: tuple[Metric, ...], predict: Predict) -> dict[str, Any]:
+    """What metrics say of all images, without the hook's name before it."""
+    result = subject.look(metrics).run(predict, subject.state)
+    return {name.split("/", 1)[-1]: value for name, value in result.items()}
+
+
+def _count() -> Metric:
+    return Metric(lambda: 0, lambda n, outputs, batch: n + int(np.sum(batch["_mask"])), lambda n: {"images": n})
+
+
+def _picture(subject: Subject, concept: int, members: Sequence[int], shown: Batch) -> np.ndarray:
+    """The three images of the batch that hold most of the concept."""
+    label, values = subject.concepts[concept], subject.values[concept]
+    plain = subject.predict(subject.state, shown)
+    rows = np.argsort(-plain["areas"][:, label], kind="stable")[:3]
+    alpha, blank = chosen(members, len(values)), 0 * plain["presence"][..., label]
+    where = np.asarray(place(jnp.asarray(_keys(shown["z"])), jnp.asarray(blank), subject.patch))
+    ablated = under(subject.predict, alpha, 0 * values, np.ones_like(where))(subject.state, shown)
+    inserted = under(subject.predict, alpha, values, where)(subject.state, shown)
+    shares = np.stack([x["areas"][rows, label] for x in (plain, ablated, inserted)], axis=1)
+    images = [x["samples"][rows] for x in (plain, ablated, inserted)]
+    return before_after(images[0], images[1], images[2], where[rows], shares)
+
+
+def _units(subject: Subject, agreement: Agreement, top: Top) -> tuple[Unit, ...]:
+    """Every unit with the concept, among those looked for, of highest IoU; the highest first."""
+    concepts = np.array(subject.concepts)
+    own = concepts[agreement.iou[:, concepts].argmax(axis=1)]
+    order = np.argsort(-agreement.iou[np.arange(len(own)), own], kind="stable")
+    return tuple(_unit(subject, agreement, top, int(u), int(own[u])) for u in order)
+
+
+def _unit(subject: Subject, agreement: Agreement, top: Top, u: int, label: int) -> Unit:
+    iou, name = float(agreement.iou[u, label]), subject.class_names[label]
+    threshold, quantile = float(agreement.threshold[u, label]), float(agreement.quantile_threshold[u])
+    information = float(agreement.information[u, label])
+    named = iou >= LABELLED and information >= INFORMED
+    picture = unit_picture(top.samples[u], top.maps[u], threshold if named else quantile)
+    return Unit(
+        u,
+        name if named else "",
+        iou,
+        threshold,
+        information,
+        float(agreement.quantile_iou[u, label]),
+        quantile,
+        picture,
+    )
+
+
+def _ranked(scores: Float[np.ndarray, " U"], count: int) -> tuple[tuple[int, float], ...]:
+    return tuple((unit, float(scores[unit])) for unit in best(scores, count))
+
+
+def _random_units(seed: int, count: int, of: int) -> tuple[int, ...]:
+    return tuple(np.random.default_rng(seed).permutation(of)[:count].tolist())
+
+
+def _add(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(x + y for x, y in zip(a, b, strict=True))

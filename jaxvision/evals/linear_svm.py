@@ -1,0 +1,44 @@
+"""What a linear classifier makes of frozen features: the test that DCGAN put its discriminator to."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Integer
+from sklearn.svm import LinearSVC
+
+_GRID = 4  # cells a side that a map is pooled to
+
+
+def svm_accuracy(
+    features: Float[np.ndarray, "N F"],
+    labels: Integer[np.ndarray, " N"],
+    test_features: Float[np.ndarray, "M F"],
+    test_labels: Integer[np.ndarray, " M"],
+    c: float = 0.01,
+) -> float:
+    """Accuracy on the test rows of a linear L2-SVM (squared hinge, one against the rest) fitted to the others.
+
+    Every feature is first brought to mean 0 and variance 1 over the rows fitted to. `c`: weight of the errors against
+    the margin; choose it on rows that are not tested. ValueError: rows of fewer than two classes.
+    """
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"svm_accuracy: {len(labels)} rows to fit, all of one class; give rows of at least two")
+    mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+    spread[spread == 0.0] = 1.0
+    scaled = [(x - mean[None]) / spread[None] for x in (features, test_features)]
+    machine = LinearSVC(C=c, dual="auto", max_iter=20_000, random_state=0)
+    machine.fit(scaled[0], labels)
+    return float(np.mean(machine.predict(scaled[1]) == test_labels))
+
+
+def grid_features(maps: Sequence[Float[np.ndarray, "B _ _ _"]]) -> Float[np.ndarray, "B F"]:
+    """A discriminator's maps, of all layers, each max-pooled to 4 × 4 cells, flattened and joined (Radford et al. 2016,
+    section 5.1). ValueError: a side that 4 does not divide."""
+    return np.concatenate([_pooled(each).reshape(len(each), -1) for each in maps], axis=1)
+
+
+def _pooled(maps: Float[np.ndarray, "B H W C"]) -> Float[np.ndarray, "B G G C"]:
+    b, h, w, c = maps.shape
+    if h % _GRID or w % _GRID:
+        raise ValueError(f"grid_features: a map of {h} × {w}; give layers whose sides are multiples of {_GRID}")
+    return maps.reshape(b, _GRID, h // _GRID, _GRID, w // _GRID, c).max(axis=(2, 4))

@@ -1,0 +1,63 @@
+"""Losses of generative adversarial networks, all from logits: no probability is ever close enough to 0 to be lost."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Objective = Literal["minimax", "non_saturating", "least_squares", "hinge", "wasserstein"]
+"""Goodfellow et al. 2014, equation 1; the same with the generator's other loss; Mao et al. 2017; Lim & Ye 2017;
+Arjovsky et al. 2017."""
+
+Critic = Callable[[Float[Array, "B ..."]], Float[Array, " B"]]
+
+
+def discriminator_loss(
+    objective: Objective, real: Float[Array, " B"], fake: Float[Array, " B"], smooth: float = 0.0
+) -> Float[Array, ""]:
+    """What the discriminator minimises, from its logits of real and of fake rows.
+
+    `smooth` takes as much off the target of real rows, 1 (one-sided label smoothing, Salimans et al. 2016, section
+    3.4), where the objective has targets. At its optimum the minimax loss is log 4 − 2·JSD of the two distributions.
+    """
+    real, fake = real.astype(jnp.float32), fake.astype(jnp.float32)
+    if objective == "least_squares":
+        return 0.5 * jnp.mean(jnp.square(real - (1.0 - smooth))) + 0.5 * jnp.mean(jnp.square(fake))
+    if objective == "hinge":
+        return jnp.mean(jax.nn.relu(1.0 - real)) + jnp.mean(jax.nn.relu(1.0 + fake))
+    if objective == "wasserstein":
+        return jnp.mean(fake) - jnp.mean(real)
+    return jnp.mean(jax.nn.softplus(-real) + smooth * real) + jnp.mean(jax.nn.softplus(fake))
+
+
+def generator_loss(objective: Objective, fake: Float[Array, " B"]) -> Float[Array, ""]:
+    """What the generator minimises, from the discriminator's logits of its rows.
+
+    "minimax" is log(1 − D), whose gradient vanishes where D is sure; "non_saturating" is −log D, whose does not
+    (Goodfellow et al. 2014, section 3).
+    """
+    fake = fake.astype(jnp.float32)
+    if objective == "minimax":
+        return -jnp.mean(jax.nn.softplus(fake))
+    if objective == "non_saturating":
+        return jnp.mean(jax.nn.softplus(-fake))
+    if objective == "least_squares":
+        return 0.5 * jnp.mean(jnp.square(fake - 1.0))
+    return -jnp.mean(fake)
+
+
+def gradient_penalty(
+    critic: Critic, real: Float[Array, "B ..."], fake: Float[Array, "B ..."], key: Array
+) -> Float[Array, ""]:
+    """Mean of (‖∇ critic‖ − 1)² at random points between real and fake rows (Gulrajani et al. 2017, equation 3).
+
+    For critics in which rows do not see each other: no batch norm.
+    """
+    at = jax.random.uniform(key, (real.shape[0], *[1] * (real.ndim - 1)))
+    between = real + at * (fake - real)
+    slopes = jax.grad(lambda rows: jnp.sum(critic(rows)))(between)
+    squares = jnp.sum(jnp.square(slopes.astype(jnp.float32)), axis=tuple(range(1, real.ndim)))
+    norms = jnp.sqrt(jnp.where(squares > 0, squares, 1.0)) * (squares > 0)  # a root of 0 has no gradient
+    return jnp.mean(jnp.square(norms - 1.0))

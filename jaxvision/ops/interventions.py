@@ -1,0 +1,83 @@
+"""Interventions on a generator's units, and where to make them (Bau et al. 2019, "GAN Dissection", section 3.2).
+
+An `Edit` takes a layer's map and returns what is to stand in its place: `generator(z, edit={"layer2": ablate(alpha)})`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, UInt32
+
+Edit = Callable[[jax.Array], jax.Array]
+
+
+def chosen(units: Sequence[int], count: int) -> Float32[np.ndarray, " U"]:
+    """1 for the `units` and 0 for the others of `count`: an α that acts on those wholly."""
+    alpha = np.zeros(count, np.float32)
+    alpha[list(units)] = 1.0
+    return alpha
+
+
+def insert(
+    alpha: Float[Array, "#B U"], values: Float[Array, "#B U"], where: Float[Array, "#B h w"] | None = None
+) -> Edit:
+    """Units held at constant `values`, in the measure of α: r → (1 − α·m)·r + α·m·k.
+
+    `alpha` and the mask `where` (everywhere without it) are 0 to 1; one row serves all images.
+    """
+
+    def edit(maps: Float[Array, "B h w U"]) -> Float[Array, "B h w U"]:
+        mask = jnp.ones((1, *maps.shape[1:3])) if where is None else where
+        share = (alpha[:, None, None] * mask[..., None]).astype(maps.dtype)
+        return (1 - share) * maps + share * values[:, None, None].astype(maps.dtype)
+
+    return edit
+
+
+def ablate(alpha: Float[Array, "#B U"], where: Float[Array, "#B h w"] | None = None) -> Edit:
+    """Units held at 0, in the measure of α."""
+    return insert(alpha, jnp.zeros_like(alpha), where)
+
+
+def pool(pixels: Float[Array, "B H W K"], size: Sequence[int]) -> Float[Array, "B h w K"]:
+    """The mean over each of h×w equal cells; a pixel that cells share counts in each by the part that lies there."""
+    rows, columns = (jnp.asarray(_shares(n, m), pixels.dtype) for n, m in zip(pixels.shape[1:3], size, strict=True))
+    return jnp.einsum("ip,bpqk,jq->bijk", rows, pixels, columns, precision=jax.lax.Precision.HIGHEST)
+
+
+def place(keys: UInt32[Array, "B 2"], presence: Float[Array, "B h w"], patch: int) -> Float[Array, "B h w"]:
+    """A random square of `patch`×`patch` cells (less at the border), as a mask, for each image.
+
+    Every second one is around a cell drawn in proportion to `presence`, how much of a concept is there, so that there
+    is something to ablate also where a concept is rare; the others are anywhere, with equal probability.
+    """
+    batch, height, width = presence.shape
+    flat = presence.reshape(batch, -1).astype(jnp.float32)
+    total = flat.sum(axis=1, keepdims=True)
+    even = jnp.full_like(flat, 1 / flat.shape[1])
+    there = jnp.where(total > 0, flat / jnp.where(total > 0, total, 1.0), even)
+    cells = jax.vmap(jax.random.categorical)(keys, jnp.log((even + there) / 2))
+    rows = _span(cells // width, patch, height)
+    columns = _span(cells % width, patch, width)
+    return rows[:, :, None] * columns[:, None]
+
+
+def at(presence: Float[Array, "B h w"], where: Float[Array, "B h w"]) -> Float[Array, " B"]:
+    """The mean of `presence` over the cells of a mask."""
+    return (presence * where).sum(axis=(1, 2)) / jnp.maximum(where.sum(axis=(1, 2)), 1e-6)
+
+
+def _span(center: Array, length: int, cells: int) -> Float[Array, "B cells"]:
+    first = center - (length - 1) // 2
+    index = jnp.arange(cells)[None]
+    return ((index >= first[:, None]) & (index < first[:, None] + length)).astype(jnp.float32)
+
+
+def _shares(pixels: int, cells: int) -> Float[np.ndarray, "cells pixels"]:
+    """[to, from] of a mean along one axis."""
+    low = np.arange(cells)[:, None] * pixels / cells
+    start = np.arange(pixels)[None]
+    overlap = np.minimum(low + pixels / cells, start + 1) - np.maximum(low, start)
+    return np.maximum(overlap, 0) * cells / pixels

@@ -1,0 +1,264 @@
+"""The report of a dissection: one HTML page with its pictures in it, and the same figures as JSON.
+
+A page needs no network and no other file.
+"""
+
+import base64
+import html
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+from jaxvision.viz.boxes import enlarge
+from jaxvision.viz.grid import grid
+from jaxvision.viz.text import Color
+
+Picture = UInt8[np.ndarray, "H W 3"]
+
+MARK: Color = (255, 193, 7)
+_TILE = 96  # pixels
+_GAP = 4  # pixels between a unit's images
+_DIM = 0.3  # brightness where a unit is off
+
+
+class Unit(NamedTuple):
+    """A unit and the concept that it agrees with best."""
+
+    number: int
+    concept: str  # empty: its IoU is too small for a name
+    iou: float
+    threshold: float
+    information: float  # mutual information over joint entropy
+    quantile_iou: float  # with the same concept, at the quantile threshold
+    quantile_threshold: float
+    picture: Picture  # its top images
+
+
+class Effect(NamedTuple):
+    """What a set of units does to a concept."""
+
+    units: tuple[int, ...]
+    area_before: float  # share of the pixels
+    area_after: float  # with the units ablated everywhere
+    effect: float  # the average causal effect δ at random places
+
+
+class Concept(NamedTuple):
+    """A concept, the units that cause it (by α) and that agree with it (by IoU), and the effect of sets of them."""
+
+    name: str
+    by_alpha: tuple[tuple[int, float], ...]
+    by_iou: tuple[tuple[int, float], ...]
+    effects: Mapping[str, Effect]  # "alpha", "iou", "random 0", …
+    picture: Picture  # before and after
+
+
+class Report(NamedTuple):
+    """Everything that is said of one layer."""
+
+    layer: str
+    images: int
+    units: tuple[Unit, ...]  # all, the best IoU first
+    concepts: tuple[Concept, ...]
+
+
+def write(report: Report, directory: str | Path) -> None:
+    """dissection.html and dissection.json in `directory`."""
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    for name, text in (("dissection.html", page(report)), ("dissection.json", as_json(report))):
+        path = Path(directory) / name
+        path.with_suffix(".tmp").write_text(text, encoding="utf-8")
+        os.replace(path.with_suffix(".tmp"), path)
+
+
+def as_json(report: Report) -> str:
+    """The report without pictures. A threshold that no value reaches is null."""
+    return json.dumps(_plain(report), indent=1, allow_nan=False)
+
+
+def page(report: Report, *, most: int = 64) -> str:
+    """The report as HTML, with pictures of the first `most` units; the others are in the table alone."""
+    named = sum(1 for unit in report.units if unit.concept)
+    lead = (
+        f"{len(report.units)} units, {named} of which agree with a concept, over {report.images} generated images. "
+        "Ablated units are held at 0 everywhere; the causal effect δ is how much more of the concept is at a random "
+        "place with the units held at their mean on it than with them held at 0."
+    )
+    sections = [
+        f"<h1>Dissection of {_text(report.layer)}</h1><p>{_text(lead)}</p>",
+        f"<h2>What units agree with</h2>{_image(detectors(report), 'units by concept')}",
+        f"<h2>What units cause</h2>{_effects_table(report)}",
+        *(_concept_section(concept) for concept in report.concepts),
+        "<h2>Units</h2><p>Each unit's top images, lit where it is above its threshold.</p>",
+        f'<div class="units">{"".join(_unit_card(unit) for unit in report.units[:most])}</div>',
+        f"<details><summary>All {len(report.units)} units</summary>{_units_table(report.units)}</details>",
+    ]
+    head = f'<meta charset="utf-8"><title>Dissection of {_text(report.layer)}</title><style>{_STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(sections)}</body></html>\n'
+
+
+def unit_picture(
+    samples: UInt8[np.ndarray, "N S T C"], maps: Float[np.ndarray, "N h w"], threshold: float
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Images side by side, dim but where a unit's map, upsampled bilinearly, is at least the threshold."""
+    tiles = []
+    for sample, values in zip(samples, maps, strict=True):
+        image = enlarge(_color(sample), _TILE)[0]
+        on = resize(values, (image.shape[0], image.shape[1])) >= threshold
+        dim = np.where(on[..., None], image, np.rint(_DIM * image).astype(np.uint8))
+        tiles.append(_rimmed(dim, on))
+    gaps = [np.pad(tile, ((0, 0), (0, _GAP), (0, 0)), constant_values=255) for tile in tiles]
+    return np.concatenate(gaps, axis=1)[:, :-_GAP]
+
+
+def before_after(
+    before: UInt8[np.ndarray, "N S T C"],
+    ablated: UInt8[np.ndarray, "N S T C"],
+    inserted: UInt8[np.ndarray, "N S T C"],
+    where: Float[np.ndarray, "N h w"],
+    areas: Float[np.ndarray, "N 3"],
+) -> UInt8[np.ndarray, "H W 3"]:
+    """A row for each image: as it is, with units ablated everywhere, and with units inserted in the marked place.
+
+    Captions say the concept's share of the pixels, `areas`.
+    """
+    tiles, captions = [], []
+    for row in range(len(before)):
+        images = [enlarge(_color(x[row]), _TILE)[0] for x in (before, ablated, inserted)]
+        tiles += [*images[:2], _rimmed(images[2], _cells(where[row] > 0, images[2].shape[:2]))]
+        words = ("image", "ablated", "inserted")
+        captions += [f"{word} {area:.1%}" for word, area in zip(words, areas[row], strict=True)]
+    return grid(np.stack(tiles), 3, captions, size=_TILE)
+
+
+def detectors(report: Report) -> UInt8[np.ndarray, "H W 3"]:
+    """How many units agree with each concept."""
+    names = [concept.name for concept in report.concepts]
+    counts = [sum(unit.concept == name for unit in report.units) for name in names]
+    figure = Figure(figsize=(max(4.0, 0.55 * len(names) + 1.5), 2.6), dpi=100, layout="constrained", facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    bars = axes.bar(range(len(names)), counts, color="#1d78d8", width=0.7)
+    axes.bar_label(bars, fontsize=9)
+    axes.set_xticks(range(len(names)), names, fontsize=9, rotation=0 if max(map(len, names)) < 6 else 45, ha="center")
+    axes.set_ylabel("units")
+    axes.margins(y=0.15)
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def resize(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Float[np.ndarray, "H W"]:
+    """A map upsampled bilinearly."""
+    return np.asarray(
+        Image.fromarray(values.astype(np.float32)).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    )
+
+
+def _rimmed(image: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
+    """The mask's outermost pixels in the colour of marks; at the image's border it goes on."""
+    wide = np.pad(mask, 1, mode="edge")
+    inner = mask & wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
+    return np.where((mask & ~inner)[..., None], np.array(MARK, np.uint8).reshape(1, 1, 3), image)
+
+
+def _cells(mask: Bool[np.ndarray, "h w"], shape: tuple[int, ...]) -> Bool[np.ndarray, "H W"]:
+    """Each pixel's cell."""
+    rows, columns = (np.arange(n) * m // n for n, m in zip(shape[:2], mask.shape, strict=True))
+    return mask[rows][:, columns]
+
+
+def _color(image: UInt8[np.ndarray, "S T C"]) -> UInt8[np.ndarray, "S T 3"]:
+    return np.broadcast_to(image, (*image.shape[:2], 3)).copy()
+
+
+def _effects_table(report: Report) -> str:
+    """A line for each concept; the random sets as their mean."""
+    kinds = list(dict.fromkeys(_kind(name) for concept in report.concepts for name in concept.effects))
+    titles = {"alpha": "by α", "iou": "by IoU"}
+    head = "".join(f"<th>{_text(titles.get(kind, kind))}: area left</th><th>δ</th>" for kind in kinds)
+    lines = []
+    for concept in report.concepts:
+        cells = []
+        for kind in kinds:
+            found = [e for name, e in concept.effects.items() if _kind(name) == kind]
+            left = float(np.mean([e.area_after for e in found])) / max(found[0].area_before, 1e-9)
+            cells.append(f"<td>{left:.0%}</td><td>{np.mean([e.effect for e in found]):.3f}</td>")
+        before = next(iter(concept.effects.values())).area_before
+        lines.append(f"<tr><th>{_text(concept.name)}</th><td>{before:.1%}</td>{''.join(cells)}</tr>")
+    return f"<table><tr><th>concept</th><th>area</th>{head}</tr>{''.join(lines)}</table>"
+
+
+def _concept_section(concept: Concept) -> str:
+    rankings = "".join(
+        f"<p><b>{_text(title)}</b> {', '.join(f'{unit}&nbsp;<i>{value:.2f}</i>' for unit, value in ranking)}</p>"
+        for title, ranking in (("by α", concept.by_alpha), ("by IoU", concept.by_iou))
+    )
+    picture = _image(concept.picture, f"{concept.name}: before and after")
+    return f"<section><h3>{_text(concept.name)}</h3>{rankings}{picture}</section>"
+
+
+def _unit_card(unit: Unit) -> str:
+    title = f"unit {unit.number}: {unit.concept or 'no concept'}"
+    figures = f"IoU {unit.iou:.3f} · information {unit.information:.3f} · IoU at the quantile {unit.quantile_iou:.3f}"
+    return f"<figure>{_image(unit.picture, title)}<figcaption><b>{_text(title)}</b> {figures}</figcaption></figure>"
+
+
+def _units_table(units: Sequence[Unit]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in ("unit", "concept", "IoU", "threshold", "IoU at the quantile"))
+    lines = (
+        f"<tr><td>{u.number}</td><td>{_text(u.concept)}</td><td>{u.iou:.3f}</td><td>{u.threshold:.3g}</td>"
+        f"<td>{u.quantile_iou:.3f}</td></tr>"
+        for u in units
+    )
+    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
+
+
+def _kind(name: str) -> str:
+    return name.split()[0]
+
+
+def _image(picture: UInt8[np.ndarray, "H W 3"], description: str) -> str:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG", optimize=True)
+    data = base64.b64encode(file.getvalue()).decode("ascii")
+    return f'<img alt="{_text(description)}" src="data:image/png;base64,{data}">'
+
+
+def _text(text: str) -> str:
+    return html.escape(text)
+
+
+def _plain(value: Any) -> Any:
+    """NamedTuples as objects without their pictures, infinities as null."""
+    if hasattr(value, "_asdict"):
+        return {k: _plain(v) for k, v in value._asdict().items() if k != "picture"}
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.integer) else value
+
+
+_STYLE = """
+body{font:15px/1.45 system-ui,"DejaVu Sans",sans-serif;color:#212529;max-width:1240px;margin:24px auto;padding:0 16px}
+h1,h2,h3{line-height:1.2}h2{margin-top:36px;border-bottom:1px solid #dee2e6;padding-bottom:4px}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:3px 12px;text-align:right}
+tr+tr{border-top:1px solid #e9ecef}th:first-child{text-align:left}i{color:#6c757d;font-style:normal}
+img{max-width:100%;display:block}section{display:inline-block;vertical-align:top;width:380px;margin:0 20px 16px 0}
+.units{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(596px,100%),1fr));gap:18px}
+figure{margin:0}figcaption{font-size:13px;color:#495057;margin-top:3px}summary{margin-top:24px;cursor:pointer}
+"""
