@@ -1,0 +1,1 @@
+"""Generative adversarial networks, what they learned, and how to find it."""
