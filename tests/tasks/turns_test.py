@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxvision.losses.gan import discriminator_loss, generator_loss
 
+from jaxvision.losses.gan import discriminator_loss, generator_loss
 from jaxvision.tasks.gan import gan, latents, to_unit
 from jaxvision.train import devices
 from tests.tasks.players import DIM, Discriminator, Encoder, Generator, adam, batch_of, predict, start, task_of

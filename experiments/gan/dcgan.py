@@ -1,0 +1,56 @@
+"""DCGAN (Radford, Metz & Chintala 2016, arXiv:1511.06434).
+
+python launch.py --experiment=gan/dcgan
+python launch.py --experiment=gan/dcgan --data=idx:fashion-mnist --steps=3000
+"""
+
+import dataclasses
+
+from experiments.gan import Network, Play, experiment
+from jaxvision.data.inputs import Inputs
+from jaxvision.models.dcgan import Discriminator, Generator
+from jaxvision.train.optim import Optimizer
+from jaxvision.train.types import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Fields are flags; `quick` is the default preset."""
+
+    data: str = "digits"  # digits, idx:DIR, folder:DIR, tfds:cifar10
+    batch_size: int = 64  # times play.discriminator_steps
+    steps: int = 1500
+    eval_every: int = 500
+    judge_steps: int = 300  # of the classifier that the samples are judged by
+    network: Network = Network()
+    play: Play = Play()
+    generator: Optimizer = Optimizer(rule="adam", lr=2e-4, momentum=0.5)
+    discriminator: Optimizer = Optimizer(rule="adam", lr=2e-4, momentum=0.5)
+
+
+PRESETS = {
+    "quick": Config(),
+    "paper": Config(  # Radford et al. 2016, section 4
+        data="tfds:celeb_a",
+        batch_size=128,
+        steps=100_000,
+        eval_every=10_000,
+        judge_steps=20_000,
+        network=Network(size=64, width=1.0, kernel=5),
+    ),
+    "smoke": Config(
+        data="digits:count=32",
+        batch_size=16,
+        steps=2,
+        eval_every=1,
+        judge_steps=2,
+        network=Network(width=1 / 64, latent_dim=8),
+    ),
+}
+
+
+def build(config: Config, inputs: Inputs) -> Experiment:
+    """Train a generator and a discriminator on images."""
+    source, of = inputs.source(config.data), config.network
+    generator = Generator(of.size, width=of.width, kernel=of.kernel)
+    return experiment(generator, Discriminator(of.size, of.width, of.kernel), source, config, inputs)
