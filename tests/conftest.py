@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 
 # Without optimisation XLA compiles several times faster, and tests compile much and run little.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0")
@@ -14,7 +15,15 @@ from jaxtyping import install_import_hook  # noqa: E402
 install_import_hook("jaxvision", "beartype.beartype")
 
 import jax  # noqa: E402
+import pytest  # noqa: E402
 from absl import flags  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 flags.FLAGS.mark_as_parsed()  # grain's worker processes read absl flags
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_what_was_compiled() -> Iterator[None]:
+    """After each module: else a worker that runs a thousand tests holds gigabytes of programs."""
+    yield
+    jax.clear_caches()
