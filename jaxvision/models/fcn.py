@@ -19,9 +19,10 @@ class FCN(nn.Module):
     `stride` 32, 16 or 8: how fine the last map is that is fused before the final, fixed interpolation (figure 3).
     Scores begin at 0 and upsampling at bilinear, so a coarser network's parameters, which are a part of a finer one's
     under the same names, give the finer one the same output to begin with: training in stages is merging trees.
-    `skip_scales` are what pool4 and pool3 are multiplied by: 0.01 and 0.0001 where ImageNet's features are trained "at
-    once" (Shelhamer et al. 2017, section 4.2). `pad` 100 pads the image as the paper does, for images of any size, with
-    its offsets of crops; `pad` 0 pads fc6 instead, by which maps lie on each other without crops and small images cost
+    `skip_scales` are what pool4 and pool3 are multiplied by: 0.01 and 0.0001 where ImageNet's features are trained
+    "at once" (Shelhamer et al. 2017, section 4.2). `pad` 100 pads the image as the paper does, for images of any
+    size, with its offsets of crops (where a side does not fill its cells of 32, with zeros in place of Caffe's
+    partial ones); `pad` 0 pads fc6 instead, by which maps lie on each other without crops and small images cost
     much less. fc6 and fc7 have `hidden` channels. Parameters of the trunk have VGG's names, below "trunk".
     """
 
@@ -53,7 +54,8 @@ class FCN(nn.Module):
         )
         features = trunk(self._padded(x), train=train)
         features |= self._fully_connected(features["pool5"], train)
-        score = features["score_fc7"] = self._score(features["fc7"], "fc7")
+        dropped = nn.Dropout(self.dropout, deterministic=not train)(features["fc7"])  # the head drops what it hands on
+        score = features["score_fc7"] = self._score(dropped, "fc7")
         stride = _FINEST
         for name, scale in zip(_SKIPS[self.stride], self.skip_scales, strict=False):
             stride //= 2

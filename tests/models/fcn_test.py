@@ -85,3 +85,13 @@ def test_wrong_settings_are_named():
         FCN(3, 4, **SMALL).init(jax.random.PRNGKey(0), x, train=False)
     with pytest.raises(ValueError, match="pad 50"):
         FCN(3, 8, pad=50).init(jax.random.PRNGKey(0), x, train=False)
+
+
+def test_dropout_reaches_the_scores():
+    net = FCN(3, 32, dropout=1.0, **SMALL)
+    variables, image = filled(net, (64, 64))
+    scores, _ = net.apply(
+        variables, image, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.PRNGKey(0)}
+    )
+    bias = variables["params"]["score_fc7"]["bias"]
+    np.testing.assert_allclose(scores["score_fc7"], np.broadcast_to(bias, scores["score_fc7"].shape), atol=1e-6)
