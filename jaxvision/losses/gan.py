@@ -1,7 +1,7 @@
 """Losses of generative adversarial networks, all from logits: no probability is ever close enough to 0 to be lost."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,9 @@ def discriminator_loss(
         return jnp.mean(jax.nn.relu(1.0 - real)) + jnp.mean(jax.nn.relu(1.0 + fake))
     if objective == "wasserstein":
         return jnp.mean(fake) - jnp.mean(real)
-    return jnp.mean(jax.nn.softplus(-real) + smooth * real) + jnp.mean(jax.nn.softplus(fake))
+    if objective in ("minimax", "non_saturating"):
+        return jnp.mean(jax.nn.softplus(-real) + smooth * real) + jnp.mean(jax.nn.softplus(fake))
+    raise ValueError(f"objective {objective!r}: choose of {', '.join(get_args(Objective))}")
 
 
 def generator_loss(objective: Objective, fake: Float[Array, " B"]) -> Float[Array, ""]:
@@ -45,7 +47,9 @@ def generator_loss(objective: Objective, fake: Float[Array, " B"]) -> Float[Arra
         return jnp.mean(jax.nn.softplus(-fake))
     if objective == "least_squares":
         return 0.5 * jnp.mean(jnp.square(fake - 1.0))
-    return -jnp.mean(fake)
+    if objective in ("hinge", "wasserstein"):
+        return -jnp.mean(fake)
+    raise ValueError(f"objective {objective!r}: choose of {', '.join(get_args(Objective))}")
 
 
 def gradient_penalty(

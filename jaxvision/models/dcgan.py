@@ -1,6 +1,6 @@
 """DCGAN (Radford, Metz & Chintala 2016), also conditional and joint, and an encoder for BiGAN (Donahue et al. 2017)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import flax.linen as nn
@@ -8,9 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxvision.models.layers import BatchNorm, Conv, ConvTranspose, Dtype, Initializer, Layer, scaled
-
-Edit = Mapping[str, Callable[[Float[Array, "B h w C"]], Float[Array, "B h w C"]]]
-"""By a feature's name, what it is replaced by before the next layer sees it."""
+from jaxvision.ops.interventions import Edit
 
 SIZES = (32, 64)
 _BASE = 128  # channels at the finest hidden map, twice as many at each coarser one
@@ -27,8 +25,9 @@ class Generator(nn.Module):
     Transposed convolutions of stride 2 from 4×4 to `size` 64 (1024 channels at 4×4) or 32 (512), batch norm and ReLU
     behind each but the last, whose output passes through tanh (section 3). `kernel` 5 is the paper's, 4 that of most
     later code: 5 is no multiple of the stride, which shows as a checkerboard. With `num_classes` the label's one-hot
-    vector is appended to z (Mirza & Osindero 2014). `edit` changes features on their way: to ablate or insert units, or
-    to start from a map instead of z.
+    vector is appended to z (Mirza & Osindero 2014); without, a label is not looked at. `edit` gives, by a map's name,
+    what takes its place before the next layer sees it: to ablate or insert units, or to start from a map instead of z.
+    ValueError: another size or kernel, no label where there are classes, an edit of a map that there is not.
     """
 
     size: int = 64
@@ -41,16 +40,22 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: Float[Array, "B Z"], label: Int[Array, " B"] | None = None, *, train: bool, edit: Edit | None = None
+        self,
+        z: Float[Array, "B Z"],
+        label: Int[Array, " B"] | None = None,
+        *,
+        train: bool,
+        edit: Mapping[str, Edit] | None = None,
     ) -> dict[str, Float[Array, "B ..."]]:
         maps = _maps(self.size, self.kernel)
         if self.num_classes is not None:
             z = jnp.concatenate([z, _one_hot(label, self.num_classes)], axis=-1)
-        edit, features = edit or {}, {}
+        names = ["project", *(f"layer{n}" for n in range(1, maps)), "image"]
+        edit, features = _known(edit or {}, names), {}
         channels = [scaled(_BASE * 2**i, self.width) for i in reversed(range(maps))]
         x = nn.Dense(16 * channels[0], use_bias=False, kernel_init=_normal, dtype=self.dtype, name="project")(z)
         x = x.reshape(-1, 4, 4, channels[0])
-        for i, name in enumerate(("project", *(f"layer{n}" for n in range(1, maps)))):
+        for i, name in enumerate(names[:-1]):
             if i:
                 x = self._up(channels[i], use_bias=False, name=name)(x)
             x = nn.relu(
@@ -58,7 +63,7 @@ class Generator(nn.Module):
             )
             x = features[name] = edit[name](x) if name in edit else x
         image = jnp.tanh(self._up(self.channels, name="image")(x).astype(jnp.float32))
-        return {**features, "image": image}
+        return {**features, "image": edit["image"](image) if "image" in edit else image}
 
     def _up(self, channels: int, **settings: object) -> nn.Module:
         padding, more = (2, 1) if self.kernel == 5 else (1, 0)
@@ -72,7 +77,7 @@ class Discriminator(nn.Module):
     layer. With `num_classes` it judges pairs (image, label): `condition` "projection" adds the inner product of the
     features and the label's vector to the logit (Miyato & Koyama 2018); "concat" gives the label to the first layer as
     one-hot maps. With `latent_dim` it judges pairs (image, z): z joins at the last map through a hidden layer (Donahue
-    et al. 2017). `norm=None` is for a gradient penalty.
+    et al. 2017). `norm=None` is for a gradient penalty. ValueError: a label or z that is missing or not asked for.
     """
 
     size: int = 64
@@ -93,6 +98,8 @@ class Discriminator(nn.Module):
         *,
         train: bool,
     ) -> dict[str, Float[Array, "B ..."]]:
+        _agree("label", label, "num_classes", self.num_classes)
+        _agree("z", z, "latent_dim", self.latent_dim)
         x = image
         if self.num_classes is not None and self.condition == "concat":
             maps = _one_hot(label, self.num_classes)[:, None, None]
@@ -103,8 +110,7 @@ class Discriminator(nn.Module):
         if self.num_classes is not None and self.condition == "projection":
             vectors = nn.Embed(self.num_classes, flat.shape[-1], embedding_init=_normal, dtype=self.dtype, name="label")
             logits = logits + jnp.sum(vectors(label) * flat, axis=-1)
-        if self.latent_dim is not None:
-            assert z is not None
+        if z is not None:
             hidden = nn.Dense(scaled(1024, self.width), kernel_init=_normal, dtype=self.dtype, name="joint")
             pair = nn.leaky_relu(hidden(jnp.concatenate([flat, z.astype(flat.dtype)], axis=-1)), 0.2)
             logits = logits + nn.Dense(1, kernel_init=_normal, dtype=self.dtype, name="joint_score")(pair)[:, 0]
@@ -163,5 +169,20 @@ def _maps(size: int, kernel: int) -> int:
 
 
 def _one_hot(label: Int[Array, " B"] | None, num_classes: int) -> Float[Array, "B K"]:
-    assert label is not None
+    if label is None:
+        raise ValueError(f"a conditional network of {num_classes} classes got no label: give one for each row")
     return (label[:, None] == jnp.arange(num_classes)[None]).astype(jnp.float32)
+
+
+def _agree(name: str, given: Array | None, field: str, value: int | None) -> None:
+    """A condition that is silently not looked at would train an unconditional network."""
+    if (given is None) != (value is None):
+        raise ValueError(
+            f"Discriminator({field}={value}) got {'no' if given is None else 'a'} {name}: give both or none"
+        )
+
+
+def _known(edit: Mapping[str, Edit], names: Sequence[str]) -> Mapping[str, Edit]:
+    if unknown := sorted(set(edit) - set(names)):
+        raise ValueError(f"edit names {', '.join(unknown)}: choose of {', '.join(names)}")
+    return edit
