@@ -18,6 +18,7 @@ from jaxvision.evals.frechet import frechet
 from jaxvision.evals.gan import class_accuracy, inception_score, of_blurred_noise
 from jaxvision.evals.latent_space import between
 from jaxvision.losses.gan import Objective
+from jaxvision.models.dcgan import Generator
 from jaxvision.models.resnet import ResNet
 from jaxvision.tasks import collapse
 from jaxvision.tasks.classification import classification
@@ -42,6 +43,14 @@ class Network:
     kernel: Literal[4, 5] = 4  # 5 is the paper's, 4 leaves no checkerboard
     latent_dim: int = 100
     prior: Prior = "uniform"  # of latents: U(-1, 1) or N(0, 1)
+
+    def generator(self, num_classes: int | None = None) -> Generator:
+        """Conditional where there are classes."""
+        return Generator(self.size, width=self.width, kernel=self.kernel, num_classes=num_classes)
+
+
+TINY = Network(width=1 / 64, latent_dim=8)  # of the preset `smoke`
+ADAM = Optimizer(rule="adam", lr=2e-4, momentum=0.5)  # of both players (Radford et al. 2016, section 4)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,9 @@ python launch.py --experiment=gan/conditional --condition=concat
 import dataclasses
 from typing import Literal
 
-from experiments.gan import Network, Play, experiment
+from experiments.gan import ADAM, TINY, Network, Play, experiment
 from jaxvision.data.inputs import Inputs
-from jaxvision.models.dcgan import Discriminator, Generator
+from jaxvision.models.dcgan import Discriminator
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 
@@ -28,8 +28,8 @@ class Config:
     judge_steps: int = 300  # of the classifier that the samples are judged by
     network: Network = Network()
     play: Play = Play()
-    generator: Optimizer = Optimizer(rule="adam", lr=2e-4, momentum=0.5)
-    discriminator: Optimizer = Optimizer(rule="adam", lr=2e-4, momentum=0.5)
+    generator: Optimizer = ADAM
+    discriminator: Optimizer = ADAM
 
 
 PRESETS = {
@@ -48,7 +48,7 @@ PRESETS = {
         steps=2,
         eval_every=1,
         judge_steps=2,
-        network=Network(width=1 / 64, latent_dim=8),
+        network=TINY,
     ),
 }
 
@@ -56,6 +56,5 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a generator that draws what it is asked for."""
     source, of = inputs.source(config.data), config.network
-    generator = Generator(of.size, width=of.width, kernel=of.kernel, num_classes=source.num_classes)
     discriminator = Discriminator(of.size, of.width, of.kernel, source.num_classes, config.condition)
-    return experiment(generator, discriminator, source, config, inputs, conditional=True)
+    return experiment(of.generator(source.num_classes), discriminator, source, config, inputs, conditional=True)

@@ -6,9 +6,9 @@ python launch.py --experiment=gan/dcgan --data=idx:fashion-mnist --steps=3000
 
 import dataclasses
 
-from experiments.gan import Network, Play, experiment
+from experiments.gan import ADAM, TINY, Network, Play, experiment
 from jaxvision.data.inputs import Inputs
-from jaxvision.models.dcgan import Discriminator, Generator
+from jaxvision.models.dcgan import Discriminator
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 
@@ -24,8 +24,8 @@ class Config:
     judge_steps: int = 300  # of the classifier that the samples are judged by
     network: Network = Network()
     play: Play = Play()
-    generator: Optimizer = Optimizer(rule="adam", lr=2e-4, momentum=0.5)
-    discriminator: Optimizer = Optimizer(rule="adam", lr=2e-4, momentum=0.5)
+    generator: Optimizer = ADAM
+    discriminator: Optimizer = ADAM
 
 
 PRESETS = {
@@ -44,7 +44,7 @@ PRESETS = {
         steps=2,
         eval_every=1,
         judge_steps=2,
-        network=Network(width=1 / 64, latent_dim=8),
+        network=TINY,
     ),
 }
 
@@ -52,5 +52,4 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a generator and a discriminator on images."""
     source, of = inputs.source(config.data), config.network
-    generator = Generator(of.size, width=of.width, kernel=of.kernel)
-    return experiment(generator, Discriminator(of.size, of.width, of.kernel), source, config, inputs)
+    return experiment(of.generator(), Discriminator(of.size, of.width, of.kernel), source, config, inputs)

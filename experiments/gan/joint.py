@@ -5,9 +5,9 @@ python launch.py --experiment=gan/joint
 
 import dataclasses
 
-from experiments.gan import Network, Play, experiment
+from experiments.gan import ADAM, TINY, Network, Play, experiment
 from jaxvision.data.inputs import Inputs
-from jaxvision.models.dcgan import Discriminator, Encoder, Generator
+from jaxvision.models.dcgan import Discriminator, Encoder
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 
@@ -23,8 +23,8 @@ class Config:
     judge_steps: int = 300  # of the classifier that the samples are judged by
     network: Network = Network()
     play: Play = Play()
-    generator: Optimizer = Optimizer(rule="adam", lr=2e-4, momentum=0.5)
-    discriminator: Optimizer = Optimizer(rule="adam", lr=2e-4, momentum=0.5)
+    generator: Optimizer = ADAM
+    discriminator: Optimizer = ADAM
 
 
 PRESETS = {
@@ -43,7 +43,7 @@ PRESETS = {
         steps=2,
         eval_every=1,
         judge_steps=2,
-        network=Network(width=1 / 64, latent_dim=8),
+        network=TINY,
     ),
 }
 
@@ -51,7 +51,6 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a generator and an encoder against a discriminator that is shown images with their latents."""
     source, of = inputs.source(config.data), config.network
-    generator = Generator(of.size, width=of.width, kernel=of.kernel)
     discriminator = Discriminator(of.size, of.width, of.kernel, latent_dim=of.latent_dim)
     encoder = Encoder(of.latent_dim, of.size, of.width, of.kernel)
-    return experiment(generator, discriminator, source, config, inputs, encoder=encoder)
+    return experiment(of.generator(), discriminator, source, config, inputs, encoder=encoder)

@@ -1,6 +1,7 @@
 """What the segmentation experiments share: views of training and test images, class weights, figures, predictions."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -33,6 +34,13 @@ class View:
     scales: tuple[float, ...] = (1.0, 1.0)  # a training image is resized by a factor between these two
     flip: bool = False  # mirror every other training image
     elastic: float = 0.0  # pixels, standard deviation of U-Net's random deformations
+
+
+# Of the presets: scenes of 64 pixels; photographs of one's own, about 240×180; CamVid at half its size.
+SMALL = View((64, 64), (64, 64))
+PHOTOS = View((160, 224), (192, 256), (0.8, 1.3), flip=True)
+STREETS = View((360, 480), (360, 480), flip=True)
+ADAM = Optimizer(rule="adam", lr=0.003, schedule="cosine", warmup_steps=50)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,15 +110,12 @@ class Setup:
 
     def task(self, model: nn.Module, *, normalise: Normalisation = "pixels") -> Task:
         """See `tasks.segmentation`."""
-        weights = None
-        if self.config.class_weights == "median_frequency":
-            weights = median_frequency(self.source[self.config.train_split], self.source.num_classes)
         return segmentation(
             model,
             self.config.optimizer.make(self.config.steps),
             mean=self.source.mean,
             std=self.source.std,
-            class_weights=weights,
+            class_weights=self._class_weights,
             normalise=normalise,
             look=self.config.test.make(),
         )
@@ -160,6 +165,13 @@ class Setup:
             presentation=self.presentation(),
             best="val/mean_iou",
         )
+
+    @functools.cached_property
+    def _class_weights(self) -> np.ndarray | None:
+        """Counted once, however many networks are trained."""
+        if self.config.class_weights == "none":
+            return None
+        return median_frequency(self.source[self.config.train_split], self.source.num_classes)
 
     def _whole(self, records: Records) -> Data:
         size = _pair("view.test_size", self.config.view.test_size)

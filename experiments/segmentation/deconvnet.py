@@ -7,7 +7,7 @@ python launch.py --experiment=segmentation/deconvnet --preset=paper --data=voc:/
 import dataclasses
 from typing import Literal
 
-from experiments.segmentation import Setup, Test, View
+from experiments.segmentation import ADAM, SMALL, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.deconvnet import DeconvNet
 from jaxvision.train.optim import Optimizer
@@ -29,7 +29,7 @@ class Config:
     eval_every: int = 300
     view: View = View((96, 96), (128, 128))
     test: Test = Test("sliding", (96, 96), (32, 32))
-    optimizer: Optimizer = Optimizer(rule="adam", lr=0.002, weight_decay=0.0, schedule="cosine", warmup_steps=50)
+    optimizer: Optimizer = dataclasses.replace(ADAM, lr=0.002)
 
 
 PRESETS = {
@@ -52,7 +52,7 @@ PRESETS = {
         batch_size=4,
         steps=2,
         eval_every=1,
-        view=View((64, 64), (64, 64)),
+        view=SMALL,
         test=Test("sliding", (64, 64), (32, 32)),
     ),
 }

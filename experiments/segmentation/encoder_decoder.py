@@ -6,7 +6,7 @@ python launch.py --experiment=segmentation/encoder_decoder --unpooling=bed_of_na
 import dataclasses
 from typing import Literal
 
-from experiments.segmentation import Setup, Test, View
+from experiments.segmentation import ADAM, SMALL, STREETS, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.encoder_decoder import EncoderDecoder
 from jaxvision.train.optim import Optimizer
@@ -26,9 +26,9 @@ class Config:
     batch_size: int = 8
     steps: int = 2000
     eval_every: int = 1000
-    view: View = View((64, 64), (64, 64))
+    view: View = SMALL
     test: Test = Test()
-    optimizer: Optimizer = Optimizer(rule="adam", lr=0.003, weight_decay=0.0, schedule="cosine", warmup_steps=50)
+    optimizer: Optimizer = ADAM
 
 
 PRESETS = {
@@ -40,7 +40,7 @@ PRESETS = {
         batch_size=12,
         steps=20_000,
         eval_every=2000,
-        view=View((360, 480), (360, 480), flip=True),
+        view=STREETS,
     ),
     "smoke": Config(
         data="scenes:count=8,size=64",
@@ -48,7 +48,7 @@ PRESETS = {
         batch_size=4,
         steps=2,
         eval_every=1,
-        view=View((64, 64), (64, 64)),
+        view=SMALL,
     ),
 }
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import flax.linen as nn
 
-from experiments.segmentation import Setup, Test, View
+from experiments.segmentation import ADAM, PHOTOS, SMALL, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.fcn import FCN
 from jaxvision.models.fcn_resnet import FCNResNet
@@ -45,7 +45,7 @@ class Config:
     eval_every: int = 950
     view: View = View((128, 128), (128, 128))
     test: Test = Test()
-    optimizer: Optimizer = Optimizer(rule="adam", lr=0.002, weight_decay=0.0, schedule="cosine", warmup_steps=50)
+    optimizer: Optimizer = dataclasses.replace(ADAM, lr=0.002)
 
 
 PRESETS = {
@@ -55,8 +55,8 @@ PRESETS = {
         batch_size=4,
         steps=1200,
         eval_every=600,
-        view=View((160, 224), (192, 256), (0.8, 1.3), flip=True),
-        optimizer=Optimizer(rule="adam", lr=0.002, weight_decay=0.0, schedule="cosine", warmup_steps=50),
+        view=PHOTOS,
+        optimizer=dataclasses.replace(ADAM, lr=0.002),
     ),
     "paper": Config(  # Shelhamer et al. 2017, section 4.3: "heavy" learning, one image a step, at once
         data="voc:VOCdevkit/VOC2012",
@@ -89,7 +89,7 @@ PRESETS = {
         batch_size=4,
         steps=2,
         eval_every=1,
-        view=View((64, 64), (64, 64)),
+        view=SMALL,
     ),
 }
 

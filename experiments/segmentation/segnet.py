@@ -7,7 +7,7 @@ python launch.py --experiment=segmentation/segnet --preset=paper --data=masks:/d
 import dataclasses
 from typing import Literal
 
-from experiments.segmentation import Setup, Test, View
+from experiments.segmentation import ADAM, PHOTOS, SMALL, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.segnet import SegNet
 from jaxvision.train.optim import Optimizer
@@ -26,9 +26,9 @@ class Config:
     batch_size: int = 8
     steps: int = 2200
     eval_every: int = 1100
-    view: View = View((64, 64), (64, 64))
+    view: View = SMALL
     test: Test = Test()
-    optimizer: Optimizer = Optimizer(rule="adam", lr=0.003, weight_decay=0.0, schedule="cosine", warmup_steps=50)
+    optimizer: Optimizer = ADAM
 
 
 PRESETS = {
@@ -38,8 +38,8 @@ PRESETS = {
         batch_size=4,
         steps=1200,
         eval_every=600,
-        view=View((160, 224), (192, 256), (0.8, 1.3), flip=True),
-        optimizer=Optimizer(rule="adam", lr=0.002, weight_decay=0.0, schedule="cosine", warmup_steps=50),
+        view=PHOTOS,
+        optimizer=dataclasses.replace(ADAM, lr=0.002),
     ),
     "paper": Config(  # section 4: CamVid at 360×480, weights by median frequency; the paper starts from ImageNet's VGG
         data="masks:camvid,ignore=11",
@@ -57,7 +57,7 @@ PRESETS = {
         batch_size=4,
         steps=2,
         eval_every=1,
-        view=View((64, 64), (64, 64)),
+        view=SMALL,
     ),
 }
 

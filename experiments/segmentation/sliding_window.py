@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.segmentation import Setup, Test, View
+from experiments.segmentation import ADAM, SMALL, STREETS, Setup, Test, View
 from jaxvision.data.inputs import Inputs
-from jaxvision.models.patch_classifier import PatchClassifier, patches
+from jaxvision.models.patch_classifier import STRIDE, PatchClassifier, patches
 from jaxvision.ops.images import normalise
 from jaxvision.train.devices import first_batch
 from jaxvision.train.optim import Optimizer
@@ -33,9 +33,9 @@ class Config:
     batch_size: int = 8
     steps: int = 1000
     eval_every: int = 500
-    view: View = View((64, 64), (64, 64))
+    view: View = SMALL
     test: Test = Test()
-    optimizer: Optimizer = Optimizer(rule="adam", lr=0.003, weight_decay=0.0, schedule="cosine", warmup_steps=50)
+    optimizer: Optimizer = ADAM
 
 
 PRESETS = {
@@ -46,7 +46,7 @@ PRESETS = {
         batch_size=12,
         steps=20_000,
         eval_every=2000,
-        view=View((360, 480), (360, 480), flip=True),
+        view=STREETS,
     ),
     "smoke": Config(
         data="scenes:count=8,size=64",
@@ -54,7 +54,7 @@ PRESETS = {
         batch_size=4,
         steps=2,
         eval_every=1,
-        view=View((64, 64), (64, 64)),
+        view=SMALL,
     ),
 }
 
@@ -91,7 +91,7 @@ def _cost(model: PatchClassifier, setup: Setup, state: TrainState) -> Result:
             return outputs["logits"][0]
 
         scores = jax.lax.map(classify, patches(image)[0])
-        return scores.reshape(1, -(-image.shape[1] // 4), -(-image.shape[2] // 4), -1)
+        return scores.reshape(1, -(-image.shape[1] // STRIDE), -(-image.shape[2] // STRIDE), -1)
 
     (sliding, one), (at_once, other) = _timed(jax.jit(slide), image), _timed(jax.jit(dense), image)
     return {

@@ -7,7 +7,7 @@ python launch.py --experiment=segmentation/unet --preset=paper --data=masks:/dat
 import dataclasses
 from typing import Literal
 
-from experiments.segmentation import Setup, Test, View
+from experiments.segmentation import ADAM, PHOTOS, SMALL, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.layers import BatchNorm
 from jaxvision.models.unet import UNet
@@ -32,9 +32,9 @@ class Config:
     batch_size: int = 8
     steps: int = 3400
     eval_every: int = 1700
-    view: View = View((64, 64), (64, 64))
+    view: View = SMALL
     test: Test = Test()
-    optimizer: Optimizer = Optimizer(rule="adam", lr=0.003, weight_decay=0.0, schedule="cosine", warmup_steps=50)
+    optimizer: Optimizer = ADAM
 
 
 PRESETS = {
@@ -45,8 +45,8 @@ PRESETS = {
         batch_size=4,
         steps=1200,
         eval_every=600,
-        view=View((160, 224), (192, 256), (0.8, 1.3), flip=True),
-        optimizer=Optimizer(rule="adam", lr=0.002, weight_decay=0.0, schedule="cosine", warmup_steps=50),
+        view=PHOTOS,
+        optimizer=dataclasses.replace(ADAM, lr=0.002),
     ),
     "paper": Config(  # sections 2 and 3: tiles of 572 pixels, one a step, elastic deformations
         data="masks:cells",

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments.segmentation import Setup, Test, View
+from experiments.segmentation import ADAM, SMALL, STREETS, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.evals.segmentation import confusion
 from jaxvision.models.encoder_decoder import UNPOOLING, EncoderDecoder
@@ -40,9 +40,9 @@ class Config:
     batch_size: int = 8
     steps: int = 600  # of each kind
     eval_every: int = 600
-    view: View = View((64, 64), (64, 64))
+    view: View = SMALL
     test: Test = Test()
-    optimizer: Optimizer = Optimizer(rule="adam", lr=0.003, weight_decay=0.0, schedule="cosine", warmup_steps=50)
+    optimizer: Optimizer = ADAM
 
 
 PRESETS = {
@@ -54,7 +54,7 @@ PRESETS = {
         batch_size=12,
         steps=20_000,
         eval_every=2000,
-        view=View((360, 480), (360, 480), flip=True),
+        view=STREETS,
     ),
     "smoke": Config(
         data="scenes:count=8,size=64",
@@ -62,7 +62,7 @@ PRESETS = {
         batch_size=4,
         steps=2,
         eval_every=1,
-        view=View((64, 64), (64, 64)),
+        view=SMALL,
     ),
 }
 

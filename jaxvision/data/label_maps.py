@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from jaxvision.data import decode, scenes, tfds, voc
+from jaxvision.data import decode, objects, scenes, tfds, voc
 from jaxvision.data.folder import EXTENSIONS
 from jaxvision.data.objects import VOC_NAMES
 from jaxvision.data.records import Record, Records, Source, label_names, with_val
@@ -37,8 +37,7 @@ class LabelledImages:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Record:
-        record = self.encoded(index)
-        return {**record, "image": record["image"].pixels()}
+        return objects.decoded(self.encoded(index))
 
     def encoded(self, index: int) -> Record:
         labels = voc.label_map(self.labels[index])
@@ -66,8 +65,7 @@ class TfdsTrimaps:
         return len(self.examples)
 
     def __getitem__(self, index: int) -> Record:
-        record = self.encoded(index)
-        return {**record, "image": record["image"].pixels()}
+        return objects.decoded(self.encoded(index))
 
     def encoded(self, index: int) -> Record:
         example, name = self.examples[index], self.name(index)
@@ -133,8 +131,12 @@ def load_voc(spec: str) -> Source:
 
 
 def _pets(spec: str) -> Source:
-    examples = tfds.splits_of(spec, ("image", "segmentation_mask"))
-    splits: dict[str, Records] = {split: TfdsTrimaps(found, f"{spec}/{split}") for split, found in examples.items()}
+    builder, features = tfds.prepared(spec), ("image", "segmentation_mask")
+    if missing := [feature for feature in features if feature not in builder.info.features]:
+        raise ValueError(f"--data={spec}: has no {missing[0]}, only {', '.join(builder.info.features)}")
+    splits: dict[str, Records] = {
+        split: TfdsTrimaps(examples, f"{spec}/{split}") for split, examples in tfds.splits_of(builder, features).items()
+    }
     return Source(with_val(splits), _TRIMAP)
 
 

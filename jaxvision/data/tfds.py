@@ -91,21 +91,18 @@ def load(spec: str) -> Source:
     array_record or holds neither labelled images nor labelled boxes.
     """
     name = spec.partition(":")[2]
-    read, class_names = _kind(spec, name, _prepared(spec, name).info.features)
+    builder = prepared(spec)
+    read, class_names = _kind(spec, name, builder.info.features)
     splits: dict[str, Records] = {
-        split: read(examples, f"tfds:{name}/{split}") for split, examples in splits_of(spec, ("image",)).items()
+        split: read(examples, f"tfds:{name}/{split}") for split, examples in splits_of(builder, ("image",)).items()
     }
     if "train" not in splits:
-        raise ValueError(f"--data={spec}: has no train split, only {', '.join(splits)}")
+        raise ValueError(f"--data={spec}: has no train split, only {', '.join(builder.info.splits)}")
     return Source(with_val(splits), class_names)
 
 
-def splits_of(spec: str, features: Sequence[str]) -> dict[str, Sequence[Any]]:
-    """The prepared splits of `tfds:NAME`; `features` are images, left encoded; ValueError where it lacks one."""
-    name = spec.partition(":")[2]
-    builder = _prepared(spec, name)
-    if missing := [feature for feature in features if feature not in builder.info.features]:
-        raise ValueError(f"--data={spec}: has no {missing[0]}, only {', '.join(builder.info.features)}")
+def splits_of(builder: Any, features: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """The known splits of a prepared set; `features` are images, left encoded."""
     skip_decoding = {feature: _package().decode.SkipDecoding() for feature in features}
     return {
         _SPLITS[split]: builder.as_data_source(split, decoders=skip_decoding)
@@ -128,9 +125,9 @@ def _names(features: Any) -> tuple[str, ...]:
     return tuple(getattr(features["label"], "names", None) or ()) if "label" in features else ()
 
 
-def _prepared(spec: str, name: str) -> Any:
-    """The read-only builder of a prepared set: from its files alone, since most builders' code imports TensorFlow."""
-    package = _package()
+def prepared(spec: str) -> Any:
+    """The read-only builder of `tfds:NAME`: from its files alone, since most builders' code imports TensorFlow."""
+    package, name = _package(), spec.partition(":")[2]
     how = f"prepare it once: pip install tensorflow && tfds build {name} --file_format=array_record"
     try:
         builder = package.core.read_only_builder.builder_from_files(name, data_dir=os.environ.get("TFDS_DATA_DIR"))

@@ -30,7 +30,7 @@ def accuracy(top: tuple[int, ...] = (1, 5)) -> Metric:
 
     def result(state: Int[np.ndarray, " n"]) -> Result:
         count, *hits = state.tolist()
-        _refuse_empty("accuracy", count)
+        refuse_empty("accuracy", count)
         return {"accuracy" if k == 1 else f"top{k}": h / count for k, h in zip(top, hits, strict=True)}
 
     return Metric(lambda: np.zeros(len(top) + 1, np.int64), update, result)
@@ -50,7 +50,7 @@ def nll() -> Metric:
 
     def result(state: Float[np.ndarray, " 2"]) -> Result:
         count, total = state.tolist()
-        _refuse_empty("nll", count)
+        refuse_empty("nll", count)
         return {"nll": total / count}
 
     return Metric(lambda: np.zeros(2), update, result)
@@ -69,7 +69,7 @@ def confusion_matrix(class_names: Sequence[str], draw: Draw = confusion.confusio
         return state + np.bincount(labels * k + scores.argmax(axis=1), minlength=k * k).reshape(k, k)
 
     def result(state: Int[np.ndarray, "K K"]) -> Result:
-        _refuse_empty("confusion_matrix", state.sum())
+        refuse_empty("confusion_matrix", state.sum())
         return {"confusion_matrix": draw(state, class_names)}
 
     return Metric(lambda: np.zeros((k, k), np.int64), update, result)
@@ -95,6 +95,7 @@ def _ranks(scores: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> I
     return np.sum(~(scores <= own) | tied_before, axis=1)  # not "greater": a NaN on either side must count
 
 
-def _refuse_empty(metric: str, count: int | float | np.integer) -> None:
+def refuse_empty(metric: str, count: int | float | np.integer | np.floating) -> None:
+    """ValueError where a metric has seen no example."""
     if not count:
         raise ValueError(f"{metric}: the evaluation data has no examples; check --data and its validation split")

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.ndimage
 from jaxtyping import Float, Int, UInt8
 
-from jaxvision.evals.classification import accuracy
+from jaxvision.evals.classification import accuracy, refuse_empty
 from jaxvision.train.types import Batch, Hook, Metric, Predict, PyTree, Result, TrainState
 
 _BLUR = 1 / 16  # standard deviation of the baseline's blur, as a part of the image's longer side
@@ -30,7 +30,7 @@ def inception_score(extractor: str) -> Metric:
 
     def result(state: Float[np.ndarray, " n"]) -> Result:
         count = state[0]
-        _refuse_empty("inception_score", count)
+        refuse_empty("inception_score", count)
         information = state[1] / count - _x_log_x(state[2:] / count).sum()
         return {f"inception_score_{extractor}": float(np.exp(information))}
 
@@ -60,7 +60,7 @@ def modes(means: Float[np.ndarray, "M D"], sigma: float) -> Metric:
 
     def result(state: Int[np.ndarray, " n"]) -> Result:
         count, each = int(state[0]), state[1:]
-        _refuse_empty("modes", count)
+        refuse_empty("modes", count)
         return {
             "within_3_sigma": float(each.sum() / count),
             "modes_covered": float(np.sum(each > 0)),
@@ -111,8 +111,3 @@ def _pattern(seed: int, shape: tuple[int, ...]) -> Float[np.ndarray, "H W"]:
 def _x_log_x(x: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
     """x·log x, in nats, and 0 at 0."""
     return x * np.log(np.where(x > 0.0, x, 1.0))
-
-
-def _refuse_empty(metric: str, count: int | float | np.floating) -> None:
-    if not count:
-        raise ValueError(f"{metric}: the evaluation data has no examples; check --data and its validation split")

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxvision.models.layers import BatchNorm, Conv, ConvTranspose, Dtype, Layer, he_normal, scaled
-from jaxvision.models.vgg import CHANNELS, NETS
-from jaxvision.ops.unpooling import max_pool_with_indices, max_unpool
+from jaxvision.models.vgg import CHANNELS, NETS, VGG
+from jaxvision.ops.unpooling import max_unpool
 
 
 class DeconvNet(nn.Module):
@@ -30,21 +30,27 @@ class DeconvNet(nn.Module):
             raise ValueError(
                 f"DeconvNet got {x.shape[1]}x{x.shape[2]} images: with window {self.window} give {side}x{side}"
             )
+        encoder = VGG(
+            None,
+            width=self.width,
+            batch_norm=True,
+            head=False,
+            indices=True,
+            norm=self.norm,
+            kernel_init=he_normal,
+            dtype=self.dtype,
+        )
+        nn.share_scope(self, encoder)
+        features = encoder(x, train=train)
         convolutions = NETS["D"].convolutions
-        features: dict[str, Array] = {}
-        indices = {}
-        for block in range(1, 6):
-            for i in range(1, convolutions[block - 1] + 1):
-                x = self._activate(self._conv(CHANNELS[block - 1], 3, f"conv{block}_{i}")(x), f"{block}_{i}", train)
-            x, indices[block] = max_pool_with_indices(x, 2, 2)
-            features[f"pool{block}"] = x
-        x = features["fc6"] = self._activate(self._conv(4096, self.window, "fc6")(x), "_fc6", train)
+        x = self._conv(4096, self.window, "fc6")(features["pool5"])
+        x = features["fc6"] = self._activate(x, "_fc6", train)
         x = features["fc7"] = self._activate(self._conv(4096, 1, "fc7")(x), "_fc7", train)
         x = self._deconv(CHANNELS[4], self.window, "deconv_fc6")(x)
         x = features["deconv_fc6"] = self._activate(x, "_deconv_fc6", train)
         for block in reversed(range(1, 6)):
             before = (2 * x.shape[1], 2 * x.shape[2])
-            x = features[f"unpool{block}"] = max_unpool(x, indices[block], before, window=2)
+            x = features[f"unpool{block}"] = max_unpool(x, features[f"indices{block}"], before, window=2)
             for i in range(1, convolutions[block - 1] + 1):
                 last = i == convolutions[block - 1]
                 channels = CHANNELS[max(block - 2, 0) if last else block - 1]
@@ -53,15 +59,7 @@ class DeconvNet(nn.Module):
         return {**features, "logits": Conv(self.num_classes, 1, dtype=self.dtype, name="score")(x)}
 
     def _conv(self, channels: int, kernel_size: int, name: str) -> nn.Module:
-        padding = 1 if kernel_size == 3 else 0
-        return Conv(
-            scaled(channels, self.width),
-            kernel_size,
-            padding=padding,
-            kernel_init=he_normal,
-            dtype=self.dtype,
-            name=name,
-        )
+        return Conv(scaled(channels, self.width), kernel_size, kernel_init=he_normal, dtype=self.dtype, name=name)
 
     def _deconv(self, channels: int, kernel_size: int, name: str) -> nn.Module:
         padding = 1 if kernel_size == 3 else 0

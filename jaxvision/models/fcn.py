@@ -61,7 +61,6 @@ class FCN(nn.Module):
             stride //= 2
             skip = features[f"score_{name}"] = self._score(features[name] * scale, name)
             score = self._upsample(score, name)
-            score = _crop(score, skip.shape[1:3], 0) if self.pad == 0 else score
             score = score + _crop(skip, score.shape[1:3], {16: 5, 8: 9}[stride] if self.pad else 0)
         offset = {32: 19, 16: 27, 8: 31}[stride] if self.pad else 0
         fine = interpolate(score.astype(jnp.float32), stride, 0 if self.pad else stride // 2)

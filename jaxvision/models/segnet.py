@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, he_normal, scaled, to_multiple
-from jaxvision.models.vgg import CHANNELS, NETS
-from jaxvision.ops.unpooling import max_pool_with_indices, max_unpool
+from jaxvision.models.vgg import CHANNELS, NETS, VGG
+from jaxvision.ops.unpooling import max_unpool
 
 
 class SegNet(nn.Module):
@@ -24,18 +24,22 @@ class SegNet(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
         size = x.shape[1:3]
-        x = to_multiple(x, 32)
-        convolutions = NETS["D"].convolutions
-        features: dict[str, Array] = {}
-        indices = {}
-        for block in range(1, 6):
-            for i in range(1, convolutions[block - 1] + 1):
-                x = self._layer(x, CHANNELS[block - 1], f"{block}_{i}", train)
-            x, indices[block] = max_pool_with_indices(x, 2, 2)
-            features[f"pool{block}"] = x
+        encoder = VGG(
+            None,
+            width=self.width,
+            batch_norm=True,
+            head=False,
+            indices=True,
+            norm=self.norm,
+            kernel_init=he_normal,
+            dtype=self.dtype,
+        )
+        nn.share_scope(self, encoder)
+        features = encoder(to_multiple(x, 32), train=train)
+        convolutions, x = NETS["D"].convolutions, features["pool5"]
         for block in reversed(range(1, 6)):
             before = (2 * x.shape[1], 2 * x.shape[2])
-            x = features[f"unpool{block}"] = max_unpool(x, indices[block], before, window=2)
+            x = features[f"unpool{block}"] = max_unpool(x, features[f"indices{block}"], before, window=2)
             for i in reversed(range(1, convolutions[block - 1] + 1)):
                 if block == 1 and i == 1:
                     break

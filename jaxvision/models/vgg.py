@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Num
 from jaxvision.models.dense_head import FullyConnectedHead
 from jaxvision.models.layers import BatchNorm, Conv, Dtype, Initializer, Layer, scaled
 from jaxvision.ops.normalization import local_response_norm
-from jaxvision.ops.pooling import adaptive_avg_pool, max_pool, max_pool_ceil
+from jaxvision.ops.pooling import adaptive_avg_pool, max_pool
 from jaxvision.ops.unpooling import max_pool_with_indices
 
 CHANNELS = (64, 128, 256, 512, 512)
@@ -40,9 +40,9 @@ class VGG(nn.Module):
     `net` is the column of Table 1. fc6 sees a `window` × `window` map: a larger one is averaged down to it, a smaller
     one taken whole. `dense=True` makes fc6 to fc8 convolutions (section 3.2), so that an image of any size gives a
     class map [B, h, w, num_classes]; `dense_head.to_convolutions` converts the parameters. `num_classes=None` ends at
-    fc7, `head=False` at pool5. `ceil` pools the odd last row and column too, as Caffe does; `indices` adds where the
-    maxima of "pool1" … "pool5" were, "indices1" … "indices5", for `ops.unpooling.max_unpool`. Kernels: net A from
-    N(0, 0.01²) at full width, the deeper nets, which do not train from that, after Glorot & Bengio (section 3.1).
+    fc7, `head=False` at pool5. `indices` adds where the maxima of "pool1" … "pool5" were, "indices1" … "indices5", for
+    `ops.unpooling.max_unpool`. Kernels: net A from N(0, 0.01²) at full width, the deeper nets, which do not train from
+    that, after Glorot & Bengio (section 3.1).
     """
 
     num_classes: int | None = 1000
@@ -52,7 +52,6 @@ class VGG(nn.Module):
     dense: bool = False
     window: int = 7
     head: bool = True
-    ceil: bool = False
     indices: bool = False
     dropout: float = 0.5
     norm: Layer = BatchNorm
@@ -107,7 +106,7 @@ class VGG(nn.Module):
         if self.indices:
             y, indices = max_pool_with_indices(x, 2, 2)
             return {f"pool{block}": y, f"indices{block}": indices}
-        return {f"pool{block}": (max_pool_ceil if self.ceil else max_pool)(x, 2, 2)}
+        return {f"pool{block}": max_pool(x, 2, 2)}
 
     def _classify(self, x: Float[Array, "B H W C"], train: bool) -> dict[str, Float[Array, "..."]]:
         if not self.dense:

@@ -1,15 +1,12 @@
 """Two-stage detection (Ren et al. 2015; He et al. 2017) on a network with `features`, `propose`, `box` and `mask`."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
-from jaxtyping import Array, UInt32
 
 from jaxvision.ops.images import Color, normalise
 from jaxvision.ops.proposals import Proposals
@@ -17,7 +14,7 @@ from jaxvision.tasks import proposals as first_stage
 from jaxvision.tasks import regions as second_stage
 from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting
-from jaxvision.train.steps import Trainable, descend, everything, init_state, only, step_key, stop
+from jaxvision.train.steps import Trainable, descend, everything, example_keys, init_state, only, step_key, stop
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
 Losses = dict[str, jax.Array]
@@ -83,12 +80,6 @@ def detection(
         return model.apply(variables, plan, images_of(batch), batch, proposals, method=_outputs)
 
     return Task(init, step, predict)
-
-
-def example_keys(state: TrainState, count: int, axis_name: str | None) -> UInt32[Array, "B 2"]:
-    """A key for each row of this device, by its number in the global batch."""
-    start = 0 if axis_name is None else lax.axis_index(axis_name) * count
-    return jax.vmap(partial(jax.random.fold_in, step_key(state)))(start + jnp.arange(count))
 
 
 class _Plan(NamedTuple):

@@ -15,11 +15,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, UInt8
 
-from jaxvision.ops.images import Color
+from jaxvision.ops.images import Color, standardise
 from jaxvision.ops.interventions import Edit, ablate, at, insert, place, pool
-from jaxvision.tasks.detection import example_keys
-from jaxvision.tasks.extractor import Extractor
-from jaxvision.train.steps import descend, pmean
+from jaxvision.tasks.extractor import Extractor, judge
+from jaxvision.train.steps import descend, example_keys, pmean
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
 START = 0.5
@@ -195,17 +194,9 @@ def _predict(rules: _Rules, state: TrainState, batch: Batch) -> dict[str, jax.Ar
     }
     if not edited:
         outputs |= {"units": maps.astype(jnp.float16), "classes": labels.astype(jnp.uint8)}
-    return {**outputs, **_features(rules, state, batch, samples)}
-
-
-def _features(rules: _Rules, state: TrainState, batch: Batch, samples: UInt8[Array, "B S T C"]) -> dict[str, jax.Array]:
-    if rules.extract is None:
-        return {}
-    found = dict(rules.extract.apply(state.aux["extractor"], samples.astype(jnp.float32)))
-    if "image" in batch:
-        real = rules.extract.apply(state.aux["extractor"], batch["image"].astype(jnp.float32))
-        found["real_features"] = real["features"]
-    return found
+    if rules.extract is not None:
+        outputs |= judge(rules.extract, state.aux["extractor"], samples, batch)
+    return outputs
 
 
 def _layer(rules: _Rules, outputs: Mapping[str, jax.Array]) -> Float[Array, "B h w U"]:
@@ -224,5 +215,4 @@ def _whole(images: Float[Array, "B S T C"]) -> UInt8[Array, "B S T C"]:
 
 
 def _normalised(images: Float[Array, "B S T C"], mean: Color, std: Color) -> Float[Array, "B S T 3"]:
-    center, scale = (jnp.array(color, jnp.float32).reshape(1, 1, 1, 3) for color in (mean, std))
-    return (jnp.broadcast_to(images, (*images.shape[:3], 3)) - center) / scale
+    return standardise(jnp.broadcast_to(images, (*images.shape[:3], 3)), mean, std)

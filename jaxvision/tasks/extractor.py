@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxvision.ops.images import Color, normalise
-from jaxvision.train.types import Key, PyTree, TrainState
+from jaxvision.train.types import Batch, Key, PyTree, TrainState
 
 
 class Extractor(NamedTuple):
@@ -37,6 +37,14 @@ def classifier(model: nn.Module, mean: Color, std: Color, layer: str = "pool") -
         return {"features": features, "probabilities": jax.nn.softmax(outputs["logits"].astype(jnp.float32))}
 
     return Extractor(init, apply)
+
+
+def judge(extract: Extractor, variables: PyTree, samples: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """What is seen in `samples`, uint8, and "real_features" of the batch's images where it has some."""
+    found = dict(extract.apply(variables, samples.astype(jnp.float32)))
+    if "image" in batch:
+        found["real_features"] = extract.apply(variables, batch["image"].astype(jnp.float32))["features"]
+    return found
 
 
 def judged_by(state: TrainState, variables: PyTree) -> TrainState:

@@ -17,8 +17,7 @@ from jaxtyping import Array, Float, Int, Num, UInt32
 
 from jaxvision.losses.gan import Objective
 from jaxvision.tasks import collapse
-from jaxvision.tasks.detection import example_keys
-from jaxvision.tasks.extractor import Extractor
+from jaxvision.tasks.extractor import Extractor, judge
 from jaxvision.tasks.turns import (
     Game,
     Rows,
@@ -30,7 +29,7 @@ from jaxvision.tasks.turns import (
     replaced,
     train,
 )
-from jaxvision.train.steps import pmean
+from jaxvision.train.steps import example_keys, pmean
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
 Prior = Literal["uniform", "normal"]
@@ -139,7 +138,7 @@ def _init(game: Game, key: Key, batch: Batch) -> TrainState:
         raise ValueError("penalty: the gradient penalty needs a discriminator without batch norm; set penalty to 0")
     aux = {"average": params["generator"], "average_state": model_state["generator"], "recent": collapse.healthy()}
     if game.extract is not None:
-        aux["extractor"] = game.extract.init(keys[3], _judged(batch["image"]))
+        aux["extractor"] = game.extract.init(keys[3], batch["image"].astype(jnp.float32))
     opt_state = {name: game.txs[name].init(params[name]) for name in params}
     return TrainState(jnp.zeros((), jnp.int32), params, opt_state, model_state, aux, key)
 
@@ -194,10 +193,7 @@ def _predict(game: Game, state: TrainState, batch: Batch) -> dict[str, jax.Array
             outputs["reconstructions"] = to_pixels(_sample(game, state, codes, labels))
         outputs["real_score"] = evaluate(game, state, "discriminator", real, labels, codes)["logits"]
     if game.extract is not None:
-        outputs |= game.extract.apply(state.aux["extractor"], _judged(outputs["samples"]))
-        if "image" in batch:
-            found = game.extract.apply(state.aux["extractor"], _judged(batch["image"]))
-            outputs["real_features"] = found["features"]
+        outputs |= judge(game.extract, state.aux["extractor"], outputs["samples"], batch)
     return outputs
 
 
@@ -218,8 +214,3 @@ def _labels(game: Game, batch: Batch) -> Int[Array, " B"] | None:
     if "label" not in batch:
         raise ValueError("conditional: the data have no labels; give labelled ones, or set conditional to false")
     return batch["label"]
-
-
-def _judged(images: Num[Array, "B ..."]) -> Float[Array, "B ..."]:
-    """Images as the extractor sees them: whole numbers 0..255, as if read from a file."""
-    return images.astype(jnp.float32)

@@ -13,6 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxvision.train.devices import to_host
+from jaxvision.train.steps import path_name
 from jaxvision.train.types import PyTree, TrainState
 
 
@@ -88,16 +89,12 @@ class _ShapeError(ValueError):
 
 
 def _check_shapes(like: PyTree, saved: PyTree) -> None:
-    wanted = {_path(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(like)}
-    found = {_path(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(saved) if hasattr(x, "shape")}
+    wanted = {path_name(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(like)}
+    found = {path_name(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(saved) if hasattr(x, "shape")}
     for name in sorted(wanted.keys() | found.keys(), key=lambda n: (not n.startswith("params/"), n)):
         if wanted.get(name) != found.get(name):
             was, now = found.get(name, "absent"), wanted.get(name, "absent")
             raise _ShapeError(f"{name} is {was} in the checkpoint and {now} in this network")
-
-
-def _path(path: Any) -> str:
-    return "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path)
 
 
 def _first_line(error: Exception) -> str:

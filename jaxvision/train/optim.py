@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
-from jaxvision.train.steps import labels, only
+from jaxvision.train.steps import labels, only, path_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _frozen(
 
 def _first_path(params: Any) -> str:
     (path, _), *_ = jax.tree_util.tree_leaves_with_path(params)
-    return "/".join(str(p.key) for p in path)
+    return path_name(path)
 
 
 def _rule(o: Optimizer, steps: int) -> list[optax.GradientTransformation]:

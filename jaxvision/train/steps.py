@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jaxtyping import Array, UInt32
 
 from jaxvision.train.types import Key, PyTree, TrainState
 
@@ -30,6 +31,12 @@ def step_key(state: TrainState, axis_name: str | None = None) -> Key:
     """The key of this step, another one on each device. Derived from the step, so a resumed run draws the same."""
     key = jax.random.fold_in(state.key, state.step)
     return key if axis_name is None else jax.random.fold_in(key, lax.axis_index(axis_name))
+
+
+def example_keys(state: TrainState, count: int, axis_name: str | None) -> UInt32[Array, "B 2"]:
+    """A key for each row of this device, by its number in the global batch."""
+    start = 0 if axis_name is None else lax.axis_index(axis_name) * count
+    return jax.vmap(partial(jax.random.fold_in, step_key(state)))(start + jnp.arange(count))
 
 
 def descend(
@@ -68,7 +75,12 @@ def stop(params: PyTree, trainable: Trainable) -> PyTree:
 
 def labels(params: PyTree, trainable: Trainable) -> PyTree:
     """Whether each leaf is to be learned."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: trainable("/".join(str(p.key) for p in path)), params)
+    return jax.tree_util.tree_map_with_path(lambda path, _: trainable(path_name(path)), params)
+
+
+def path_name(path: Any) -> str:
+    """A leaf's place in its tree, as in "backbone/conv1/kernel"."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def ema(average: Tree, new: PyTree, decay: float) -> Tree:

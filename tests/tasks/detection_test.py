@@ -13,10 +13,10 @@ from jaxvision.models.faster_rcnn import resnet_c4, resnet_fpn, vgg16
 from jaxvision.models.norms import GroupNorm
 from jaxvision.models.rpn import Anchors
 from jaxvision.ops.boxes import iou
-from jaxvision.tasks.detection import detection, example_keys
+from jaxvision.tasks.detection import detection
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.steps import only
+from jaxvision.train.steps import example_keys, only
 from jaxvision.train.types import TrainState
 from tests.tasks import tiny
 from tests.tasks.training import ONE, train
