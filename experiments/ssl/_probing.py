@@ -65,12 +65,12 @@ class Examples:
     @property
     def bank(self) -> Bank:
         """How many features are kept."""
-        return Bank(len(self._fit), len(self.subsets))
+        return Bank(len(self._kept), len(self.subsets))
 
     def stage(self, name: str, task: Task, steps: int, hooks: tuple[Hook, ...], begin: Begin) -> Stage:
         """Heads learn on features that the encoder finds at the stage's start, once `begin` has given it weights."""
-        rows = Rows(tuple(np.searchsorted(self._fit, subset.fit) for subset in self.subsets))
-        images = self.inputs.evaluate(Subset(self.records, self._fit), self.transform, self.batch_size)
+        rows = Rows(tuple(np.searchsorted(self._kept, subset.fit) for subset in self.subsets))
+        images = self.inputs.evaluate(Subset(self.records, self._kept), self.transform, self.batch_size)
 
         def warm_start(state: TrainState, finished: Mapping[str, TrainState]) -> TrainState:
             return fill(task, begin(state, finished), images)
@@ -85,8 +85,8 @@ class Examples:
         ]
 
     @property
-    def _fit(self) -> Int[np.ndarray, " N"]:
-        return np.unique(np.concatenate([subset.fit for subset in self.subsets]))
+    def _kept(self) -> Int[np.ndarray, " N"]:
+        return np.unique(np.concatenate([subset.all for subset in self.subsets]))
 
 
 def fill(task: Task, state: TrainState, images: Data) -> TrainState:

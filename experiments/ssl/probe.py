@@ -90,7 +90,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         task = finetune(encoder, tx, source.num_classes, mean=source.mean, std=source.std)
         return Experiment.single(task, anew, config.steps, (_told(report, config), *_looks(source, examples)))
     rates = tuple(config.optimizer.lr * rate for rate in config.heads.rates)
-    report = of_best_head(*examples.held_out(), report, rates)
+    report = of_best_head(examples.held_out()[0], report, rates)
     hooks = (_told(report, config), *_looks(source, examples))
     if config.crop != "none" or config.flip:
         return Experiment.single(config.heads.task(encoder, tx, source, config.image_size), anew, config.steps, hooks)

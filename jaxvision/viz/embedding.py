@@ -32,7 +32,7 @@ def points(
     few = len(class_names) <= _NAMED
     palette = matplotlib.colormaps["tab10" if len(class_names) <= 10 else "tab20" if few else "turbo"]
     index = labels[shuffled] if few else labels[shuffled] / (len(class_names) - 1)
-    axes.scatter(x, y, s=9, c=palette(index), alpha=0.75, linewidths=0)
+    axes.scatter(x, y, s=np.clip(9000 / len(labels), 9, 36), c=palette(index), alpha=0.75, linewidths=0)
     if few:
         for label, name in enumerate(class_names):
             axes.scatter([], [], s=36, color=palette(label), label=name)
