@@ -31,6 +31,7 @@ from experiments.ssl import (  # fmt: skip
     rotation,
     simclr,
 )
+from experiments.ssl._comparison import RANDOM, SUPERVISED, told
 from experiments.ssl._pretext import Crop
 from experiments.ssl._probing import Examples, Heads
 from jaxvision.data import crops
@@ -43,10 +44,7 @@ from jaxvision.train.hooks import evaluate
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import init_state
 from jaxvision.train.types import Experiment, Hook, Key, Predict, Result, Stage, Task, TrainState
-from jaxvision.viz.bars import bars
-from jaxvision.viz.table import table
 
-RANDOM, SUPERVISED = "random", "supervised"
 MODULES: Mapping[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
     for module in (rotation, relative_patch, jigsaw, colorization, context_encoder, simclr, moco)
@@ -236,50 +234,26 @@ def _comparison(config: Config, source: Source, probe: Task, parts: list[Example
 
         return dataclasses.replace(state, aux={n: np.stack([of_run(n, s) for s in range(len(parts))]) for n in names})
 
+    def show(predict: Predict, state: TrainState) -> Result:
+        return told({n: np.asarray(state.aux[n], np.float64) for n in names}, config.shares, _notes(config, names))
+
     task = Task(init, lambda state, batch, *, axis_name=None: (state, {}), lambda state, batch: {})
-    return Stage("comparison", task, None, 0, (Hook("comparison", 0, lambda p, s: _told(config, s)),), collect)
+    return Stage("comparison", task, None, 0, (Hook("comparison", 0, show),), collect)
 
 
-def _told(config: Config, state: TrainState) -> Result:
-    """The table, the figure, and the mean of each cell as a metric."""
-    scores = {name: np.asarray(runs, np.float64) for name, runs in state.aux.items()}
-    shares = [f"{100 * share:g} % of labels" for share in config.shares]
-    order = [n for n in (RANDOM, *config.methods, SUPERVISED) if n in scores]
-    way = {n: _way(scores, n) for n in order}
-    cells = {n: [*map(_cell, scores[n].T), *(f"{part:.2f}" for part in way[n])] for n in order}
-    heads = ("method", *shares, *(f"way at {100 * share:g} %" for share in config.shares))
-    text = "\n\n".join([table(heads, {n.replace("_", " "): row for n, row in cells.items()}), _notes(config, scores)])
-    title = f"Linear probes of frozen features, {config.data}"
-    figure = bars({n.replace("_", " "): scores[n] for n in order}, shares, title=title, unit="accuracy")
-    means = {
-        f"{n}/accuracy_{s:g}": float(m) for n in order for s, m in zip(config.shares, scores[n].mean(0), strict=True)
-    }
-    return {**means, "comparison": text, "comparison_figure": figure}
-
-
-def _way(scores: Mapping[str, Float[np.ndarray, "R F"]], name: str) -> Float[np.ndarray, " F"]:
-    """How far the method's mean accuracy is on the way from the random encoder's to the supervised one's."""
-    low, high = scores[RANDOM].mean(0), scores[SUPERVISED].mean(0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (scores[name].mean(0) - low) / (high - low)
-
-
-def _cell(runs: Float[np.ndarray, " R"]) -> str:
-    return f"{runs.mean():.4f}" + (f" ± {runs.std(ddof=1):.4f}" if len(runs) > 1 else "")
-
-
-def _notes(config: Config, scores: Mapping[str, np.ndarray]) -> str:
-    b = config.backbone
-    lines = [
-        f"{config.data}; ResNet-{b.depth}, stem {b.stem}, width {b.width:g}; every method {config.steps} steps of "
-        f"{config.batch_size} images; probes {config.probe_steps} steps of {config.probe_batch_size}, feature norm "
-        f"{config.heads.feature_norm}, the learning rate chosen among {len(config.heads.rates)} on "
-        f"{config.heads.held_out:.0%} of the images with labels; {config.seeds} seeds, ± one standard deviation.",
-        "way: from the random encoder's mean (0) to that of the encoder that learned from all labels (1).",
+def _notes(config: Config, names: list[str]) -> list[str]:
+    """What the table depends on."""
+    backbone, heads = config.backbone, config.heads
+    notes = [
+        f"{config.data}; ResNet-{backbone.depth}, stem {backbone.stem}, width {backbone.width:g}; every method "
+        f"{config.steps} steps of {config.batch_size} images; heads {config.probe_steps} steps of "
+        f"{config.probe_batch_size}, feature norm {heads.feature_norm}, the learning rate chosen among "
+        f"{len(heads.rates)} on {heads.held_out:.0%} of the images with labels; seeds: {config.seeds}, ± one standard "
+        "deviation."
     ]
-    if "colorization" in config.methods and "colorization" not in scores:
-        lines.append("colorization is left out: these images have no colours.")
-    return "\n\n".join(lines)
+    if "colorization" in config.methods and "colorization" not in names:
+        notes.append("colorization is left out: these images have no colours.")
+    return notes
 
 
 def _has_colors(source: Source) -> bool:
