@@ -100,9 +100,9 @@ PRESETS = {
         view=View(area=(0.2, 1.0), flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), blur=0.5),
     ),
     "smoke": Config(
-        data="digits:count=40",
-        methods=("rotation", "simclr"),
-        shares=(0.6, 1.0),
+        data="digits:count=100",
+        methods=("rotation",),
+        shares=(0.5, 1.0),
         image_size=16,
         batch_size=8,
         steps=2,
