@@ -83,10 +83,12 @@ def test_a_workdir_remembers_how_its_imported_weights_saw_pixels(tmp_path: Path)
         remember(tmp_path, "area/name", 0, {"depth": 18})
 
 
-def test_a_last_stage_without_a_network_cannot_be_evaluated():
+def test_a_last_stage_without_a_network_cannot_be_evaluated(tmp_path: Path):
     experiment = Experiment((Stage("table", toy.regression(), None, 0),))
+    where = devices.choose("jit", jax.devices()[:1])
+    how = loop.Run(tmp_path, jax.random.PRNGKey(0), where, Writer(tmp_path))
     with pytest.raises(ValueError, match="--mode=evaluate: stage 'table', the last, has no network"):
-        session.evaluate(experiment, None, {})
+        session.evaluate(experiment, how, {})
 
 
 def test_weights_that_saw_pixels_as_the_data_has_them_leave_the_normalisation_to_it(tmp_path: Path):
