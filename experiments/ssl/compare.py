@@ -69,6 +69,10 @@ class Config:
     heads: Heads = Heads()
     backbone: Backbone = Backbone(stem="imagenet")
     view: View = View()  # of SimCLR and MoCo
+    temperature: float = 0.2  # of SimCLR and MoCo
+    contrastive: Optimizer = Optimizer(  # of SimCLR and MoCo
+        rule="adam", lr=2e-3, weight_decay=1e-4, schedule="cosine", warmup_steps=50
+    )
     supervised: Optimizer = Optimizer(lr=0.1, weight_decay=5e-4, schedule="cosine", warmup_steps=20)
     optimizer: Optimizer = Optimizer(lr=0.1, nesterov=True, schedule="cosine")  # of the probes
 
@@ -80,11 +84,10 @@ PRESETS = {
         shares=(0.01, 0.1),
         seeds=3,
         image_size=28,
-        batch_size=128,
-        steps=1200,
+        steps=1250,
         probe_steps=500,
         flip=True,
-        view=View(area=(0.2, 1.0), flip=0.5, jitter=(0.4, 0.4, 0.0, 0.0), grayscale=0.0),
+        view=View(area=(0.3, 1.0), flip=0.5, jitter=(0.4, 0.4, 0.0, 0.0), grayscale=0.0),
     ),
     "paper": Config(  # of no single paper: ResNet-50 on ImageNet, with each method's own settings
         data="tfds:imagenet2012",
@@ -98,6 +101,7 @@ PRESETS = {
         flip=True,
         backbone=Backbone(depth=50, stem="imagenet", width=1.0),
         view=View(area=(0.2, 1.0), flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), blur=0.5),
+        contrastive=Optimizer(lr=0.03, weight_decay=1e-4, schedule="cosine"),
     ),
     "smoke": Config(
         data="digits:count=100",
@@ -163,7 +167,8 @@ def settings(name: str, config: Config) -> object:
     own, size = MODULES[name].PRESETS[config.recipe], config.image_size
     same = {"data": config.data, "batch_size": config.batch_size, "steps": config.steps, "backbone": config.backbone}
     if name in ("simclr", "moco"):
-        return dataclasses.replace(own, **same, image_size=size, source_size=size, view=config.view)
+        views = {"image_size": size, "source_size": size, "view": config.view, "temperature": config.temperature}
+        return dataclasses.replace(own, **same, **views, optimizer=config.contrastive)
     if name in ("jigsaw", "relative_patch"):  # small pieces of an enlarged image
         return dataclasses.replace(own, **same, crop=dataclasses.replace(own.crop, flip=config.flip))
     return dataclasses.replace(own, **same, image_size=size, crop=Crop((size, size + size // 8), config.flip))

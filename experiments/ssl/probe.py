@@ -66,7 +66,7 @@ PRESETS = {
         optimizer=Optimizer(lr=30.0, schedule="step", milestones=(0.6, 0.8)),
     ),
     "smoke": Config(
-        data="digits:count=40",
+        data="digits:count=100",
         image_size=16,
         batch_size=8,
         steps=2,
