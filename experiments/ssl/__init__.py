@@ -8,16 +8,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvision.data.inputs import Inputs
+from jaxvision.data.records import Records, Source, Subset
+from jaxvision.data.transforms import Transform
+from jaxvision.evals.embedding import embeddings
+from jaxvision.evals.knn import knn
 from jaxvision.models.layers import BatchNorm, Layer
 from jaxvision.models.resnet import ResNet
 from jaxvision.ops import augment
 from jaxvision.ops.augment import Augmentation
 from jaxvision.train.devices import first_batch
+from jaxvision.train.hooks import evaluate
 from jaxvision.train.types import Data, Hook, Predict, Result, TrainState
 from jaxvision.viz.grid import grid
 
 _SHOWN = 8  # images in the picture of views
 _VIEWS = 4  # of each
+_BANK, _QUERIES = 5000, 1000  # the most images among which, and for which, neighbours are looked for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +80,16 @@ def encoder_variables(state: TrainState) -> dict[str, Any]:
     return {"params": state.params["encoder"], **collections}
 
 
+def knn_hook(source: Source, inputs: Inputs, transform: Transform, batch_size: int, every: int) -> Hook:
+    """Accuracy of nearest neighbours, of some held-out images among some of the training images."""
+
+    def embedded(records: Records, most: int) -> Hook:
+        rows = np.unique(np.linspace(0, len(records) - 1, most).round().astype(np.int64))
+        return evaluate((embeddings(),), inputs.evaluate(Subset(records, rows), transform, batch_size))
+
+    return knn(embedded(source["train"], _BANK), embedded(source["val"], _QUERIES), source.num_classes, every=every)
+
+
 def views_hook(view: Augmentation, data: Data) -> Hook:
     """A picture of images, each followed by views of it."""
 
@@ -83,8 +100,8 @@ def views_hook(view: Augmentation, data: Data) -> Hook:
         size = views.shape[1]
         whole = jax.image.resize(images.astype(jnp.float32), (len(images), size, size, 3), "bilinear", antialias=True)
         rows = jnp.concatenate([whole[:, None], 255.0 * views.reshape(-1, _VIEWS, size, size, 3)], axis=1)
-        pixels = np.asarray(jnp.clip(jnp.round(rows), 0.0, 255.0)).astype(np.uint8).reshape(-1, size, size, 3)
+        shown = np.asarray(jnp.clip(jnp.round(rows), 0.0, 255.0)).astype(np.uint8).reshape(-1, size, size, 3)
         captions = ["image", *["view"] * _VIEWS] * len(images)
-        return {"views": grid(pixels, 2 * (_VIEWS + 1), captions)}
+        return {"views": grid(shown, 2 * (_VIEWS + 1), captions)}
 
     return Hook("views", 0, run)

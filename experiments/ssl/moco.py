@@ -11,7 +11,7 @@ from typing import Literal
 
 import flax.linen as nn
 
-from experiments.ssl import Backbone, View, views_hook
+from experiments.ssl import Backbone, View, knn_hook, views_hook
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.norms import SplitBatchNorm
@@ -31,6 +31,7 @@ class Config:
     source_size: int = 32  # pixels of the square that views are cut from
     batch_size: int = 128
     steps: int = 400
+    eval_every: int = 100
     temperature: float = 0.2
     queue: int = 1000  # keys of earlier steps
     momentum: float = 0.99  # share of itself that the key network keeps in a step
@@ -50,6 +51,7 @@ PRESETS = {
         source_size=320,
         batch_size=256,
         steps=1_000_900,
+        eval_every=20_000,
         queue=65_536,
         momentum=0.999,
         groups=8,
@@ -66,6 +68,7 @@ PRESETS = {
         source_size=320,
         batch_size=256,
         steps=1_000_900,
+        eval_every=20_000,
         temperature=0.07,
         queue=65_536,
         momentum=0.999,
@@ -81,6 +84,7 @@ PRESETS = {
         source_size=16,
         batch_size=8,
         steps=2,
+        eval_every=1,
         queue=11,
         groups=2,
         hidden=8,
@@ -107,7 +111,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     square = crops.center_crop(config.source_size, config.source_size)
     train = inputs.train(source["train"], square, config.batch_size)
     held_out = inputs.evaluate(source["val"], square, config.batch_size)
-    return Experiment.single(task, train, config.steps, (views_hook(view, held_out),))
+    neighbours = knn_hook(source, inputs, square, config.batch_size, config.eval_every)
+    return Experiment.single(task, train, config.steps, (neighbours, views_hook(view, held_out)), best="knn/accuracy")
 
 
 def network(config: Config, groups: int) -> nn.Module:

@@ -10,7 +10,7 @@ from functools import partial
 
 import flax.linen as nn
 
-from experiments.ssl import Backbone, View, views_hook
+from experiments.ssl import Backbone, View, knn_hook, views_hook
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.layers import BatchNorm
@@ -29,6 +29,7 @@ class Config:
     source_size: int = 32  # pixels of the square that views are cut from
     batch_size: int = 128
     steps: int = 300
+    eval_every: int = 100
     temperature: float = 0.5
     hidden: int = 128  # width of the projection head's hidden layer
     embedding: int = 64  # width of its output
@@ -43,6 +44,7 @@ IMAGENET = Config(  # sections 2.1 and 2.2, appendix A: lr 0.3 · batch / 256, 1
     source_size=320,
     batch_size=4096,
     steps=31_280,
+    eval_every=1000,
     temperature=0.1,
     hidden=2048,
     embedding=128,
@@ -59,6 +61,7 @@ PRESETS = {
         data="tfds:cifar10",
         batch_size=1024,
         steps=48_830,
+        eval_every=1000,
         temperature=0.5,
         hidden=2048,
         embedding=128,
@@ -72,6 +75,7 @@ PRESETS = {
         source_size=16,
         batch_size=8,
         steps=2,
+        eval_every=1,
         hidden=8,
         embedding=4,
         backbone=Backbone(width=1 / 32),
@@ -93,7 +97,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     square = crops.center_crop(config.source_size, config.source_size)
     train = inputs.train(source["train"], square, config.batch_size)
     held_out = inputs.evaluate(source["val"], square, config.batch_size)
-    return Experiment.single(task, train, config.steps, (views_hook(view, held_out),))
+    neighbours = knn_hook(source, inputs, square, config.batch_size, config.eval_every)
+    return Experiment.single(task, train, config.steps, (neighbours, views_hook(view, held_out)), best="knn/accuracy")
 
 
 def network(config: Config, axis_name: str | None) -> nn.Module:

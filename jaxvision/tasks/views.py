@@ -1,5 +1,7 @@
 """Two views of each image, and what an encoder sees in the image itself: for tasks that learn without labels."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -32,5 +34,5 @@ def two_views(
 def features(model: nn.Module, state: TrainState, batch: Batch, mean: Color, std: Color) -> dict[str, jax.Array]:
     """ "features" [B, D]: the map "pool" of the whole image, in evaluation mode."""
     variables = {"params": state.params, **state.model_state}
-    outputs = model.apply(variables, normalise(batch["image"], mean, std), train=False)
+    outputs: Any = model.apply(variables, normalise(batch["image"], mean, std), train=False)
     return {"features": outputs["pool"].astype(jnp.float32)}
