@@ -1,6 +1,6 @@
 """Images per second of training steps of SimCLR and MoCo v2, augmentation included, against torch, in one run.
 
-    python benchmarks/ssl.py [--methods=simclr,moco] [--batch_size=64] [--rounds=3]
+    python benchmarks/contrastive.py [--methods=simclr,moco] [--batch_size=64] [--rounds=3]
 
 ResNet-18 at 32 pixels with the CIFAR stem and two views an image: crop, flip, colour jitter, grey. Ours draws them on
 the device, inside the compiled step; torch's twin draws them with torchvision's transforms, image by image, from uint8
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
         import torch  # noqa: F401
         import torchvision  # noqa: F401
     except ImportError:
-        sys.exit("benchmarks/ssl.py compares with torch: pip install torch torchvision")
+        sys.exit("benchmarks/contrastive.py compares with torch: pip install torch torchvision")
     for method in _METHODS.value:
         sides: dict[str, turns.Side] = {"jaxvision": partial(_ours, method, _BATCH.value)}
         for layout in ("contiguous_format", "channels_last"):
