@@ -2,8 +2,9 @@
 
 python launch.py --experiment=ssl/probe --init_from=workdir:runs/ssl-simclr --labels=0.1
 python launch.py --experiment=ssl/probe --init_from=workdir:runs/ssl-simclr --labels=0.1 --method=finetune
-python launch.py --experiment=ssl/probe --workdir=runs/random  # without --init_from: an encoder that learned nothing
+python launch.py --experiment=ssl/probe --workdir=runs/random  # digits: 0.922, 1 minute, two CPU cores
 
+Without --init_from the encoder has learned nothing, as in the last line.
 The network's flags must be those of the run that the encoder comes from, and the data of the same kind: pixels are
 normalised as --data has them.
 """

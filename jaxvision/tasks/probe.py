@@ -53,20 +53,15 @@ def linear_probe(
     tx = side_by_side(tx, rates)
 
     def init(key: Key, batch: Batch) -> TrainState:
-        variables = encoder.init(key, jnp.zeros((1, image_size, image_size, 3)), train=False)
-        width = jax.eval_shape(lambda: _pool(encoder, variables, jnp.zeros((1, image_size, image_size, 3)))).shape[1]
-        subsets = bank.subsets if bank else 1
-        head = {
-            "kernel": jnp.zeros((subsets, len(rates), width, num_classes)),
-            "bias": jnp.zeros((subsets, len(rates), num_classes)),
-        }
-        collections = {name: {"encoder": tree} for name, tree in variables.items()}
-        collections["params"]["head"] = head
+        images, subsets = jnp.zeros((1, image_size, image_size, 3)), bank.subsets if bank else 1
+        variables = encoder.init(key, images, train=False)
+        width = _width(encoder, variables, images)
+        collections = _with_head(variables, _head((subsets, len(rates)), width, num_classes))
         if feature_norm == "batch":
             moments = {"mean": jnp.zeros((subsets, width)), "var": jnp.ones((subsets, width))}
             collections.setdefault("batch_stats", {})["head"] = moments
         kept = {"features": jnp.zeros((bank.rows, width)), "labels": jnp.zeros(bank.rows, jnp.int32)} if bank else {}
-        return init_state(key, collections, tx.init(head), kept)
+        return init_state(key, collections, tx.init(collections["params"]["head"]), kept)
 
     def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
         features, labels = _examples(state, batch)
@@ -81,7 +76,7 @@ def linear_probe(
         head, opt_state, _, (losses, right, stats) = descend(
             loss_fn, state.params["head"], state.opt_state, tx, axis_name=axis_name
         )
-        model_state = _with_head(state.model_state, stats)
+        model_state = _with_moments(state.model_state, stats)
         params = {**state.params, "head": head}
         new = TrainState(state.step + 1, params, opt_state, model_state, state.aux, state.key)
         # Of the best head: those whose rate is too high may be anywhere.
@@ -97,10 +92,9 @@ def linear_probe(
 
     def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
         features = encode(state, batch["image"])
-        repeated = jnp.repeat(features[:, None], state.params["head"]["bias"].shape[0], axis=1)
-        scaled = (
-            _by_moments(repeated, state.model_state["batch_stats"]["head"]) if feature_norm == "batch" else repeated
-        )
+        scaled = jnp.repeat(features[:, None], state.params["head"]["bias"].shape[0], axis=1)
+        if feature_norm == "batch":
+            scaled = _by_moments(scaled, state.model_state["batch_stats"]["head"])
         return {"features": features, "probabilities": jax.nn.softmax(_scores(state.params["head"], scaled))}
 
     return Task(init, step, predict)
@@ -117,9 +111,7 @@ def finetune(
     def init(key: Key, batch: Batch) -> TrainState:
         images = normalise(batch["image"], mean, std)
         variables = encoder.init(key, images, train=True)
-        width = jax.eval_shape(lambda: _pool(encoder, variables, images)).shape[1]
-        collections = {name: {"encoder": tree} for name, tree in variables.items()}
-        collections["params"]["head"] = {"kernel": jnp.zeros((width, num_classes)), "bias": jnp.zeros(num_classes)}
+        collections = _with_head(variables, _head((), _width(encoder, variables, images), num_classes))
         return init_state(key, collections, tx.init(collections["params"]))
 
     def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
@@ -173,6 +165,22 @@ def remember(state: TrainState, features: Float[Any, "N D"], labels: Int[Any, " 
     return dataclasses.replace(state, aux={**state.aux, **kept})
 
 
+def _head(stack: tuple[int, ...], width: int, num_classes: int) -> dict[str, jax.Array]:
+    """A linear layer that says nothing yet; several of them, as `stack` has them."""
+    return {"kernel": jnp.zeros((*stack, width, num_classes)), "bias": jnp.zeros((*stack, num_classes))}
+
+
+def _with_head(variables: PyTree, head: PyTree) -> dict[str, Any]:
+    """The collections of an encoder, under "encoder", and beside its parameters the head's."""
+    collections: dict[str, Any] = {name: {"encoder": tree} for name, tree in variables.items()}
+    return {**collections, "params": {**collections["params"], "head": head}}
+
+
+def _width(encoder: nn.Module, variables: PyTree, images: jax.Array) -> int:
+    """How many features there are, found without computing any."""
+    return jax.eval_shape(lambda: _pool(encoder, variables, images)).shape[1]
+
+
 def _of_encoder(state: TrainState) -> dict[str, Any]:
     """The encoder's variables, and none of the head."""
     collections = {name: tree["encoder"] for name, tree in state.model_state.items() if "encoder" in tree}
@@ -184,7 +192,7 @@ def _pool(encoder: nn.Module, variables: PyTree, images: Float[Array, "B H W 3"]
     return outputs["pool"].astype(jnp.float32)
 
 
-def _with_head(model_state: PyTree, stats: PyTree) -> PyTree:
+def _with_moments(model_state: PyTree, stats: PyTree) -> PyTree:
     """The model's state with new statistics of the features; the encoder's stay the very same."""
     return {**model_state, "batch_stats": {**model_state["batch_stats"], "head": stats}} if stats else model_state
 
