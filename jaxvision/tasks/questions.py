@@ -56,7 +56,7 @@ def relative_patch(
 
     def ask(keys: UInt32[Array, "B 2"], images: Float[Array, "B H W 3"]) -> Questions:
         places, colors, pixels = _split(keys, 3)
-        corners, answers = patches.pairs(places, images.shape[1:3], patch, gap, jitter)
+        corners, answers = patches.pairs(places, (images.shape[1], images.shape[2]), patch, gap, jitter)
         pieces = patches.cut(standardise(255 * images, mean, std), corners, patch)
         pieces = shortcuts.pixelate(pixels, pieces, pixelate, least_pixels)
         pieces = shortcuts.drop_colors(colors, pieces) if color == "drop" else shortcuts.project_colors(pieces)
@@ -76,7 +76,7 @@ def jigsaw(permutations: Int[Array, "P 9"], *, cell: int, tile: int, shift: int 
         places, greys, shifts, answers = _split(keys, 4)
         colorless = jax.vmap(lambda key: jax.random.bernoulli(key, grey))(greys)
         images = jnp.where(colorless[:, None, None, None], lab.grey(images), images)
-        tiles = patches.cut(images, patches.cells(places, images.shape[1:3], cell, tile), tile)
+        tiles = patches.cut(images, patches.cells(places, (images.shape[1], images.shape[2]), cell, tile), tile)
         tiles = shortcuts.standardise_each(shortcuts.shift_channels(shifts, tiles, shift))
         drawn = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(permutations)))(answers)
         shuffled = jax.vmap(lambda own, order: own[order])(tiles, permutations[drawn])
