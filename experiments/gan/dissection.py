@@ -55,13 +55,13 @@ class Dissect:
     layer: str = "layer1"  # the generator's map whose units are looked at
     width: float = 0.25  # of the segmenter, fraction of U-Net's channels
     levels: int = 3  # of the segmenter, resolutions
-    segmenter_steps: int = 500
-    alpha_steps: int = 120  # of the interventions
+    segmenter_steps: int = 400
+    alpha_steps: int = 80  # of the interventions
     units: int = 10  # of a concept that are ablated and inserted together
     patch: int = 2  # cells of the layer, side of the places where units are inserted
     artefacts: int = 8  # units that agree with no concept, tried as artefacts
     segmenter: Optimizer = Optimizer(rule="adam", lr=0.003, schedule="cosine", warmup_steps=50)
-    alpha: Optimizer = Optimizer(rule="adam", lr=0.02)
+    alpha: Optimizer = Optimizer(rule="adam", lr=0.03)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Config:
 
     data: str = "scenes:count=2048,size=32"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
     batch_size: int = 64
-    steps: int = 2000  # of the GAN
-    eval_every: int = 500
+    steps: int = 1200  # of the GAN
+    eval_every: int = 400
     network: Network = Network(width=0.375)
     play: Play = Play()
     dissect: Dissect = Dissect()

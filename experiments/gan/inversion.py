@@ -63,10 +63,10 @@ class Invert:
     restarts: int = 3  # starts of the search for a latent
     residual_l2: float = 0.01  # weight of what is added to the map
     weights_l2: float = 0.1  # weight of the change of weights
-    encoder_steps: int = 500
-    latent_steps: int = 300
-    layer_steps: int = 150
-    tuned_steps: int = 100
+    encoder_steps: int = 300
+    latent_steps: int = 200
+    layer_steps: int = 100
+    tuned_steps: int = 80
     encoder: Optimizer = _adam(0.002)
     latent: Optimizer = _adam(0.1)
     residual: Optimizer = _adam(0.03)
@@ -79,8 +79,8 @@ class Config:
 
     data: str = "scenes:count=2048,size=32"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
     batch_size: int = 64  # also of the images that are inverted: half of them drawn by the generator, half held out
-    steps: int = 2000  # of the GAN
-    eval_every: int = 500
+    steps: int = 1200  # of the GAN
+    eval_every: int = 400
     network: Network = Network(width=0.375)
     play: Play = Play()
     dissect: Dissect = Dissect()
