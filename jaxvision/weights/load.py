@@ -3,14 +3,17 @@
 import os
 from collections.abc import Callable, Mapping
 
-from jaxvision.weights import hed
+from jaxvision.weights import hed, torchvision
 from jaxvision.weights.imported import Imported
 
-READERS: Mapping[str, Callable[[str], Imported]] = {"hed": hed.read}
+READERS: Mapping[str, Callable[[str], Imported]] = {
+    "torchvision": torchvision.read,
+    "hed": hed.read,
+}
 
 
 def load(spec: str) -> Imported:
-    """The weights that `spec` names, `hed:FILE`. ValueError, in one line, where there is no such kind or file."""
+    """The weights that `spec` names, such as `torchvision:FILE`. ValueError, in one line, where there are none."""
     kind, _, file = spec.partition(":")
     if kind not in READERS or not file:
         raise ValueError(f"--init_from={spec}: write it like {', '.join(f'{known}:FILE' for known in READERS)}")
