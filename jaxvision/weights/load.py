@@ -13,12 +13,16 @@ READERS: Mapping[str, Callable[[str], Imported]] = {
 }
 
 
-def load(spec: str) -> Imported:
-    """The weights that `spec` names, such as `torchvision:FILE` or `workdir:RUN`. ValueError, in one line: none there."""
+def load(spec: str, head: str = "keep") -> Imported:
+    """The weights that `spec` names, such as `torchvision:FILE` or `workdir:RUN`. ValueError, in one line, if none.
+
+    `head` "new" leaves the classifier out of them.
+    """
     kind, _, file = spec.partition(":")
     if kind not in READERS or not file:
         raise ValueError(f"--init_from={spec}: write it like {', '.join(f'{known}:FILE' for known in READERS)}")
     file = os.path.expanduser(file)
     if not os.path.exists(file):
         raise ValueError(f"--init_from={spec}: no such file or folder")
-    return READERS[kind](file)
+    imported = READERS[kind](file)
+    return imported.without_head() if head == "new" else imported

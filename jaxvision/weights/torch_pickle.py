@@ -4,10 +4,9 @@ Python's own unpickler imports and calls whatever a file names. Here a name is o
 nothing is imported, and what a file may "call" are the functions of this module. Opcodes are those of `pickletools`.
 """
 
-import io
 import pickletools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -55,7 +54,7 @@ _STORAGES = {f"torch.{kind}Storage": dtype for kind, dtype in _TYPES.items()} | 
 _DTYPES = {f"torch.{dtype.name}": dtype for dtype in _TYPES.values() if dtype is not None}
 
 
-def load(stream: io.BufferedIOBase) -> Any:
+def load(stream: IO[bytes]) -> Any:
     """The object of the next pickle in `stream`, with `Tensor` in the place of tensors.
 
     ValueError names an opcode, a class or a function that no tensors need, or says that the pickle is damaged.
