@@ -44,9 +44,10 @@ def jittered(
     is `fill` (0..255). Boxes are cut at the new edges, and gone where under 1 % of the side is left. Objects come in
     random order, which decides between two in one cell.
     """
+    tint = [color.hsv_jitter(saturation, exposure, hue)] if (saturation, exposure, hue) != (1.0, 1.0, 0.0) else []
     return transforms.compose(
         FromFile(_cut, size=size, jitter=jitter, fill=fill),
-        color.hsv_jitter(saturation, exposure, hue),
+        *tint,
         transforms.horizontal_flip(flip),
         _shuffle,
         functools.partial(canvas.place, max_boxes=max_boxes, fill=fill),

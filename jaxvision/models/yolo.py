@@ -129,7 +129,6 @@ class YOLO(nn.Module):
 
     `num_classes` counts the background, of which a grid of cells says nothing. The fully connected layers see the whole
     image, so `grid` (cells a side) need not be the size of the last map, but a network works on one image size only.
-    Their order of outputs is darknet's: all cells' classes, then all confidences, then all boxes.
     """
 
     num_classes: int
@@ -144,11 +143,38 @@ class YOLO(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
-        net = net_of(self.net)
-        trunk = Trunk(self.net, None, self.width, self.stride, self.batch_norm, dtype=self.dtype)
+        trunk, head = self.parts()
         nn.share_scope(self, trunk)
+        nn.share_scope(self, head)
         features = trunk(x, train=train)
-        x = features["trunk"]
+        return {**features, **head(features["trunk"], train=train)}
+
+    @nn.nowrap
+    def parts(self) -> tuple["Trunk", "Head"]:
+        """The convolutions and what follows them, which can each be applied to the detector's variables alone."""
+        trunk = Trunk(self.net, None, self.width, self.stride, self.batch_norm, dtype=self.dtype)
+        outputs = (self.num_classes - 1, self.grid, self.boxes)
+        return trunk, Head(*outputs, self.net, self.width, self.dropout, self.dtype)
+
+
+class Head(nn.Module):
+    """The layers after the convolutions: a map [B, h, w, C] -> "local", "fc1", …, "classes", "confidence", "boxes".
+
+    The order of the last layer's outputs is darknet's: all cells' classes, then all confidences, then all boxes.
+    """
+
+    classes: int
+    grid: int
+    boxes: int
+    net: str
+    width: float
+    dropout: float
+    dtype: Dtype
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> dict[str, Float[Array, "..."]]:
+        net = net_of(self.net)
+        features: dict[str, Array] = {}
         if net.local:
             channels, pad = scaled(net.local, self.width), (1, 1)
             local = nn.ConvLocal(
@@ -160,12 +186,12 @@ class YOLO(nn.Module):
             x = nn.Dense(scaled(layer.features, self.width), kernel_init=_he, dtype=self.dtype, name=f"fc{i}")(x)
             x = features[f"fc{i}"] = nn.leaky_relu(x, SLOPE) if layer.leaky else x
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        cells, classes = self.grid**2, self.num_classes - 1
-        outputs = cells * (classes + 5 * self.boxes)
+        outputs = self.grid**2 * (self.classes + 5 * self.boxes)
         x = nn.Dense(outputs, kernel_init=_small, dtype=self.dtype, name="predictions")(x).astype(jnp.float32)
-        return {**features, **self._split(x, cells * classes, cells * self.boxes)}
+        return {**features, **self._split(x)}
 
-    def _split(self, x: Float[Array, "B N"], classes: int, confidences: int) -> dict[str, Float[Array, "B S S ..."]]:
+    def _split(self, x: Float[Array, "B N"]) -> dict[str, Float[Array, "B S S ..."]]:
+        classes, confidences = self.grid**2 * self.classes, self.grid**2 * self.boxes
         grid = (x.shape[0], self.grid, self.grid)
         return {
             "classes": x[:, :classes].reshape(*grid, -1),

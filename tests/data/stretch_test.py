@@ -44,7 +44,7 @@ def test_arrays_are_those_of_the_canvases():
     item = record(30, 20, (1, 1, 9, 9), (2, 2, 8, 8), difficult=np.array([False, True]), **{INDEX: 7, NOTE: "a note"})
     for transform in (stretched(32, 4), plain(32)):
         found = run(transform, item)
-        assert {key: str(value.dtype) for key, value in found.items() if key != NOTE} == {
+        assert {key: str(value.dtype) for key, value in found.items() if key not in (INDEX, NOTE)} == {
             "image": "uint8",
             "size": "float32",
             "scale": "float32",
