@@ -61,10 +61,10 @@ def _same_layout(a: PyTree, b: PyTree) -> bool:
 
 
 def remembered_normalisation(workdir: Path) -> tuple[Channels, Channels] | None:
-    """Mean and standard deviation that the imported weights of this workdir's run were trained with."""
+    """Mean and standard deviation that the imported weights of this workdir's run were trained with, where known."""
     path = workdir / "config.json"
     saved = json.loads(path.read_text()).get("normalise") if path.exists() else None
-    return (tuple(saved["mean"]), tuple(saved["std"])) if saved else None
+    return (tuple(saved["mean"]), tuple(saved["std"])) if saved and saved["mean"] else None
 
 
 def _origin(spec: str, imported: Imported | None) -> dict[str, Any]:
@@ -109,7 +109,8 @@ def train(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> No
 def evaluate(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> None:
     """The hooks of the last stage on its newest (or best) checkpoint, into evaluation.json and images/."""
     stage = experiment.stages[-1]
-    assert stage.data is not None
+    if stage.data is None:
+        raise ValueError(f"--mode=evaluate: stage {stage.name!r}, the last, has no network of its own to evaluate")
     network, state = loop.restore(stage, how, devices.first_batch(stage.data), flags["checkpoint"])
     result = loop.look(stage.hooks, network, state, int(state.step), "evaluate", how)
     figures = {k: float(v) for k, v in result.items() if not isinstance(v, np.ndarray | str)}
