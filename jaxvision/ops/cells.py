@@ -67,7 +67,9 @@ def encode(
     )
 
 
-def decode(boxes: Float[Array, "*b S S P 4"], shape: tuple[float, float]) -> Float[Array, "*b S S P 4"]:
+def decode(
+    boxes: Float[Array, "*b S S P 4"], shape: tuple[int, int] | tuple[float, float]
+) -> Float[Array, "*b S S P 4"]:
     """Corners in pixels of a canvas of `shape` (height, width); of shape (1, 1), in fractions of it."""
     side = boxes.shape[-3]
     boxes = boxes.astype(jnp.float32)
