@@ -4,9 +4,10 @@ Python's own unpickler imports and calls whatever a file names. Here a name is o
 nothing is imported, and what a file may "call" are the functions of this module. Opcodes are those of `pickletools`.
 """
 
+import io
 import pickletools
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -54,14 +55,14 @@ _STORAGES = {f"torch.{kind}Storage": dtype for kind, dtype in _TYPES.items()} | 
 _DTYPES = {f"torch.{dtype.name}": dtype for dtype in _TYPES.values() if dtype is not None}
 
 
-def load(stream: IO[bytes]) -> Any:
+def load(stream: io.BufferedIOBase) -> Any:
     """The object of the next pickle in `stream`, with `Tensor` in the place of tensors.
 
     ValueError names an opcode, a class or a function that no tensors need, or says that the pickle is damaged.
     """
     machine = _Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
+        for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
             machine.do(opcode.name, argument)
         return machine.stack.pop()
     except (LookupError, TypeError, AttributeError):

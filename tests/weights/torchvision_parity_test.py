@@ -7,23 +7,16 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from jaxvision.models.alexnet import AlexNet
-from jaxvision.models.faster_rcnn import resnet_fpn
 from jaxvision.models.fcn_resnet import FCNResNet
 from jaxvision.models.googlenet import GoogLeNet
-from jaxvision.models.norms import FrozenBatchNorm
 from jaxvision.models.resnet import ResNet18
-from jaxvision.models.rpn import Anchors
 from jaxvision.models.vgg import VGG11
-from jaxvision.tasks.detection import detection
-from jaxvision.train.optim import Optimizer
-from jaxvision.train.steps import init_state
 from jaxvision.weights import load
 from jaxvision.weights.imported import Imported, merge
 from jaxvision.weights.preprocess import IMAGENET_MEAN, IMAGENET_STD
@@ -32,7 +25,7 @@ pytestmark = pytest.mark.peer
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
 
-from tests.models.detection_parity_test import CLASSES, photos, randomised, same_boxes  # noqa: E402
+from tests.models.detection_parity_test import assert_same_detections, network, randomised  # noqa: E402
 from tests.models.torchvision_parity_test import _randomised  # noqa: E402
 
 
@@ -99,27 +92,6 @@ def test_a_segmenters_logits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("make", "masks"), [("fasterrcnn_resnet50_fpn", False), ("maskrcnn_resnet50_fpn", True)])
 def test_a_detectors_boxes(tmp_path: Path, make: str, masks: bool) -> None:
-    torch_model = randomised(make, 1e-5)
-    imported = written(tmp_path / "w.pth", torch_model)
-    norm = partial(FrozenBatchNorm, epsilon=1e-5)
-    model = resnet_fpn(CLASSES, masks=masks, norm=norm, anchors=Anchors(rounded=True), aligned=False)
-    images, sizes = photos()
-    images, sizes = images[:1], sizes[:1]
-    x = (images - np.array(IMAGENET_MEAN, np.float32)) / np.array(IMAGENET_STD, np.float32)
-    x, extents = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()), [(int(h), int(w)) for h, w in sizes]
-    with torch.no_grad():
-        maps = torch_model.backbone(x)
-        proposals, _ = torch_model.rpn(torchvision.models.detection.image_list.ImageList(x, extents), maps)
-        expected, _ = torch_model.roi_heads(maps, proposals, extents)
-    task = detection(model, Optimizer().make(1), mean=imported.mean, std=imported.std)
-    state = init_state(jax.random.PRNGKey(0), merge(zeros(model, 64, train=True), imported), ())
-    batch = {"image": jnp.asarray(images), "size": jnp.asarray(sizes), "scale": jnp.ones(1)}
-    with jax.default_matmul_precision("highest"):
-        found = jax.device_get(jax.jit(task.predict)(state, batch))
-    theirs = {name: value.numpy() for name, value in expected[0].items()}
-    assert len(theirs["boxes"]) > 10
-    order = same_boxes(found["boxes"][0][found["valid"][0]], theirs["boxes"])
-    np.testing.assert_array_equal(found["labels"][0][order], theirs["labels"])
-    np.testing.assert_allclose(found["scores"][0][order], theirs["scores"], atol=1e-3)
-    if masks:
-        np.testing.assert_allclose(found["masks"][0][order], theirs["masks"][:, 0], atol=1e-3)
+    torch_model, model = randomised(make, 1e-5), network(masks, 1e-5)
+    variables = merge(zeros(model, 64, train=True), written(tmp_path / "w.pth", torch_model))
+    assert_same_detections(torch_model, model, variables, masks)
