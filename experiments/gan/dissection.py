@@ -43,6 +43,7 @@ from jaxvision.viz import dissection as viz
 from jaxvision.viz import segmentation as segmentation_viz
 from jaxvision.viz.grid import grid
 
+FAST = dataclasses.replace(ADAM, lr=5e-4)  # for narrow players and a thousand steps
 _SHADES = ("background", "dark", "bright")
 _SHOWN = 6  # images in a picture
 
@@ -51,7 +52,9 @@ _SHOWN = 6  # images in a picture
 class Dissect:
     """The segmenter that names things, and the search for the units that draw them."""
 
-    concepts: Literal["shades", "classes"] = "shades"  # shades: objects darker and brighter than the background
+    concepts: Literal["shades", "classes"] = (
+        "shades"  # shades: in grey, objects darker and brighter than the background
+    )
     layer: str = "layer1"  # the generator's map whose units are looked at
     width: float = 0.25  # of the segmenter, fraction of U-Net's channels
     levels: int = 3  # of the segmenter, resolutions
@@ -68,15 +71,15 @@ class Dissect:
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=2048,size=32"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
+    data: str = "scenes:count=2048,size=64"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
     batch_size: int = 64
-    steps: int = 1200  # of the GAN
-    eval_every: int = 400
-    network: Network = Network(width=0.375)
-    play: Play = Play()
+    steps: int = 2500  # of the GAN
+    eval_every: int = 500
+    network: Network = Network()
+    play: Play = Play(smooth=0.1)
     dissect: Dissect = Dissect()
-    generator: Optimizer = ADAM
-    discriminator: Optimizer = ADAM
+    generator: Optimizer = FAST
+    discriminator: Optimizer = FAST
 
 
 PRESETS = {
@@ -87,6 +90,9 @@ PRESETS = {
         steps=100_000,
         eval_every=10_000,
         network=Network(size=64, width=1.0, kernel=5),
+        play=Play(),
+        generator=ADAM,
+        discriminator=ADAM,
         dissect=Dissect("classes", "layer2", 1.0, 5, 40_000, 10_000, units=20, artefacts=40),
     ),
     "smoke": Config(
@@ -211,12 +217,13 @@ def _examining(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
 
 
 def _shaded(record: Record, rng: np.random.Generator) -> Record:
-    """Whatever is not background is dark or bright, pixel by pixel: below or above the background's median."""
+    """The image in grey. What is not background is dark or bright, pixel by pixel: below or above its median."""
     labels, luma = record["label_map"], record["image"] @ LUMA
     background = labels == 0
     middle = np.median(luma[background]) if background.any() else 127.5
     shades = np.where(background, 0, np.where(luma > middle, 2, 1)).astype(np.uint8)
-    return {**record, "label_map": np.where(labels == views.UNLABELLED, labels, shades)}
+    grey = np.rint(luma).astype(np.uint8)[..., None].repeat(3, axis=2)
+    return {**record, "image": grey, "label_map": np.where(labels == views.UNLABELLED, labels, shades)}
 
 
 def _seen_by(unet: UNet, source: Source) -> Extractor:

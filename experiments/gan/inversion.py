@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.gan import ADAM, Network, Play
-from experiments.gan.dissection import Dissect, Setup
+from experiments.gan.dissection import FAST, Dissect, Setup
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.latents import with_latents
 from jaxvision.data.prepared import Prepared
@@ -77,16 +77,16 @@ class Invert:
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=2048,size=32"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
+    data: str = "scenes:count=2048,size=64"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
     batch_size: int = 64  # also of the images that are inverted: half of them drawn by the generator, half held out
-    steps: int = 1200  # of the GAN
-    eval_every: int = 400
-    network: Network = Network(width=0.375)
-    play: Play = Play()
+    steps: int = 2500  # of the GAN
+    eval_every: int = 500
+    network: Network = Network()
+    play: Play = Play(smooth=0.1)
     dissect: Dissect = Dissect()
     invert: Invert = Invert()
-    generator: Optimizer = ADAM
-    discriminator: Optimizer = ADAM
+    generator: Optimizer = FAST
+    discriminator: Optimizer = FAST
 
 
 PRESETS = {
@@ -97,6 +97,9 @@ PRESETS = {
         steps=100_000,
         eval_every=10_000,
         network=Network(size=64, width=1.0, kernel=5),
+        play=Play(),
+        generator=ADAM,
+        discriminator=ADAM,
         dissect=Dissect("classes", "layer2", 1.0, 5, 40_000, 10_000, units=20),
         invert=Invert(("layer3", "bn3", "image"), 0.05, 8, 0.01, 0.1, 50_000, 3000, 1500, 1000),
     ),
