@@ -43,11 +43,7 @@ class Settings(NamedTuple):
 
 def main(argv: list[str]) -> None:
     del argv
-    try:
-        import torch  # noqa: F401
-        import torchvision  # noqa: F401
-    except ImportError:
-        sys.exit("benchmarks/classification.py compares with torch: pip install torch torchvision")
+    turns.require("classification.py", "torch", "torchvision")
     settings = Settings(_BATCH.value, _SIZE.value, _DTYPE.value, _COMPILE.value)
     ratios: dict[str, list[float]] = {"training": [], "inference": []}
     for name in _MODELS.value:
@@ -74,12 +70,10 @@ def _sides(name: str, settings: Settings) -> dict[str, turns.Side]:
 
 def _ours(name: str, settings: Settings) -> turns.Calls:
     xla.configure()
-    import jax
     import jax.numpy as jnp
     import numpy as np
 
     from jaxvision.tasks.classification import classification
-    from jaxvision.train import devices
     from jaxvision.train.optim import Optimizer
 
     model = _model(name)(num_classes=1000, dtype=getattr(jnp, settings.dtype))
@@ -87,15 +81,8 @@ def _ours(name: str, settings: Settings) -> turns.Calls:
     task = classification(model, tx, mean=GREY, std=GREY)
     rng, shape = np.random.default_rng(0), (settings.batch_size, settings.image_size, settings.image_size, 3)
     batch = {"image": rng.integers(0, 256, shape, np.uint8), "label": rng.integers(0, 1000, settings.batch_size)}
-    where = devices.choose("jit", jax.devices()[:1])
-    step, predict = devices.compile_step(task, where), devices.compile_predict(task, where)
-    box = [devices.place(devices.initial(task, jax.random.PRNGKey(0), batch), where)]
-
-    def train() -> None:
-        box[0], metrics = step(box[0], batch)
-        jax.block_until_ready(metrics)
-
-    return {"training": train, "inference": lambda: predict(box[0], batch)}
+    ours = turns.running(task, batch)
+    return {"training": ours.train, "inference": ours.predict}
 
 
 def _model(name: str) -> Any:

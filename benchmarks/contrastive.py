@@ -34,11 +34,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 3, "alternating rounds; the median coun
 
 def main(argv: list[str]) -> None:
     del argv
-    try:
-        import torch  # noqa: F401
-        import torchvision  # noqa: F401
-    except ImportError:
-        sys.exit("benchmarks/contrastive.py compares with torch: pip install torch torchvision")
+    turns.require("contrastive.py", "torch", "torchvision")
     for method in _METHODS.value:
         sides: dict[str, turns.Side] = {"jaxvision": partial(_ours, method, _BATCH.value)}
         for layout in ("contiguous_format", "channels_last"):
@@ -68,7 +64,6 @@ def _ours(method: str, batch_size: int) -> turns.Calls:
     from jaxvision.tasks.moco import moco
     from jaxvision.tasks.simclr import simclr
     from jaxvision.tasks.views import two_views
-    from jaxvision.train import devices
     from jaxvision.train.optim import Optimizer
 
     view = View(flip=0.5, jitter=JITTER).make(SIZE)
@@ -85,16 +80,9 @@ def _ours(method: str, batch_size: int) -> turns.Calls:
         else moco(network, sgd, **settings, queue=QUEUE, momentum=0.999, groups=GROUPS)
     )
     batch = {"image": np.random.default_rng(0).integers(0, 256, (batch_size, SIZE, SIZE, 3), np.uint8)}
-    where = devices.choose("jit", jax.devices()[:1])
-    step = devices.compile_step(task, where)
-    box = [devices.place(devices.initial(task, jax.random.PRNGKey(0), batch), where)]
+    ours = turns.running(task, batch)
     draw = jax.jit(lambda state, images: two_views(state, images, view, GREY, GREY, None))
-
-    def train() -> None:
-        box[0], metrics = step(box[0], batch)
-        jax.block_until_ready((box[0].params, metrics))
-
-    return {"step": train, "views alone": lambda: jax.block_until_ready(draw(box[0], batch["image"]))}
+    return {"step": ours.train, "views alone": lambda: jax.block_until_ready(draw(ours.state(), batch["image"]))}
 
 
 def _theirs(method: str, batch_size: int, layout: str, kind: str) -> turns.Calls:

@@ -12,9 +12,10 @@ import os
 import pathlib
 import platform
 import sys
-from importlib import metadata, util
+from importlib import metadata
 
 import detection_network
+import turns
 from absl import app, flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -32,8 +33,7 @@ flags.register_validator("rows", lambda rows: set(rows) <= set(_GROUPS), f"choos
 
 def main(argv: list[str]) -> None:
     del argv
-    if not (util.find_spec("torch") and util.find_spec("torchvision")):
-        sys.exit("benchmarks/detection.py compares with torchvision: pip install torch torchvision")
+    turns.require("detection.py", "torch", "torchvision")
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # where torch runs too
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("jax", "torch", "torchvision"))
     print(f"{platform.machine()} {_processor()}, {_cores()} cores; {versions}; float32; milliseconds, medians\n")

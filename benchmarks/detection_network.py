@@ -60,27 +60,21 @@ def ours(what: str, batch_size: int) -> turns.Calls:
     from jaxvision.models.norms import FrozenBatchNorm
     from jaxvision.models.rpn import Anchors
     from jaxvision.tasks.detection import detection
-    from jaxvision.train import devices
     from jaxvision.train.optim import Optimizer
 
     model = resnet_fpn(CLASSES, norm=FrozenBatchNorm, anchors=Anchors(rounded=True), aligned=False)
     task = detection(model, Optimizer(lr=_LR).make(1), mean=IMAGENET_MEAN, std=IMAGENET_STD)
-    batch, where = _batch(images(batch_size)), devices.choose("jit", jax.devices()[:1])
-    state = devices.initial(task, jax.random.PRNGKey(0), batch)
-    state = state.replace(params=jax.tree_util.tree_map_with_path(_started, state.params))
-    box = [devices.place(state, where)]
-    step, predict = devices.compile_step(task, where), devices.compile_predict(task, where)
 
-    def train() -> None:
-        box[0], metrics = step(box[0], batch)
-        jax.block_until_ready((box[0].params, metrics))
+    def begin(state: Any) -> Any:
+        return state.replace(params=jax.tree_util.tree_map_with_path(_started, state.params))
 
+    run = turns.running(task, _batch(images(batch_size)), begin)
     if what == "training":
-        return {what: train}
-    found = predict(box[0], batch)
+        return {what: run.train}
+    found = run.predict()
     _require(found["proposal_valid"].sum(1), PROPOSALS, "jaxvision proposals")
     _require(found["valid"].sum(1), DETECTIONS, "jaxvision detections")
-    return {what: lambda: predict(box[0], batch)}
+    return {what: run.predict}
 
 
 def theirs(what: str, batch_size: int, threads: int, layout: str) -> turns.Calls:

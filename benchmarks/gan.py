@@ -27,10 +27,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 3, "alternating rounds; the median coun
 
 def main(argv: list[str]) -> None:
     del argv
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        sys.exit("benchmarks/gan.py compares with torch: pip install torch")
+    turns.require("gan.py", "torch")
     sides: dict[str, turns.Side] = {"jaxvision": partial(_ours, _BATCH.value)}
     sides |= {layout: partial(_theirs, _BATCH.value, layout) for layout in ("contiguous_format", "channels_last")}
     found = turns.compare(sides, _ROUNDS.value)
@@ -45,27 +42,17 @@ def main(argv: list[str]) -> None:
 def _ours(batch_size: int) -> turns.Calls:
     """The step that `launch.py --experiment=gan/dcgan` runs."""
     xla.configure()
-    import jax
     import numpy as np
 
     from jaxvision.models.dcgan import Discriminator, Generator
     from jaxvision.tasks.gan import gan
-    from jaxvision.train import devices
     from jaxvision.train.optim import Optimizer
 
     adam = Optimizer(rule="adam", lr=LR, momentum=BETA)
     players = Generator(SIZE, kernel=4), Discriminator(SIZE, kernel=4)
     task = gan(*players, adam.make(1), adam.make(1), latent_dim=LATENT_DIM)
     image = np.random.default_rng(0).integers(0, 256, (batch_size, SIZE, SIZE, 3), np.uint8)
-    where = devices.choose("jit", jax.devices()[:1])
-    step = devices.compile_step(task, where)
-    box = [devices.place(devices.initial(task, jax.random.PRNGKey(0), {"image": image}), where)]
-
-    def train() -> None:
-        box[0], metrics = step(box[0], {"image": image})
-        jax.block_until_ready((box[0].params, metrics))
-
-    return {"training": train}
+    return {"training": turns.running(task, {"image": image}).train}
 
 
 def _theirs(batch_size: int, layout: str) -> turns.Calls:

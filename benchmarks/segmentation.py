@@ -29,11 +29,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 3, "alternating rounds; the median coun
 
 def main(argv: list[str]) -> None:
     del argv
-    try:
-        import torch  # noqa: F401
-        import torchvision  # noqa: F401
-    except ImportError:
-        sys.exit("benchmarks/segmentation.py compares with torch: pip install torch torchvision")
+    turns.require("segmentation.py", "torch", "torchvision")
     for name in _MODELS.value:
         sides: dict[str, turns.Side] = {"jaxvision": partial(_ours, name, _BATCH.value)}
         sides |= {
@@ -57,13 +53,11 @@ def main(argv: list[str]) -> None:
 def _ours(name: str, batch_size: int) -> turns.Calls:
     """The step and the prediction that `launch.py` runs."""
     xla.configure()
-    import jax
     import numpy as np
 
     from jaxvision.models.fcn_resnet import FCNResNet50
     from jaxvision.models.unet import UNet
     from jaxvision.tasks.segmentation import segmentation
-    from jaxvision.train import devices
     from jaxvision.train.optim import Optimizer
 
     model: Any = FCNResNet50(CLASSES) if name == "fcn_resnet50" else UNet(CLASSES)
@@ -73,15 +67,8 @@ def _ours(name: str, batch_size: int) -> turns.Calls:
         "image": rng.integers(0, 256, (*shape, 3), np.uint8),
         "label_map": rng.integers(0, CLASSES, shape, np.uint8),
     }
-    where = devices.choose("jit", jax.devices()[:1])
-    step, predict = devices.compile_step(task, where), devices.compile_predict(task, where)
-    box = [devices.place(devices.initial(task, jax.random.PRNGKey(0), batch), where)]
-
-    def train() -> None:
-        box[0], metrics = step(box[0], batch)
-        jax.block_until_ready((box[0].params, metrics))
-
-    return {"training": train, "inference": lambda: predict(box[0], batch)}
+    ours = turns.running(task, batch)
+    return {"training": ours.train, "inference": ours.predict}
 
 
 def _theirs(name: str, batch_size: int, layout: str) -> turns.Calls:

@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import util
 from typing import Any, NamedTuple
 
 _IN_A_ROW = 2  # calls timed a turn
@@ -25,6 +26,37 @@ class Measured(NamedTuple):
 
     seconds: dict[str, float]  # of each of its calls, the median of all rounds
     peak_mib: float  # most memory its process ever held, compilation included
+
+
+class Running(NamedTuple):
+    """A task of ours as `launch.py` runs it on one device, always on the same batch."""
+
+    train: Callable[[], None]  # one step
+    predict: Callable[[], Any]
+    state: Callable[[], Any]  # after the steps so far
+
+
+def running(task: Any, batch: Mapping[str, Any], begin: Callable[[Any], Any] = lambda state: state) -> Running:
+    """`begin` may change the first state. jax is imported here, by the side that needs it."""
+    import jax
+
+    from jaxvision.train import devices
+
+    where = devices.choose("jit", jax.devices()[:1])
+    step, predict = devices.compile_step(task, where), devices.compile_predict(task, where)
+    box = [devices.place(begin(devices.initial(task, jax.random.PRNGKey(0), batch)), where)]
+
+    def train() -> None:
+        box[0], metrics = step(box[0], batch)
+        jax.block_until_ready((box[0].params, metrics))
+
+    return Running(train, lambda: predict(box[0], batch), lambda: box[0])
+
+
+def require(script: str, *packages: str) -> None:
+    """Ends the run, in one line, where there is nothing to compare with."""
+    if not all(util.find_spec(package) for package in packages):
+        sys.exit(f"benchmarks/{script} compares with {packages[-1]}: pip install {' '.join(packages)}")
 
 
 def compare(sides: Mapping[str, Side], rounds: int) -> dict[str, Measured]:
