@@ -14,6 +14,7 @@ from jaxvision.weights.preprocess import label_names
 from jaxvision.weights.rename import nested
 from jaxvision.weights.resnets import RESNET
 from jaxvision.weights.segmenters import FCN
+from jaxvision.weights.state_dict import Tensors
 from jaxvision.weights.table import Table
 
 TABLES = (ALEXNET, *VGG, GOOGLENET, RESNET, FCN, FASTER_RCNN, MASK_RCNN)
@@ -22,12 +23,16 @@ _KNOWN = "AlexNet, VGG, GoogLeNet, ResNet, FCN, Faster and Mask R-CNN"
 
 def read(file: str) -> Imported:
     """The network in `file`. ValueError, in one line, where it is none that is known."""
-    tensors = state_dict.read(file)
+    return recognised(state_dict.read(file), file)
+
+
+def recognised(tensors: Tensors, origin: str) -> Imported:
+    """The network whose state dict this is; `origin` is what messages call it. ValueError where it is not known."""
     for table in TABLES:
         if (arrays := table.read(tensors)) is not None:
-            return _imported(file, table, nested(arrays))
+            return _imported(origin, table, nested(arrays))
     names = ", ".join(list(tensors)[:3])
-    raise ValueError(f"{file}: a network with {names} … is none that is known here: {_KNOWN}")
+    raise ValueError(f"{origin}: a network with {names} … is none that is known here: {_KNOWN}")
 
 
 def _imported(file: str, table: Table, variables: dict[str, Any]) -> Imported:

@@ -1,6 +1,5 @@
 """torchvision's Faster and Mask R-CNN with random weights, renamed layer for layer, find the same in real photos."""
 
-import re
 from functools import partial
 
 import jax
@@ -21,66 +20,11 @@ pytestmark = pytest.mark.peer
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
 
+from tests.models.torchvision_parity_test import taken_over  # noqa: E402
+
 CLASSES = 7
 CANVAS = 224, 320
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-NAMES = {
-    r"backbone\.body\.(layer\d)\.(\d+)": r"backbone.\1_\2",
-    r"backbone\.body\.": "backbone.",
-    r"downsample\.0": "shortcut.conv",
-    r"downsample\.1": "shortcut.bn",
-    r"backbone\.fpn\.inner_blocks\.(\d)\.0": lambda m: f"neck.lateral{int(m[1]) + 2}",
-    r"backbone\.fpn\.layer_blocks\.(\d)\.0": lambda m: f"neck.output{int(m[1]) + 2}",
-    r"rpn\.head\.conv\.0\.0": "rpn.conv",
-    r"rpn\.head\.cls_logits": "rpn.objectness",
-    r"rpn\.head\.bbox_pred": "rpn.offsets",
-    r"roi_heads\.box_head": "box_head",
-    r"roi_heads\.box_predictor": "box_head.predictor",
-    r"roi_heads\.mask_head\.(\d)\.0": lambda m: f"mask_head.conv{int(m[1]) + 1}",
-    r"roi_heads\.mask_predictor\.conv5_mask": "mask_head.deconv",
-    r"roi_heads\.mask_predictor\.mask_fcn_logits": "mask_head.logits",
-}
-FIELDS = {"running_mean": "mean", "running_var": "var", "bias": "bias"}
-
-
-def renamed(key: str) -> tuple[list[str], str]:
-    """The path of a layer of ours, and torch's name of the field."""
-    name, field = key.rsplit(".", 1)
-    for pattern, replacement in NAMES.items():
-        name = re.sub(pattern, replacement, name)
-    return name.split("."), field
-
-
-def converted(path: list[str], field: str, value: np.ndarray) -> tuple[str, str, np.ndarray]:
-    """Collection, field and value of ours."""
-    if field in ("running_mean", "running_var"):
-        return "batch_stats", FIELDS[field], value
-    if path[-1] == "fc6" and value.ndim == 2:
-        return "params", "kernel", value.reshape(len(value), -1, 7, 7).transpose(2, 3, 1, 0).reshape(-1, len(value))
-    if value.ndim == 4:
-        # torch's transposed convolution keeps (in, out, h, w); its 2×2 kernel of stride 2 is not mirrored in ours
-        axes = (2, 3, 1, 0)
-        return "params", "kernel", value.transpose(axes)
-    if value.ndim == 2:
-        return "params", "kernel", value.T
-    return "params", "bias" if field == "bias" else "scale", value
-
-
-def variables_of(model: FasterRCNN, torch_model: "torch.nn.Module") -> dict:
-    found: dict = {}
-    for key, tensor in torch_model.state_dict().items():
-        path, field = renamed(key)
-        if field == "num_batches_tracked":
-            continue
-        collection, leaf, value = converted(path, field, tensor.numpy())
-        node = found.setdefault(collection, {})
-        for part in path:
-            node = node.setdefault(part, {})
-        node[leaf] = value
-    image = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
-    shapes = jax.eval_shape(partial(model.init, train=True), jax.random.PRNGKey(0), image)
-    assert jax.tree.map(np.shape, found) == jax.tree.map(lambda s: s.shape, shapes)
-    return found
 
 
 def randomised(make: str, epsilon: float) -> "torch.nn.Module":
@@ -122,7 +66,7 @@ def network(masks: bool, epsilon: float) -> FasterRCNN:
 )
 def test_detections_equal_torchvisions(make: str, masks: bool, epsilon: float) -> None:
     torch_model, model = randomised(make, epsilon), network(masks, epsilon)
-    assert_same_detections(torch_model, model, variables_of(model, torch_model), masks)
+    assert_same_detections(torch_model, model, taken_over(model, torch_model, 64, train=True), masks)
 
 
 def assert_same_detections(torch_model: "torch.nn.Module", model: FasterRCNN, variables: dict, masks: bool) -> None:
