@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments.gan import ADAM, Match, Network, Play, draw_samples, learning
+from experiments.gan import ADAM, TINY, Match, Network, Play, draw_samples, learning
 from jaxvision.data import segmentation as views
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.latents import with_latents
@@ -100,7 +100,7 @@ PRESETS = {
         batch_size=8,
         steps=2,
         eval_every=1,
-        network=Network(width=1 / 64, latent_dim=8),
+        network=TINY,
         dissect=Dissect(width=1 / 16, levels=2, segmenter_steps=2, alpha_steps=2, units=1, artefacts=1),
     ),
 }

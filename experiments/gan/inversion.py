@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.gan import ADAM, Network, Play
+from experiments.gan import ADAM, TINY, Network, Play
 from experiments.gan.dissection import FAST, Dissect, Setup
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.latents import with_latents
@@ -108,7 +108,7 @@ PRESETS = {
         batch_size=8,
         steps=2,
         eval_every=1,
-        network=Network(width=1 / 64, latent_dim=8),
+        network=TINY,
         dissect=Dissect(width=1 / 16, levels=2, segmenter_steps=2, alpha_steps=2, units=1),
         invert=Invert(restarts=2, encoder_steps=2, latent_steps=2, layer_steps=2, tuned_steps=2),
     ),

@@ -2,14 +2,15 @@
 
 import dataclasses
 from functools import partial
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.records import Records, Source, Subset
+from jaxvision.data.records import Records, Source, evenly
 from jaxvision.data.transforms import Transform
 from jaxvision.evals.embedding import embeddings
 from jaxvision.evals.knn import knn
@@ -17,9 +18,10 @@ from jaxvision.models.layers import BatchNorm, Layer
 from jaxvision.models.resnet import ResNet
 from jaxvision.ops import augment
 from jaxvision.ops.augment import Augmentation
+from jaxvision.ops.images import unit
 from jaxvision.train.devices import first_batch
 from jaxvision.train.hooks import evaluate
-from jaxvision.train.types import Data, Hook, Predict, Result, TrainState
+from jaxvision.train.types import Data, Experiment, Hook, Predict, Result, Task, TrainState
 from jaxvision.viz.grid import grid
 
 _SHOWN = 8  # images in the picture of views
@@ -74,28 +76,46 @@ class View:
         return augment.chain(*steps)
 
 
-def encoder_variables(state: TrainState) -> dict[str, Any]:
-    """The backbone of any state of these experiments, as `ResNet.apply` takes it."""
-    collections = {name: tree["encoder"] for name, tree in state.model_state.items()}
-    return {"params": state.params["encoder"], **collections}
+class Settings(Protocol):
+    """The fields that the Config of a method with two views has."""
+
+    @property
+    def source_size(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def eval_every(self) -> int: ...
 
 
-def knn_hook(source: Source, inputs: Inputs, transform: Transform, batch_size: int, every: int) -> Hook:
+def contrastive(task: Task, view: Augmentation, source: Source, config: Settings, inputs: Inputs) -> Experiment:
+    """Train on pairs of views; look at nearest neighbours, and at some views."""
+    square = crops.center_crop(config.source_size, config.source_size)
+    train = inputs.train(source["train"], square, config.batch_size)
+    held_out = inputs.evaluate(source["val"], square, config.batch_size)
+    neighbours = _knn(source, inputs, square, config.batch_size, config.eval_every)
+    return Experiment.single(task, train, config.steps, (neighbours, _views(view, held_out)), best="knn/accuracy")
+
+
+def _knn(source: Source, inputs: Inputs, transform: Transform, batch_size: int, every: int) -> Hook:
     """Accuracy of nearest neighbours, of some held-out images among some of the training images."""
 
     def embedded(records: Records, most: int) -> Hook:
-        rows = np.unique(np.linspace(0, len(records) - 1, most).round().astype(np.int64))
-        return evaluate((embeddings(),), inputs.evaluate(Subset(records, rows), transform, batch_size))
+        return evaluate((embeddings(),), inputs.evaluate(evenly(records, most), transform, batch_size))
 
     return knn(embedded(source["train"], _BANK), embedded(source["val"], _QUERIES), source.num_classes, every=every)
 
 
-def views_hook(view: Augmentation, data: Data) -> Hook:
+def _views(view: Augmentation, data: Data) -> Hook:
     """A picture of images, each followed by views of it."""
 
     def run(predict: Predict, state: TrainState) -> Result:
         images = jnp.asarray(first_batch(data)["image"][:_SHOWN])
-        pixels = jnp.repeat(images.astype(jnp.float32) / 255.0, _VIEWS, axis=0)
+        pixels = jnp.repeat(unit(images), _VIEWS, axis=0)
         views = jax.jit(view)(jax.random.split(jax.random.PRNGKey(0), len(pixels)), pixels)
         size = views.shape[1]
         whole = jax.image.resize(images.astype(jnp.float32), (len(images), size, size, 3), "bilinear", antialias=True)

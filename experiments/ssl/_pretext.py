@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import flax.linen as nn
 import numpy as np
 
 from jaxvision.data import crops
@@ -12,7 +13,10 @@ from jaxvision.data.records import Source
 from jaxvision.data.seeds import with_seed
 from jaxvision.data.transforms import Transform, compose, horizontal_flip
 from jaxvision.evals.means import means
+from jaxvision.tasks.pretext import pretext
+from jaxvision.tasks.questions import Ask
 from jaxvision.train.hooks import evaluate, picture
+from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Batch, Experiment, Presentation, PyTree, Task
 
 Draw = Callable[[PyTree, Batch], np.ndarray]
@@ -51,6 +55,9 @@ class Settings(Protocol):
     @property
     def crop(self) -> Crop: ...
 
+    @property
+    def optimizer(self) -> Optimizer: ...
+
 
 def experiment(
     task: Task, source: Source, config: Settings, inputs: Inputs, figures: tuple[str, ...], draw: Draw
@@ -79,6 +86,12 @@ def experiment(
         ),
         presentation=Presentation(lambda files: inputs.evaluate(files, whole, config.batch_size), describe, drawn),
     )
+
+
+def answering(model: nn.Module, ask: Ask, source: Source, config: Settings, inputs: Inputs, draw: Draw) -> Experiment:
+    """Train `model` to answer what `ask` asks of an image."""
+    task = pretext(model, config.optimizer.make(config.steps), ask, mean=source.mean, std=source.std)
+    return experiment(task, source, config, inputs, ("pretext_accuracy",), draw)
 
 
 def square(size: int) -> Transform:

@@ -21,9 +21,9 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Source, Subset
 from jaxvision.losses.colorization import rebalancing, soft_encode
 from jaxvision.models.pretext_heads import Colorizer
+from jaxvision.ops.images import unit
 from jaxvision.ops.lab import color_bins, grey, to_lab
 from jaxvision.tasks.colorization import colorization
-from jaxvision.tasks.pretext import unit
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Batch, Experiment, PyTree
 from jaxvision.viz.pretext import triples

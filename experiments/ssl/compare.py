@@ -24,7 +24,6 @@ from experiments.ssl import (  # fmt: skip
     View,
     colorization,
     context_encoder,
-    encoder_variables,
     jigsaw,
     moco,
     relative_patch,
@@ -39,10 +38,11 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.data.label_subset import class_balanced, labels_of
 from jaxvision.data.records import Source
 from jaxvision.evals.probe import accuracies, best_heads, head_accuracies
+from jaxvision.tasks.encoder import encoder_variables
 from jaxvision.tasks.probe import finetune
 from jaxvision.train.hooks import evaluate
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.steps import init_state
+from jaxvision.train.steps import init_state, no_step
 from jaxvision.train.types import Experiment, Hook, Key, Predict, Result, Stage, Task, TrainState
 
 MODULES: Mapping[str, ModuleType] = {
@@ -242,7 +242,7 @@ def _comparison(config: Config, source: Source, probe: Task, parts: list[Example
     def show(predict: Predict, state: TrainState) -> Result:
         return told({n: np.asarray(state.aux[n], np.float64) for n in names}, config.shares, _notes(config, names))
 
-    task = Task(init, lambda state, batch, *, axis_name=None: (state, {}), lambda state, batch: {})
+    task = Task(init, no_step, lambda state, batch: {})
     return Stage("comparison", task, None, 0, (Hook("comparison", 0, show),), collect)
 
 

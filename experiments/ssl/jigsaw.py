@@ -10,11 +10,10 @@ import dataclasses
 import jax.numpy as jnp
 
 from experiments.ssl import Backbone
-from experiments.ssl._pretext import Crop, experiment
+from experiments.ssl._pretext import Crop, answering
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.pretext_heads import PieceClassifier
 from jaxvision.ops.permutations import spread
-from jaxvision.tasks.pretext import pretext
 from jaxvision.tasks.questions import jigsaw
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
@@ -84,13 +83,12 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         jnp.asarray(orders, jnp.int32), cell=config.cell, tile=config.tile, shift=config.shift, grey=config.grey
     )
     model = PieceClassifier(config.backbone.make(), config.permutations, config.tower, config.joint)
-    task = pretext(model, config.optimizer.make(config.steps), ask, mean=source.mean, std=source.std)
-    return experiment(
-        task,
+    return answering(
+        model,
+        ask,
         source,
         config,
         inputs,
-        ("pretext_accuracy",),
         lambda outputs, batch: jigsaws(
             outputs["pieces"][:, 0], outputs["probabilities"][:, 0], outputs["answers"][:, 0], orders
         ),

@@ -20,7 +20,7 @@ from experiments.ssl._probing import Examples, Heads
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.label_subset import Labelled, class_balanced, labels_of
-from jaxvision.data.records import Records, Source, Subset
+from jaxvision.data.records import Records, Source, Subset, evenly
 from jaxvision.data.transforms import Transform, compose, horizontal_flip
 from jaxvision.evals.classification import accuracy, confusion_matrix
 from jaxvision.evals.embedding import embeddings
@@ -122,9 +122,8 @@ def _looks(source: Source, examples: Examples) -> tuple[Hook, Hook]:
     """Accuracy by neighbours among the images with labels; maps of held-out images."""
     open_data = partial(examples.inputs.evaluate, transform=examples.transform, batch_size=examples.batch_size)
     known, val = Subset(examples.records, examples.subsets[0].all), source["val"]
-    some = Subset(val, np.unique(np.linspace(0, len(val) - 1, _MAPPED).round().astype(np.int64)))
     bank, queries = (evaluate((embeddings(),), open_data(records)) for records in (known, val))
-    shown = evaluate((embeddings(images=True),), open_data(some))
+    shown = evaluate((embeddings(images=True),), open_data(evenly(val, _MAPPED)))
     return knn(bank, queries, source.num_classes), maps_and_neighbours(shown, source.class_names)
 
 

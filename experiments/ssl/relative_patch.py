@@ -9,11 +9,10 @@ import dataclasses
 from typing import Literal
 
 from experiments.ssl import Backbone
-from experiments.ssl._pretext import Crop, experiment
+from experiments.ssl._pretext import Crop, answering
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.pretext_heads import PieceClassifier
 from jaxvision.ops.patches import NEIGHBOURS
-from jaxvision.tasks.pretext import pretext
 from jaxvision.tasks.questions import relative_patch
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
@@ -81,9 +80,9 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Learn to tell which of eight neighbours a patch is."""
     source = inputs.source(config.data)
-    colors = {"mean": source.mean, "std": source.std}
     ask = relative_patch(
-        **colors,
+        mean=source.mean,
+        std=source.std,
         patch=config.patch,
         gap=config.gap,
         jitter=config.jitter,
@@ -92,12 +91,11 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         least_pixels=config.least_pixels,
     )
     model = PieceClassifier(config.backbone.make(), len(NEIGHBOURS), config.tower, config.joint)
-    task = pretext(model, config.optimizer.make(config.steps), ask, **colors)
-    return experiment(
-        task,
+    return answering(
+        model,
+        ask,
         source,
         config,
         inputs,
-        ("pretext_accuracy",),
         lambda outputs, batch: pairs(outputs["pieces"][:, 0], outputs["probabilities"][:, 0], outputs["answers"][:, 0]),
     )

@@ -8,10 +8,9 @@ python launch.py --experiment=ssl/rotation --preset=paper --data=tfds:cifar10
 import dataclasses
 
 from experiments.ssl import Backbone
-from experiments.ssl._pretext import Crop, experiment
+from experiments.ssl._pretext import Crop, answering
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.pretext_heads import PieceClassifier
-from jaxvision.tasks.pretext import pretext
 from jaxvision.tasks.questions import rotation
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
@@ -60,14 +59,12 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Learn to tell by which of four angles an image was turned."""
     source = inputs.source(config.data)
-    colors = {"mean": source.mean, "std": source.std}
     model = PieceClassifier(config.backbone.make(), num_classes=4)
-    task = pretext(model, config.optimizer.make(config.steps), rotation(**colors), **colors)
-    return experiment(
-        task,
+    return answering(
+        model,
+        rotation(mean=source.mean, std=source.std),
         source,
         config,
         inputs,
-        ("pretext_accuracy",),
         lambda outputs, batch: rotations(outputs["pieces"][:, :, 0], outputs["probabilities"]),
     )

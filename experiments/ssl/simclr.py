@@ -10,8 +10,7 @@ from functools import partial
 
 import flax.linen as nn
 
-from experiments.ssl import Backbone, View, knn_hook, views_hook
-from jaxvision.data import crops
+from experiments.ssl import Backbone, View, contrastive
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.layers import BatchNorm
 from jaxvision.models.ssl_heads import Projected, ProjectionHead
@@ -94,11 +93,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         std=source.std,
         temperature=config.temperature,
     )
-    square = crops.center_crop(config.source_size, config.source_size)
-    train = inputs.train(source["train"], square, config.batch_size)
-    held_out = inputs.evaluate(source["val"], square, config.batch_size)
-    neighbours = knn_hook(source, inputs, square, config.batch_size, config.eval_every)
-    return Experiment.single(task, train, config.steps, (neighbours, views_hook(view, held_out)), best="knn/accuracy")
+    return contrastive(task, view, source, config, inputs)
 
 
 def network(config: Config, axis_name: str | None) -> nn.Module:

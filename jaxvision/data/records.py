@@ -63,6 +63,11 @@ class Subset:
         return self.parent.name(int(self.indices[index]))
 
 
+def evenly(records: Records, most: int) -> Subset:
+    """At most that many of the records, evenly from the first to the last."""
+    return Subset(records, np.unique(np.linspace(0, len(records) - 1, most).round().astype(np.int64)))
+
+
 def fetch(records: Records, index: int, *, encoded: bool = False) -> Record:
     """Record `index`, with its image left encoded where that is asked for and the reader can."""
     read = getattr(records, "encoded", None) if encoded else None

@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from jaxvision.evals.classification import refuse_empty
 from jaxvision.train.types import Hook, Metric, Predict, Result, TrainState
 
 
@@ -37,8 +38,7 @@ def embeddings(*, images: bool = False) -> Metric:
         return [*state, Embedded(features, np.asarray(batch["label"])[mask].astype(np.int64), shown)]
 
     def result(state: list[Embedded]) -> Result:
-        if not sum(len(part.labels) for part in state):
-            raise ValueError("embeddings: the evaluation data has no examples; check --data and its validation split")
+        refuse_empty("embeddings", sum(len(part.labels) for part in state))
         features, labels, shown = zip(*state, strict=True)
         joined = np.concatenate(shown) if images else None
         return {"embedded": Embedded(np.concatenate(features), np.concatenate(labels), joined)}

@@ -11,6 +11,11 @@ def normalise(images: UInt8[Array, "B H W 3"], mean: Color, std: Color) -> Float
     return standardise(images.astype(jnp.float32), mean, std)
 
 
+def unit(images: UInt8[Array, "*b"]) -> Float[Array, "*b"]:
+    """uint8 as 0..1."""
+    return images.astype(jnp.float32) / 255.0
+
+
 def standardise(images: Float[Array, "B H W 3"], mean: Color, std: Color) -> Float[Array, "B H W 3"]:
     """`normalise` of images that are floats already, because a gradient passes through them."""
     center, scale = (jnp.array(color, jnp.float32).reshape(1, 1, 1, 3) for color in (mean, std))

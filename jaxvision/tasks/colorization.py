@@ -10,9 +10,9 @@ import optax
 from jaxtyping import Array, Float
 
 from jaxvision.losses.colorization import annealed_mean, color_loss, soft_encode
-from jaxvision.ops.images import Color, normalise, standardise
+from jaxvision.ops.images import Color, normalise, standardise, unit
 from jaxvision.ops.lab import grey, to_lab, to_rgb
-from jaxvision.tasks.pretext import features, unit
+from jaxvision.tasks.encoder import encoder_variables, pool
 from jaxvision.train.steps import descend, init_state
 from jaxvision.train.types import Batch, Key, Metrics, Task, TrainState
 
@@ -72,7 +72,7 @@ def colorization(
         colors = jax.image.resize(colors, (*lab.shape[:3], 2), "bilinear", antialias=False)
         colored = to_rgb(jnp.concatenate([lab[..., :1], colors], axis=-1))
         return {
-            "features": features(model, state, normalise(batch["image"], mean, std)),
+            "features": pool(model.encoder, encoder_variables(state), normalise(batch["image"], mean, std)),
             "colored": jnp.round(255 * colored).astype(jnp.uint8),
             **_errors(colors, lab[..., 1:]),
         }

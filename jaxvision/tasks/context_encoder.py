@@ -14,9 +14,9 @@ import optax
 from jaxtyping import Array, Bool, Float, Num
 
 from jaxvision.losses.gan import discriminator_loss, generator_loss
-from jaxvision.ops.images import Color, normalise
+from jaxvision.ops.images import Color, normalise, unit
+from jaxvision.tasks.encoder import encoder_variables, pool
 from jaxvision.tasks.gan import to_pixels, to_unit
-from jaxvision.tasks.pretext import features
 from jaxvision.train.steps import descend, init_state
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
@@ -109,10 +109,10 @@ def _predict(parts: _Parts, state: TrainState, batch: Batch) -> dict[str, jax.Ar
     outputs: Any = parts.model.apply(variables, _see(parts, images), train=False)
     filled = jnp.where(hidden, _placed(to_pixels(outputs["fill"]), images), images)
     return {
-        "features": features(parts.model, state, normalise(images, parts.mean, parts.std)),
+        "features": pool(parts.model.encoder, encoder_variables(state), normalise(images, parts.mean, parts.std)),
         "seen": jnp.where(hidden, jnp.uint8(_GREY), images),
         "filled": filled,
-        **_errors(filled / 255.0, images / 255.0, hidden),
+        **_errors(unit(filled), unit(images), hidden),
     }
 
 

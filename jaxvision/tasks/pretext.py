@@ -9,7 +9,8 @@ import optax
 from jaxtyping import Array, Float, UInt8
 
 from jaxvision.losses.classification import cross_entropy, soft_targets
-from jaxvision.ops.images import Color, normalise
+from jaxvision.ops.images import Color, normalise, unit
+from jaxvision.tasks.encoder import encoder_variables, pool
 from jaxvision.tasks.questions import Ask, Questions
 from jaxvision.train.steps import descend, example_keys, init_state
 from jaxvision.train.types import Batch, Key, Metrics, Task, TrainState
@@ -50,7 +51,7 @@ def pretext(model: nn.Module, tx: optax.GradientTransformationExtraArgs, ask: As
         return new, {"loss": loss, "accuracy": right}
 
     def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
-        outputs = {"features": features(model, state, normalise(batch["image"], mean, std))}
+        outputs = {"features": pool(model.encoder, encoder_variables(state), normalise(batch["image"], mean, std))}
         if "seed" not in batch:
             return outputs
         questions = ask(jax.vmap(jax.random.PRNGKey)(batch["seed"]), unit(batch["image"]))
@@ -62,18 +63,6 @@ def pretext(model: nn.Module, tx: optax.GradientTransformationExtraArgs, ask: As
         return {**outputs, "pretext_accuracy": jnp.mean(right.astype(jnp.float32), axis=1)}
 
     return Task(init, step, predict)
-
-
-def features(model: nn.Module, state: TrainState, images: Float[Array, "B H W 3"]) -> Float[Array, "B D"]:
-    """ "pool" of `model.encoder` in evaluation mode, from its parameters and statistics under "encoder"."""
-    collections = {name: tree["encoder"] for name, tree in state.model_state.items() if "encoder" in tree}
-    encoder: Any = model.encoder
-    return encoder.apply({"params": state.params["encoder"], **collections}, images, train=False)["pool"]
-
-
-def unit(images: UInt8[Array, "B H W 3"]) -> Float[Array, "B H W 3"]:
-    """uint8 as 0..1."""
-    return images.astype(jnp.float32) / 255.0
 
 
 def shown(pieces: Float[Array, "*b"]) -> UInt8[Array, "*b"]:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxvision.losses.classification import cross_entropy, soft_targets
 from jaxvision.ops.images import Color, normalise
+from jaxvision.tasks.encoder import encoder_variables, pool
 from jaxvision.train.steps import descend, init_state
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
@@ -83,7 +84,7 @@ def linear_probe(
         return new, {"loss": jnp.nanmin(losses, axis=1).mean(), "accuracy": right.max(axis=1).mean()}
 
     def encode(state: TrainState, images: jax.Array) -> Float[Array, "B D"]:
-        return _pool(encoder, _of_encoder(state), normalise(images, mean, std))
+        return pool(encoder, encoder_variables(state), normalise(images, mean, std))
 
     def _examples(state: TrainState, batch: Batch) -> tuple[Float[Array, "B F D"], Int[Array, "B F"]]:
         if bank:
@@ -118,7 +119,7 @@ def finetune(
         images, labels = normalise(batch["image"], mean, std), batch["label"]
 
         def loss_fn(params: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-            variables = {**_of_encoder(state), "params": params["encoder"]}
+            variables = {**encoder_variables(state), "params": params["encoder"]}
             collections = [name for name in variables if name != "params"]
             outputs, found = encoder.apply(variables, images, train=True, mutable=collections)
             scores = _linear(params["head"], outputs["pool"])
@@ -133,7 +134,7 @@ def finetune(
         return new, {"loss": loss, "accuracy": right}
 
     def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
-        features = _pool(encoder, _of_encoder(state), normalise(batch["image"], mean, std))
+        features = pool(encoder, encoder_variables(state), normalise(batch["image"], mean, std))
         scores = _linear(state.params["head"], features)
         return {"features": features, "probabilities": jax.nn.softmax(scores.astype(jnp.float32))}
 
@@ -178,18 +179,7 @@ def _with_head(variables: PyTree, head: PyTree) -> dict[str, Any]:
 
 def _width(encoder: nn.Module, variables: PyTree, images: jax.Array) -> int:
     """How many features there are, found without computing any."""
-    return jax.eval_shape(lambda: _pool(encoder, variables, images)).shape[1]
-
-
-def _of_encoder(state: TrainState) -> dict[str, Any]:
-    """The encoder's variables, and none of the head."""
-    collections = {name: tree["encoder"] for name, tree in state.model_state.items() if "encoder" in tree}
-    return {"params": state.params["encoder"], **collections}
-
-
-def _pool(encoder: nn.Module, variables: PyTree, images: Float[Array, "B H W 3"]) -> Float[Array, "B D"]:
-    outputs: Any = encoder.apply(variables, images, train=False)
-    return outputs["pool"].astype(jnp.float32)
+    return jax.eval_shape(lambda: pool(encoder, variables, images)).shape[1]
 
 
 def _with_moments(model_state: PyTree, stats: PyTree) -> PyTree:

@@ -155,3 +155,8 @@ def test_the_extent_is_known_or_read_also_through_a_slice():
     for parent in (Pictures(9), Measured(9)):
         part = Source({"train": parent}, ("a",))["train[4:]"]
         assert records.extent(parent, 5) == (5, 3) and records.extent(part, 2) == (6, 3)
+
+
+@pytest.mark.parametrize(("count", "most", "expected"), [(5, 3, [0, 2, 4]), (3, 5, [0, 1, 2]), (1, 4, [0])])
+def test_records_are_chosen_evenly_and_none_twice(count: int, most: int, expected: list[int]):
+    assert labels(records.evenly(Numbers(count), most)) == expected

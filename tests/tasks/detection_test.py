@@ -19,7 +19,7 @@ from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import example_keys, only
 from jaxvision.train.types import TrainState
 from tests.tasks import tiny
-from tests.tasks.training import ONE, train
+from tests.tasks.training import ONE, compiles_once, train
 
 LOSSES = {"objectness", "rpn_box", "classifier", "box", "mask"}
 
@@ -86,22 +86,7 @@ def test_images_without_objects_are_ordinary():
     chex.assert_tree_all_finite(state.params)
 
 
-def wrong_boxes(batch: dict) -> None:
-    """Inverted, without area, not a number, far outside, and the first one as it was."""
-    batch["boxes"][:, 1] = [20, 20, 10, 10]
-    batch["boxes"][:2, 2], batch["boxes"][2:, 2] = [5, 5, 5, 9], [np.nan, 0, np.inf, 4]
-    batch["valid"][:] = True
-
-
-def only_crowds(batch: dict) -> None:
-    batch["ignore"][:] = True
-
-
-def outside(batch: dict) -> None:
-    batch["boxes"][:, 0] = [500, 500, 540, 520]
-
-
-@pytest.mark.parametrize("spoil", [wrong_boxes, only_crowds, outside])
+@pytest.mark.parametrize("spoil", tiny.ODD_OBJECTS)
 def test_odd_objects_keep_everything_finite(spoil):
     batch = tiny.batch_of()
     spoil(batch)
@@ -141,17 +126,9 @@ def test_devices_agree(mode: str, count: int):
 
 
 def test_compiles_once():
-    task, traces = tiny.task_of(masks=False), []
-
-    def step(state, batch):
-        traces.append(1)
-        return task.step(state, batch)
-
-    run, batch = jax.jit(step), tiny.batch_of()
+    task, batch = tiny.task_of(masks=False), tiny.batch_of()
     state = jax.jit(task.init)(jax.random.PRNGKey(0), batch)
-    for other in (batch, {**batch, "valid": np.zeros_like(batch["valid"])}, batch):
-        state, _ = run(state, other)
-    assert len(traces) == 1
+    compiles_once(task, state, (batch, {**batch, "valid": np.zeros_like(batch["valid"])}, batch))
 
 
 def test_steps_of_alternating_training_move_their_own_parameters():

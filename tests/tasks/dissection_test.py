@@ -16,7 +16,7 @@ from jaxvision.tasks.extractor import Extractor
 from jaxvision.train import devices
 from jaxvision.train.types import Task
 from tests.tasks.planted import LAYER, NETWORKS, PLANTED, UNITS, batch_of, maps_of
-from tests.tasks.training import ONE, train
+from tests.tasks.training import ONE, compiles_once, train
 
 
 def task_of(tx=None, nets=NETWORKS, **fields) -> Task:
@@ -85,17 +85,10 @@ def test_a_resumed_run_is_the_same():
 
 
 def test_compiles_once_and_leaves_the_networks_alone():
-    task, traces = task_of(), []
-
-    def step(state, batch):
-        traces.append(1)
-        return task.step(state, batch)
-
-    run = jax.jit(step)
+    task = task_of()
     state = jax.jit(task.init)(jax.random.PRNGKey(0), batch_of())
-    for seed in range(3):
-        state, _ = run(state, batch_of(seed=seed))
-    assert len(traces) == 1 and float(state.aux["generator"]) == 1.0 and int(state.step) == 3
+    state = compiles_once(task, state, (batch_of(seed=seed) for seed in range(3)))
+    assert float(state.aux["generator"]) == 1.0 and int(state.step) == 3
 
 
 def test_predict_without_and_with_an_intervention():

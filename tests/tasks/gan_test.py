@@ -14,11 +14,10 @@ from jaxvision.data import mixture
 from jaxvision.tasks import collapse, extractor
 from jaxvision.tasks.gan import averaged, gan, latents, to_pixels, to_unit
 from jaxvision.train import devices
-from jaxvision.train.checkpoint import Checkpoints
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Task
 from tests.tasks.players import DIM, Discriminator, Encoder, Generator, adam, batch_of, predict, start, task_of
-from tests.tasks.training import ONE, train
+from tests.tasks.training import ONE, compiles_once, goes_on_bit_for_bit, train
 
 
 class Classifier(nn.Module):
@@ -108,35 +107,13 @@ def test_k_steps_use_k_parts_of_the_batch():
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
     """Both optimizers, both networks' batch statistics, the average and the recent metrics are in the state."""
-    task, batch = task_of(norm=True, discriminator_steps=2), batch_of()
-    step = devices.compile_step(task, ONE)
-    state = devices.place(start(task), ONE)
-    for i in range(6):
-        if i == 3:
-            checkpoints = Checkpoints(tmp_path, 1)
-            checkpoints.save(3, state, {})
-            checkpoints.wait()
-        state, _ = step(state, batch)
-    restored, _ = checkpoints.restore(jax.eval_shape(task.init, jax.random.PRNGKey(0), batch))
-    checkpoints.close()
-    state_2 = devices.place(restored, ONE)
-    for _ in range(3):
-        state_2, _ = step(state_2, batch)
-    chex.assert_trees_all_equal(devices.to_host(state_2), devices.to_host(state))
+    task = task_of(norm=True, discriminator_steps=2)
+    goes_on_bit_for_bit(task, start(task), batch_of(), tmp_path)
 
 
 def test_compiles_once():
-    task, traces = task_of(norm=True, discriminator_steps=2), []
-
-    def step(state, batch):
-        traces.append(1)
-        return task.step(state, batch)
-
-    run, batch = jax.jit(step), batch_of()
-    state = start(task)
-    for other in (batch, {**batch, "image": 255 - batch["image"]}, batch):
-        state, _ = run(state, other)
-    assert len(traces) == 1
+    task, batch = task_of(norm=True, discriminator_steps=2), batch_of()
+    compiles_once(task, start(task), (batch, {**batch, "image": 255 - batch["image"]}, batch))
 
 
 def test_the_average_forgets_its_start_and_has_statistics_of_its_own():

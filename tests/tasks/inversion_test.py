@@ -15,9 +15,8 @@ from jaxvision.ops.interventions import chosen
 from jaxvision.tasks.gan import to_pixels
 from jaxvision.tasks.inversion import STAGES, Frozen, encoding, following, psnr, search
 from jaxvision.train import devices
-from jaxvision.train.checkpoint import Checkpoints
 from jaxvision.train.types import Task, TrainState
-from tests.tasks.training import ONE
+from tests.tasks.training import ONE, compiles_once, goes_on_bit_for_bit
 
 DIM, ROWS, UNITS = 6, 8, 8
 STEPS = {"encoder": 80, "latent": 250, "layer": 120, "tuned": 120}
@@ -171,32 +170,14 @@ def test_devices_agree(stage: str, mode: str, count: int):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, stage: str):
-    step, state = devices.compile_step(task_of(stage), ONE), devices.place(start(stage), ONE)
-    checkpoints = Checkpoints(tmp_path, 1)
-    for i in range(4):
-        if i == 2:
-            checkpoints.save(2, state, {})
-        state, _ = step(state, batch_of())
-    restored, _ = checkpoints.restore(jax.eval_shape(task_of(stage).init, jax.random.PRNGKey(0), batch_of()))
-    checkpoints.close()
-    again = devices.place(restored, ONE)
-    for _ in range(2):
-        again, _ = step(again, batch_of())
-    chex.assert_trees_all_equal(devices.to_host(again), devices.to_host(state))
+    goes_on_bit_for_bit(task_of(stage), start(stage), batch_of(), tmp_path, each=2)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_compiles_once(stage):
-    task, traces = task_of(stage), []
-
-    def step(state, batch):
-        traces.append(1)
-        return task.step(state, batch)
-
-    compiled, state = jax.jit(step), start(stage)
-    for order in (None, (7, 6, 5, 4, 3, 2, 1, 0), None):
-        state, _ = compiled(state, batch_of(order=order))
-    assert len(traces) == 1 and int(state.step) == 3
+    orders = (None, (7, 6, 5, 4, 3, 2, 1, 0), None)
+    state = compiles_once(task_of(stage), start(stage), (batch_of(order=order) for order in orders))
+    assert int(state.step) == 3
 
 
 def test_units_of_what_was_found_can_be_edited():

@@ -18,8 +18,8 @@ from jaxvision.tasks.views import two_views
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import ema
-from tests.tasks.contrastive import AUGMENT, GREY, SGD, batch_of, compiles_once, goes_on_bit_for_bit, network, start
-from tests.tasks.training import ONE, train
+from tests.tasks.contrastive import AUGMENT, GREY, SGD, batch_of, network, start
+from tests.tasks.training import ONE, compiles_once, goes_on_bit_for_bit, train
 
 SETTINGS = {"augment": AUGMENT, **GREY, "temperature": 0.2, "momentum": 0.9}
 
@@ -158,8 +158,9 @@ def test_predicts_features():
 
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path):
-    goes_on_bit_for_bit(task(), tmp_path)
+    goes_on_bit_for_bit(task(), start(task()), batch_of(), tmp_path)
 
 
 def test_compiles_once():
-    compiles_once(task())
+    batch = batch_of()
+    compiles_once(task(), start(task()), (batch, {"image": 255 - batch["image"]}, batch))

@@ -15,9 +15,8 @@ from jaxvision.ops.permutations import spread
 from jaxvision.tasks.pretext import pretext, shown
 from jaxvision.tasks.questions import jigsaw, relative_patch, rotation
 from jaxvision.train import devices
-from jaxvision.train.checkpoint import Checkpoints
 from jaxvision.train.optim import Optimizer
-from tests.tasks.training import ONE, train
+from tests.tasks.training import ONE, goes_on_bit_for_bit, train
 
 GREY = {"mean": (127.5, 127.5, 127.5), "std": (127.5, 127.5, 127.5)}
 ASKS = {
@@ -121,20 +120,8 @@ def test_each_step_asks_anew_and_compiles_once():
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
     task, batch = task_of("jigsaw", norm=True), batch_of()
-    step = devices.compile_step(task, ONE)
-    state = devices.place(jax.jit(task.init)(jax.random.PRNGKey(0), batch), ONE)
-    for i in range(4):
-        if i == 2:
-            checkpoints = Checkpoints(tmp_path, 1)
-            checkpoints.save(2, state, {})
-            checkpoints.wait()
-        state, _ = step(state, batch)
-    restored, _ = checkpoints.restore(jax.eval_shape(task.init, jax.random.PRNGKey(0), batch))
-    checkpoints.close()
-    state_2 = devices.place(restored, ONE)
-    for _ in range(2):
-        state_2, _ = step(state_2, batch)
-    chex.assert_trees_all_equal(devices.to_host(state_2), devices.to_host(state))
+    state = jax.jit(task.init)(jax.random.PRNGKey(0), batch)
+    goes_on_bit_for_bit(task, state, batch, tmp_path, each=2)
 
 
 def test_pictures_of_normalised_pieces():

@@ -13,7 +13,7 @@ from jaxvision.train.checkpoint import Checkpoints
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Task
 from tests.tasks.classification_test import GREY, batch_of
-from tests.tasks.training import ONE, train
+from tests.tasks.training import ONE, compiles_once, train
 
 RATES = (0.1, 1.0, 5.0)
 
@@ -134,17 +134,9 @@ def test_both_start_from_the_same_encoder():
 
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_compiles_once(norm: str):
-    task, traces = task_of(norm=norm), []
-
-    def step(state, batch):
-        traces.append(1)
-        return task.step(state, batch)
-
-    run, batch = jax.jit(step), batch_of()
+    task, batch = task_of(norm=norm), batch_of()
     state = jax.jit(task.init)(jax.random.PRNGKey(0), batch)
-    for other in (batch, {**batch, "image": 255 - batch["image"]}, batch):
-        state, _ = run(state, other)
-    assert len(traces) == 1
+    compiles_once(task, state, (batch, {**batch, "image": 255 - batch["image"]}, batch))
 
 
 def test_the_optimizer_state_has_a_head_each():

@@ -14,8 +14,8 @@ from jaxvision.tasks.simclr import simclr
 from jaxvision.tasks.views import two_views
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
-from tests.tasks.contrastive import AUGMENT, GREY, SGD, batch_of, compiles_once, goes_on_bit_for_bit, network, start
-from tests.tasks.training import ONE, train
+from tests.tasks.contrastive import AUGMENT, GREY, SGD, batch_of, network, start
+from tests.tasks.training import ONE, compiles_once, goes_on_bit_for_bit, train
 
 
 def of_axis(axis_name):
@@ -71,8 +71,9 @@ def test_predicts_features_and_leaves_the_state():
 
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path):
-    goes_on_bit_for_bit(task(), tmp_path)
+    goes_on_bit_for_bit(task(), start(task()), batch_of(), tmp_path)
 
 
 def test_compiles_once():
-    compiles_once(task())
+    batch = batch_of()
+    compiles_once(task(), start(task()), (batch, {"image": 255 - batch["image"]}, batch))

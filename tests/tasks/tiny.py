@@ -73,3 +73,22 @@ def batch_of(rows: int = 4, objects: int = 3) -> dict[str, np.ndarray]:
         "image_id": np.arange(rows, dtype=np.int32),
         "_mask": np.ones(rows, bool),
     }
+
+
+def wrong_boxes(batch: dict) -> None:
+    """Inverted, without area, not a number, far outside, and the first one as it was."""
+    batch["boxes"][:, 1] = [20, 20, 10, 10]
+    batch["boxes"][:2, 2], batch["boxes"][2:, 2] = [5, 5, 5, 9], [np.nan, 0, np.inf, 4]
+    batch["valid"][:] = True
+
+
+def only_crowds(batch: dict) -> None:
+    batch["ignore"][:] = True
+
+
+def outside(batch: dict) -> None:
+    batch["boxes"][:, 0] = [500, 500, 540, 520]
+
+
+ODD_OBJECTS = (wrong_boxes, only_crowds, outside)
+"""What spoils a batch's objects in place."""

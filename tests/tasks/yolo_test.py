@@ -14,7 +14,7 @@ from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Task, TrainState
 from tests.tasks import tiny
-from tests.tasks.training import ONE, train
+from tests.tasks.training import ONE, compiles_once, train
 
 LOSSES = {"center", "size", "object", "no_object", "class"}
 
@@ -97,22 +97,7 @@ def test_images_without_objects_are_ordinary():
     chex.assert_tree_all_finite(state.params)
 
 
-def wrong_boxes(batch: dict) -> None:
-    """Inverted, without area, not a number, and the first one as it was."""
-    batch["boxes"][:, 1] = [20, 20, 10, 10]
-    batch["boxes"][:2, 2], batch["boxes"][2:, 2] = [5, 5, 5, 9], [np.nan, 0, np.inf, 4]
-    batch["valid"][:] = True
-
-
-def only_crowds(batch: dict) -> None:
-    batch["ignore"][:] = True
-
-
-def outside(batch: dict) -> None:
-    batch["boxes"][:, 0] = [500, 500, 540, 520]
-
-
-@pytest.mark.parametrize("spoil", [wrong_boxes, only_crowds, outside])
+@pytest.mark.parametrize("spoil", tiny.ODD_OBJECTS)
 def test_odd_objects_keep_everything_finite(spoil):
     batch = batch_of()
     spoil(batch)
@@ -140,16 +125,8 @@ def test_devices_agree(mode: str, count: int):
 
 
 def test_compiles_once():
-    task, traces = task_of(), []
-
-    def step(state, batch):
-        traces.append(1)
-        return task.step(state, batch)
-
-    run, batch, state = jax.jit(step), batch_of(), start()
-    for other in (batch, {**batch, "valid": np.zeros_like(batch["valid"])}, batch):
-        state, _ = run(state, other)
-    assert len(traces) == 1
+    batch = batch_of()
+    compiles_once(task_of(), start(), (batch, {**batch, "valid": np.zeros_like(batch["valid"])}, batch))
 
 
 def test_dropout_differs_by_step_and_not_by_run():

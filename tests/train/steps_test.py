@@ -60,3 +60,8 @@ def test_init_state_keeps_every_other_collection():
     variables = {"params": {"w": 1}, "batch_stats": {"mean": 2}}
     state = steps.init_state(jax.random.PRNGKey(0), variables, ())
     assert state.params == {"w": 1} and state.model_state == {"batch_stats": {"mean": 2}} and state.aux == {}
+
+
+def test_a_task_that_only_looks_stays_as_it_is():
+    state = state_at(3)
+    assert steps.no_step(state, {}, axis_name=None) == (state, {})
