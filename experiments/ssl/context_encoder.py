@@ -1,6 +1,6 @@
 """Context encoders (Pathak, Krähenbühl, Donahue, Darrell & Efros 2016, arXiv:1604.07379).
 
-python launch.py --experiment=ssl/context_encoder
+python launch.py --experiment=ssl/context_encoder  # digits: PSNR 22.6 dB; 5 minutes beside other jobs
 python launch.py --experiment=ssl/context_encoder --data=idx:fashion-mnist
 python launch.py --experiment=ssl/context_encoder --preset=paper --data=tfds:imagenet2012 --workers=8
 """
