@@ -40,6 +40,16 @@ def test_a_run_that_never_began_is_replaced(tmp_path: Path):
     assert json.loads((tmp_path / "config.json").read_text())["config"] == {"depth": 18}
 
 
+def test_flags_of_the_stage_to_be_done_again_may_differ(tmp_path: Path):
+    remember(tmp_path, "area/name", 0, {"svm.c": 0.1, "lr": 1.0})
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    wanted = remember(tmp_path, "area/name", 0, {"svm.c": 0.2, "lr": 1.0}, again="svm")
+    assert wanted["config"]["svm.c"] == 0.2
+    assert json.loads((tmp_path / "config.json").read_text())["config"]["svm.c"] == 0.1  # until the old one is gone
+    with pytest.raises(ValueError, match=r"--lr is 2.0 \(saved: 1.0\); choose"):
+        remember(tmp_path, "area/name", 0, {"svm.c": 0.2, "lr": 2.0}, again="svm")
+
+
 def test_predictions_are_of_the_images_that_a_batch_names(tmp_path: Path):
     for name in ("a", "b", "c"):
         Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")
