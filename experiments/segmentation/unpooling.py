@@ -19,7 +19,7 @@ from jaxvision.models.encoder_decoder import UNPOOLING, EncoderDecoder
 from jaxvision.ops.images import normalise
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.steps import init_state
+from jaxvision.train.steps import init_state, no_step
 from jaxvision.train.types import Batch, Experiment, Hook, Metric, Predict, PyTree, Result, Stage, Task, TrainState
 from jaxvision.viz import segmentation as viz
 from jaxvision.viz.table import table
@@ -95,11 +95,7 @@ def _together(models: Mapping[str, EncoderDecoder], setup: Setup) -> Task:
             for kind, o in outputs.items()
         }
 
-    return Task(lambda key, batch: init_state(key, {"params": {}}, {}), _no_step, predict)
-
-
-def _no_step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, dict]:
-    return state, {}
+    return Task(lambda key, batch: init_state(key, {"params": {}}, {}), no_step, predict)
 
 
 def _gather(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:

@@ -10,7 +10,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, UInt32
 
-from jaxvision.train.types import Key, PyTree, TrainState
+from jaxvision.train.types import Batch, Key, Metrics, PyTree, TrainState
 
 Tree = TypeVar("Tree")
 Trainable = Callable[[str], bool]
@@ -93,3 +93,8 @@ def init_state(key: Key, variables: PyTree, opt_state: PyTree, aux: PyTree = Non
     model_state = {name: tree for name, tree in variables.items() if name != "params"}
     step = jnp.zeros((), jnp.int32)
     return TrainState(step, variables["params"], opt_state, model_state, {} if aux is None else aux, key)
+
+
+def no_step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
+    """Of a task whose stage takes none."""
+    return state, {}

@@ -46,9 +46,11 @@ def test_every_row_comes_back(tmp_path: Path, precision: str, tolerance: float):
         for name, expected in features_of(item).items():
             np.testing.assert_allclose(store.read(name, item), expected, rtol=tolerance, atol=tolerance)
     size = sum(p.stat().st_size for p in (tmp_path / "features").glob("*.npy"))
-    assert size - 6 * 128 == sum(store.bytes(s) for s in range(store.shards)) == (10 * 6 + 4 * 8) * (2, 4)[
-        precision == "float32"
-    ]
+    assert (
+        size - 6 * 128
+        == sum(store.bytes(s) for s in range(store.shards))
+        == (10 * 6 + 4 * 8) * (2, 4)[precision == "float32"]
+    )
     assert json.loads((store.folder / "features.json").read_text())["rows"] == {"fc7": 10, "pool5": 4}
     assert np.load(store.path("fc7", 1)).shape == (6, 6)
 
