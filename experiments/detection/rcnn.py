@@ -46,9 +46,8 @@ from jaxvision.data.canvas import Canvases
 from jaxvision.data.feature_store import FeatureStore
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.order import InShares
-from jaxvision.data.proposals import stored
+from jaxvision.data.proposals import Proposed, Searched, stored
 from jaxvision.data.records import Records, Source, Subset
-from jaxvision.data.windows import Proposed, Searched, with_proposals
 from jaxvision.evals import coco_results
 from jaxvision.evals.coco_ap import coco_ap
 from jaxvision.evals.detection_errors import worst_errors
@@ -287,13 +286,13 @@ class Setup:
         return Split(records, lambda: stored(records, folder, numbers.strategy, self.inputs.seed, numbers.most))
 
     def _once(self, records: Records, most: int) -> Data:
-        transform = self.frames.evaluate(self.config.view.max_objects, fill=self.source.mean)
-        return self.inputs.evaluate(records, with_proposals(transform, most), self.config.features.images)
+        transform = self.frames.evaluate(self.config.view.max_objects, max_proposals=most, fill=self.source.mean)
+        return self.inputs.evaluate(records, transform, self.config.features.images)
 
     def _pixels(self, places: list[tuple[int, int]]) -> UInt8[np.ndarray, "N S S 3"]:
         """Windows of training images as the network sees them: (image, window) each."""
         see = jax.jit(self.look.pixels)
-        transform = with_proposals(self.frames.evaluate(1, fill=self.source.mean), 1)
+        transform = self.frames.evaluate(1, max_proposals=1, fill=self.source.mean)
         found = []
         for image, window in places:
             record = {"image": self.training.records[image]["image"]}

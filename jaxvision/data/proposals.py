@@ -16,19 +16,3 @@ def propose(image: Pixels, strategy: str = "fast", seed: int = 0, max_boxes: int
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy {strategy!r}: choose of {', '.join(STRATEGIES)}")
     return search(image, STRATEGIES[strategy], seed)[:max_boxes]
-
-
-def stored(records, folder, strategy, seed, most):
-    """TEMPORARY, of branch rcnn."""
-    import pathlib
-
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    found = []
-    for index in range(len(records)):
-        path = folder / f"{index:06d}.npy"
-        if not path.exists():
-            np.save(folder / "part.npy", propose(records[index]["image"], strategy, seed, most))
-            (folder / "part.npy").replace(path)
-        found.append(np.load(path))
-    return found
