@@ -106,7 +106,7 @@ class Look(NamedTuple):
 def on_windows(task: Task, pixels: Callable[[Array, Array], Array]) -> Task:
     """A classifier of images as one of windows: of `batch["image"]` it is shown `batch["boxes"]` [B, 1, 4].
 
-    Its label is in `batch["labels"]` [B, 1], 0 for background.
+    Its label is in `batch["labels"]` [B, 1], 0 for background. `predict` also returns what was shown, "windows".
     """
 
     def see(batch: Batch) -> dict[str, Any]:
@@ -115,9 +115,11 @@ def on_windows(task: Task, pixels: Callable[[Array, Array], Array]) -> Task:
     def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
         return task.step(state, see(batch), axis_name=axis_name)
 
-    return Task(
-        lambda key, batch: task.init(key, see(batch)), step, lambda state, batch: task.predict(state, see(batch))
-    )
+    def predict(state: TrainState, batch: Batch) -> dict[str, Array]:
+        seen = see(batch)
+        return {**task.predict(state, seen), "windows": seen["image"]}
+
+    return Task(lambda key, batch: task.init(key, see(batch)), step, predict)
 
 
 def features(look: Look) -> Task:
