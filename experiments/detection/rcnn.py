@@ -46,7 +46,7 @@ from jaxvision.data.canvas import Canvases
 from jaxvision.data.feature_store import FeatureStore
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.order import InShares
-from jaxvision.data.proposals import Proposed, Searched, stored
+from jaxvision.data.proposals import PER_FILE, Proposed, Searched, stored
 from jaxvision.data.records import Records, Source, Subset
 from jaxvision.evals import coco_results
 from jaxvision.evals.coco_ap import coco_ap
@@ -126,6 +126,8 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """From proposals to a detector, in six stages."""
+    if jax.process_count() > 1:
+        raise ValueError("detection/rcnn runs in one process: leave --num_processes out")
     setup = Setup(inputs.source(config.data), config, inputs)
     names, classes = setup.source.class_names, setup.classes
     widths = dict(zip((MACHINE, REGRESSOR), setup.look.widths(), strict=True))
@@ -282,12 +284,15 @@ class Setup:
 
     def _split(self, name: str, split: str) -> Split:
         records, numbers = self.source[split], self.config.proposals
-        folder = self.inputs.folder("proposals") / name
-        return Split(records, lambda: stored(records, folder, numbers.strategy, self.inputs.seed, numbers.most))
+        folder, seed = self.inputs.folder("proposals") / name, self.inputs.seed
+        workers = None if len(records) > PER_FILE else 0  # they share files: for one, none needs to be started
+        return Split(records, lambda: stored(records, folder, numbers.strategy, seed, numbers.most, workers=workers))
 
     def _once(self, records: Records, most: int) -> Data:
         transform = self.frames.evaluate(self.config.view.max_objects, max_proposals=most, fill=self.source.mean)
-        return self.inputs.evaluate(records, transform, self.config.features.images)
+        each = jax.local_device_count()
+        images = -(-self.config.features.images // each) * each  # all devices have as many
+        return self.inputs.evaluate(records, transform, images)
 
     def _pixels(self, places: list[tuple[int, int]]) -> UInt8[np.ndarray, "N S S 3"]:
         """Windows of training images as the network sees them: (image, window) each."""
