@@ -16,7 +16,7 @@ from jaxvision.data.proposals import propose
 from jaxvision.models.alexnet import AlexNet
 from jaxvision.models.resnet import ResNet
 from jaxvision.tasks.hard_negatives import Round
-from jaxvision.tasks.rcnn import Look, Testing, report, score
+from jaxvision.tasks.rcnn import Look, Reported, report, score
 from jaxvision.train.devices import first_batch
 from jaxvision.train.timing import seconds
 from jaxvision.train.types import Batch, Data, Hook, Predict, PyTree, Result, TrainState
@@ -128,7 +128,7 @@ def draw_detections(outputs: PyTree, batch: Batch, class_names: Sequence[str]) -
     return viz.detections(batch["image"], outputs, batch, class_names, min_score=0.0)
 
 
-def times(look: Look, numbers: Testing, data: Data, search: Searching, seed: int) -> Hook:
+def times(look: Look, numbers: Reported, data: Data, search: Searching, seed: int) -> Hook:
     """Seconds that an image takes in testing, on average over a few looked at alone: `test/seconds_…` of proposals,
     features, heads, post_processing and of it all.
     """

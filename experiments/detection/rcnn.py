@@ -56,7 +56,7 @@ from jaxvision.tasks import rcnn
 from jaxvision.tasks.box_regression import Regression
 from jaxvision.tasks.classification import classification
 from jaxvision.tasks.hard_negatives import Mining
-from jaxvision.tasks.rcnn import Look, Testing, Warping
+from jaxvision.tasks.rcnn import Look, Reported, Warping
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import init_state, no_step
@@ -71,7 +71,7 @@ class Config:
     train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
     val_split: str = "val"  # what the figures are of, such as test
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
-    proposals: Searching = Searching(most=400)
+    proposals: Searching = Searching(most=256)
     network: Network = Network(width=0.25)
     warping: Warping = Warping(64, 5)
     view: View = View()
@@ -82,7 +82,7 @@ class Config:
     features: Storing = Storing()
     svm: Mining = Mining()
     regression: Regression = Regression()
-    test: Testing = Testing()
+    test: Reported = Reported()
 
 
 PRESETS = {
@@ -119,7 +119,7 @@ PRESETS = {
         batch_size=8,
         steps=2,
         features=Storing(windows=8, per_shard=2),
-        test=Testing(detections=8),
+        test=Reported(detections=8),
     ),
 }
 

@@ -31,7 +31,7 @@ class Warping:
 
 
 @dataclasses.dataclass(frozen=True)
-class Testing:
+class Reported:
     """What is reported of an image."""
 
     min_score: float = -1.0  # of a machine: the margin of its negatives
@@ -145,7 +145,7 @@ def regressors(width: int, classes: int) -> Task:
     return _solved({"kernel": (classes, width, 4), "bias": (classes, 4)})
 
 
-def rcnn(look: Look, classes: int, numbers: Testing) -> Task:
+def rcnn(look: Look, classes: int, numbers: Reported) -> Task:
     """The detector: `predict` returns the detections of a batch with "image", "size" and "proposals", and under
     "unmoved" those of the windows as they were proposed. Scores are margins, 0 half way between object and not.
     """
@@ -185,7 +185,7 @@ def report(
     windows: Float[Array, "B R 4"],
     valid: Bool[Array, "B R"],
     size: Float[Array, "B 2"],
-    numbers: Testing,
+    numbers: Reported,
 ) -> Detections:
     """The best detections, after suppression within each class; `size` is each image's (height, width)."""
     images = len(scores)

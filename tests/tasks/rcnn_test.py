@@ -12,7 +12,7 @@ from jaxvision.ops.boxes import decode
 from jaxvision.ops.images import normalise
 from jaxvision.tasks import rcnn
 from jaxvision.tasks.classification import classification
-from jaxvision.tasks.rcnn import Look, Testing, Warping
+from jaxvision.tasks.rcnn import Look, Reported, Warping
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
 from tests.tasks.training import ONE, train
@@ -90,7 +90,7 @@ def test_tuning_is_classification_of_the_windows():
     assert found["probabilities"].shape == (4, 3)
 
 
-def detector(numbers: Testing):
+def detector(numbers: Reported):
     """A detector whose heads are drawn at random."""
     task, batch = rcnn.rcnn(look_of(), CLASSES, numbers), batch_of(4)
     state = task.init(jax.random.PRNGKey(0), batch)
@@ -99,7 +99,7 @@ def detector(numbers: Testing):
     return task, state.replace(params={**heads, "network": state.params["network"]}), batch
 
 
-def reference(state, batch: dict, image: int, moved: bool, numbers: Testing) -> list[tuple[float, int, np.ndarray]]:
+def reference(state, batch: dict, image: int, moved: bool, numbers: Reported) -> list[tuple[float, int, np.ndarray]]:
     look, params = look_of(), state.params
     variables = {"params": params["network"]}
     arrays = [jnp.asarray(batch[key]) for key in ("image", "proposals", "proposal_valid")]
@@ -118,8 +118,8 @@ def reference(state, batch: dict, image: int, moved: bool, numbers: Testing) -> 
     return sorted(found, key=lambda one: -one[0])[: numbers.detections]
 
 
-@pytest.mark.parametrize("numbers", [Testing(), Testing(min_score=0.1, nms_iou=0.1), Testing(detections=3)])
-def test_detections_are_the_machines_best_within_each_class(numbers: Testing):
+@pytest.mark.parametrize("numbers", [Reported(), Reported(min_score=0.1, nms_iou=0.1), Reported(detections=3)])
+def test_detections_are_the_machines_best_within_each_class(numbers: Reported):
     task, state, batch = detector(numbers)
     outputs = devices.compile_predict(task, ONE)(state, batch)
     for name, moved in (("moved", True), ("unmoved", False)):
@@ -135,13 +135,13 @@ def test_detections_are_the_machines_best_within_each_class(numbers: Testing):
 
 
 def test_an_image_without_proposals_has_no_detections():
-    task, state, batch = detector(Testing())
+    task, state, batch = detector(Reported())
     assert not devices.compile_predict(task, ONE)(state, batch)["valid"][2].any()
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
 def test_devices_agree(mode: str):
-    task, state, batch = detector(Testing())
+    task, state, batch = detector(Reported())
     expected = devices.compile_predict(task, ONE)(state, batch)
     where = devices.choose(mode, jax.devices())
     found = devices.compile_predict(task, where)(devices.place(state, where), batch)
@@ -153,6 +153,6 @@ def test_heads_begin_as_zeros_of_their_shapes():
     boxes = rcnn.regressors(24, CLASSES).init(jax.random.PRNGKey(0), {}).params
     assert svm["kernel"].shape == (6, 2) and svm["bias"].shape == (2,)
     assert boxes["kernel"].shape == (2, 24, 4) and boxes["bias"].shape == (2, 4) and not boxes["kernel"].any()
-    whole = rcnn.rcnn(look_of(), CLASSES, Testing()).init(jax.random.PRNGKey(0), batch_of()).params
+    whole = rcnn.rcnn(look_of(), CLASSES, Reported()).init(jax.random.PRNGKey(0), batch_of()).params
     chex.assert_trees_all_equal_shapes(whole["svm"], svm)
     chex.assert_trees_all_equal_shapes(whole["regression"], boxes)
