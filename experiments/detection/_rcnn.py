@@ -108,18 +108,19 @@ def draw_windows(outputs: PyTree, batch: Batch, class_names: Sequence[str]) -> U
 def draw_hard_negatives(
     rounds: Sequence[Round], windows: Any, class_names: Sequence[str]
 ) -> UInt8[np.ndarray, "H W 3"] | None:
-    """The hardest negatives at some moments of mining, a row each; `windows(places)` gives their pixels, None of none.
+    """The hardest negatives at some moments of mining, a row each, of an image one; `windows(places)` gives the pixels.
 
-    Those before the first fit are left out: all were taken.
+    Those before the first fit are left out: all were taken. None where there are no others.
     """
     mined = [r for r in rounds if r.hardest and np.isfinite(r.hardest[0][0])]
     rows = []
     for part in np.array_split(np.arange(len(mined)), min(MOMENTS, len(mined))):
-        found = [(*hard, mined[i]) for i in part for hard in mined[i].hardest]
-        rows += sorted(found, key=lambda one: -one[0])[:HARDEST]
+        found = sorted(((*hard, mined[i]) for i in part for hard in mined[i].hardest), key=lambda one: -one[0])
+        of_image = {image: (score, image, window, r) for score, image, window, r in reversed(found)}
+        rows += sorted(of_image.values(), key=lambda one: -one[0])[:HARDEST]
     if not rows:
         return None
-    captions = [f"{class_names[r.label]} {score:.2f}\n{r.images} images" for score, _, _, r in rows]
+    captions = [f"as {class_names[r.label]}: {score:.2f}\nafter {r.images} images" for score, _, _, r in rows]
     return grid(windows([(image, window) for _, image, window, _ in rows]), HARDEST, captions)
 
 

@@ -329,13 +329,13 @@ def _together(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
 
 
 def _unmoved(metric: Metric) -> Metric:
-    """A figure of the windows as they were proposed: what box regression adds is the difference."""
+    """The figures of windows as they were proposed: what box regression adds is the difference."""
 
     def update(total: Any, outputs: Any, batch: Any) -> Any:
         return metric.update(total, outputs["unmoved"], batch)
 
     def result(total: Any) -> Result:
-        return {"AP50_unmoved": metric.result(total)["AP50"]}
+        return {f"{name}_unmoved": value for name, value in metric.result(total).items() if name in ("AP", "AP50")}
 
     return metric._replace(update=update, result=result)
 

@@ -82,11 +82,9 @@ def mine(
         windows = images[index]
         for miner in learning:
             miner.see(index, windows.features, windows.negative[:, miner.label - 1])
-            if not miner.rounds or miner.fresh >= numbers.fit_after:
+            last = index == len(images) - 1  # by the next pass all are held or known to be easy
+            if not miner.rounds or miner.fresh >= numbers.fit_after or (last and miner.fresh):
                 miner.fit(step + 1)
-    for miner in learning:
-        if miner.fresh or not miner.rounds:
-            miner.fit(numbers.passes * len(images))
     return Machines(
         np.stack([m.kernel for m in miners], axis=1),
         np.array([m.bias for m in miners]),

@@ -45,7 +45,7 @@ def everything(label: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("c", [0.01, 0.3])
-def test_mining_reaches_the_objective_of_training_on_everything(c: int):
+def test_mining_reaches_the_objective_of_training_on_everything(c: float):
     numbers = Mining(c=c, passes=4, fit_after=30)
     machines = mine(*positives(), Made(), CLASSES, numbers)
     for label in (1, 2):
@@ -97,8 +97,10 @@ def test_every_image_is_read_once_a_pass_and_rounds_say_what_was_learned():
 
 
 def test_no_negative_is_held_twice():
-    machines = mine(*positives(), Made(3), CLASSES, Mining(c=0.3, passes=5, fit_after=1, drop_below=-np.inf))
-    assert max(r.negatives for r in machines.rounds) <= 3 * 40
+    for few in (1, 1000):
+        numbers = Mining(c=0.3, passes=5, fit_after=few, drop_below=-np.inf, add_above=-np.inf)
+        machines = mine(*positives(), Made(3), CLASSES, numbers)
+        assert max(r.negatives for r in machines.rounds) == 3 * 40
 
 
 def test_windows_that_are_no_negatives_are_left_alone():

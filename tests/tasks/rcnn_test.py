@@ -100,7 +100,7 @@ def detector(numbers: Reported):
 
 
 def reference(state, batch: dict, image: int, moved: bool, numbers: Reported) -> list[tuple[float, int, np.ndarray]]:
-    look, params = look_of(), state.params
+    look, params = look_of(), jax.tree.map(np.asarray, state.params)
     variables = {"params": params["network"]}
     arrays = [jnp.asarray(batch[key]) for key in ("image", "proposals", "proposal_valid")]
     machine, regressor = (np.asarray(f[image]) for f in look.features(variables, *arrays))
@@ -108,7 +108,7 @@ def reference(state, batch: dict, image: int, moved: bool, numbers: Reported) ->
     for c in range(CLASSES):
         scores = machine @ params["svm"]["kernel"][:, c] + params["svm"]["bias"][c]
         offsets = regressor @ params["regression"]["kernel"][c] + params["regression"]["bias"][c]
-        boxes = np.asarray(decode(offsets * moved, batch["proposals"][image])).clip(0, 32)
+        boxes = np.asarray(decode(jnp.asarray(offsets * moved), jnp.asarray(batch["proposals"][image]))).clip(0, 32)
         kept: list[tuple[float, int, np.ndarray]] = []
         for row in np.argsort(-scores, kind="stable"):
             fits = batch["proposal_valid"][image, row] and scores[row] > numbers.min_score
