@@ -53,9 +53,9 @@ class Stored(Sequence[Boxes]):
             raise IndexError(f"proposals of image {index} of {self.count}")
         path = _file(self.folder, index // PER_FILE)
         try:
-            with np.load(path) as found:
+            with open(path, "rb") as file, np.load(file) as found:
                 return found[str(index)]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
             raise ValueError(f"{path}: cannot be read ({error}); delete it, and it is made again") from None
 
 
@@ -162,9 +162,9 @@ def _whole(path: Path, part: range) -> bool:
     if not path.exists():
         return False
     try:
-        with np.load(path) as found:
+        with open(path, "rb") as file, np.load(file) as found:
             whole = set(found.files) == {str(index) for index in part}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError):  # what NumPy raises, by how much is left of it
         whole = False
     if not whole:
         logging.warning("%s is not whole, and is made again", path)
