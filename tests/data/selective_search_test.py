@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from jaxvision.data import selective_search, sources
-from jaxvision.data.selective_search import FAST, STRATEGIES, Strategy, hierarchies, reduced, search
+from jaxvision.data.selective_search import STRATEGIES, Strategy, hierarchies, reduced, search
 from jaxvision.evals.detection import iou
+
+FAST = STRATEGIES["fast"]
 
 
 def squares(height: int = 60, width: int = 80) -> tuple[np.ndarray, np.ndarray]:
