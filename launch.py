@@ -39,7 +39,12 @@ def launcher_flags() -> flags.FlagValues:
     switch("smoke", False, "two steps of everything, in seconds, in a temporary folder", flag_values=values)
     text("workdir", "", "where results go (default: runs/<area>-<name>)", flag_values=values)
     text("from_stage", "", "do this stage of a run with several, and those after it, again", flag_values=values)
-    text("init_from", "", "weights to start from: hed:FILE", flag_values=values)
+    text(
+        "init_from",
+        "",
+        "weights to start from: hed:FILE, or workdir:RUN for what another run has learned",
+        flag_values=values,
+    )
     text("input", "", "images for --mode=predict: a file, a folder or a quoted pattern", flag_values=values)
     choice("checkpoint", "latest", ["latest", "best"], "which one to evaluate or predict with", flag_values=values)
     number("seed", 0, "of the initial weights, the order of the data and the augmentation", flag_values=values)

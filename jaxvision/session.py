@@ -68,10 +68,10 @@ def _same_layout(a: PyTree, b: PyTree) -> bool:
 
 
 def remembered_normalisation(workdir: Path) -> tuple[Channels, Channels] | None:
-    """Mean and standard deviation that the imported weights of this workdir's run were trained with."""
+    """Mean and standard deviation that the imported weights of this workdir's run were trained with, where known."""
     path = workdir / "config.json"
     saved = json.loads(path.read_text()).get("normalise") if path.exists() else None
-    return (tuple(saved["mean"]), tuple(saved["std"])) if saved else None
+    return (tuple(saved["mean"]), tuple(saved["std"])) if saved and saved["mean"] else None
 
 
 def _origin(spec: str, imported: Imported | None) -> dict[str, Any]:

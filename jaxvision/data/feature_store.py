@@ -126,7 +126,7 @@ def _save(store: FeatureStore, path: Path, array: Float[np.ndarray, "N F"]) -> N
     try:
         with open(temporary, "wb") as file:
             np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-            file.write(memoryview(np.ascontiguousarray(array)).cast("B") if array.size else b"")  # np.save hides why
+            file.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")  # np.save hides why
         temporary.replace(path)
     except OSError as error:
         if error.errno not in _FULL:

@@ -7,7 +7,7 @@ one pass over the images finds. `C` is the number of classes without the backgro
 import dataclasses
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -40,6 +40,7 @@ class Windows(NamedTuple):
     negative: Bool[np.ndarray, "R C"]  # for which classes they are
 
 
+@runtime_checkable
 class Images(Protocol):
     """Random access to windows, image by image."""
 

@@ -31,7 +31,7 @@ class Warping:
 
 
 @dataclasses.dataclass(frozen=True)
-class Testing:
+class Reported:
     """What is reported of an image."""
 
     min_score: float = -1.0  # of a machine: the margin of its negatives
@@ -106,7 +106,7 @@ class Look(NamedTuple):
 def on_windows(task: Task, pixels: Callable[[Array, Array], Array]) -> Task:
     """A classifier of images as one of windows: of `batch["image"]` it is shown `batch["boxes"]` [B, 1, 4].
 
-    Its label is in `batch["labels"]` [B, 1], 0 for background.
+    Its label is in `batch["labels"]` [B, 1], 0 for background. `predict` also returns what was shown, "windows".
     """
 
     def see(batch: Batch) -> dict[str, Any]:
@@ -115,9 +115,11 @@ def on_windows(task: Task, pixels: Callable[[Array, Array], Array]) -> Task:
     def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
         return task.step(state, see(batch), axis_name=axis_name)
 
-    return Task(
-        lambda key, batch: task.init(key, see(batch)), step, lambda state, batch: task.predict(state, see(batch))
-    )
+    def predict(state: TrainState, batch: Batch) -> dict[str, Array]:
+        seen = see(batch)
+        return {**task.predict(state, seen), "windows": seen["image"]}
+
+    return Task(lambda key, batch: task.init(key, see(batch)), step, predict)
 
 
 def features(look: Look) -> Task:
@@ -143,7 +145,7 @@ def regressors(width: int, classes: int) -> Task:
     return _solved({"kernel": (classes, width, 4), "bias": (classes, 4)})
 
 
-def rcnn(look: Look, classes: int, numbers: Testing) -> Task:
+def rcnn(look: Look, classes: int, numbers: Reported) -> Task:
     """The detector: `predict` returns the detections of a batch with "image", "size" and "proposals", and under
     "unmoved" those of the windows as they were proposed. Scores are margins, 0 half way between object and not.
     """
@@ -183,7 +185,7 @@ def report(
     windows: Float[Array, "B R 4"],
     valid: Bool[Array, "B R"],
     size: Float[Array, "B 2"],
-    numbers: Testing,
+    numbers: Reported,
 ) -> Detections:
     """The best detections, after suppression within each class; `size` is each image's (height, width)."""
     images = len(scores)

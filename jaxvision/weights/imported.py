@@ -13,8 +13,8 @@ class Imported(NamedTuple):
     """Layers under the names that `models` gives them, and what the network was trained to see."""
 
     variables: Tree  # {"params": {layer: {"kernel": …}}} and, where it has them, "batch_stats"
-    mean: Channels  # of the pixels' red, green and blue, 0..255, taken off
-    std: Channels  # and what the rest is divided by
+    mean: Channels | None  # of the pixels' red, green and blue, 0..255, taken off; None: as the data's own
+    std: Channels | None  # and what the rest is divided by
     origin: str  # the file, for messages
 
 
