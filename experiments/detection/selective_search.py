@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from experiments.detection import search_workers
 from jaxvision.data import selective_search, superpixels
 from jaxvision.data.canvas import canvases
 from jaxvision.data.grouping import cut
@@ -78,7 +79,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
     def find() -> Stored:
         settings = config.strategy, inputs.seed, config.max_boxes
-        return stored(records, inputs.folder("proposals"), *settings, workers=inputs.workers or None)
+        return stored(records, inputs.folder("proposals"), *settings, workers=search_workers(inputs, records))
 
     def make(predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
         say(f"proposals: {len(records)} images")

@@ -43,14 +43,14 @@ class Stored(Sequence[Boxes]):
     """The proposals of every record, read from `folder` as they are asked for; see `stored`."""
 
     folder: Path
-    count: int
+    images: int
 
     def __len__(self) -> int:
-        return self.count
+        return self.images
 
     def __getitem__(self, index: int) -> Boxes:  # type: ignore[override]
-        if not 0 <= index < self.count:
-            raise IndexError(f"proposals of image {index} of {self.count}")
+        if not 0 <= index < self.images:
+            raise IndexError(f"proposals of image {index} of {self.images}")
         path = _file(self.folder, index // PER_FILE)
         try:
             with open(path, "rb") as file, np.load(file) as found:
@@ -181,7 +181,7 @@ def _search_part(
             boxes[str(index)] = propose(records[index]["image"], strategy, seed, max_boxes)
         except (ValueError, OSError) as error:
             boxes[str(index)], skipped[index] = np.zeros((0, 4), np.float32), str(error)
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             np.savez(file, allow_pickle=False, **boxes)
@@ -208,10 +208,10 @@ def _results(work: Sequence[functools.partial], workers: int) -> Iterator[tuple[
 def _start_worker() -> None:
     """Leaves Ctrl-C to the parent, which then waits for files under way, and ends when the parent was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
 
     def leave() -> None:
-        parent.join()
-        os._exit(1)
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
 
     threading.Thread(target=leave, daemon=True).start()
