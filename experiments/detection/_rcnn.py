@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
+from experiments.detection import Searching
 from experiments.detection._windows import Split
 from jaxvision.data.feature_store import Precision
 from jaxvision.data.proposals import propose
@@ -25,14 +26,6 @@ from jaxvision.viz.grid import grid, predictions
 
 TIMED = 8  # images
 MOMENTS, HARDEST = 4, 8  # of mining that are shown, and the negatives at each
-
-
-@dataclasses.dataclass(frozen=True)
-class Searching:
-    """Where objects may be."""
-
-    strategy: str = "fast"  # of Selective Search: fast, quality, rcnn
-    most: int = 2000  # proposals an image, the best
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,10 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from experiments.detection import View
+from experiments.detection import Searching, View, search_workers
 from experiments.detection._rcnn import (
     Network,
-    Searching,
     Storing,
     Tuning,
     coverage,
@@ -46,7 +45,7 @@ from jaxvision.data.canvas import Canvases
 from jaxvision.data.feature_store import FeatureStore
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.order import InShares
-from jaxvision.data.proposals import PER_FILE, Proposed, Searched, stored
+from jaxvision.data.proposals import Proposed, Searched, stored
 from jaxvision.data.records import Records, Source, Subset
 from jaxvision.evals import coco_results
 from jaxvision.evals.coco_ap import coco_ap
@@ -285,7 +284,7 @@ class Setup:
     def _split(self, name: str, split: str) -> Split:
         records, numbers = self.source[split], self.config.proposals
         folder, seed = self.inputs.folder("proposals") / name, self.inputs.seed
-        workers = None if len(records) > PER_FILE else 0  # they share files: for one, none needs to be started
+        workers = search_workers(self.inputs, records)
         return Split(records, lambda: stored(records, folder, numbers.strategy, seed, numbers.most, workers=workers))
 
     def _once(self, records: Records, most: int) -> Data:

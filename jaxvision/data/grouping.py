@@ -165,7 +165,7 @@ def _heap(table: _Table, pairs: Int[np.ndarray, "E 2"], area: float) -> list[tup
     heap = [
         (-score, i, j)
         for part in parts
-        for score, (i, j) in zip(_similarity(table, *part.T, area).tolist(), part.tolist(), strict=True)
+        for score, (i, j) in zip(_similarity(table, part[:, 0], part[:, 1], area).tolist(), part.tolist(), strict=True)
     ]
     heapq.heapify(heap)
     return heap

@@ -43,19 +43,19 @@ class Stored(Sequence[Boxes]):
     """The proposals of every record, read from `folder` as they are asked for; see `stored`."""
 
     folder: Path
-    count: int
+    images: int
 
     def __len__(self) -> int:
-        return self.count
+        return self.images
 
     def __getitem__(self, index: int) -> Boxes:  # type: ignore[override]
-        if not 0 <= index < self.count:
-            raise IndexError(f"proposals of image {index} of {self.count}")
+        if not 0 <= index < self.images:
+            raise IndexError(f"proposals of image {index} of {self.images}")
         path = _file(self.folder, index // PER_FILE)
         try:
-            with np.load(path) as found:
+            with open(path, "rb") as file, np.load(file) as found:
                 return found[str(index)]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
             raise ValueError(f"{path}: cannot be read ({error}); delete it, and it is made again") from None
 
 
@@ -97,7 +97,7 @@ class Proposed:
     """The records of `parent` with "proposals" float32 [P, 4], boxes in pixels of the image, the best first."""
 
     parent: Records
-    proposals: Sequence[Boxes]
+    proposals: Stored | Sequence[Boxes]
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -162,9 +162,9 @@ def _whole(path: Path, part: range) -> bool:
     if not path.exists():
         return False
     try:
-        with np.load(path) as found:
+        with open(path, "rb") as file, np.load(file) as found:
             whole = set(found.files) == {str(index) for index in part}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError):  # what NumPy raises, by how much is left of it
         whole = False
     if not whole:
         logging.warning("%s is not whole, and is made again", path)
@@ -181,7 +181,7 @@ def _search_part(
             boxes[str(index)] = propose(records[index]["image"], strategy, seed, max_boxes)
         except (ValueError, OSError) as error:
             boxes[str(index)], skipped[index] = np.zeros((0, 4), np.float32), str(error)
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             np.savez(file, allow_pickle=False, **boxes)
@@ -208,10 +208,10 @@ def _results(work: Sequence[functools.partial], workers: int) -> Iterator[tuple[
 def _start_worker() -> None:
     """Leaves Ctrl-C to the parent, which then waits for files under way, and ends when the parent was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
 
     def leave() -> None:
-        parent.join()
-        os._exit(1)
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
 
     threading.Thread(target=leave, daemon=True).start()

@@ -14,7 +14,7 @@ COLOR_BINS = 25  # a channel
 TEXTURE_BINS = 10  # a channel and orientation
 ORIENTATIONS = 8
 
-_STRONGEST = 0.2  # derivatives from here on share the last bin; a step from 0 to 1 has 0.4
+_STRONGEST = 0.4  # of derivatives: a step from 0 to 1 has that much
 
 
 class Binned(NamedTuple):

@@ -10,7 +10,7 @@ Labels = Int32[np.ndarray, "H W"]
 
 
 def felzenszwalb(
-    pixels: Float32[np.ndarray, "H W _C"], scale: float, *, sigma: float = 0.8, min_size: int = 20
+    pixels: Float32[np.ndarray, "H W _C"], scale: int, *, sigma: float = 0.8, min_size: int = 20
 ) -> Labels:
     """The superpixel of each pixel, numbered from 0 without gaps; `pixels` are 0..1 in any colour space.
 

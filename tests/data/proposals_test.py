@@ -3,6 +3,7 @@
 import dataclasses
 import multiprocessing
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_images_that_cannot_be_read_have_none_and_are_named(tmp_path: Path, capl
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"seed": 1}, "seed"), ({"max_boxes": 5}, "max_boxes"), ({"strategy": "rcnn"}, "side, min_side")],
+    [({"seed": 1}, "seed"), ({"max_boxes": 5}, "max_boxes"), ({"strategy": "rcnn"}, "measures, side, min_side")],
 )
 def test_a_folder_of_other_settings_is_refused(tmp_path: Path, change, said: str):
     stored(Squares(2), tmp_path, workers=0)
@@ -140,3 +141,14 @@ def test_records_take_their_proposals_along(tmp_path: Path):
         np.testing.assert_array_equal(fetch(both, index, encoded=True)["proposals"], both[index]["proposals"])
     scenes = sources.load("scenes:count=2,size=32")["train"]
     assert extent(Proposed(scenes, both.proposals), 0) == extent(Searched(scenes, "fast", 0, 6), 0) == (32, 32)
+
+
+def test_memory_does_not_grow_with_the_images(tmp_path: Path):
+    stored(Squares(1), tmp_path / "first", workers=0)  # what is loaded and cached once
+    peaks = []
+    for files in (1, 5):
+        tracemalloc.start()
+        stored(Squares(files * PER_FILE), tmp_path / str(files), workers=0)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0], peaks
