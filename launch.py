@@ -42,9 +42,10 @@ def launcher_flags() -> flags.FlagValues:
     text(
         "init_from",
         "",
-        "weights to start from: hed:FILE, or workdir:RUN for what another run has learned",
+        "weights to start from: torchvision:FILE, hed:FILE, or workdir:RUN for what another run has learned",
         flag_values=values,
     )
+    choice("head", "keep", ["keep", "new"], "new: leave out the classifier of --init_from", flag_values=values)
     text("input", "", "images for --mode=predict: a file, a folder or a quoted pattern", flag_values=values)
     choice("checkpoint", "latest", ["latest", "best"], "which one to evaluate or predict with", flag_values=values)
     number("seed", 0, "of the initial weights, the order of the data and the augmentation", flag_values=values)

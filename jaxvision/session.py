@@ -31,7 +31,7 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
     devices.check_batch_size(config.batch_size, where)
     workdir, imported, again = Path(flags["workdir"]), None, flags["mode"] == "train" and flags["from_stage"]
     if flags["mode"] == "train":
-        imported = weights.load(flags["init_from"]) if flags["init_from"] else None
+        imported = weights.load(flags["init_from"], flags["head"]) if flags["init_from"] else None
         origin = _origin(flags["init_from"], imported)
         wanted = remember(workdir, name, flags["seed"], settings.to_dict(config), origin, again)
     inputs = Inputs(flags["seed"], flags["workers"], flags["strict"], remembered_normalisation(workdir), workdir)
@@ -76,7 +76,13 @@ def remembered_normalisation(workdir: Path) -> tuple[Channels, Channels] | None:
 
 def _origin(spec: str, imported: Imported | None) -> dict[str, Any]:
     """What config.json says of imported weights, enough to use the trained network without their file."""
-    return {"init_from": spec, "normalise": {"mean": imported.mean, "std": imported.std}} if imported else {}
+    if imported is None:
+        return {}
+    return {
+        "init_from": spec,
+        "normalise": {"mean": imported.mean, "std": imported.std},
+        "prepared": imported.record(),
+    }
 
 
 def remember(

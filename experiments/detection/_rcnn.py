@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from experiments.detection import Searching
+from experiments.detection._times import PARTS, TIMED
 from experiments.detection._windows import Split
 from jaxvision.data.feature_store import Precision
 from jaxvision.data.proposals import propose
@@ -24,7 +25,6 @@ from jaxvision.train.types import Batch, Data, Hook, Predict, PyTree, Result, Tr
 from jaxvision.viz import detection as viz
 from jaxvision.viz.grid import grid, predictions
 
-TIMED = 8  # images
 MOMENTS, HARDEST = 4, 8  # of mining that are shown, and the negatives at each
 
 
@@ -117,13 +117,8 @@ def draw_hard_negatives(
     return grid(windows([(image, window) for _, image, window, _ in rows]), HARDEST, captions)
 
 
-def draw_detections(outputs: PyTree, batch: Batch, class_names: Sequence[str]) -> UInt8[np.ndarray, "H W 3"]:
-    """Images with what a machine took for an object, at a margin of 0 and more."""
-    return viz.detections(batch["image"], outputs, batch, class_names, min_score=0.0)
-
-
 def times(look: Look, numbers: Reported, data: Data, search: Searching, seed: int) -> Hook:
-    """Seconds that an image takes in testing, on average over a few looked at alone: `test/seconds_…` of proposals,
+    """Seconds that an image takes in testing, the median of a few looked at alone: `test/seconds_…` of proposals,
     features, heads, post_processing and of it all.
     """
     see = jax.jit(look.features)
@@ -144,8 +139,7 @@ def times(look: Look, numbers: Reported, data: Data, search: Searching, seed: in
         batch = first_batch(data)
         rows = np.flatnonzero(batch["_mask"])[:TIMED].tolist()
         once(state, batch, rows[0])  # compiles
-        means = np.mean([once(state, batch, row) for row in rows], axis=0)
-        names = ("proposals", "features", "heads", "post_processing", "image")
-        return {f"test/seconds_{name}": float(s) for name, s in zip(names, [*means, means.sum()], strict=True)}
+        medians = np.median([once(state, batch, row) for row in rows], axis=0)
+        return {f"test/seconds_{part}": float(s) for part, s in zip(PARTS, [*medians, medians.sum()], strict=True)}
 
     return Hook("times", 0, run)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
+from jaxvision.data.canvas import ignored
 from jaxvision.data.feature_store import Features, FeatureStore, write
 from jaxvision.data.records import Record, Records, fetch
 from jaxvision.data.windows import Windows
@@ -177,10 +178,7 @@ def _objects(records: Records, index: int) -> Objects:
     except (ValueError, OSError):  # the pipeline names it when it comes to its pixels
         record = {}
     boxes = record.get("boxes", np.zeros((0, 4), np.float32))
-    ignore = np.zeros(len(boxes), np.bool_)
-    for key in ("difficult", "crowd"):
-        ignore |= record.get(key, np.zeros(len(boxes), np.bool_))
-    return Objects(boxes, record.get("labels", np.zeros(0, np.int32)), ignore)
+    return Objects(boxes, record.get("labels", np.zeros(0, np.int32)), ignored(record, len(boxes)))
 
 
 def _each_image(

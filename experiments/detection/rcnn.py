@@ -18,13 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from experiments.detection import Searching, View, search_workers
+from experiments.detection import Searching, View, average_precision, draw, presentation, search_workers
 from experiments.detection._rcnn import (
     Network,
     Storing,
     Tuning,
     coverage,
-    draw_detections,
     draw_hard_negatives,
     draw_proposals,
     draw_windows,
@@ -47,10 +46,7 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.data.order import InShares
 from jaxvision.data.proposals import Proposed, Searched, stored
 from jaxvision.data.records import Records, Source, Subset
-from jaxvision.evals import coco_results
-from jaxvision.evals.coco_ap import coco_ap
 from jaxvision.evals.detection_errors import worst_errors
-from jaxvision.evals.voc_ap import voc_ap
 from jaxvision.tasks import rcnn
 from jaxvision.tasks.box_regression import Regression
 from jaxvision.tasks.classification import classification
@@ -59,7 +55,9 @@ from jaxvision.tasks.rcnn import Look, Reported, Warping
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import init_state, no_step
-from jaxvision.train.types import Data, Experiment, Metric, Predict, Presentation, Result, Say, Stage, Task, TrainState
+from jaxvision.train.types import Data, Experiment, Metric, Predict, Result, Say, Stage, Task, TrainState
+
+MARGIN = 0.0  # score of a machine that lies half way between object and not: from there on detections are shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Config:
     train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
     val_split: str = "val"  # what the figures are of, such as test
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
-    proposals: Searching = Searching(most=256)
+    proposals: Searching = Searching(most=300)
     network: Network = Network(width=0.25)
     warping: Warping = Warping(64, 5)
     view: View = View()
@@ -131,10 +129,11 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     names, classes = setup.source.class_names, setup.classes
     widths = dict(zip((MACHINE, REGRESSOR), setup.look.widths(), strict=True))
     tuning, features = setup.tuning_data(), rcnn.features(setup.look)
+    figure = average_precision(names, config.protocol)
     shown = picture("windows", tuning, partial(draw_windows, class_names=names))
     hooks = (
-        evaluate((setup.ap(), _unmoved(setup.ap()), worst_errors(names, min_score=0.0)), setup.val()),
-        picture("detections", setup.val(), partial(draw_detections, class_names=names)),
+        evaluate((figure, _unmoved(figure), worst_errors(names, min_score=MARGIN)), setup.val()),
+        picture("detections", setup.val(), partial(draw, class_names=names, min_score=MARGIN)),
         times(setup.look, config.test, setup.val(), config.proposals, inputs.seed),
     )
     svm, regression = rcnn.machines(widths[MACHINE], classes), rcnn.regressors(widths[REGRESSOR], classes)
@@ -148,12 +147,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
             Stage("regression", regression, None, 0, make=setup.make_regressors),
             Stage("test", test, setup.val(), 0, hooks, _together),
         ),
-        Presentation(
-            setup.searched,
-            coco_results.image_results,
-            lambda outputs, batch: draw_detections(outputs, _images(batch), names),
-            partial(coco_results.document, names),
-        ),
+        presentation(names, setup.searched, min_score=MARGIN),
     )
 
 
@@ -200,11 +194,6 @@ class Setup:
         numbers = self.config.features
         empty = FeatureStore(self.inputs.folder("features"), widths, {}, numbers.precision, numbers.per_shard)
         return feature_store(empty, self.training, self.config.regression.min_iou)
-
-    def ap(self) -> Metric:
-        """Average precision."""
-        names, protocol = self.source.class_names, self.config.protocol
-        return coco_ap(names) if protocol == "coco" else voc_ap(names, protocol)
 
     def tuning_task(self) -> Task:
         """A classifier of windows."""
@@ -337,8 +326,3 @@ def _unmoved(metric: Metric) -> Metric:
         return {f"{name}_unmoved": value for name, value in metric.result(total).items() if name in ("AP", "AP50")}
 
     return metric._replace(update=update, result=result)
-
-
-def _images(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the objects, of which a user's images have none."""
-    return {key: batch[key] for key in ("image", "size", "_mask")}

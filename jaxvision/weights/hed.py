@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 
 from jaxvision.weights.imported import Imported
+from jaxvision.weights.preprocess import Preprocess
 
 # What the network was trained on: pixels less this mean, per channel, here in the order red, green, blue.
 MEAN = (122.67891434, 116.66876762, 104.00698793)
@@ -23,7 +24,7 @@ def read(file: str) -> Imported:
                 layers[f"conv{block}_{i + 1}"] = _convolution(file, content, place)
     first = layers["conv1_1"]
     first["kernel"] = first["kernel"][:, :, ::-1]  # trained on blue, green, red
-    return Imported({"params": layers}, MEAN, (1.0, 1.0, 1.0), file)
+    return Imported({"params": layers}, MEAN, (1.0, 1.0, 1.0), file, preprocess=Preprocess("BGR", (0, 255)))
 
 
 def _opened(file: str) -> h5py.File:

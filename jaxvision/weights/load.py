@@ -3,18 +3,26 @@
 import os
 from collections.abc import Callable, Mapping
 
-from jaxvision.weights import hed, workdir
+from jaxvision.weights import hed, torchvision, workdir
 from jaxvision.weights.imported import Imported
 
-READERS: Mapping[str, Callable[[str], Imported]] = {"hed": hed.read, "workdir": workdir.read}
+READERS: Mapping[str, Callable[[str], Imported]] = {
+    "torchvision": torchvision.read,
+    "hed": hed.read,
+    "workdir": workdir.read,
+}
 
 
-def load(spec: str) -> Imported:
-    """The weights that `spec` names, `hed:FILE` or `workdir:RUN`. ValueError, in one line: no such kind or file."""
+def load(spec: str, head: str = "keep") -> Imported:
+    """The weights that `spec` names, such as `torchvision:FILE` or `workdir:RUN`. ValueError, in one line, if none.
+
+    `head` "new" leaves the classifier out of them.
+    """
     kind, _, file = spec.partition(":")
     if kind not in READERS or not file:
         raise ValueError(f"--init_from={spec}: write it like {', '.join(f'{known}:FILE' for known in READERS)}")
     file = os.path.expanduser(file)
     if not os.path.exists(file):
         raise ValueError(f"--init_from={spec}: no such file or folder")
-    return READERS[kind](file)
+    imported = READERS[kind](file)
+    return imported.without_head() if head == "new" else imported

@@ -110,14 +110,22 @@ def photos() -> tuple[np.ndarray, np.ndarray]:
     return images, np.array(sizes, np.float32)
 
 
+def network(masks: bool, epsilon: float) -> FasterRCNN:
+    """With torchvision's details."""
+    norm = partial(FrozenBatchNorm, epsilon=epsilon)
+    return resnet_fpn(CLASSES, masks=masks, norm=norm, anchors=Anchors(rounded=True), aligned=False)
+
+
 @pytest.mark.parametrize(
     ("make", "masks", "epsilon"),
     [("fasterrcnn_resnet50_fpn", False, 0.0), ("maskrcnn_resnet50_fpn", True, 1e-5)],
 )
 def test_detections_equal_torchvisions(make: str, masks: bool, epsilon: float) -> None:
-    torch_model = randomised(make, epsilon)
-    norm = partial(FrozenBatchNorm, epsilon=epsilon)
-    model = resnet_fpn(CLASSES, masks=masks, norm=norm, anchors=Anchors(rounded=True), aligned=False)
+    torch_model, model = randomised(make, epsilon), network(masks, epsilon)
+    assert_same_detections(torch_model, model, variables_of(model, torch_model), masks)
+
+
+def assert_same_detections(torch_model: "torch.nn.Module", model: FasterRCNN, variables: dict, masks: bool) -> None:
     images, sizes = photos()
     x = (images - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
     x = torch.from_numpy(x.astype(np.float32).transpose(0, 3, 1, 2))
@@ -127,7 +135,7 @@ def test_detections_equal_torchvisions(make: str, masks: bool, epsilon: float) -
         proposals, _ = torch_model.rpn(torchvision.models.detection.image_list.ImageList(x, extents), maps)
         expected, _ = torch_model.roi_heads(maps, proposals, extents)
     task = detection(model, Optimizer().make(1), mean=MEAN, std=STD)
-    state = init_state(jax.random.PRNGKey(0), variables_of(model, torch_model), ())
+    state = init_state(jax.random.PRNGKey(0), variables, ())
     batch = {"image": jnp.asarray(images), "size": jnp.asarray(sizes), "scale": jnp.ones(2)}
     with jax.default_matmul_precision("highest"):
         found = jax.device_get(jax.jit(task.predict)(state, batch))

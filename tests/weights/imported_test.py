@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxvision.weights.imported import Imported, merge
+from jaxvision.weights.preprocess import Preprocess
 
 GREY = ((127.5,) * 3, (127.5,) * 3)
 
@@ -35,8 +36,8 @@ def test_statistics_go_along():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"backbone": {"a": layer(0, (2, 4))}}, r"some.file: a: kernel is \(2, 3\) in the file and \(2, 4\)"),
-        ({"backbone": {"a": {"scale": np.ones(3)}}}, "kernel is .* and absent in the network"),
+        ({"b": {"a": layer(0, (2, 4))}}, r"some.file: of another shape: a/kernel is \(2, 3\) in the file and \(2, 4\)"),
+        ({"b": {"a": {"scale": np.ones(3)}}}, "only in the file: a/kernel"),
         ({"backbone": {"c": layer(0)}}, "no part of the network has the layers a"),
         ({"one": {"a": layer(0)}, "two": {"a": layer(0)}}, "more than one part"),
     ],
@@ -44,3 +45,56 @@ def test_statistics_go_along():
 def test_what_does_not_fit_is_named(params: dict, message: str):
     with pytest.raises(ValueError, match=message):
         merge({"params": params}, imported(a=layer(1)))
+
+
+def test_of_a_whole_network_the_difference_is_told_both_ways():
+    whole = imported(a=layer(1), b=layer(1), c=layer(1))._replace(network="net", optional=("side",))
+    variables = {"params": {"a": layer(0), "b": layer(0, (3, 3)), "d": layer(0), "side": layer(0)}}
+    with pytest.raises(ValueError) as error:
+        merge(variables, whole)
+    assert str(error.value) == (
+        "some.file: only in the file: c/kernel; only in the network: d/kernel; of another shape: b/kernel is (2, 3) in "
+        "the file and (3, 3) in the network; choose the network of the file"
+    )
+    many = whole._replace(variables={"params": {"a": layer(1), **{f"x{i}": layer(1) for i in range(9)}}})
+    with pytest.raises(ValueError, match="only in the file: x0/kernel, x1/kernel, x2/kernel, x3/kernel and 5 more;"):
+        merge({"params": {"a": layer(0)}}, many)
+
+
+def test_another_number_of_classes_needs_a_new_head():
+    whole = imported(a=layer(1), top={"fc": layer(1, (3, 1000))})._replace(network="net", head=("top/fc",))
+    variables = {"params": {"a": layer(0), "top": {"fc": layer(0.5, (3, 10))}}}
+    with pytest.raises(ValueError, match="top/fc/kernel is .*; --head=new leaves the classifier out$"):
+        merge(variables, whole)
+    with pytest.raises(ValueError, match="only in the file: top/fc/kernel; --head=new"):
+        merge({"params": {"a": layer(0)}}, whole)
+    merged = merge(variables, whole.without_head())["params"]
+    assert merged["a"]["kernel"].max() == 1 and merged["top"]["fc"]["kernel"].max() == 0.5
+    assert merge({"params": {"a": layer(0)}}, whole.without_head())["params"]["a"]["kernel"].max() == 1
+
+
+def test_layers_that_either_may_lack():
+    whole = imported(a=layer(1), fc6=layer(1))._replace(network="net", optional=("fc6", "side"))
+    merged = merge({"params": {"a": layer(0), "side": layer(0.5)}}, whole)["params"]
+    assert merged["a"]["kernel"].max() == 1 and merged["side"]["kernel"].max() == 0.5 and "fc6" not in merged
+
+
+@pytest.mark.parametrize("shape", [(12, 5), (2, 2, 3, 5)])
+def test_a_matrix_on_a_flattened_map_is_a_convolution(shape: tuple[int, ...]):
+    kernel = np.arange(60, dtype=np.float32).reshape(2, 2, 3, 5)
+    merged = merge({"params": {"fc": layer(0, shape)}}, imported(fc={"kernel": kernel}))["params"]["fc"]["kernel"]
+    np.testing.assert_array_equal(merged, kernel.reshape(shape))
+
+
+def test_the_record_is_what_images_have_to_be_prepared_by():
+    record = imported(a=layer(1))._replace(preprocess=Preprocess(resize=256, crop=224), class_names=("x",)).record()
+    assert record == {
+        "order": "RGB",
+        "range": [0, 1],
+        "resize": 256,
+        "longest": 0,
+        "crop": 224,
+        "interpolation": "bilinear",
+        "antialias": True,
+        "class_names": ["x"],
+    }

@@ -14,7 +14,7 @@ def test_a_file_by_its_kind(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("spec", "message"),
-    [("weights.h5", "write it like hed:FILE"), ("hed:", "write it like"), ("hed:/nowhere.h5", "no such file")],
+    [("weights.h5", "write it like torchvision:FILE"), ("hed:", "write it like"), ("hed:/nowhere.h5", "no such file")],
 )
 def test_a_mistake_is_named(spec: str, message: str):
     with pytest.raises(ValueError, match=message):

@@ -1,0 +1,101 @@
+"""Tables that say how the layers of another framework's network are called in ours."""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxvision.weights.state_dict import Tensors
+
+Tree = dict[str, Any]
+Path = tuple[str, ...]
+"""Collection, layers and leaf: ("params", "layer1_0", "conv1", "kernel")."""
+
+
+class Rule(NamedTuple):
+    """A layer's name in the file and in our network, for example "layer{i}.{j}.conv{k}" and "layer{i}_{j}/conv{k}".
+
+    What stands in braces is a number or a word and the same in both. `side` marks a fully connected layer, on a
+    flattened map of side×side cells whose order is (channel, row, column) in the file and (row, column, channel) in
+    ours; ours may also be the convolution that does the same. 0: whatever the tensor's dimensions say.
+    """
+
+    theirs: str
+    ours: str
+    side: int = 0
+
+
+def within(theirs: str, ours: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The rules of a network that is a part of another one."""
+    return tuple(Rule(f"{theirs}.{rule.theirs}", f"{ours}/{rule.ours}", rule.side) for rule in rules)
+
+
+def to_ours(tensors: Tensors, rules: tuple[Rule, ...]) -> dict[Path, np.ndarray] | None:
+    """Every tensor under its path in our network, in our layout, as a view; None where one has no rule.
+
+    Kernels of flattened maps stay [side, side, C, O]: `imported.merge` makes them what the network has.
+    """
+    found: dict[Path, np.ndarray] = {}
+    for name, value in tensors.items():
+        layer, _, field = name.rpartition(".")
+        if field == "num_batches_tracked":
+            continue
+        match = _translate(layer, rules)
+        if match is None or field not in _FIELDS:
+            return None
+        place, rule = match
+        collection, leaf, array = _our_leaf(field, value, rule.side)
+        found[(collection, *place.split("/"), leaf)] = array
+    return found
+
+
+def nested(arrays: Mapping[Path, np.ndarray]) -> Tree:
+    """Arrays by path as linen's nested dictionaries."""
+    tree: Tree = {}
+    for path, value in arrays.items():
+        node = tree
+        for name in path[:-1]:
+            node = node.setdefault(name, {})
+        node[path[-1]] = value
+    return tree
+
+
+def flat(tree: Mapping[str, Any], path: Path = ()) -> dict[Path, Any]:
+    """The reverse of `nested`."""
+    found: dict[Path, Any] = {}
+    for name, value in tree.items():
+        found |= flat(value, (*path, name)) if isinstance(value, Mapping) else {(*path, name): value}
+    return found
+
+
+_FIELDS = ("weight", "bias", "running_mean", "running_var")
+
+
+def _translate(name: str, rules: tuple[Rule, ...]) -> tuple[str, Rule] | None:
+    """Our name by the first rule that `name` is an instance of."""
+    for rule in rules:
+        if match := _pattern(rule.theirs).fullmatch(name):
+            return rule.ours.format(**match.groupdict()), rule
+    return None
+
+
+@functools.cache
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", template)
+    pieces = (f"(?P<{part}>[0-9a-z]+)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
+    return re.compile("".join(pieces))
+
+
+def _our_leaf(field: str, value: np.ndarray, side: int) -> tuple[str, str, np.ndarray]:
+    if field in ("running_mean", "running_var"):
+        return "batch_stats", field.removeprefix("running_"), value
+    if field == "bias":
+        return "params", "bias", value
+    if value.ndim == 4:
+        # [out, in, h, w]; of a transposed convolution [in, out, h, w], which ours keeps as [h, w, out, in].
+        return "params", "kernel", value.transpose(2, 3, 1, 0)
+    if value.ndim == 2 and side > 1 and value.shape[1] % side**2 == 0:
+        return "params", "kernel", value.reshape(len(value), -1, side, side).transpose(2, 3, 1, 0)
+    return ("params", "kernel", value.T) if value.ndim == 2 else ("params", "scale", value)

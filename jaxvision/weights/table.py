@@ -1,0 +1,36 @@
+"""A network of another framework: its layers' names, and what its weights need besides."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxvision.weights.preprocess import CLASSIFIER, IMAGENET_MEAN, IMAGENET_STD, Channels, Preprocess
+from jaxvision.weights.rename import Path, Rule, to_ours
+from jaxvision.weights.state_dict import Tensors
+
+Arrays = Mapping[Path, np.ndarray]
+
+
+class Table(NamedTuple):
+    """`head` are the layers of the classifier, in ours; `optional` those that a file, or a network, may lack."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    preprocess: Preprocess = CLASSIFIER
+    mean: Channels = IMAGENET_MEAN
+    std: Channels = IMAGENET_STD
+    labels: str = "imagenet"  # see `preprocess.label_names`
+    head: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+    def read(self, tensors: Tensors) -> dict[Path, np.ndarray] | None:
+        """The tensors as ours; None where they are of another network."""
+        arrays = to_ours(tensors, self.rules)
+        return None if arrays is None or not self._complete(arrays) else arrays
+
+    def _complete(self, arrays: Arrays) -> bool:
+        """Whether every layer that the table calls by its whole name is there."""
+        layers = {"/".join(path[1:-1]) for path in arrays}
+        wanted = {rule.ours for rule in self.rules if "{" not in rule.ours}
+        return all(name in layers or name.startswith((*self.head, *self.optional)) for name in wanted)

@@ -1,0 +1,58 @@
+"""Weights of torchvision's networks, and of other files whose layers have its names: `--init_from=torchvision:FILE`.
+
+The network is recognised by the names of the layers. FILE is what `torch.save` writes, .safetensors or .npz.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxvision.weights import state_dict
+from jaxvision.weights.classifiers import ALEXNET, GOOGLENET, VGG
+from jaxvision.weights.detectors import FASTER_RCNN, MASK_RCNN
+from jaxvision.weights.imported import Imported
+from jaxvision.weights.preprocess import label_names
+from jaxvision.weights.rename import nested
+from jaxvision.weights.resnets import RESNET
+from jaxvision.weights.segmenters import FCN
+from jaxvision.weights.table import Table
+
+TABLES = (ALEXNET, *VGG, GOOGLENET, RESNET, FCN, FASTER_RCNN, MASK_RCNN)
+_KNOWN = "AlexNet, VGG, GoogLeNet, ResNet, FCN, Faster and Mask R-CNN"
+
+
+def read(file: str) -> Imported:
+    """The network in `file`. ValueError, in one line, where it is none that is known."""
+    tensors = state_dict.read(file)
+    for table in TABLES:
+        if (arrays := table.read(tensors)) is not None:
+            return _imported(file, table, nested(arrays))
+    names = ", ".join(list(tensors)[:3])
+    raise ValueError(f"{file}: a network with {names} … is none that is known here: {_KNOWN}")
+
+
+def _imported(file: str, table: Table, variables: dict[str, Any]) -> Imported:
+    head = table.head[0].split("/") if table.head else []
+    return Imported(
+        variables,
+        table.mean,
+        table.std,
+        file,
+        table.name,
+        table.preprocess,
+        _class_names(table.labels, variables["params"], head),
+        table.head,
+        table.optional,
+    )
+
+
+def _class_names(labels: str, params: Mapping[str, Any], head: list[str]) -> tuple[str, ...]:
+    """The table's labels where there is one for each output of the classifier, else numbers."""
+    node: Any = params
+    for name in head:
+        node = node.get(name, {})
+    leaf = node.get("cls_score", node)
+    if "bias" not in leaf:
+        return ()
+    count = len(leaf["bias"])
+    names = label_names(labels) if labels else ()
+    return names if len(names) == count else tuple(map(str, range(count)))
