@@ -38,6 +38,7 @@ def launcher_flags() -> flags.FlagValues:
     text("preset", "quick", "quick: minutes on a laptop; paper: the paper's data and schedule", flag_values=values)
     switch("smoke", False, "two steps of everything, in seconds, in a temporary folder", flag_values=values)
     text("workdir", "", "where results go (default: runs/<area>-<name>)", flag_values=values)
+    text("from_stage", "", "do this stage of a run with several, and those after it, again", flag_values=values)
     text(
         "init_from",
         "",

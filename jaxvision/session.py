@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from jaxvision import config as settings
+from jaxvision import restart
 from jaxvision.data.folder import image_files
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Channels
@@ -28,12 +29,18 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
     devices.join_cluster(flags["coordinator"], flags["num_processes"], flags["process_id"])
     where = devices.choose(flags["parallel"])
     devices.check_batch_size(config.batch_size, where)
-    workdir, imported = Path(flags["workdir"]), None
+    workdir, imported, again = Path(flags["workdir"]), None, flags["mode"] == "train" and flags["from_stage"]
     if flags["mode"] == "train":
         imported = weights.load(flags["init_from"], flags["head"]) if flags["init_from"] else None
-        remember(workdir, name, flags["seed"], settings.to_dict(config), _origin(flags["init_from"], imported))
-    inputs = Inputs(flags["seed"], flags["workers"], flags["strict"], remembered_normalisation(workdir))
+        origin = _origin(flags["init_from"], imported)
+        wanted = remember(workdir, name, flags["seed"], settings.to_dict(config), origin, again)
+    inputs = Inputs(flags["seed"], flags["workers"], flags["strict"], remembered_normalisation(workdir), workdir)
     experiment = module.build(config, inputs)
+    if again:
+        if jax.process_count() > 1:
+            raise ValueError("--from_stage runs in one process: leave --num_processes out")
+        restart.forget(workdir, [stage.name for stage in experiment.stages], again)
+        write(workdir, wanted)
     how = loop.Run(
         workdir,
         jax.random.PRNGKey(flags["seed"]),
@@ -78,10 +85,14 @@ def _origin(spec: str, imported: Imported | None) -> dict[str, Any]:
     }
 
 
-def remember(workdir: Path, name: str, seed: int, config: Mapping[str, Any], origin: Mapping[str, Any] = {}) -> None:
+def remember(
+    workdir: Path, name: str, seed: int, config: Mapping[str, Any], origin: Mapping[str, Any] = {}, again: str = ""
+) -> dict[str, Any]:
     """Write config.json. ValueError names every flag that differs from those of the run that the workdir holds.
 
-    A run that failed before its first line of metrics holds nothing: its config.json is replaced.
+    A run that failed before its first line of metrics holds nothing: its config.json is replaced. Flags of the stage
+    that is to be done `again`, such as svm.c, may differ from those it was done with; they are returned with the rest,
+    for `write` to put down once that stage is gone.
     """
     path = workdir / "config.json"
     wanted = json.loads(json.dumps({"experiment": name, "seed": seed, "config": config, **origin}))
@@ -91,9 +102,18 @@ def remember(workdir: Path, name: str, seed: int, config: Mapping[str, Any], ori
         flat = [{key: c[key] for key in own if key in c} | c["config"] for c in (saved, wanted)]
         if flat[0]["experiment"] != name:
             flat = [{"experiment": c["experiment"]} for c in flat]
+        flat = [{k: v for k, v in c.items() if not (again and k.startswith(f"{again}."))} for c in flat]
         if different := settings.differences(*flat):
             raise ValueError(f"{workdir} holds another run: {'; '.join(different)}; choose another --workdir")
-    elif jax.process_index() == 0:
+    else:
+        write(workdir, wanted)
+    return wanted
+
+
+def write(workdir: Path, wanted: Mapping[str, Any]) -> None:
+    """Put config.json in its place, whole."""
+    if jax.process_index() == 0:
+        path = workdir / "config.json"
         workdir.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".tmp").write_text(json.dumps(wanted, indent=2))
         os.replace(path.with_suffix(".tmp"), path)
@@ -115,9 +135,8 @@ def train(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> No
 def evaluate(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> None:
     """The hooks of the last stage on its newest (or best) checkpoint, into evaluation.json and images/."""
     stage = experiment.stages[-1]
-    if stage.data is None:
-        raise ValueError(f"--mode=evaluate: stage {stage.name!r}, the last, has no network of its own to evaluate")
-    network, state = loop.restore(stage, how, devices.first_batch(stage.data), flags["checkpoint"])
+    batch = devices.first_batch(stage.data) if stage.data else {}
+    network, state = loop.restore(stage, how, batch, flags["checkpoint"])
     result = loop.look(stage.hooks, network, state, int(state.step), "evaluate", how)
     figures = {k: float(v) for k, v in result.items() if not isinstance(v, np.ndarray | str)}
     if how.writer.active:

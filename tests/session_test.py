@@ -11,7 +11,7 @@ from PIL import Image
 from jaxvision import session
 from jaxvision.session import remember
 from jaxvision.train import devices, loop
-from jaxvision.train.types import Experiment, Presentation, Stage, TrainState
+from jaxvision.train.types import Experiment, Hook, Presentation, Stage, TrainState
 from jaxvision.train.writer import Writer
 from jaxvision.weights.imported import Imported
 from tests.train import toy
@@ -38,6 +38,16 @@ def test_a_run_that_never_began_is_replaced(tmp_path: Path):
     remember(tmp_path, "area/name", 0, {"depth": 19})
     remember(tmp_path, "area/name", 0, {"depth": 18})
     assert json.loads((tmp_path / "config.json").read_text())["config"] == {"depth": 18}
+
+
+def test_flags_of_the_stage_to_be_done_again_may_differ(tmp_path: Path):
+    remember(tmp_path, "area/name", 0, {"svm.c": 0.1, "lr": 1.0})
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    wanted = remember(tmp_path, "area/name", 0, {"svm.c": 0.2, "lr": 1.0}, again="svm")
+    assert wanted["config"]["svm.c"] == 0.2
+    assert json.loads((tmp_path / "config.json").read_text())["config"]["svm.c"] == 0.1  # until the old one is gone
+    with pytest.raises(ValueError, match=r"--lr is 2.0 \(saved: 1.0\); choose"):
+        remember(tmp_path, "area/name", 0, {"svm.c": 0.2, "lr": 2.0}, again="svm")
 
 
 def test_predictions_are_of_the_images_that_a_batch_names(tmp_path: Path):
@@ -83,12 +93,19 @@ def test_a_workdir_remembers_how_its_imported_weights_saw_pixels(tmp_path: Path)
         remember(tmp_path, "area/name", 0, {"depth": 18})
 
 
-def test_a_last_stage_without_a_network_cannot_be_evaluated(tmp_path: Path):
-    experiment = Experiment((Stage("table", toy.regression(), None, 0),))
+def test_a_last_stage_without_data_or_steps_is_evaluated(tmp_path: Path):
+    def task_init(key, batch):
+        return TrainState(np.int32(0), {"w": np.ones(3, np.float32)}, {}, {}, {}, key)
+
+    hook = Hook("sum", 0, lambda predict, state: {"val/sum": float(state.params["w"].sum())})
+    experiment = Experiment((Stage("table", toy.regression()._replace(init=task_init), None, 0, (hook,)),))
     where = devices.choose("jit", jax.devices()[:1])
     how = loop.Run(tmp_path, jax.random.PRNGKey(0), where, Writer(tmp_path))
-    with pytest.raises(ValueError, match="--mode=evaluate: stage 'table', the last, has no network"):
-        session.evaluate(experiment, how, {})
+    with pytest.raises(ValueError, match="no checkpoint; train first"):
+        session.evaluate(experiment, how, {"checkpoint": "latest"})
+    loop.train(experiment, how)
+    session.evaluate(experiment, how, {"checkpoint": "latest"})
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == {"step": 0, "val/sum": 3.0}
 
 
 def test_weights_that_saw_pixels_as_the_data_has_them_leave_the_normalisation_to_it(tmp_path: Path):

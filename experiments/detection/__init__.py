@@ -1,14 +1,16 @@
 """What the detection experiments share: networks, canvases, stages, figures, and what predictions say."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from jaxvision.data.canvas import MASK_SIZE, Canvases, canvases
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.proposals import PER_FILE, Proposed, Searched, Stored, stored
 from jaxvision.data.records import Records, Source
 from jaxvision.evals import coco_results
 from jaxvision.evals.coco_ap import coco_ap
@@ -19,13 +21,25 @@ from jaxvision.evals.voc_ap import voc_ap
 from jaxvision.models.faster_rcnn import FasterRCNN, resnet_c4, resnet_fpn, vgg16
 from jaxvision.models.norms import NORMS
 from jaxvision.models.rpn import Anchors
-from jaxvision.tasks.detection import detection
+from jaxvision.tasks.detection import Origin, detection
 from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import Trainable, everything
-from jaxvision.train.types import Batch, Data, Experiment, Hook, Metric, Presentation, PyTree, Stage, Task, TrainState
+from jaxvision.train.types import (
+    Batch,
+    Data,
+    Hook,
+    Metric,
+    Predict,
+    Presentation,
+    PyTree,
+    Result,
+    Say,
+    Task,
+    TrainState,
+)
 from jaxvision.viz import detection as viz
 
 SHOWN = 8  # images in a picture
@@ -95,6 +109,20 @@ class View:
         return canvases(self.short, self.long)
 
 
+@dataclasses.dataclass(frozen=True)
+class Searching:
+    """Where objects may be."""
+
+    strategy: str = "fast"  # of Selective Search: fast, quality, rcnn
+    most: int = 2000  # proposals an image, the best
+
+
+class Networks(Protocol):
+    """Flags from which a network is made."""
+
+    def make(self, num_classes: int, masks: bool) -> FasterRCNN: ...
+
+
 class Settings(Protocol):
     """The fields that every detection Config has."""
 
@@ -117,13 +145,10 @@ class Settings(Protocol):
     def protocol(self) -> Literal["coco"] | ApProtocol: ...
 
     @property
-    def network(self) -> Network: ...
+    def network(self) -> Networks: ...
 
     @property
     def view(self) -> View: ...
-
-    @property
-    def proposing(self) -> Proposing: ...
 
     @property
     def detecting(self) -> Detecting: ...
@@ -139,40 +164,60 @@ class Setup:
     source: Source
     config: Settings
     inputs: Inputs
-    masks: bool
+    proposals: Proposing | Searching  # of the network itself, or searched for before
+    masks: bool = False
 
     def task(
         self,
         stages: tuple[str, ...] = ("proposals", "regions"),
         trainable: Trainable = everything,
         *,
-        given_proposals: bool = False,
+        origin: Origin = "own",
+        network: Networks | None = None,
     ) -> Task:
-        """See `tasks.detection`."""
+        """See `tasks.detection`; `network` is the config's where none is given."""
+        proposing = self.proposals if isinstance(self.proposals, Proposing) else Proposing()
         return detection(
-            self.config.network.make(self.source.num_classes, self.masks),
+            (network or self.config.network).make(self.source.num_classes, self.masks),
             self.config.optimizer.make(self.config.steps),
             mean=self.source.mean,
             std=self.source.std,
-            proposing=self.config.proposing,
+            proposing=proposing,
             detecting=self.config.detecting,
             stages=stages,
             trainable=trainable,
-            given_proposals=given_proposals,
+            origin=origin,
         )
 
     def train(self) -> Data:
         """Training batches, each of one canvas."""
         view = self.config.view
-        frames, records = view.make(), self.source[self.config.train_split]
+        frames, records = view.make(), self._proposed("train", self.config.train_split)
         transform = frames.train(
-            view.max_objects, shorts=view.shorts, flip=view.flip, mask_size=self._mask_size(), fill=self.source.mean
+            view.max_objects,
+            shorts=view.shorts,
+            flip=view.flip,
+            mask_size=self._mask_size(),
+            max_proposals=self._most_searched(),
+            fill=self.source.mean,
         )
         return self.inputs.train(records, transform, self.config.batch_size, _groups(frames, records))
 
     def val(self) -> Data:
         """Every image to be evaluated, once."""
-        return self._once(self.source[self.config.val_split], self._mask_size())
+        return self._once(self._proposed("val", self.config.val_split), self._mask_size())
+
+    def search(self, predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
+        """Searches the images of both splits; what a first stage makes."""
+        assert isinstance(self.proposals, Searching)
+        settings = self.proposals.strategy, self.inputs.seed, self.proposals.most
+        figures: Result = {}
+        for role, split in (("train", self.config.train_split), ("val", self.config.val_split)):
+            records = self.source[split]
+            say(f"proposals: {len(records)} {role} images")
+            found = stored(records, self._folder(role), *settings, workers=search_workers(self.inputs, records))
+            figures[f"proposals/{role}_an_image"] = float(np.mean([len(boxes) for boxes in found]))
+        return state, figures
 
     def hooks(self) -> tuple[Hook, ...]:
         """AP, recall of the proposals, the worst errors and a picture of detections."""
@@ -185,17 +230,39 @@ class Setup:
 
     def recall(self) -> Metric:
         """Recall of the best 10, 50, … proposals of an image, up to as many as there are."""
-        most = self.config.proposing.test_after_nms
+        most = self._most_searched() or self.proposals.test_after_nms  # type: ignore[union-attr]
         return proposal_recall(tuple(n for n in RECALL_AT if n < most) + (most,))
 
     def presentation(self) -> Presentation:
         """See `presentation`."""
-        return presentation(self.source.class_names, lambda files: self._once(files, 0))
+        return presentation(self.source.class_names, lambda files: self._once(self._searched(files), 0))
 
     def _once(self, records: Records, mask_size: int) -> Data:
         frames = self.config.view.make()
-        transform = frames.evaluate(self.config.view.max_objects, mask_size=mask_size, fill=self.source.mean)
+        transform = frames.evaluate(
+            self.config.view.max_objects,
+            mask_size=mask_size,
+            max_proposals=self._most_searched(),
+            fill=self.source.mean,
+        )
         return self.inputs.evaluate(records, transform, self.config.batch_size, _groups(frames, records))
+
+    def _proposed(self, role: str, split: str) -> Records:
+        records = self.source[split]
+        if isinstance(self.proposals, Proposing):
+            return records
+        return Proposed(records, Stored(self._folder(role), len(records)))
+
+    def _searched(self, files: Records) -> Records:
+        if isinstance(self.proposals, Proposing):
+            return files
+        return Searched(files, self.proposals.strategy, self.inputs.seed, self.proposals.most)
+
+    def _folder(self, role: str) -> Path:
+        return self.inputs.folder("proposals") / role
+
+    def _most_searched(self) -> int:
+        return self.proposals.most if isinstance(self.proposals, Searching) else 0
 
     def _mask_size(self) -> int:
         return MASK_SIZE if self.masks else 0
@@ -208,85 +275,28 @@ def average_precision(
     return coco_ap(class_names, masks=masks) if protocol == "coco" else voc_ap(class_names, protocol)
 
 
-def presentation(class_names: Sequence[str], once: Callable[[Records], Data]) -> Presentation:
+def presentation(
+    class_names: Sequence[str], once: Callable[[Records], Data], *, min_score: float = 0.5
+) -> Presentation:
     """Pictures, and predictions.json in COCO's format; `once` reads images as in evaluation."""
     return Presentation(
         once,
         coco_results.image_results,
         lambda outputs, batch: draw(
-            outputs, {k: batch[k] for k in ("image", "size", "_mask")}, class_names=class_names
+            outputs, {k: batch[k] for k in ("image", "size", "_mask")}, class_names=class_names, min_score=min_score
         ),
         partial(coco_results.document, class_names),
     )
 
 
-def draw(outputs: PyTree, batch: Batch, *, class_names: Sequence[str]) -> np.ndarray:
-    """A picture of the detections in the first images of a batch."""
-    return viz.detections(batch["image"], outputs, batch, class_names, most=SHOWN)
+def draw(outputs: PyTree, batch: Batch, *, class_names: Sequence[str], min_score: float = 0.5) -> np.ndarray:
+    """A picture of the detections, of `min_score` and more, in the first images of a batch."""
+    return viz.detections(batch["image"], outputs, batch, class_names, min_score=min_score, most=SHOWN)
 
 
-def joint(setup: Setup) -> Experiment:
-    """Both stages of the network at once (Ren et al. 2015, section 3.2, approximate joint training)."""
-    return Experiment.single(
-        setup.task(),
-        setup.train(),
-        setup.config.steps,
-        setup.hooks(),
-        presentation=setup.presentation(),
-        best="val/mask_AP50" if setup.masks else "val/AP50",
-    )
-
-
-def alternating(setup: Setup) -> Experiment:
-    """The four steps of Ren et al. (2015, section 3.2); each takes `steps` of training.
-
-    Proposals; regions, on proposals of that network but with convolutions of their own; proposals again, on the
-    convolutions of the second, which stay from then on; regions again, on the proposals of the third.
-    """
-    recall = (evaluate((setup.recall(),), setup.val()),)
-
-    def borrow(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
-        proposer = done["proposals"]
-        return dataclasses.replace(state, aux={"proposer": {"params": proposer.params, **proposer.model_state}})
-
-    def share(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
-        before = done["regions"]
-        params = {**before.params, "rpn": state.params["rpn"]}
-        return dataclasses.replace(state, params=params, model_state=before.model_state)
-
-    def join(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
-        before = done["shared-proposals"]
-        return dataclasses.replace(state, params=before.params, model_state=before.model_state)
-
-    def stage(name: str, task: Task, hooks: tuple[Hook, ...], warm_start: Any = None) -> Stage:
-        return Stage(name, task, setup.train(), setup.config.steps, hooks, warm_start)
-
-    return Experiment(
-        (
-            stage("proposals", setup.task(("proposals",), _not_heads), recall),
-            stage("regions", setup.task(("regions",), _not_rpn, given_proposals=True), setup.hooks(), borrow),
-            stage("shared-proposals", setup.task(("proposals",), _rpn), recall, share),
-            stage("shared-regions", setup.task(("regions",), _heads), setup.hooks(), join),
-        ),
-        setup.presentation(),
-        "val/AP50",
-    )
-
-
-def _heads(path: str) -> bool:
-    return path.startswith(("box_head/", "mask_head/"))
-
-
-def _not_heads(path: str) -> bool:
-    return not _heads(path)
-
-
-def _rpn(path: str) -> bool:
-    return path.startswith("rpn/")
-
-
-def _not_rpn(path: str) -> bool:
-    return not _rpn(path)
+def search_workers(inputs: Inputs, records: Records) -> int | None:
+    """Processes that search: `--workers`, or one a core; none where they would have one file to share."""
+    return (inputs.workers or None) if len(records) > PER_FILE else 0
 
 
 def _groups(frames: Canvases, records: Records) -> np.ndarray | None:

@@ -9,7 +9,8 @@ python launch.py --experiment=detection/faster_rcnn --preset=fpn --data=coco:/da
 import dataclasses
 from typing import Literal
 
-from experiments.detection import FEW, FEWEST, HALF, MORE, SMALL, TINY, Network, Setup, View, alternating, joint
+from experiments.detection import FEW, FEWEST, HALF, MORE, SMALL, TINY, Network, Setup, View
+from experiments.detection._schedules import alternating, joint
 from jaxvision.data.inputs import Inputs
 from jaxvision.tasks import proposals, regions
 from jaxvision.tasks.proposals import Proposing
@@ -91,5 +92,5 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a two-stage detector."""
-    setup = Setup(inputs.source(config.data), config, inputs, masks=False)
+    setup = Setup(inputs.source(config.data), config, inputs, config.proposing)
     return alternating(setup) if config.schedule == "alternating" else joint(setup)

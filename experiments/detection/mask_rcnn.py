@@ -7,7 +7,8 @@ python launch.py --experiment=detection/mask_rcnn --preset=paper --data=coco:/da
 import dataclasses
 from typing import Literal
 
-from experiments.detection import FEW, FEWEST, HALF, SMALL, TINY, Network, Setup, View, joint
+from experiments.detection import FEW, FEWEST, HALF, SMALL, TINY, Network, Setup, View
+from experiments.detection._schedules import joint
 from jaxvision.data.inputs import Inputs
 from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting
@@ -70,4 +71,4 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a detector that also outlines what it finds."""
-    return joint(Setup(inputs.source(config.data), config, inputs, masks=True))
+    return joint(Setup(inputs.source(config.data), config, inputs, config.proposing, masks=True))

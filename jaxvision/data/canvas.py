@@ -56,6 +56,7 @@ class Canvases:
         shorts: tuple[int, ...] = (),
         flip: float = 0.5,
         mask_size: int = 0,
+        max_proposals: int = 0,
         fill: Channels = _BLACK,
     ) -> Transform:
         """As `evaluate`, after mirroring at random, the shorter side drawn from `shorts` (at most `short`) if given."""
@@ -64,21 +65,24 @@ class Canvases:
         return transforms.compose(
             FromFile(_resize, canvases=self, shorts=shorts, mask_size=mask_size),
             transforms.horizontal_flip(flip),
-            functools.partial(place, max_boxes=max_boxes, fill=fill),
+            functools.partial(place, max_boxes=max_boxes, max_proposals=max_proposals, fill=fill),
         )
 
-    def evaluate(self, max_boxes: int, *, mask_size: int = 0, fill: Channels = _BLACK) -> Transform:
+    def evaluate(
+        self, max_boxes: int, *, mask_size: int = 0, max_proposals: int = 0, fill: Channels = _BLACK
+    ) -> Transform:
         """Resizes image and boxes and puts them at the top-left of the canvas, the rest of which is `fill` (0..255).
 
         The record becomes image uint8 [H, W, 3]; size float32 [2] (height, width of the image on the canvas); scale
         float32 [2] (by which height and width were multiplied); boxes float32 [max_boxes, 4] in canvas pixels; labels
         int32, valid bool and ignore bool (crowd, difficult, or without the mask asked for) [max_boxes]; image_id int32,
-        the record's place in its split; with `mask_size`, masks uint8 [max_boxes, M, M] (see `outlines.crops`). Of more
-        objects than max_boxes the largest are kept and the record is noted. An image without objects is as good as any.
+        the record's place in its split; with `mask_size`, masks uint8 [max_boxes, M, M] (see `outlines.crops`); with
+        `max_proposals`, the first so many proposals float32 [P, 4] and proposal_valid bool [P]. Of more objects than
+        max_boxes the largest are kept and the record is noted. An image without objects is as good as any.
         """
         return transforms.compose(
             FromFile(_resize, canvases=self, shorts=(), mask_size=mask_size),
-            functools.partial(place, max_boxes=max_boxes, fill=fill),
+            functools.partial(place, max_boxes=max_boxes, max_proposals=max_proposals, fill=fill),
         )
 
     def _group(self, records: Records, index: int) -> int:
@@ -122,10 +126,14 @@ def _resize(
     }
     if mask_size:
         resized["masks"] = _crops(record, boxes, mask_size)
+    if "proposals" in record:
+        resized["proposals"] = record["proposals"] * factor[[1, 0, 1, 0]][None]
     return resized
 
 
-def place(record: Record, rng: np.random.Generator, *, max_boxes: int, fill: Channels) -> Record:
+def place(
+    record: Record, rng: np.random.Generator, *, max_boxes: int, max_proposals: int = 0, fill: Channels
+) -> Record:
     """The image at the top-left of its "canvas" (height, width), and the objects in arrays of `max_boxes`."""
     kept = _largest(record["boxes"], max_boxes)
     placed: Record = {
@@ -141,10 +149,21 @@ def place(record: Record, rng: np.random.Generator, *, max_boxes: int, fill: Cha
             values = record[key][kept]
             placed[key] = np.zeros((max_boxes, *values.shape[1:]), values.dtype)
             placed[key][: len(kept)] = values
+    if max_proposals:
+        placed |= _first_proposals(record, max_proposals)
     if dropped := len(record["boxes"]) - len(kept):
         note = f"dropped the {dropped} smallest of {len(record['boxes'])} boxes; raise max_boxes={max_boxes}"
         placed[NOTE] = "; ".join(filter(None, (record.get(NOTE), note)))
     return placed
+
+
+def _first_proposals(record: Record, count: int) -> Record:
+    if "proposals" not in record:
+        raise ValueError("has no proposals; give the records some, see data.proposals")
+    proposals: np.ndarray = np.zeros((count, 4), np.float32)
+    best = record["proposals"][:count]
+    proposals[: len(best)] = best
+    return {"proposals": proposals, "proposal_valid": np.arange(count) < len(best)}
 
 
 def ignored(record: Record, count: int, mask_size: int = 0) -> Bool[np.ndarray, "N"]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from jaxvision.data import label_maps, pipeline, sources
 from jaxvision.data.order import GroupedByShape
 from jaxvision.data.records import Channels, Records, Source
 from jaxvision.data.transforms import Transform
+
+ARTEFACTS = "artefacts"  # the folder in a workdir with what stages make, a folder each
 
 
 class Inputs(NamedTuple):
@@ -24,6 +27,11 @@ class Inputs(NamedTuple):
     workers: int = 0
     strict: bool = False
     normalise: tuple[Channels, Channels] | None = None
+    workdir: Path = Path()
+
+    def folder(self, stage: str) -> Path:
+        """Where in the run's workdir a stage leaves files for later ones; it may not exist yet."""
+        return self.workdir / ARTEFACTS / stage
 
     def source(self, spec: str) -> Source:
         """See `sources.load`."""

@@ -5,7 +5,7 @@ import functools
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 
 @runtime_checkable
@@ -77,6 +77,35 @@ class GroupedByShape:
     def _batches(self, epochs: int) -> list[int]:
         """How many whole batches each group has filled after so many epochs."""
         return [epochs * len(members) // self.batch_size for members in self._members]
+
+
+@dataclasses.dataclass(frozen=True)
+class InShares:
+    """Batches in each of which `count` rows, spread evenly, hold records that `chosen` marks, the others the rest.
+
+    Both kinds come in endless permutations of their own; where one has no records, the other takes its rows. The next
+    in line stands in for a broken record.
+    """
+
+    chosen: Bool[np.ndarray, "N"]
+    count: int
+    batch_size: int
+    seed: int
+
+    def __call__(self, position: int, attempt: int = 0) -> int:
+        batch, row = divmod(position, self.batch_size)
+        before = row * self.count // self.batch_size
+        if (row + 1) * self.count // self.batch_size > before:
+            kind, nth = 1, batch * self.count + before
+        else:
+            kind, nth = 0, batch * (self.batch_size - self.count) + row - before
+        members = self._members[kind] if len(self._members[kind]) else self._members[1 - kind]
+        epoch, offset = divmod(nth + attempt, len(members))
+        return int(members[_permutation(len(members), self.seed, epoch, kind)[offset]])
+
+    @functools.cached_property
+    def _members(self) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "m"]]:
+        return np.flatnonzero(~self.chosen), np.flatnonzero(self.chosen)
 
 
 def evaluation_rows(groups: Int[np.ndarray, "N"], batch_size: int) -> Int[np.ndarray, "T B"]:

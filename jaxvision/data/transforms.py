@@ -33,7 +33,7 @@ def compose(*transforms: Transform) -> Transform:
 
 
 def horizontal_flip(probability: float = 0.5) -> Transform:
-    """Mirrors the image, and with it "boxes", "masks" and "label_map" where the record has them."""
+    """Mirrors the image, and with it "boxes", "proposals", "masks" and "label_map" where the record has them."""
     return functools.partial(_horizontal_flip, probability=probability)
 
 
@@ -54,8 +54,9 @@ def _horizontal_flip(record: Record, rng: np.random.Generator, *, probability: f
         return record
     image = decode.pixels(record["image"])
     flipped = {**record, "image": _mirror(image)}
-    if "boxes" in record:
-        flipped["boxes"] = mirror_boxes(record["boxes"], image.shape[1])
+    for key in ("boxes", "proposals"):
+        if key in record:
+            flipped[key] = mirror_boxes(record[key], image.shape[1])
     for key in ("masks", "label_map"):
         if key in record:
             flipped[key] = record[key][..., ::-1]

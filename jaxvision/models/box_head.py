@@ -1,6 +1,7 @@
 """What two-stage detectors compute from the features of a RoI: class scores, and box offsets for each class."""
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxvision.models.dense_head import FullyConnectedHead
 from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, he_normal, scaled
+from jaxvision.models.low_rank import Ranks, dense
 from jaxvision.models.resnet import Bottleneck
 
 Scores = Float[Array, "N K"]
@@ -30,17 +32,19 @@ class Predictor(nn.Module):
 
 
 class TwoFCHead(nn.Module):
-    """Two hidden layers, fc6 and fc7 (Lin et al. 2017, section 5.2)."""
+    """Two hidden layers, fc6 and fc7 (Lin et al. 2017, section 5.2), which may be of low rank: see `low_rank`."""
 
     num_classes: int
     hidden: int = 1024
+    ranks: Ranks = (0, 0)
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "N P Q C"], *, train: bool) -> tuple[Scores, Offsets]:
         x = x.reshape(x.shape[0], -1)
-        for name in ("fc6", "fc7"):
-            x = nn.relu(nn.Dense(self.hidden, kernel_init=nn.initializers.he_normal(), dtype=self.dtype, name=name)(x))
+        for name, rank in zip(("fc6", "fc7"), self.ranks, strict=True):
+            settings: dict[str, Any] = {"kernel_init": nn.initializers.he_normal(), "dtype": self.dtype, "name": name}
+            x = nn.relu(dense(self.hidden, rank, **settings)(x))
         return Predictor(self.num_classes, self.dtype, name="predictor")(x)
 
 
@@ -50,11 +54,12 @@ class VGGHead(nn.Module):
     num_classes: int
     hidden: int = 4096
     dropout: float = 0.5
+    ranks: Ranks = (0, 0)
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "N P Q C"], *, train: bool) -> tuple[Scores, Offsets]:
-        head = FullyConnectedHead(self.hidden, dropout=self.dropout, dtype=self.dtype)
+        head = FullyConnectedHead(self.hidden, dropout=self.dropout, ranks=self.ranks, dtype=self.dtype)
         nn.share_scope(self, head)
         x = head(x, train=train)["fc7"]
         x = nn.Dropout(self.dropout, deterministic=not train, name="drop_fc7")(x)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxvision.models.layers import Conv, Dtype, Initializer
+from jaxvision.models.low_rank import Ranks, dense
 
 
 class FullyConnectedHead(nn.Module):
@@ -25,6 +26,7 @@ class FullyConnectedHead(nn.Module):
     drop_inputs: bool = False
     kernel_init: Initializer = nn.initializers.glorot_uniform()
     hidden_bias: float = 0.0
+    ranks: Ranks = (0, 0)  # of fc6 and fc7 as matrix products, see `low_rank`; 0: whole
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -32,15 +34,15 @@ class FullyConnectedHead(nn.Module):
         drop = nn.Dropout(self.dropout, deterministic=not train)
         features = {}
         x = x if self.window else x.reshape(x.shape[0], -1)
-        for name in ("fc6", "fc7"):
+        for name, rank in zip(("fc6", "fc7"), self.ranks, strict=True):
             x = drop(x) if self.drop_inputs else x
-            x = features[name] = nn.relu(self._layer(name, self.hidden, self.hidden_bias)(x))
+            x = features[name] = nn.relu(self._layer(name, self.hidden, self.hidden_bias, rank)(x))
             x = x if self.drop_inputs else drop(x)
         if self.num_classes is not None:
             features["logits"] = self._layer("fc8", self.num_classes, 0.0)(x)
         return features
 
-    def _layer(self, name: str, features: int, bias: float) -> nn.Module:
+    def _layer(self, name: str, features: int, bias: float, rank: int = 0) -> nn.Module:
         settings: dict[str, Any] = {
             "name": name,
             "dtype": self.dtype,
@@ -48,7 +50,7 @@ class FullyConnectedHead(nn.Module):
             "bias_init": nn.initializers.constant(bias),
         }
         if not self.window:
-            return nn.Dense(features, **settings)
+            return dense(features, rank, **settings)
         return Conv(features, self.window if name == "fc6" else 1, **settings)
 
 

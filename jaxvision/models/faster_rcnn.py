@@ -1,4 +1,6 @@
-"""Faster R-CNN (Ren et al. 2015) and, with a mask branch, Mask R-CNN (He et al. 2017), on three kinds of backbone."""
+"""Faster R-CNN (Ren et al. 2015), with a mask branch Mask R-CNN (He et al. 2017), without an RPN Fast R-CNN (Girshick
+2015); on four kinds of backbone.
+"""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,6 +12,7 @@ from jaxtyping import Array, Float
 from jaxvision.models.box_head import Res5Head, TwoFCHead, VGGHead
 from jaxvision.models.fpn import FPN
 from jaxvision.models.layers import BatchNorm, Dtype, Layer, scaled
+from jaxvision.models.low_rank import Ranks
 from jaxvision.models.mask_head import MaskHead
 from jaxvision.models.resnet import ResNet
 from jaxvision.models.rpn import RPN, Anchors
@@ -60,12 +63,13 @@ class FasterRCNN(nn.Module):
         logits, offsets = net.box(maps, rois, train=train)       # [B, R, K] and [B, R, K, 4]
         masks = net.mask(maps, rois, train=train)                # logits [B, R, S, S, K]
 
-    `rois` [B, R, 4] are in pixels of the canvas, class 0 is the background. See `resnet_fpn`, `resnet_c4`, `vgg16`.
+    `rois` [B, R, 4] are in pixels of the canvas, class 0 is the background. See `resnet_fpn`, `resnet_c4`, `resnet_fc`
+    and `vgg16`; `net.clone(rpn=None)` has proposals from elsewhere.
     """
 
     backbone: nn.Module
     neck: nn.Module | None
-    rpn: RPN
+    rpn: RPN | None
     box_head: nn.Module
     mask_head: MaskHead | None
     rois: RoIs
@@ -75,11 +79,11 @@ class FasterRCNN(nn.Module):
         """Every part once, on one RoI an image, the whole canvas: what initialises all parameters."""
         canvas = images.shape[1], images.shape[2]
         maps = self.features(images, train=train)
-        levels = self.propose(maps, canvas)
+        found = {} if self.rpn is None else {"objectness": self.propose(maps, canvas)[0].logits}
         whole = jnp.array([[0, 0, canvas[1], canvas[0]]], jnp.float32)
         rois = jnp.broadcast_to(whole[None], (images.shape[0], 1, 4))
         logits, offsets = self.box(maps, rois, train=train)
-        outputs = {**maps, "objectness": levels[0].logits, "logits": logits, "offsets": offsets}
+        outputs = {**maps, **found, "logits": logits, "offsets": offsets}
         return outputs if self.mask_head is None else {**outputs, "masks": self.mask(maps, rois, train=train)}
 
     def features(self, images: Float[Array, "B H W 3"], *, train: bool) -> Maps:
@@ -91,6 +95,7 @@ class FasterRCNN(nn.Module):
 
     def propose(self, maps: Maps, canvas: tuple[int, int]) -> list[Level]:
         """Objectness and offsets of the anchors of every map; `canvas` is the images' (height, width)."""
+        assert self.rpn is not None
         return self.rpn(list(maps.values()), canvas)
 
     def box(
@@ -131,7 +136,7 @@ def resnet_fpn(
         ResNet(None, depth, version, width=width, norm=norm, dtype=dtype),
         FPN(channels, dtype),
         RPN(channels, anchors, dtype),
-        TwoFCHead(num_classes, scaled(1024, width), dtype),
+        TwoFCHead(num_classes, scaled(1024, width), dtype=dtype),
         MaskHead(num_classes, channels=channels, dtype=dtype) if masks else None,
         RoIs({"p2": 4, "p3": 8, "p4": 16, "p5": 32}, aligned=aligned),
     )
@@ -163,12 +168,39 @@ def resnet_c4(
     )
 
 
+def resnet_fc(
+    num_classes: int,
+    *,
+    depth: int = 18,
+    width: float = 1.0,
+    norm: Layer = BatchNorm,
+    anchors: Anchors = FIVE_SIZES,
+    operation: str = "pool",
+    ranks: Ranks = (0, 0),
+    dtype: Dtype = jnp.float32,
+) -> FasterRCNN:
+    """The first three stages of a ResNet, the third dilated to a stride of 8, and fc6 and fc7 on 7×7 RoIPool.
+
+    Fast R-CNN as the paper draws it, for objects of a few dozen pixels. `ranks`: see `box_head.TwoFCHead`.
+    """
+    return FasterRCNN(
+        ResNet(None, depth, output_stride=8, width=width, stages=3, norm=norm, dtype=dtype),
+        None,
+        RPN(scaled(256, width), anchors, dtype),
+        TwoFCHead(num_classes, scaled(1024, width), ranks, dtype),
+        None,
+        RoIs({"layer3": 8}, operation=operation),
+        map_name="layer3",
+    )
+
+
 def vgg16(
     num_classes: int,
     *,
     width: float = 1.0,
     anchors: Anchors = LEGACY,
     operation: str = "pool",
+    ranks: Ranks = (0, 0),
     dtype: Dtype = jnp.float32,
 ) -> FasterRCNN:
     """The network of Ren et al. (2015): the convolutions of VGG-16, and its fc6 and fc7 on 7×7 RoIPool.
@@ -179,7 +211,7 @@ def vgg16(
         VGG(None, "D", width=width, head=False, kernel_init=nn.initializers.he_normal(), dtype=dtype),
         None,
         RPN(scaled(512, width), anchors, dtype),
-        VGGHead(num_classes, scaled(4096, width), dtype=dtype),
+        VGGHead(num_classes, scaled(4096, width), ranks=ranks, dtype=dtype),
         None,
         RoIs({"conv5_3": 16}, operation=operation),
         map_name="conv5_3",

@@ -1,7 +1,7 @@
 """Two-stage detection (Ren et al. 2015; He et al. 2017) on a network with `features`, `propose`, `box` and `mask`."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -18,6 +18,7 @@ from jaxvision.train.steps import Trainable, descend, everything, example_keys, 
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
 Losses = dict[str, jax.Array]
+Origin = Literal["own", "proposer", "batch"]  # of proposals
 
 
 def detection(
@@ -30,13 +31,14 @@ def detection(
     detecting: Detecting = second_stage.PYRAMID,
     stages: Sequence[str] = ("proposals", "regions"),
     trainable: Trainable = everything,
-    given_proposals: bool = False,
+    origin: Origin = "own",
 ) -> Task:
     """Learn to find what `batch` says is in its images: see `evals.detection` for the arrays of batch and outputs.
 
     Both `stages` at once are approximate joint training (Ren et al. 2015, section 3.2): one update on the sum of all
-    losses, proposals taken as given. One of them, some parameters `trainable` only, and `given_proposals` of another
-    network of the same kind (its variables in `aux["proposer"]`) make up the steps of alternating training.
+    losses, proposals taken as given. One of them, some parameters `trainable` only, and proposals whose `origin` is the
+    "proposer", another network of the same kind (its variables in `aux["proposer"]`), make up the steps of alternating
+    training. With those of the "batch", see `proposals.searched`, this is Fast R-CNN (Girshick 2015).
 
     The sample of an image depends on the step and on its row in the global batch, not on the number of devices.
     `predict` returns boxes, scores, labels and valid, masks where the network has them, and proposals,
@@ -50,12 +52,14 @@ def detection(
 
     def init(key: Key, batch: Batch) -> TrainState:
         variables = model.init({"params": key, "dropout": key}, images_of(batch), train=True)
-        aux = {"proposer": variables} if given_proposals else {}
+        aux = {"proposer": variables} if origin == "proposer" else {}
         return init_state(key, variables, tx.init(variables["params"]), aux)
 
     def given(state: TrainState, batch: Batch, train: bool) -> Any:
-        if not given_proposals:
+        if origin == "own":
             return None
+        if origin == "batch":
+            return first_stage.searched(batch)
         return model.apply(state.aux["proposer"], plan, images_of(batch), batch, train, method=_propose)
 
     def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
@@ -105,7 +109,7 @@ def _losses(
     anchor_keys, region_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
     losses: Losses = {}
     maps = net.features(images, train=plan.train_features)
-    levels = net.propose(maps, images.shape[1:3])
+    levels = [] if net.rpn is None else net.propose(maps, images.shape[1:3])
     if "proposals" in plan.stages:
         losses |= first_stage.proposal_losses(anchor_keys, levels, objects, batch["size"], plan.proposing, axis_name)
     if "regions" in plan.stages:

@@ -74,6 +74,13 @@ def proposals_of(levels: Sequence[Level], batch: Batch, numbers: Proposing, *, t
     )
 
 
+def searched(batch: Batch) -> Proposals:
+    """The proposals that the batch brings, "proposals" [B, R, 4] with "proposal_valid" [B, R], the best first."""
+    boxes, valid = batch["proposals"], batch["proposal_valid"]
+    rank = jnp.broadcast_to(jnp.linspace(1.0, 0.0, boxes.shape[1], endpoint=False)[None], valid.shape)
+    return Proposals(boxes, jnp.where(valid, rank, 0), valid)
+
+
 def proposal_losses(
     keys: UInt32[Array, "B 2"],
     levels: Sequence[Level],

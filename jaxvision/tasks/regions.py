@@ -12,7 +12,7 @@ from jaxvision.losses.detection import box_head_loss, mask_head_loss, smooth_l1
 from jaxvision.ops import boxes as box_ops
 from jaxvision.ops import masks as mask_ops
 from jaxvision.ops.detections import Detections, detect
-from jaxvision.ops.matching import ignore_covered, match
+from jaxvision.ops.matching import IGNORED, NEGATIVE, ignore_covered, match
 from jaxvision.ops.proposals import Proposals
 from jaxvision.ops.sampling import sample
 from jaxvision.tasks.proposals import Objects
@@ -24,7 +24,8 @@ _WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the offsets: the inverse of Fast R-CNN's
 class Detecting:
     """Numbers of the second stage. The defaults are those of networks with a pyramid."""
 
-    positive_iou: float = 0.5  # RoIs that overlap an object so much belong to it; all others are background
+    positive_iou: float = 0.5  # RoIs that overlap an object so much belong to it
+    background_iou: float = 0.0  # others are background, but not those that overlap every object less than this
     samples: int = 512  # RoIs of an image that are learned from
     positives: int = 128  # at most so many of them are positives; as many slots has the mask branch
     sigma: float = 3.0  # smooth L1 turns linear at 1/sigma²
@@ -34,6 +35,8 @@ class Detecting:
 
 
 PYRAMID = Detecting()
+FAST_RCNN = Detecting(background_iou=0.1, samples=64, positives=16, sigma=1.0, nms_iou=0.3)
+"""Girshick (2015), section 2.3."""
 PY_FASTER_RCNN = Detecting(samples=128, positives=32, sigma=1.0, nms_iou=0.3)
 """The released code of Ren et al. (2015)."""
 
@@ -127,6 +130,10 @@ def _sample(
     overlap = box_ops.iou(boxes, objects.boxes)
     found = match(overlap, objects.real, low=numbers.positive_iou, high=numbers.positive_iou, usable=valid)
     label = ignore_covered(found.label, boxes, objects.boxes, objects.ignored)
+    if numbers.background_iou:
+        # Where nothing is, nothing is far from it: an image without objects is background all over.
+        far = (jnp.where(objects.real[None], overlap, 0).max(axis=-1) < numbers.background_iou) & objects.real.any()
+        label = jnp.where((label == NEGATIVE) & far, IGNORED, label)
     drawn = sample(key, label, count=numbers.samples, max_positives=numbers.positives)
     rois, target = boxes[drawn.indices], found.target[drawn.indices]
     labels = jnp.where(drawn.positive, objects.labels[target], 0)

@@ -1,6 +1,7 @@
 """The one training loop. An experiment gives it stages; it does the rest, in one fixed order:
 
 build → start, or restore state and data → for each step: run, log, look (hooks), save → look and save at the end.
+A stage without steps makes something else instead, once: see `types.Make`.
 """
 
 import contextlib
@@ -56,15 +57,20 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
 
     def save(state: TrainState) -> None:
         window.flush()  # so that no state is saved behind a non-finite loss
-        newest.save(step, state, {"data": data.get_state() if data else None})  # type: ignore[attr-defined]
+        place = data.get_state() if data else None  # type: ignore[attr-defined]
+        newest.save(step, state, {"data": place, "seconds": time.monotonic() - began})
 
     with contextlib.ExitStack() as stack:
         for checkpoints in (newest, best):
             stack.enter_context(contextlib.closing(checkpoints))
-        data = stack.enter_context(on.share(stage.data)) if stage.data else None
-        state = start(stage, run, finished, data, newest)
+        data = stack.enter_context(on.share(stage.data)) if stage.data and stage.steps else None
+        state, seconds = start(stage, run, finished, data, newest)
         step, stop = int(state.step), stack.enter_context(_stop_requests())
         stack.enter_context(run.writer.progress(stage.name, step, stage.steps))
+        began = time.monotonic() - seconds  # had it not been stopped, and without the time of the hooks
+        if not stage.steps and not newest.steps():
+            state = _make(stage, run, predict, state)
+            save(state)
         while step < stage.steps:
             assert data is not None
             state, metrics = step_fn(state, next(data))
@@ -74,7 +80,9 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
                 window.turn()
             if due := [h for h in stage.hooks if h.every and step % h.every == 0 and step < stage.steps]:
                 window.flush()
+                looking = time.monotonic()
                 look(due, predict, state, step, stage.name, run, best)
+                began += time.monotonic() - looking
             if stop(step % run.log_every == 0):
                 save(state)
                 raise Interrupted(
@@ -83,6 +91,8 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
             if step % run.save_every == 0 or step == stage.steps:
                 save(state)
         if not (done := newest.directory / "finished").exists():
+            if stage.steps:
+                run.writer.write(stage.name, step, {f"time/{stage.name}_seconds": time.monotonic() - began})
             look(stage.hooks, predict, state, step, stage.name, run, best)
             newest.wait()
             done.touch()
@@ -91,19 +101,25 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
 
 def start(
     stage: Stage, run: Run, finished: Mapping[str, TrainState], data: Batches | None, newest: Checkpoints
-) -> TrainState:
-    """The newest checkpoint's state, with `data` put where it stood; or a new state, warm-started."""
+) -> tuple[TrainState, float]:
+    """The newest checkpoint's state, with `data` put where it stood; or a new state, warm-started. And the seconds that
+    went into it.
+    """
     batch = on.first_batch(stage.data) if stage.data else {}
     restored = newest.restore(jax.eval_shape(stage.task.init, run.key, batch))
     if restored is None:
-        state = run.initial(on.initial(stage.task, run.key, batch))
+        state = on.initial(stage.task, run.key, batch)
+        state = run.initial(state) if stage.steps else state  # imported weights are where learning begins
         state = stage.warm_start(state, finished) if stage.warm_start else state
-        return on.place(state, run.devices)
+        return on.place(state, run.devices), 0.0
     state, extra = restored
     if data is not None:
         data.set_state(extra["data"])  # type: ignore[attr-defined]
-    run.writer.say(f"{stage.name}: goes on from step {int(state.step)} of {stage.steps} in {newest.directory}")
-    return on.place(state, run.devices)
+    if stage.steps:
+        run.writer.say(f"{stage.name}: goes on from step {int(state.step)} of {stage.steps} in {newest.directory}")
+    else:
+        run.writer.say(f"{stage.name}: done before, in {newest.directory}")
+    return on.place(state, run.devices), extra.get("seconds", 0.0)
 
 
 def restore(stage: Stage, run: Run, batch: Batch, which: str = "latest") -> tuple[Predict, TrainState]:
@@ -136,6 +152,18 @@ def look(
         if best.steps() == [] or score > best.read_extra()["score"]:
             best.save(step, state, {"score": score})
     return result
+
+
+def _make(stage: Stage, run: Run, predict: Predict, state: TrainState) -> TrainState:
+    """What the stage makes, in a row of its own with the seconds that took."""
+    if stage.make is None:
+        return state
+    began = time.monotonic()
+    with _stop_at_once(stage.name):
+        state, result = stage.make(predict, state, run.writer.say)
+    seconds = {f"time/{stage.name}_seconds": time.monotonic() - began}
+    run.writer.write(stage.name, int(state.step), {**seconds, **result})
+    return on.place(state, run.devices)
 
 
 class _Window:
@@ -202,9 +230,26 @@ def _stop_requests() -> Iterator[Any]:
             return bool(came)
         return agree and on.any_process(bool(came))
 
-    before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with _handling(note):
         yield stop
+
+
+@contextlib.contextmanager
+def _stop_at_once(stage: str) -> Iterator[None]:
+    """SIGTERM and SIGINT raise `Interrupted`: what is made is in files, whole ones, that the next run goes on from."""
+
+    def leave(number: int, frame: Any) -> None:
+        raise Interrupted(f"stopped in stage {stage}; the same command goes on from there")
+
+    with _handling(leave):
+        yield
+
+
+@contextlib.contextmanager
+def _handling(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    before = {s: signal.signal(s, handler) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)

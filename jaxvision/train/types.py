@@ -78,15 +78,24 @@ Data: TypeAlias = Callable[[int, int], Batches]
 """`data(shard, shards)` opens one process's share."""
 
 
+Say: TypeAlias = Callable[[str], None]
+"""Shows a person one line, such as how far something is."""
+
+Make: TypeAlias = Callable[[Predict, TrainState, Say], tuple[TrainState, Result]]
+"""What a stage does that takes no steps: it solves for its state, or writes files for later stages and goes on from
+those that it finds. It is called until it returned once; then the state is saved and the result written."""
+
+
 class Stage(NamedTuple):
     """One run of the loop."""
 
     name: str
     task: Task
     data: Data | None  # None only when steps is 0
-    steps: int  # 0: only the hooks are run
+    steps: int  # 0: `make`, where there is one, and the hooks
     hooks: tuple[Hook, ...] = ()
     warm_start: Callable[[TrainState, Mapping[str, TrainState]], TrainState] | None = None  # (state, finished stages)
+    make: Make | None = None  # only when steps is 0
 
 
 class Presentation(NamedTuple):

@@ -202,3 +202,18 @@ def test_one_given_canvas_takes_every_image():
         placed = place(single, record(width, height, (0, 0, width, height)))
         assert placed["image"].shape == (40, 40, 3) and placed["size"].max() == 40
         np.testing.assert_allclose(placed["boxes"][0], [0, 0, *placed["size"][::-1]], rtol=1e-6)
+
+
+def test_proposals_go_with_the_image_and_are_padded():
+    item = record(
+        80, 40, (10, 5, 30, 25), proposals=np.array([[8, 4, 16, 12], [0, 0, 80, 40], [1, 2, 3, 4]], np.float32)
+    )
+    canvas = canvases(20, 96)
+    straight = canvas.evaluate(2, max_proposals=5)(item, RNG)
+    assert straight["proposals"][:2].tolist() == [[4, 2, 8, 6], [0, 0, 40, 20]] and not straight["proposals"][3:].any()
+    assert straight["proposal_valid"].tolist() == [True, True, True, False, False]
+    flipped = canvas.train(2, flip=1.0, max_proposals=2)(item, RNG)
+    assert flipped["proposals"].tolist() == [[32, 2, 36, 6], [0, 0, 40, 20]] and flipped["proposal_valid"].all()
+    assert "proposals" not in canvas.evaluate(2)(item, RNG)
+    with pytest.raises(ValueError, match="^has no proposals"):
+        canvas.evaluate(2, max_proposals=5)(record(80, 40), RNG)

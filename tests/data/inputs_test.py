@@ -1,5 +1,7 @@
 """The launcher's flags reach the pipeline."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,7 @@ def test_groups_keep_to_batches_of_their_own():
     training = Inputs().train(records, transform, 4, groups)(0, 1)
     for batch in (*(next(training) for _ in range(6)), *Inputs().evaluate(records, transform, 4, groups)(0, 1)):
         assert len(set(batch["label"] % 2)) == 1
+
+
+def test_a_stage_has_a_folder_of_its_own_in_the_workdir(tmp_path: Path):
+    assert Inputs(workdir=tmp_path).folder("svm") == tmp_path / "artefacts" / "svm"

@@ -86,3 +86,32 @@ def test_evaluation_lists_each_record_once_by_group():
     groups = np.array([1, 0, 1, 1, 0, 1, 1])
     assert order.evaluation_rows(groups, 3).tolist() == [[1, 4, -1], [0, 2, 3], [5, 6, -1]]
     assert order.evaluation_rows(np.zeros(4, int), 4).tolist() == [[0, 1, 2, 3]]
+
+
+def test_every_batch_has_its_share_of_the_chosen_spread_over_its_rows():
+    chosen = np.arange(50) % 5 == 0
+    shares = order.InShares(chosen, count=2, batch_size=8, seed=0)
+    batches = np.array([shares(p) for p in range(8 * 20)]).reshape(20, 8)
+    assert (chosen[batches] == ([False] * 3 + [True]) * 2).all()
+    for kind in (True, False):
+        members = np.flatnonzero(chosen == kind)
+        seen = batches.ravel()[chosen[batches.ravel()] == kind]
+        for epoch in range(len(seen) // len(members)):
+            part = seen[epoch * len(members) : (epoch + 1) * len(members)]
+            assert sorted(part) == members.tolist()
+    again = order.InShares(chosen.copy(), 2, 8, seed=0)
+    assert [again(p) for p in range(159, -1, -1)] == batches.ravel()[::-1].tolist()
+    assert [order.InShares(chosen, 2, 8, seed=1)(p) for p in range(160)] != batches.ravel().tolist()
+
+
+def test_one_kind_takes_all_rows_where_there_is_no_other():
+    for chosen in (np.zeros(6, bool), np.ones(6, bool)):
+        shares = order.InShares(chosen, count=1, batch_size=4, seed=0)
+        assert {shares(p) for p in range(40)} == set(range(6))
+
+
+def test_a_stand_in_is_of_the_same_kind():
+    chosen = np.arange(12) < 3
+    shares = order.InShares(chosen, count=1, batch_size=3, seed=0)
+    for position in range(9):
+        assert {bool(chosen[shares(position, attempt)]) for attempt in range(3)} == {bool(chosen[shares(position)])}

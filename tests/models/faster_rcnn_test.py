@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision.models.faster_rcnn import RoIs, resnet_c4, resnet_fpn, vgg16
+from jaxvision.models.faster_rcnn import RoIs, resnet_c4, resnet_fc, resnet_fpn, vgg16
 from jaxvision.models.norms import FrozenBatchNorm, GroupNorm
 from jaxvision.models.rpn import Anchors
 
@@ -45,8 +45,9 @@ def test_a_c4_network_shares_its_last_stage():
         (resnet_fpn(5, depth=18, width=0.0625, masks=True, norm=GroupNorm), 28),
         (resnet_c4(5, width=0.0625, masks=True), 14),
         (vgg16(5, width=0.0625), 0),
+        (resnet_fc(5, width=0.0625), 0),
     ],
-    ids=["fpn", "c4", "vgg16"],
+    ids=["fpn", "c4", "vgg16", "fc"],
 )
 def test_shapes_of_every_part(model, mask_side: int):
     image, rois = jnp.zeros((2, 64, 96, 3)), jnp.tile(jnp.array([[[0.0, 0, 40, 30]]]), (2, 3, 1))
@@ -63,7 +64,13 @@ def test_shapes_of_every_part(model, mask_side: int):
     if mask_side:
         assert masks.shape == (2, 3, mask_side, mask_side, 5)
     strides = [64 // m.shape[1] for m in maps.values()]
-    assert strides == ([4, 8, 16, 32, 64] if len(maps) == 5 else [16])
+    assert strides == ([4, 8, 16, 32, 64] if len(maps) == 5 else [8 if "layer3" in maps and not mask_side else 16])
+
+
+def test_without_an_rpn_proposals_come_from_elsewhere():
+    shapes = shapes_of(vgg16(21).clone(rpn=None))["params"]
+    assert set(shapes) == {"backbone", "box_head"}
+    assert count(shapes) == count(shapes_of(vgg16(21))["params"]) - (512 * 512 * 9 + 512 + 513 * 45)
 
 
 def test_every_roi_operation_on_a_single_map():

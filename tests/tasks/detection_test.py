@@ -1,5 +1,6 @@
 """A two-stage detector learns, whatever is or is not in the images, and on any number of devices."""
 
+import dataclasses
 from functools import cache
 
 import chex
@@ -146,7 +147,7 @@ def test_steps_of_alternating_training_move_their_own_parameters():
 
 def test_proposals_of_another_network():
     batch = tiny.batch_of()
-    task = tiny.task_of(stages=("regions",), given_proposals=True)
+    task = tiny.task_of(stages=("regions",), origin="proposer")
     state = jax.jit(task.init)(jax.random.PRNGKey(1), batch)
     state = state.replace(aux={"proposer": {"params": trained().params}})
     outputs = jax.jit(task.predict)(state, batch)
@@ -154,6 +155,49 @@ def test_proposals_of_another_network():
     after, metrics = jax.jit(task.step)(state, batch)
     chex.assert_tree_all_finite(metrics)
     chex.assert_trees_all_equal(after.aux, state.aux)
+
+
+def searched_batch() -> dict[str, np.ndarray]:
+    """With proposals: each object moved a little, boxes at random, and empty slots."""
+    batch, rng = tiny.batch_of(), np.random.default_rng(1)
+    corner = rng.uniform(0, tiny.SIZE - 12, (4, 14, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(6, 12, (4, 14, 2))], axis=-1).astype(np.float32)
+    moved = batch["boxes"] + rng.uniform(-1, 1, batch["boxes"].shape).astype(np.float32)
+    boxes[:, :3] = np.where(batch["valid"][..., None], moved, boxes[:, :3])
+    valid = np.arange(14)[None] < np.array([[14], [13], [12], [14]])
+    return {**batch, "proposals": boxes, "proposal_valid": valid}
+
+
+def fast(steps: int):
+    model, tx = tiny.network(masks=False).clone(rpn=None), Optimizer(lr=0.05, clip_norm=5.0).make(steps)
+    detecting = dataclasses.replace(tiny.DETECTING, background_iou=0.1)
+    return detection(model, tx, **tiny.GREY, detecting=detecting, stages=("regions",), origin="batch")
+
+
+def test_fast_rcnn_overfits_four_images():
+    batch, task = searched_batch(), fast(150)
+    state, metrics = train(task, batch, 150)
+    assert set(state.params) == {"backbone", "box_head"} and set(metrics) == {"loss", "loss_classifier", "loss_box"}
+    outputs, metric = devices.compile_predict(task, ONE)(state, batch), coco_ap(("background", "a", "b", "c"))
+    assert metric.result(metric.update(metric.init(), outputs, batch))["AP50"] >= 0.95
+    np.testing.assert_array_equal(outputs["proposals"], batch["proposals"])
+
+
+@pytest.mark.parametrize("mode", ["pmap", "jit"])
+def test_fast_rcnn_on_several_devices(mode: str):
+    batch = searched_batch()
+    where = devices.choose(mode, jax.devices()[:2])
+    found, expected = train(fast(3), batch, 3, where), train(fast(3), batch, 3)
+    chex.assert_trees_all_close(devices.to_host(found), devices.to_host(expected), atol=2e-5)
+
+
+def test_without_proposals_nothing_is_found_and_all_stays_finite():
+    batch, task = searched_batch(), fast(3)
+    batch["proposal_valid"] = np.zeros_like(batch["proposal_valid"])
+    state = jax.jit(task.init)(jax.random.PRNGKey(0), batch)
+    state, metrics = jax.jit(task.step)(state, batch)
+    chex.assert_tree_all_finite((state.params, metrics))
+    assert not jax.jit(task.predict)(state, batch)["valid"].any()
 
 
 @pytest.mark.parametrize("name", ["vgg16", "c4"])

@@ -9,7 +9,15 @@ import pytest
 
 from jaxvision.ops import anchors as anchor_ops
 from jaxvision.ops.proposals import Level
-from jaxvision.tasks.proposals import Objects, Proposing, objects_of, proposal_losses, proposals_of, sample_anchors
+from jaxvision.tasks.proposals import (
+    Objects,
+    Proposing,
+    objects_of,
+    proposal_losses,
+    proposals_of,
+    sample_anchors,
+    searched,
+)
 
 SIZE = np.array([40, 64], np.float32)
 
@@ -126,3 +134,12 @@ def test_losses_of_a_sure_network_are_nearly_zero():
     bad = proposal_losses(keys, [level_of(anchors, -logits)], objects, size, Proposing())
     assert float(good["objectness"]) < 1e-6 and float(good["rpn_box"]) < 1e-6
     np.testing.assert_allclose(bad["objectness"], 20, rtol=1e-5)
+
+
+def test_searched_proposals_keep_their_order():
+    boxes = np.random.default_rng(0).random((2, 4, 4)).astype(np.float32)
+    valid = np.array([[True, True, True, False], [False] * 4])
+    found = searched({"proposals": boxes, "proposal_valid": valid})
+    assert found.scores[0].tolist() == [1.0, 0.75, 0.5, 0.0] and not found.scores[1].any()
+    np.testing.assert_array_equal(found.boxes, boxes)
+    np.testing.assert_array_equal(found.valid, valid)

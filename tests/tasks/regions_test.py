@@ -35,6 +35,20 @@ def test_objects_join_the_proposals_and_crowds_are_spared():
     np.testing.assert_allclose(regions.targets[0][own[0]], [0.5, 0, 0, 0], atol=1e-5)  # 1/20 of the width, times 10
 
 
+def test_background_far_from_every_object_may_be_left_out():
+    """Of overlaps 1, 0.74, 0.33, 0.05 and 0: hard negatives lie in [0.1, 0.5) (Girshick 2015, section 2.3)."""
+    boxes = jnp.array([[[10, 10, 30, 30], [13, 10, 33, 30], [20, 10, 40, 30], [28, 10, 48, 30], [60, 60, 70, 70.0]]])
+    proposals = Proposals(boxes, jnp.zeros((1, 5)), jnp.ones((1, 5), bool))
+    objects = Objects(boxes[:, :1], jnp.array([[2]]), jnp.ones((1, 1), bool), jnp.zeros((1, 1), bool))
+    numbers = Detecting(background_iou=0.1, samples=6, positives=3)
+    regions = sample_regions(jax.random.PRNGKey(0)[None], proposals, objects, numbers)
+    used = np.asarray(regions.used[0])
+    assert sorted(np.asarray(regions.boxes[0, :, 0])[used].tolist()) == [10, 10, 13, 20]
+    empty = objects._replace(real=jnp.zeros((1, 1), bool))
+    regions = sample_regions(jax.random.PRNGKey(0)[None], proposals, empty, numbers)
+    assert regions.used[0].sum() == 5 and not regions.positive.any()
+
+
 def test_positives_come_first():
     proposals, objects = scene()
     regions = sample_regions(jax.random.PRNGKey(1)[None], proposals, objects, Detecting(samples=6, positives=2))

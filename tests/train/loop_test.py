@@ -34,8 +34,9 @@ def train(workdir: Path, steps: int, *hooks: Hook, **fields) -> TrainState:
 def test_learns_and_writes_every_window(tmp_path: Path):
     state = train(tmp_path, 40)
     np.testing.assert_allclose(state.params["w"], [1, -2, 3], atol=0.2)
-    rows = read_metrics(tmp_path / "metrics.jsonl")
+    *rows, last = read_metrics(tmp_path / "metrics.jsonl")
     assert [r["step"] for r in rows] == list(range(2, 41, 2))
+    assert last["time/train_seconds"] > 0
     assert rows[0]["train/loss"] > rows[-1]["train/loss"]
 
 
@@ -57,7 +58,8 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
     assert Checkpoints(tmp_path / "b" / "checkpoints" / "train").steps() == [3, 6]
     resumed = devices.to_host(loop.run_stage(stage, run, {}))
     chex.assert_trees_all_equal(straight, resumed)
-    steps = [r["step"] for r in read_metrics(tmp_path / "b" / "metrics.jsonl")]
+    rows = read_metrics(tmp_path / "b" / "metrics.jsonl")
+    steps = [r["step"] for r in rows if "train/loss" in r]
     assert steps == sorted(set(steps)) and steps[-1] == 10  # what was written of step 7 before the stop is taken back
 
 
@@ -116,6 +118,73 @@ def test_a_stage_starts_from_an_earlier_one(tmp_path: Path):
     state = loop.train(Experiment((first, second)), run_of(tmp_path))
     alone = train(tmp_path / "alone", 3)
     np.testing.assert_allclose(state.params["w"], 2 * alone.params["w"], rtol=1e-6)
+
+
+def test_the_seconds_of_a_stopped_run_count_and_those_of_hooks_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Slow(toy.Numbers):
+        def __next__(self):
+            now[0] += 1.0
+            return super().__next__()
+
+    def look(predict, state):
+        now[0] += 100.0
+        return {}
+
+    def stop(predict, state):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return look(predict, state)
+
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    stage = stage_of(10)._replace(data=Slow)
+    with pytest.raises(loop.Interrupted):
+        loop.run_stage(stage._replace(hooks=(Hook("stop", 6, stop),)), run_of(tmp_path), {})
+    loop.run_stage(stage._replace(hooks=(Hook("look", 2, look),)), run_of(tmp_path), {})
+    assert read_metrics(tmp_path / "metrics.jsonl")[-1]["time/train_seconds"] == 10.0
+
+
+def made_stage(make, *hooks: Hook) -> Stage:
+    return Stage("made", toy.regression(), toy.Numbers, 0, hooks, make=make)
+
+
+def test_a_stage_without_steps_makes_its_state_once_and_it_is_saved(tmp_path: Path):
+    calls: list[str] = []
+
+    def make(predict, state, say):
+        calls.append("make")
+        say("half way")
+        assert predict(state, next(toy.Numbers(0, 1)))["y"].shape == (8,)
+        return state.replace(params={"w": np.array([1.0, -2.0, 3.0], np.float32)}), {"made/rows": 5.0}
+
+    look = Hook("look", 0, lambda predict, state: calls.append("look") or {"val/w": float(state.params["w"][2])})
+    for _ in range(2):
+        state = loop.train(Experiment((stage_of(3), made_stage(make, look))), run_of(tmp_path))
+    assert calls == ["make", "look"] and state.params["w"].tolist() == [1, -2, 3]
+    made, looked = [r for r in read_metrics(tmp_path / "metrics.jsonl") if r["stage"] == "made"]
+    assert made["made/rows"] == 5.0 and made["time/made_seconds"] >= 0 and looked["val/w"] == 3.0
+    _, restored = loop.restore(made_stage(make), run_of(tmp_path), next(toy.Numbers(0, 1)))
+    assert restored.params["w"].tolist() == [1, -2, 3]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_what_is_made_at_once(tmp_path: Path, number: int):
+    def make(predict, state, say):
+        (tmp_path / "part").write_text("whole")
+        os.kill(os.getpid(), number)
+        raise AssertionError("goes on after the signal")
+
+    with pytest.raises(loop.Interrupted, match="stopped in stage made; the same command goes on"):
+        loop.run_stage(made_stage(make), run_of(tmp_path), {})
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    state = loop.run_stage(made_stage(lambda p, s, say: (s, {})), run_of(tmp_path), {})
+    assert int(state.step) == 0 and Checkpoints(tmp_path / "checkpoints" / "made").steps() == [0]
+
+
+def test_imported_weights_begin_the_stages_that_learn_only(tmp_path: Path):
+    begun = []
+    run = run_of(tmp_path, initial=lambda state: begun.append(1) or state)
+    loop.train(Experiment((stage_of(2), made_stage(lambda p, s, say: (s, {})))), run)
+    assert begun == [1]
 
 
 def test_an_unreadable_checkpoint_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture):

@@ -1,0 +1,145 @@
+"""R-CNN's settings, pictures and times."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+
+from experiments.detection import Searching
+from experiments.detection._times import PARTS, TIMED
+from experiments.detection._windows import Split
+from jaxvision.data.feature_store import Precision
+from jaxvision.data.proposals import propose
+from jaxvision.models.alexnet import AlexNet
+from jaxvision.models.resnet import ResNet
+from jaxvision.tasks.hard_negatives import Round
+from jaxvision.tasks.rcnn import Look, Reported, report, score
+from jaxvision.train.devices import first_batch
+from jaxvision.train.timing import seconds
+from jaxvision.train.types import Batch, Data, Hook, Predict, PyTree, Result, TrainState
+from jaxvision.viz import detection as viz
+from jaxvision.viz.grid import grid, predictions
+
+MOMENTS, HARDEST = 4, 8  # of mining that are shown, and the negatives at each
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What looks at windows."""
+
+    kind: Literal["resnet", "alexnet"] = "resnet"
+    depth: int = 18  # of a ResNet
+    width: float = 1.0  # fraction of the paper's channels
+
+    def make(self, num_classes: int | None) -> AlexNet | ResNet:
+        """The network; without classes it ends at the features of the machines."""
+        if self.kind == "alexnet":
+            return AlexNet(num_classes, "caffenet", self.width)
+        return ResNet(num_classes, self.depth, width=self.width)
+
+    @property
+    def features(self) -> tuple[str, str]:
+        """Names of what the machines and the regressors are given."""
+        return ("fc7", "pool5") if self.kind == "alexnet" else ("pool", "layer4")
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuning:
+    """Which windows the network learns from."""
+
+    positive_iou: float = 0.5  # with an object: the window is of its class; with less, of the background
+    positives: float = 0.25  # of a batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Storing:
+    """How features are computed and kept."""
+
+    precision: Precision = "float32"  # float16 takes half the room
+    images: int = 4  # that are looked at together, also in testing
+    windows: int = 64  # of each of them that go through the network together
+    per_shard: int = 64  # images whose features one file holds
+
+
+def coverage(split: Split) -> Result:
+    """How well proposals cover objects: recall at IoU 0.5 and 0.7, and a class's mean best overlap, averaged (MABO)."""
+    best, labels = [], []
+    for index, objects in enumerate(split.objects):
+        proposed = split.overlaps(index).iou[split.own(index) :, ~objects.ignore]
+        best.append(proposed.max(axis=0, initial=0.0))
+        labels.append(objects.labels[~objects.ignore])
+    overlap, label = np.concatenate(best), np.concatenate(labels)
+    counts = [len(windows) - split.own(i) for i, windows in enumerate(split.windows)]
+    by_class = [overlap[label == one].mean() for one in np.unique(label)]
+    found = {f"recall{round(100 * t)}": float(np.mean(overlap >= t)) if overlap.size else 0.0 for t in (0.5, 0.7)}
+    mabo = float(np.mean(by_class)) if by_class else 0.0
+    return {"proposals/an_image": float(np.mean(counts)), "proposals/mabo": mabo} | {
+        f"proposals/{key}": value for key, value in found.items()
+    }
+
+
+def draw_proposals(split: Split, index: int = 0) -> UInt8[np.ndarray, "H W 3"]:
+    """The proposals of an image, those that cover an object best the brightest."""
+    boxes = split.windows[index][split.own(index) :]
+    overlap = split.overlaps(index).iou[split.own(index) :].max(axis=1, initial=0.0)
+    return viz.proposals(split.records[index]["image"], boxes, overlap.astype(np.float32))
+
+
+def draw_windows(outputs: PyTree, batch: Batch, class_names: Sequence[str]) -> UInt8[np.ndarray, "H W 3"]:
+    """Windows as the network is shown them, objects first, and what it takes them for."""
+    labels = np.asarray(batch["labels"][:, 0])
+    rows = np.concatenate([np.flatnonzero(labels > 0)[:12], np.flatnonzero(labels == 0)[:12]])
+    windows, probabilities = (np.asarray(outputs[key])[rows] for key in ("windows", "probabilities"))
+    return predictions(windows, probabilities, class_names, labels[rows])
+
+
+def draw_hard_negatives(
+    rounds: Sequence[Round], windows: Any, class_names: Sequence[str]
+) -> UInt8[np.ndarray, "H W 3"] | None:
+    """The hardest negatives at some moments of mining, a row each, of an image one; `windows(places)` gives the pixels.
+
+    Those before the first fit are left out: all were taken. None where there are no others.
+    """
+    mined = [r for r in rounds if r.hardest and np.isfinite(r.hardest[0][0])]
+    rows = []
+    for part in np.array_split(np.arange(len(mined)), min(MOMENTS, len(mined))):
+        found = sorted(((*hard, mined[i]) for i in part for hard in mined[i].hardest), key=lambda one: -one[0])
+        of_image = {image: (score, image, window, r) for score, image, window, r in reversed(found)}
+        rows += sorted(of_image.values(), key=lambda one: -one[0])[:HARDEST]
+    if not rows:
+        return None
+    captions = [f"as {class_names[r.label]}: {score:.2f}\nafter {r.images} images" for score, _, _, r in rows]
+    return grid(windows([(image, window) for _, image, window, _ in rows]), HARDEST, captions)
+
+
+def times(look: Look, numbers: Reported, data: Data, search: Searching, seed: int) -> Hook:
+    """Seconds that an image takes in testing, the median of a few looked at alone: `test/seconds_…` of proposals,
+    features, heads, post_processing and of it all.
+    """
+    see = jax.jit(look.features)
+    judge = jax.jit(score)
+    tell = jax.jit(partial(report, numbers=numbers))
+
+    def once(state: TrainState, batch: Mapping[str, Any], row: int) -> list[float]:
+        one = {key: jnp.asarray(batch[key][row : row + 1]) for key in ("image", "proposals", "proposal_valid", "size")}
+        height, width = np.rint(batch["size"][row]).astype(int).tolist()
+        searched, _ = seconds(propose, batch["image"][row][:height, :width], search.strategy, seed, search.most)
+        variables = {"params": state.params["network"], **state.model_state}
+        looked, features = seconds(see, variables, one["image"], one["proposals"], one["proposal_valid"])
+        judged, (scores, offsets) = seconds(judge, state.params, *features)
+        told, _ = seconds(tell, scores, offsets, one["proposals"], one["proposal_valid"], one["size"])
+        return [searched, looked, judged, told]
+
+    def run(predict: Predict, state: TrainState) -> Result:
+        batch = first_batch(data)
+        rows = np.flatnonzero(batch["_mask"])[:TIMED].tolist()
+        once(state, batch, rows[0])  # compiles
+        medians = np.median([once(state, batch, row) for row in rows], axis=0)
+        return {f"test/seconds_{part}": float(s) for part, s in zip(PARTS, [*medians, medians.sum()], strict=True)}
+
+    return Hook("times", 0, run)

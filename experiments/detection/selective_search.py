@@ -1,0 +1,200 @@
+"""Selective Search: where objects may be, without learning anything (Uijlings et al., IJCV 2013).
+
+python launch.py --experiment=detection/selective_search
+python launch.py --experiment=detection/selective_search --data=voc:/data/VOC2007 --preset=paper
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from experiments.detection import search_workers
+from jaxvision.data import selective_search, superpixels
+from jaxvision.data.canvas import canvases
+from jaxvision.data.grouping import cut
+from jaxvision.data.inputs import Inputs
+from jaxvision.data.proposals import Searched, Stored, propose, stored
+from jaxvision.data.records import Records, fetch
+from jaxvision.evals.best_overlap import THRESHOLDS, Coverage, best_overlaps, coverage
+from jaxvision.evals.detection import iou, scale_of
+from jaxvision.train.steps import init_state, no_step
+from jaxvision.train.types import (
+    Batch,
+    Data,
+    Experiment,
+    Hook,
+    Predict,
+    Presentation,
+    PyTree,
+    Result,
+    Say,
+    Stage,
+    Task,
+    TrainState,
+)
+from jaxvision.viz import detection as boxes_viz
+from jaxvision.viz import proposals as viz
+from jaxvision.viz.grid import grid
+from jaxvision.viz.table import table
+
+COUNTS = (10, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)  # proposals an image
+DEPTHS = (100, 30, 10, 5, 2)  # regions left in a hierarchy that is shown
+TIMED = 8  # images, one by one
+PREDICTED_SIDE = 600  # pixels of the longer side, in pictures of --mode=predict
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Fields are flags; `quick` is the default preset."""
+
+    data: str = "scenes:count=400"  # scenes, voc:DIR, coco:DIR, tfds:NAME
+    split: str = "val"  # what is searched, such as test or train[:50]
+    strategy: Literal["fast", "quality", "rcnn"] = "fast"
+    max_boxes: int = 10_000  # an image, the best; most have fewer
+    shown: int = 3  # images in pictures
+    batch_size: int = 8  # images that --mode=predict reads together
+    steps: int = 0  # nothing is learned
+
+
+PRESETS = {
+    "quick": Config(),
+    "paper": Config(data="voc:VOCdevkit/VOC2007", split="test", strategy="quality", max_boxes=20_000),
+    "smoke": Config(data="scenes:count=8,size=48", shown=1),
+}
+
+
+class Objects(NamedTuple):
+    """What is to be found in an image."""
+
+    boxes: np.ndarray  # [G, 4]
+    labels: np.ndarray  # [G]
+
+
+def build(config: Config, inputs: Inputs) -> Experiment:
+    """Search every image, and report how well the boxes cover the objects."""
+    records = inputs.source(config.data)[config.split]
+
+    def find() -> Stored:
+        settings = config.strategy, inputs.seed, config.max_boxes
+        return stored(records, inputs.folder("proposals"), *settings, workers=search_workers(inputs, records))
+
+    def make(predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
+        say(f"proposals: {len(records)} images")
+        return state, {"proposals/an_image": float(np.mean([len(boxes) for boxes in find()]))}
+
+    def report(predict: Predict, state: TrainState) -> Result:
+        seconds = {"proposals/seconds": _seconds(records, config, inputs.seed)}
+        return {**_figures(records, find()), **seconds, **_pictures(records, find(), config)}
+
+    task = Task(lambda key, batch: init_state(key, {"params": {}}, {}), no_step, _given)
+    stage = Stage("proposals", task, None, 0, (Hook("report", 0, report),), make=make)
+    frames = canvases(PREDICTED_SIDE, PREDICTED_SIDE)
+
+    def search(files: Records) -> Data:
+        found = Searched(files, config.strategy, inputs.seed, config.max_boxes)
+        return inputs.evaluate(found, frames.evaluate(1, max_proposals=config.max_boxes), config.batch_size)
+
+    return Experiment((stage,), Presentation(search, _describe, _draw))
+
+
+def _figures(records: Records, found: Stored) -> Result:
+    """Recall and MABO by the number of proposals, as a table and as curves, and with all of them."""
+    most = max(len(boxes) for boxes in found)
+    counts = [*(n for n in COUNTS if n < most), most]
+    overlaps, labels = [], []
+    for index, objects in _objects(records):
+        overlaps.append(best_overlaps(found[index], objects.boxes, counts))
+        labels.append(objects.labels)
+    covered = coverage(overlaps, labels, counts)
+    return {
+        **{f"proposals/recall{round(100 * t)}": float(r[-1]) for t, r in zip(THRESHOLDS, covered.recall, strict=True)},
+        "proposals/mabo": float(covered.mabo[-1]),
+        "coverage": viz.coverage_curves(counts, _curves(covered)),
+        "report": _report(covered),
+    }
+
+
+def _curves(covered: Coverage) -> dict[str, np.ndarray]:
+    recall = {f"recall, IoU {t:g}": values for t, values in zip(THRESHOLDS, covered.recall, strict=True)}
+    return {**recall, "MABO": covered.mabo}
+
+
+def _report(covered: Coverage) -> str:
+    curves = _curves(covered)
+    rows = {str(n): [float(values[i]) for values in curves.values()] for i, n in enumerate(covered.counts)}
+    return table(["proposals an image", *curves], rows, digits=3)
+
+
+def _objects(records: Records) -> Iterator[tuple[int, Objects]]:
+    """The objects of every image that can be read, those to ignore excepted."""
+    for index in range(len(records)):
+        try:
+            record = fetch(records, index, encoded=True)
+        except (ValueError, OSError):
+            continue  # the log has it: it has no proposals either
+        ignored = [record[key] for key in ("difficult", "crowd") if key in record]
+        kept = ~np.any([np.zeros(len(record["labels"]), bool), *ignored], axis=0)
+        yield index, Objects(record["boxes"][kept], record["labels"][kept])
+
+
+def _seconds(records: Records, config: Config, seed: int) -> float:
+    """The median of a few images, each searched alone."""
+    times = []
+    for index in range(min(TIMED, len(records))):
+        image = records[index]["image"]
+        began = time.perf_counter()
+        propose(image, config.strategy, seed, config.max_boxes)
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
+def _pictures(records: Records, found: Stored, config: Config) -> Result:
+    """Of the first images: superpixels, a hierarchy at several depths, and the best boxes."""
+    pictures: Result = {}
+    for index, objects in _objects(records):
+        if index >= config.shown:
+            break
+        image, boxes = records[index]["image"], found[index]
+        overlaps = iou(objects.boxes, boxes)
+        best = overlaps.argmax(axis=1)
+        pictures[f"best_boxes_{index}"] = viz.best_boxes(image, boxes, objects.boxes, best, overlaps.max(axis=1))
+        pictures |= {f"{name}_{index}": picture for name, picture in _insight(image, config).items()}
+    return pictures
+
+
+def _insight(image: np.ndarray, config: Config) -> Result:
+    """Superpixels of every segmentation, beside SLIC's; and the first hierarchy at several depths."""
+    strategy = selective_search.STRATEGIES[config.strategy]
+    seen = selective_search.reduced(image, strategy.side)
+    grouped = list(selective_search.hierarchies(seen, strategy))
+    segmented = {one.name.rpartition(" ")[0]: one.labels for one in grouped}
+    segmented["SLIC"] = superpixels.slic(seen, 1 + max(int(labels.max()) for labels in segmented.values()))
+    captions = [f"{name}: {labels.max() + 1}" for name, labels in segmented.items()]
+    tiles = np.stack([viz.regions(seen, labels, size=320) for labels in segmented.values()])
+    first = grouped[0]
+    parts = [cut(first.hierarchy, count) for count in DEPTHS]
+    levels = [part[first.labels].astype(np.int32) for part in parts if part.max() + 1 < len(part)]
+    return {"superpixels": grid(tiles, 3, captions, size=1), "hierarchy": viz.depths(seen, [first.labels, *levels])}
+
+
+def _given(state: TrainState, batch: Batch) -> PyTree:
+    return {"proposals": batch["proposals"], "valid": batch["proposal_valid"]}
+
+
+def _describe(outputs: PyTree, batch: Batch, row: int) -> dict[str, Any]:
+    """The boxes in pixels of the file's image, the most likely first."""
+    boxes = np.asarray(outputs["proposals"][row])[np.asarray(outputs["valid"][row])]
+    return {"proposals": (boxes / scale_of(batch, row)[None]).round(1).tolist()}
+
+
+def _draw(outputs: PyTree, batch: Batch) -> np.ndarray:
+    """The best fifty of each image."""
+    ranks = -np.arange(outputs["proposals"].shape[1], dtype=np.float32)
+    tiles = [
+        boxes_viz.proposals(batch["image"][row], outputs["proposals"][row], ranks, outputs["valid"][row])
+        for row in np.flatnonzero(batch["_mask"])
+    ]
+    return grid(np.stack(tiles), 1, size=1)

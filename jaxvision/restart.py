@@ -1,0 +1,39 @@
+"""`--from_stage`: a run whose first stages stay as they are, and whose others are done again."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxvision.data.inputs import ARTEFACTS
+from jaxvision.train.writer import read_metrics
+
+
+def forget(workdir: Path, stages: Sequence[str], first: str) -> None:
+    """Remove what `first` and the stages after it left: checkpoints, artefacts, lines of metrics.jsonl.
+
+    The last goes first, each whole or not at all, so that a run stopped meanwhile has no finished stage behind one that
+    is gone. ValueError: no such stage, or the workdir holds no run.
+    """
+    if first not in stages:
+        raise ValueError(f"--from_stage={first}: should be one of {', '.join(stages)}")
+    if not (workdir / "checkpoints").exists():
+        raise ValueError(f"--from_stage={first}: {workdir} holds no run; leave the flag out")
+    for stage in reversed(stages[stages.index(first) :]):
+        for folder in (f"checkpoints/{stage}", f"checkpoints/{stage}-best", f"{ARTEFACTS}/{stage}"):
+            _remove(workdir / folder)
+        _remove_rows(workdir / "metrics.jsonl", stage)
+
+
+def _remove(folder: Path) -> None:
+    gone = folder.with_name("being-removed")  # a folder is renamed at once, and emptied file by file
+    shutil.rmtree(gone, ignore_errors=True)
+    if folder.exists():
+        folder.rename(gone)
+        shutil.rmtree(gone)
+
+
+def _remove_rows(path: Path, stage: str) -> None:
+    kept = [row for row in read_metrics(path) if row.get("stage") != stage]
+    path.with_suffix(".tmp").write_text("".join(json.dumps(row) + "\n" for row in kept))
+    path.with_suffix(".tmp").replace(path)
