@@ -11,7 +11,7 @@ from PIL import Image
 from jaxvision import session
 from jaxvision.session import remember
 from jaxvision.train import devices, loop
-from jaxvision.train.types import Experiment, Presentation, TrainState
+from jaxvision.train.types import Experiment, Presentation, Stage, TrainState
 from jaxvision.train.writer import Writer
 from jaxvision.weights.imported import Imported
 from tests.train import toy
@@ -81,3 +81,17 @@ def test_a_workdir_remembers_how_its_imported_weights_saw_pixels(tmp_path: Path)
     (tmp_path / "metrics.jsonl").write_text("{}\n")
     with pytest.raises(ValueError, match=r"--init_from is None \(saved: hed:some.file\)"):
         remember(tmp_path, "area/name", 0, {"depth": 18})
+
+
+def test_a_last_stage_without_a_network_cannot_be_evaluated(tmp_path: Path):
+    experiment = Experiment((Stage("table", toy.regression(), None, 0),))
+    where = devices.choose("jit", jax.devices()[:1])
+    how = loop.Run(tmp_path, jax.random.PRNGKey(0), where, Writer(tmp_path))
+    with pytest.raises(ValueError, match="--mode=evaluate: stage 'table', the last, has no network"):
+        session.evaluate(experiment, how, {})
+
+
+def test_weights_that_saw_pixels_as_the_data_has_them_leave_the_normalisation_to_it(tmp_path: Path):
+    origin = {"init_from": "workdir:runs/a", "normalise": {"mean": None, "std": None}}
+    remember(tmp_path, "area/name", 0, {"depth": 18}, origin)
+    assert session.remembered_normalisation(tmp_path) is None

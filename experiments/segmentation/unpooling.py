@@ -41,8 +41,12 @@ class Config:
     steps: int = 600  # of each kind
     eval_every: int = 600
     view: View = SMALL
-    test: Test = Test()
     optimizer: Optimizer = ADAM
+
+    @property
+    def test(self) -> Test:
+        """Whole images, whose maps are then shown."""
+        return Test()
 
 
 PRESETS = {
@@ -71,8 +75,9 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """A stage for each kind of unpooling, and one that looks at them all."""
     setup = Setup(inputs.label_maps(config.data), config, inputs)
     models = {kind: EncoderDecoder(setup.source.num_classes, kind, config.width) for kind in UNPOOLING}
-    stages = [Stage(kind, setup.task(model), setup.train(), config.steps) for kind, model in models.items()]
     names = setup.source.class_names
+    look = evaluate((confusion(names),), setup.val(), every=config.eval_every)
+    stages = [Stage(kind, setup.task(model), setup.train(), config.steps, (look,)) for kind, model in models.items()]
     hooks = (
         Hook("table", 0, partial(_table, setup)),
         picture("unpooling", setup.val(), _draw_maps),

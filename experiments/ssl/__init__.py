@@ -1,10 +1,30 @@
-"""What the experiments without labels share: the network that learns, and where its weights are afterwards."""
+"""What the experiments without labels share: the network that learns, how its views are drawn, and a look at them."""
 
 import dataclasses
+from functools import partial
 from typing import Any, Literal
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvision.data.inputs import Inputs
+from jaxvision.data.records import Records, Source, Subset
+from jaxvision.data.transforms import Transform
+from jaxvision.evals.embedding import embeddings
+from jaxvision.evals.knn import knn
+from jaxvision.models.layers import BatchNorm, Layer
 from jaxvision.models.resnet import ResNet
-from jaxvision.train.types import TrainState
+from jaxvision.ops import augment
+from jaxvision.ops.augment import Augmentation
+from jaxvision.train.devices import first_batch
+from jaxvision.train.hooks import evaluate
+from jaxvision.train.types import Data, Hook, Predict, Result, TrainState
+from jaxvision.viz.grid import grid
+
+_SHOWN = 8  # images in the picture of views
+_VIEWS = 4  # of each
+_BANK, _QUERIES = 5000, 1000  # the most images among which, and for which, neighbours are looked for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,12 +35,73 @@ class Backbone:
     stem: Literal["imagenet", "cifar"] = "cifar"  # 7×7/2 and max-pool, or 3×3
     width: float = 0.25  # fraction of the paper's channels
 
-    def make(self) -> ResNet:
+    def make(self, norm: Layer = BatchNorm) -> ResNet:
         """The network without a classifier: its features are "pool"."""
-        return ResNet(None, self.depth, stem=self.stem, width=self.width)
+        return ResNet(None, self.depth, stem=self.stem, width=self.width, norm=norm)
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """How a view of an image is drawn."""
+
+    area: tuple[float, ...] = (0.2, 1.0)  # smallest and largest share of the image
+    flip: float = 0.0  # probability that it is mirrored
+    jitter: tuple[float, ...] = (0.4, 0.4, 0.4, 0.1)  # strength in brightness, contrast, saturation, hue
+    jitter_probability: float = 0.8
+    grayscale: float = 0.2  # probability
+    blur: float = 0.0  # probability of a Gaussian blur of 0.1 to 2 pixels, over a tenth of the size
+
+    def __post_init__(self) -> None:
+        for field, count in (("area", 2), ("jitter", 4)):
+            if len(getattr(self, field)) != count:
+                raise ValueError(f"--view.{field} is {getattr(self, field)}: give {count} numbers")
+
+    def make(self, size: int) -> Augmentation:
+        """Views of `size` pixels. What never happens is left out."""
+        low, high = self.area
+        steps: list[Augmentation] = [partial(augment.random_resized_crop, size=size, area=(low, high))]
+        if self.flip:
+            steps.append(partial(augment.flip, probability=self.flip))
+        if self.jitter_probability:
+            brightness, contrast, saturation, hue = self.jitter
+            strengths = (brightness, contrast, saturation, hue)
+            steps.append(partial(augment.color_jitter, strengths=strengths, probability=self.jitter_probability))
+        if self.grayscale:
+            steps.append(partial(augment.grayscale, probability=self.grayscale))
+        if self.blur:
+            kernel = 2 * max(1, size // 20) + 1
+            steps.append(partial(augment.blur, sigma=(0.1, 2.0), kernel=kernel, probability=self.blur))
+        return augment.chain(*steps)
 
 
 def encoder_variables(state: TrainState) -> dict[str, Any]:
     """The backbone of any state of these experiments, as `ResNet.apply` takes it."""
     collections = {name: tree["encoder"] for name, tree in state.model_state.items()}
     return {"params": state.params["encoder"], **collections}
+
+
+def knn_hook(source: Source, inputs: Inputs, transform: Transform, batch_size: int, every: int) -> Hook:
+    """Accuracy of nearest neighbours, of some held-out images among some of the training images."""
+
+    def embedded(records: Records, most: int) -> Hook:
+        rows = np.unique(np.linspace(0, len(records) - 1, most).round().astype(np.int64))
+        return evaluate((embeddings(),), inputs.evaluate(Subset(records, rows), transform, batch_size))
+
+    return knn(embedded(source["train"], _BANK), embedded(source["val"], _QUERIES), source.num_classes, every=every)
+
+
+def views_hook(view: Augmentation, data: Data) -> Hook:
+    """A picture of images, each followed by views of it."""
+
+    def run(predict: Predict, state: TrainState) -> Result:
+        images = jnp.asarray(first_batch(data)["image"][:_SHOWN])
+        pixels = jnp.repeat(images.astype(jnp.float32) / 255.0, _VIEWS, axis=0)
+        views = jax.jit(view)(jax.random.split(jax.random.PRNGKey(0), len(pixels)), pixels)
+        size = views.shape[1]
+        whole = jax.image.resize(images.astype(jnp.float32), (len(images), size, size, 3), "bilinear", antialias=True)
+        rows = jnp.concatenate([whole[:, None], 255.0 * views.reshape(-1, _VIEWS, size, size, 3)], axis=1)
+        shown = np.asarray(jnp.clip(jnp.round(rows), 0.0, 255.0)).astype(np.uint8).reshape(-1, size, size, 3)
+        captions = ["image", *["view"] * _VIEWS] * len(images)
+        return {"views": grid(shown, 2 * (_VIEWS + 1), captions)}
+
+    return Hook("views", 0, run)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
-from jaxvision.data import coco, digits, folder, idx, mixture, scenes, tfds, voc
+from jaxvision.data import coco, digits, folder, idx, mixture, scenes, tfds, tinted, voc
 from jaxvision.data.records import Source
 
 LOADERS: Mapping[str, Callable[[str], Source]] = {
     "digits": digits.load,
+    "tinted": tinted.load,
     "scenes": scenes.load,
     "mixture": mixture.load,
     "folder": folder.load,
@@ -16,10 +17,10 @@ LOADERS: Mapping[str, Callable[[str], Source]] = {
     "tfds": tfds.load,
 }
 
-_EMBEDDED = ("digits", "scenes", "mixture")
+_EMBEDDED = ("digits", "tinted", "scenes", "mixture")
 _KNOWN = (
-    "digits[:count=N], scenes[:count=N,size=N,objects=N], mixture[:modes=N,count=N], folder:DIR, idx:DIR, voc:DIR, "
-    "coco:DIR, tfds:NAME"
+    "digits[:count=N], tinted[:count=N], scenes[:count=N,size=N,objects=N], mixture[:modes=N,count=N], folder:DIR, "
+    "idx:DIR, voc:DIR, coco:DIR, tfds:NAME"
 )
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from jaxvision.models.layers import BatchNorm, Conv, ConvTranspose, Dtype, Initializer, Layer, scaled
 from jaxvision.ops.interventions import Edit
 
-SIZES = (32, 64)
+SIZES = (16, 32, 64)
 _BASE = 128  # channels at the finest hidden map, twice as many at each coarser one
 _normal = nn.initializers.normal(0.02)
 
@@ -22,11 +22,12 @@ def _scale_init(key: Array, shape: Sequence[int], dtype: Dtype = jnp.float32) ->
 class Generator(nn.Module):
     """z [B, Z] -> "project" [B, 4, 4, C], "layer1", … and "image" [B, S, S, channels] in [-1, 1].
 
-    Transposed convolutions of stride 2 from 4×4 to `size` 64 (1024 channels at 4×4) or 32 (512), batch norm and ReLU
-    behind each but the last, whose output passes through tanh (section 3). `kernel` 5 is the paper's, 4 that of most
-    later code: 5 is no multiple of the stride, which shows as a checkerboard. With `num_classes` the label's one-hot
-    vector is appended to z (Mirza & Osindero 2014); without, a label is not looked at. `edit` gives, by a map's name,
-    what takes its place before the next layer sees it: to ablate or insert units, or to start from a map instead of z.
+    Transposed convolutions of stride 2 from 4×4 to `size` 64 (1024 channels at 4×4), 32 (512) or 16 (256), batch norm
+    and ReLU behind each but the last, whose output passes through tanh (section 3). `kernel` 5 is the paper's, 4 that
+    of most later code: 5 is no multiple of the stride, which shows as a checkerboard. With `num_classes` the label's
+    one-hot vector is appended to z (Mirza & Osindero 2014); without, a label is not looked at. `edit` gives, by a map's
+    name, what takes its place before the next layer sees it: to ablate or insert units, or to start from a map
+    instead of z.
     ValueError: another size or kernel, no label where there are classes, an edit of a map that there is not.
     """
 
@@ -164,8 +165,8 @@ def _down(
 def _maps(size: int, kernel: int) -> int:
     """How many resolutions lie between 4×4 and the image."""
     if size not in SIZES or kernel not in (4, 5):
-        raise ValueError(f"DCGAN size {size}, kernel {kernel}: choose size 32 or 64 and kernel 4 or 5")
-    return {32: 3, 64: 4}[size]
+        raise ValueError(f"DCGAN size {size}, kernel {kernel}: choose size 16, 32 or 64 and kernel 4 or 5")
+    return {16: 2, 32: 3, 64: 4}[size]
 
 
 def _one_hot(label: Int[Array, " B"] | None, num_classes: int) -> Float[Array, "B K"]:

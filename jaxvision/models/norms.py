@@ -36,6 +36,49 @@ class FrozenBatchNorm(nn.Module):
         return x * factor.reshape(row).astype(self.dtype) + shift.reshape(row).astype(self.dtype)
 
 
+class SplitBatchNorm(nn.Module):
+    """Batch norm within each of `groups` equal parts of the batch, in the order of its rows, as if each part were on a
+    device of its own. The running statistics are those of an average part. Has BatchNorm's variables.
+
+    ValueError: a batch that does not divide.
+    """
+
+    use_running_average: bool | None = None
+    groups: int = 1
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: Dtype = jnp.float32
+    scale_init: Initializer = nn.initializers.ones_init()
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B *s C"]) -> Float[Array, "B *s C"]:
+        shape = (x.shape[-1],)
+        running = [
+            self.variable("batch_stats", name, fill, shape, jnp.float32)
+            for name, fill in (("mean", jnp.zeros), ("var", jnp.ones))
+        ]
+        scale = self.param("scale", self.scale_init, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), shape, jnp.float32)
+        if self.use_running_average:
+            mean, var = (statistic.value[None] for statistic in running)
+        else:
+            mean, var = self._statistics(x)
+            if not self.is_initializing():
+                for statistic, new in zip(running, (mean, var), strict=True):
+                    statistic.value = self.momentum * statistic.value + (1.0 - self.momentum) * new.mean(axis=0)
+        factor = scale[None] * jax.lax.rsqrt(var + self.epsilon)
+        parts = x.reshape(factor.shape[0], -1, shape[0])
+        parts = parts * factor[:, None].astype(self.dtype) + (bias[None] - mean * factor)[:, None].astype(self.dtype)
+        return parts.reshape(x.shape)
+
+    def _statistics(self, x: Float[Array, "B *s C"]) -> tuple[Float[Array, "G C"], Float[Array, "G C"]]:
+        if x.shape[0] % self.groups:
+            raise ValueError(f"a batch of {x.shape[0]} does not divide by {self.groups} groups of batch norm")
+        parts = x.astype(jnp.float32).reshape(self.groups, -1, x.shape[-1])
+        mean = parts.mean(axis=1)
+        return mean, jnp.maximum(jnp.square(parts).mean(axis=1) - jnp.square(mean), 0.0)
+
+
 class GroupNorm(nn.Module):
     """Group norm (Wu & He 2018): 32 groups, or as many as leave two channels in each. Batches may hold one image."""
 

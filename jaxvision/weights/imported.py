@@ -23,8 +23,8 @@ class Imported(NamedTuple):
     """
 
     variables: Tree  # {"params": {layer: {"kernel": …}}} and, where it has them, "batch_stats"
-    mean: Channels  # of the pixels' red, green and blue, 0..255, taken off
-    std: Channels  # and what the rest is divided by
+    mean: Channels | None  # of the pixels' red, green and blue, 0..255, taken off; None: as the data's own
+    std: Channels | None  # and what the rest is divided by
     origin: str  # the file, for messages
     network: str = ""
     preprocess: Preprocess = Preprocess()

@@ -62,7 +62,7 @@ def load(stream: io.BufferedIOBase) -> Any:
     """
     machine = _Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
+        for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
             machine.do(opcode.name, argument)
         return machine.stack.pop()
     except (LookupError, TypeError, AttributeError):

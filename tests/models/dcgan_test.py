@@ -25,7 +25,7 @@ def test_parameters_by_hand(kernel: int, taps: int):
     assert count(Discriminator(64, kernel=kernel), jnp.zeros((1, 64, 64, 3))) == hidden + norms - 2 * 128 + ends
 
 
-@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("size", [16, 32, 64])
 @pytest.mark.parametrize("kernel", [4, 5])
 def test_images_fill_their_range_and_maps_double(size: int, kernel: int):
     net = Generator(size, 1, 1 / 32, kernel)
@@ -145,7 +145,7 @@ def test_what_is_judged_is_what_was_asked_for():
 
 
 def test_another_size_is_refused():
-    with pytest.raises(ValueError, match="size 48, kernel 5: choose size 32 or 64"):
+    with pytest.raises(ValueError, match="size 48, kernel 5: choose size 16, 32 or 64"):
         Generator(48).init(jax.random.PRNGKey(0), jnp.zeros((1, 8)), train=False)
     with pytest.raises(ValueError, match="size 32 got 64x64 images"):
         Discriminator(32).init(jax.random.PRNGKey(0), jnp.zeros((1, 64, 64, 3)), train=False)

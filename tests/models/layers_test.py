@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision.models.layers import BatchNorm, Conv, scaled
+from jaxvision.models.layers import BatchNorm, Conv, ConvTranspose, scaled
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,19 @@ def test_convolution_equals_linens_own() -> None:
     linens = nn.Conv(6, (3, 3), (2, 2), ((1, 1), (1, 1)), feature_group_count=2)
     variables = linens.init(jax.random.key(1, impl="rbg"), x)
     chex.assert_trees_all_close(ours.apply(variables, x), linens.apply(variables, x), atol=1e-5)
+
+
+def test_transposed_convolution_spreads_a_pixel_over_its_kernel() -> None:
+    layer = ConvTranspose(3, 2, strides=2)
+    x = jnp.zeros((1, 2, 3, 1)).at[0, 1, 2, 0].set(2.0)
+    y, variables = layer.init_with_output(jax.random.key(0, impl="rbg"), x)
+    params = variables["params"]
+    assert y.shape == (1, 4, 6, 3)
+    np.testing.assert_allclose(y[0, 2:, 4:], 2.0 * params["kernel"][:, :, 0], rtol=1e-6)
+    assert not y[0, :2].any()
+    assert not y[0, :, :4].any()
+    chex.assert_shape(params["bias"], (3,))
+    assert "bias" not in ConvTranspose(3, 2, use_bias=False).init(jax.random.key(0, impl="rbg"), x)["params"]
 
 
 def test_batch_norm_keeps_nine_tenths_of_the_running_mean() -> None:

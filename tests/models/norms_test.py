@@ -1,10 +1,11 @@
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxvision.models.layers import BatchNorm
-from jaxvision.models.norms import NORMS, FrozenBatchNorm, GroupNorm
+from jaxvision.models.norms import NORMS, FrozenBatchNorm, GroupNorm, SplitBatchNorm
 
 X = jnp.asarray(np.random.default_rng(0).normal(2, 3, (2, 4, 4, 8)).astype(np.float32))
 
@@ -34,6 +35,31 @@ def test_frozen_has_batch_norms_variables_and_no_gradient():
         return FrozenBatchNorm().apply({**stored, "params": params}, X).sum()
 
     assert not any(g.any() for g in jax.tree.leaves(jax.grad(total)(stored["params"])))
+
+
+def test_one_group_is_batch_norm():
+    stored = variables(BatchNorm)
+    assert jax.tree.structure(variables(SplitBatchNorm)) == jax.tree.structure(stored)
+    for train in (False, True):
+        apply = [n(use_running_average=not train).apply for n in (BatchNorm, SplitBatchNorm)]
+        expected, found = (f(stored, X, mutable=["batch_stats"]) for f in apply)
+        chex.assert_trees_all_close(found, expected, atol=1e-5)
+
+
+def test_each_group_is_normalised_as_if_alone():
+    x, stored = jnp.concatenate([X, 5.0 * X - 1.0]), variables(SplitBatchNorm)
+    norm = SplitBatchNorm(use_running_average=False, groups=2)
+    found, updated = norm.apply(stored, x, mutable=["batch_stats"])
+    alone = [
+        BatchNorm(use_running_average=False).apply(stored, part, mutable=["batch_stats"]) for part in (x[:2], x[2:])
+    ]
+    np.testing.assert_allclose(found, jnp.concatenate([y for y, _ in alone]), atol=1e-4)
+    mean = jax.tree.map(lambda a, b: (a + b) / 2, alone[0][1], alone[1][1])
+    chex.assert_trees_all_close(updated, mean, rtol=1e-4)
+    evaluated = SplitBatchNorm(use_running_average=True, groups=2).apply(stored, x[:3])  # any number of rows
+    np.testing.assert_allclose(evaluated, BatchNorm(use_running_average=True).apply(stored, x[:3]), atol=1e-5)
+    with pytest.raises(ValueError, match="a batch of 3 does not divide by 2 groups"):
+        norm.apply(stored, x[:3], mutable=["batch_stats"])
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(8, 4), (64, 32), (256, 32), (12, 2), (3, 1)])

@@ -25,7 +25,13 @@ def numbers(values: tuple[int, ...]) -> bytes:
 
 
 def tensor(
-    key: str, kind: str, shape: tuple[int, ...], strides: tuple[int, ...], numel: int, offset: int = 0, part: bytes = b""
+    key: str,
+    kind: str,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    numel: int,
+    offset: int = 0,
+    part: bytes = b"",
 ) -> bytes:
     """The call that rebuilds a tensor; `part` is what old files add to the storage's description."""
     storage = b"(" + text("storage") + f"ctorch\n{kind}Storage\n".encode() + text(key) + text("cpu") + number(numel)

@@ -67,7 +67,10 @@ def test_nothing_is_run(tmp_path: Path, protocol: int):
         (text("x") + b")R", "a call of something that is no function"),
         (b"ctorch\nFloatStorage\n)R", "a call of something that is no function"),
         (b"ccollections\nOrderedDict\n}b", "state of something that is no dictionary"),
-        (b"(" + text("module") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + number(1) + b"tQ", "a stored module"),
+        (
+            b"(" + text("module") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + number(1) + b"tQ",
+            "a stored module",
+        ),
     ],
 )
 def test_what_is_refused_is_named(content: bytes, refused: str):

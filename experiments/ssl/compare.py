@@ -1,0 +1,271 @@
+"""Every way to learn features without labels, with one network and one budget, and what a few labels make of each.
+
+python launch.py --experiment=ssl/compare
+python launch.py --experiment=ssl/compare --preset=fashion --data=idx:fashion-mnist
+
+Each method, an encoder that learned nothing and one that learned from all labels are probed alike: linear heads on
+frozen features, for each share of the labels. Colourisation is left out where the data have no colours.
+"""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from experiments.ssl import (  # fmt: skip
+    Backbone,
+    View,
+    colorization,
+    context_encoder,
+    encoder_variables,
+    jigsaw,
+    moco,
+    relative_patch,
+    rotation,
+    simclr,
+)
+from experiments.ssl._comparison import RANDOM, SUPERVISED, told
+from experiments.ssl._pretext import Crop
+from experiments.ssl._probing import Examples, Heads
+from jaxvision.data import crops
+from jaxvision.data.inputs import Inputs
+from jaxvision.data.label_subset import class_balanced, labels_of
+from jaxvision.data.records import Source
+from jaxvision.evals.probe import accuracies, best_heads, head_accuracies
+from jaxvision.tasks.probe import finetune
+from jaxvision.train.hooks import evaluate
+from jaxvision.train.optim import Optimizer
+from jaxvision.train.steps import init_state
+from jaxvision.train.types import Experiment, Hook, Key, Predict, Result, Stage, Task, TrainState
+
+MODULES: Mapping[str, ModuleType] = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (rotation, relative_patch, jigsaw, colorization, context_encoder, simclr, moco)
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Fields are flags; `quick` is the default preset."""
+
+    data: str = "digits"  # digits, tinted, idx:DIR, folder:DIR, tfds:NAME
+    methods: tuple[str, ...] = tuple(MODULES)  # besides random and supervised
+    shares: tuple[float, ...] = (0.05, 0.25)  # of the training images, that have labels when features are probed
+    seeds: int = 1  # runs of everything, each with other weights, batches and labels
+    image_size: int = 32
+    batch_size: int = 64  # images in a step of every method
+    steps: int = 300  # of every method
+    probe_batch_size: int = 128
+    probe_steps: int = 300
+    recipe: Literal["quick", "paper", "smoke"] = "quick"  # all else of a method is as in this preset of its own
+    flip: bool = False  # methods may mirror images
+    heads: Heads = Heads()
+    backbone: Backbone = Backbone(stem="imagenet")
+    view: View = View()  # of SimCLR and MoCo
+    temperature: float = 0.2  # of SimCLR and MoCo
+    contrastive: Optimizer = Optimizer(  # of SimCLR and MoCo
+        rule="adam", lr=2e-3, weight_decay=1e-4, schedule="cosine", warmup_steps=50
+    )
+    supervised: Optimizer = Optimizer(lr=0.1, weight_decay=5e-4, schedule="cosine", warmup_steps=20)
+    optimizer: Optimizer = Optimizer(lr=0.1, nesterov=True, schedule="cosine")  # of the probes
+
+
+PRESETS = {
+    "quick": Config(),
+    "fashion": Config(  # Fashion-MNIST: grey images of 28 pixels
+        data="idx:fashion-mnist",
+        shares=(0.01, 0.1),
+        seeds=3,
+        image_size=28,
+        steps=1250,
+        probe_steps=500,
+        flip=True,
+        view=View(area=(0.3, 1.0), flip=0.5, jitter=(0.4, 0.4, 0.0, 0.0), grayscale=0.0),
+    ),
+    "paper": Config(  # of no single paper: ResNet-50 on ImageNet, with each method's own settings
+        data="tfds:imagenet2012",
+        shares=(0.01, 0.1),
+        image_size=224,
+        batch_size=256,
+        steps=500_000,
+        probe_batch_size=1024,
+        probe_steps=20_000,
+        recipe="paper",
+        flip=True,
+        backbone=Backbone(depth=50, stem="imagenet", width=1.0),
+        view=View(area=(0.2, 1.0), flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), blur=0.5),
+        contrastive=Optimizer(lr=0.03, weight_decay=1e-4, schedule="cosine"),
+    ),
+    "smoke": Config(
+        data="digits:count=100",
+        methods=("rotation",),
+        shares=(0.5, 1.0),
+        image_size=16,
+        batch_size=8,
+        steps=2,
+        probe_batch_size=8,
+        probe_steps=2,
+        recipe="smoke",
+        heads=Heads(rates=(1.0, 3.0)),
+        backbone=Backbone(width=1 / 32),
+    ),
+}
+
+
+class Opened(Inputs):
+    """Inputs of which all seeds and methods have the same source, read once."""
+
+    def source(self, spec: str) -> Source:
+        """See `Inputs.source`."""
+        return _open(Inputs(normalise=self.normalise), spec)
+
+
+@functools.lru_cache(maxsize=1)
+def _open(inputs: Inputs, spec: str) -> Source:
+    return inputs.source(spec)
+
+
+def build(config: Config, inputs: Inputs) -> Experiment:
+    """Train every encoder, probe it, and at the end put the figures side by side."""
+    opened = Opened(*inputs)
+    source, whole = opened.source(config.data), crops.center_crop(config.image_size, config.image_size)
+    labels = labels_of(source["train"])
+    test = evaluate((head_accuracies(),), opened.evaluate(source["val"], whole, config.probe_batch_size))
+    parts = [_examples(config, opened._replace(seed=opened.seed + n), labels) for n in range(config.seeds)]
+    encoder, tx = config.backbone.make(), config.optimizer.make(config.probe_steps)
+    probe = config.heads.task(encoder, tx, source, config.image_size, parts[0].bank)
+    stages: list[Stage] = []
+    for name in rows(config, source):
+        for seed, examples in enumerate(parts):
+            if name != RANDOM:
+                stages.append(_pretraining(name, config, examples.inputs, seed))
+            report = Hook("probe", 0, functools.partial(_report, config.shares, examples.held_out(), test))
+            begin = functools.partial(_take_encoder, f"{name}-{seed}" if name != RANDOM else "")
+            own = _seeded(probe, seed)
+            stages.append(examples.stage(f"probe-{name}-{seed}", own, config.probe_steps, (report,), begin))
+    return Experiment((*stages, _comparison(config, source, probe, parts, test)))
+
+
+def rows(config: Config, source: Source) -> list[str]:
+    """What is compared, in order. ValueError: a method that does not exist."""
+    unknown = [name for name in config.methods if name not in MODULES]
+    if unknown:
+        raise ValueError(f"--methods: there is no {unknown[0]}; known are {', '.join(MODULES)}")
+    kept = [name for name in config.methods if name != "colorization" or _has_colors(source)]
+    return [RANDOM, *kept, SUPERVISED]
+
+
+def settings(name: str, config: Config) -> object:
+    """A method's own Config, with the network and the budget of all."""
+    own, size = MODULES[name].PRESETS[config.recipe], config.image_size
+    same = {"data": config.data, "batch_size": config.batch_size, "steps": config.steps, "backbone": config.backbone}
+    if name in ("simclr", "moco"):
+        views = {"image_size": size, "source_size": size, "view": config.view, "temperature": config.temperature}
+        return dataclasses.replace(own, **same, **views, optimizer=config.contrastive)
+    if name in ("jigsaw", "relative_patch"):  # small pieces of an enlarged image
+        return dataclasses.replace(own, **same, crop=dataclasses.replace(own.crop, flip=config.flip))
+    return dataclasses.replace(own, **same, image_size=size, crop=Crop((size, size + size // 8), config.flip))
+
+
+def _examples(config: Config, inputs: Inputs, labels: Int[np.ndarray, " N"]) -> Examples:
+    size, held_out = config.image_size, config.heads.held_out
+    subsets = [class_balanced(labels, share, held_out=held_out, seed=inputs.seed) for share in config.shares]
+    records = inputs.source(config.data)["train"]
+    return Examples(records, subsets, crops.center_crop(size, size), config.probe_batch_size, inputs)
+
+
+def _pretraining(name: str, config: Config, inputs: Inputs, seed: int) -> Stage:
+    """The tasks of all seeds are one, so that it is compiled once."""
+    task = _task(name, config, Opened(*inputs._replace(seed=0)))
+    if name == SUPERVISED:
+        size = config.image_size
+        shifted = crops.crop_pad(size, max(1, size // 8))
+        data = inputs.train(inputs.source(config.data)["train"], shifted, config.batch_size)
+    else:
+        data = MODULES[name].build(settings(name, config), inputs).stages[0].data
+    return Stage(f"{name}-{seed}", _seeded(task, seed), data, config.steps)
+
+
+@functools.cache
+def _task(name: str, config: Config, inputs: Inputs) -> Task:
+    if name != SUPERVISED:
+        return MODULES[name].build(settings(name, config), inputs).stages[0].task
+    source, tx = inputs.source(config.data), config.supervised.make(config.steps)
+    return finetune(config.backbone.make(), tx, source.num_classes, mean=source.mean, std=source.std)
+
+
+def _seeded(task: Task, seed: int) -> Task:
+    return task._replace(init=lambda key, batch: task.init(jax.random.fold_in(key, seed), batch))
+
+
+def _take_encoder(name: str, state: TrainState, finished: Mapping[str, TrainState]) -> TrainState:
+    """The probe's state with the encoder of the stage `name`; without a name with the one it was initialised with."""
+    if not name:
+        return state
+    learned = encoder_variables(finished[name])
+    params = {**state.params, "encoder": learned.pop("params")}
+    collections = {key: {**state.model_state[key], "encoder": tree} for key, tree in learned.items()}
+    return dataclasses.replace(state, params=params, model_state={**state.model_state, **collections})
+
+
+def _scores(held_out: list[Hook], test: Hook, predict: Predict, state: TrainState) -> Float[np.ndarray, " F"]:
+    """For each share the test accuracy of the head that is best on held-out training images."""
+    best, found = best_heads(held_out, predict, state), accuracies(test, predict, state)
+    return found[np.arange(len(best)), best]
+
+
+def _report(shares: tuple[float, ...], held_out: list[Hook], test: Hook, predict: Predict, state: TrainState) -> Result:
+    scores = _scores(held_out, test, predict, state)
+    return {f"probe/accuracy_{share:g}": float(score) for share, score in zip(shares, scores, strict=True)}
+
+
+def _comparison(config: Config, source: Source, probe: Task, parts: list[Examples], test: Hook) -> Stage:
+    """The last stage: no training, only the table and the figure of what the probes before have found."""
+    names, predict = rows(config, source), jax.jit(probe.predict)
+
+    def init(key: Key, batch: Mapping) -> TrainState:
+        return init_state(key, {"params": {}}, {}, {n: jnp.zeros((len(parts), len(config.shares))) for n in names})
+
+    def collect(state: TrainState, finished: Mapping[str, TrainState]) -> TrainState:
+        def of_run(name: str, seed: int) -> Float[np.ndarray, " F"]:
+            return _scores(parts[seed].held_out(), test, predict, finished[f"probe-{name}-{seed}"])
+
+        return dataclasses.replace(state, aux={n: np.stack([of_run(n, s) for s in range(len(parts))]) for n in names})
+
+    def show(predict: Predict, state: TrainState) -> Result:
+        return told({n: np.asarray(state.aux[n], np.float64) for n in names}, config.shares, _notes(config, names))
+
+    task = Task(init, lambda state, batch, *, axis_name=None: (state, {}), lambda state, batch: {})
+    return Stage("comparison", task, None, 0, (Hook("comparison", 0, show),), collect)
+
+
+def _notes(config: Config, names: list[str]) -> list[str]:
+    """What the table depends on."""
+    backbone, heads = config.backbone, config.heads
+    notes = [
+        f"{config.data}; ResNet-{backbone.depth}, stem {backbone.stem}, width {backbone.width:g}; every method "
+        f"{config.steps} steps of {config.batch_size} images; heads {config.probe_steps} steps of "
+        f"{config.probe_batch_size}, feature norm {heads.feature_norm}, the learning rate chosen among "
+        f"{len(heads.rates)} on {heads.held_out:.0%} of the images with labels; seeds: {config.seeds}, ± one standard "
+        "deviation."
+    ]
+    if "colorization" in config.methods and "colorization" not in names:
+        notes.append("colorization is left out: these images have no colours.")
+    return notes
+
+
+def _has_colors(source: Source) -> bool:
+    """Whether any of some training images is not grey."""
+    records = source["train"]
+    for index in np.unique(np.linspace(0, len(records) - 1, 32).astype(int)):
+        with contextlib.suppress(ValueError, OSError):
+            if np.ptp(records[int(index)]["image"], axis=-1).max() > 0:
+                return True
+    return False

@@ -1,0 +1,61 @@
+"""Colourisation as classification (Zhang, Isola & Efros 2016): distributions over colour bins, rare ones weighted up.
+
+Colours are (a, b) of CIE Lab; bins are the Q points of a grid that `ops.lab.color_bins` gives.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float
+
+_NEIGHBOURS = 5
+_SIGMA = 5.0  # of distances in ab
+
+
+def soft_encode(colors: Float[Array, "*b 2"], bins: Float[Array, "Q 2"]) -> Float[Array, "*b Q"]:
+    """Each colour as weights of its 5 nearest bins, Gaussian in distance with σ = 5, that sum to 1 (section 2.2).
+
+    Of bins as far as the fifth, those before the others in `bins` count.
+    """
+    distances = _squared_distances(colors, bins)
+    values, nearest = lax.top_k(-distances, min(_NEIGHBOURS, len(bins)))
+    weights = jax.nn.softmax(values / (2 * _SIGMA**2), axis=-1)
+    hot = jax.nn.one_hot(nearest, len(bins), dtype=weights.dtype)
+    return jnp.einsum("...n,...nq->...q", weights, hot, precision=lax.Precision.HIGHEST)
+
+
+def rebalancing(frequencies: Float[Array, " Q"], bins: Float[Array, "Q 2"], mix: float = 0.5) -> Float[Array, " Q"]:
+    """A weight for each bin from how often its colours are met: ((1 − λ)·p + λ/Q)⁻¹, with mean 1 over p (equation 4).
+
+    `frequencies` are smoothed with a Gaussian of σ = 5 first, so that neighbours of common colours are not rare. `mix`
+    is λ: 1 weighs all alike.
+    """
+    kernel = jax.nn.softmax(-_squared_distances(bins, bins) / (2 * _SIGMA**2), axis=0)
+    smooth = jnp.dot(kernel, frequencies / jnp.sum(frequencies), precision=lax.Precision.HIGHEST)
+    weights = 1.0 / ((1.0 - mix) * smooth + mix / len(bins))
+    return weights / jnp.sum(smooth * weights)
+
+
+def color_loss(
+    logits: Float[Array, "*b Q"], targets: Float[Array, "*b Q"], weights: Float[Array, " Q"]
+) -> Float[Array, ""]:
+    """Mean cross entropy of pixels in nats, each times the weight of its target's most probable bin (equation 2)."""
+    entropy = optax.softmax_cross_entropy(logits.astype(jnp.float32), targets)
+    return jnp.mean(weights[jnp.argmax(targets, axis=-1)] * entropy)
+
+
+def annealed_mean(
+    logits: Float[Array, "*b Q"], bins: Float[Array, "Q 2"], temperature: float = 0.38
+) -> Float[Array, "*b 2"]:
+    """One colour of each distribution: its mean once sharpened, between the mean (T = 1, dull) and the mode (T → 0,
+    spotted) of section 2.3, equation 5.
+    """
+    sharp = jax.nn.softmax(logits.astype(jnp.float32) / temperature, axis=-1)
+    return jnp.dot(sharp, bins, precision=lax.Precision.HIGHEST)
+
+
+def _squared_distances(colors: Float[Array, "*b 2"], bins: Float[Array, "Q 2"]) -> Float[Array, "*b Q"]:
+    # Term by term: the difference of every colour and bin at once would be as large again.
+    a, b = (colors[..., i, None] - bins[:, i].reshape((1,) * (colors.ndim - 1) + (-1,)) for i in (0, 1))
+    return a**2 + b**2

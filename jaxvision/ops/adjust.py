@@ -1,0 +1,72 @@
+"""Colours of one RGB image in 0..1: the adjustments that colour jitter is made of, by torchvision's formulas."""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+_LUMA = (0.299, 0.587, 0.114)  # Rec. 601; they add up to 1, so that grey stays as it is
+
+
+def brightness(image: Float[Array, "H W 3"], factor: Float[Array, ""]) -> Float[Array, "H W 3"]:
+    """`factor` times the image: 0 is black, 1 changes nothing."""
+    return _blend(image, jnp.zeros((1, 1, 1)), factor)
+
+
+def contrast(image: Float[Array, "H W 3"], factor: Float[Array, ""]) -> Float[Array, "H W 3"]:
+    """`factor` times the difference from the mean grey: 0 is that grey everywhere, 1 changes nothing."""
+    return _blend(image, _luma(image).mean(keepdims=True), factor)
+
+
+def saturation(image: Float[Array, "H W 3"], factor: Float[Array, ""]) -> Float[Array, "H W 3"]:
+    """`factor` times the difference from each pixel's grey: 0 is a grey image, 1 changes nothing."""
+    return _blend(image, _luma(image), factor)
+
+
+def hue(image: Float[Array, "H W 3"], turn: Float[Array, ""]) -> Float[Array, "H W 3"]:
+    """The image with its hues moved by `turn` of the colour circle: 1/3 makes red green, 1/2 is the other side.
+
+    Lightest and darkest channel stay, as in the HSV cone.
+    """
+    red, green, blue = image[..., 0], image[..., 1], image[..., 2]
+    value = image.max(axis=-1)
+    chroma = value - image.min(axis=-1)
+    safe = jnp.where(chroma > 0, chroma, 1.0)
+    sixths = jnp.where(
+        value == red,
+        (green - blue) / safe,
+        jnp.where(value == green, 2.0 + (blue - red) / safe, 4.0 + (red - green) / safe),
+    )
+    # Where a channel stands on the circle, in sixths, seen from the point at which it is darkest.
+    position = jnp.mod(sixths[..., None] + 6.0 * turn + jnp.array([5.0, 3.0, 1.0]).reshape(1, 1, 3), 6.0)
+    return value[..., None] - chroma[..., None] * jnp.clip(jnp.minimum(position, 4.0 - position), 0.0, 1.0)
+
+
+def jitter(image: Float[Array, "H W 3"], amounts: Float[Array, "4"], order: Int[Array, "4"]) -> Float[Array, "H W 3"]:
+    """Brightness, contrast, saturation and hue by `amounts`, in `order`: a permutation of 0..3."""
+    adjustments = [
+        lambda image, by=by, i=i: by(image, amounts[i]) for i, by in enumerate((brightness, contrast, saturation, hue))
+    ]
+    for step in range(4):
+        image = lax.switch(order[step], adjustments, image)
+    return image
+
+
+def grayscale(image: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
+    """Each pixel's grey in all three channels."""
+    return jnp.broadcast_to(_luma(image), image.shape)
+
+
+def solarize(image: Float[Array, "H W 3"], threshold: float = 0.5) -> Float[Array, "H W 3"]:
+    """The image, with values from `threshold` on inverted."""
+    return jnp.where(image >= threshold, 1.0 - image, image)
+
+
+def _luma(image: Float[Array, "H W 3"]) -> Float[Array, "H W 1"]:
+    red, green, blue = _LUMA
+    return red * image[..., :1] + green * image[..., 1:2] + blue * image[..., 2:]
+
+
+def _blend(
+    image: Float[Array, "H W 3"], other: Float[Array, "#H #W 1"], factor: Float[Array, ""]
+) -> Float[Array, "H W 3"]:
+    return jnp.clip(factor * image + (1.0 - factor) * other, 0.0, 1.0)

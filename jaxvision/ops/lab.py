@@ -1,0 +1,63 @@
+"""CIE Lab: lightness L in 0..100 and two colour axes, a (green to red) and b (blue to yellow), near -110..110.
+
+sRGB with the white of daylight (D65, 2° observer), constants as scikit-image has them, whose figures these equal.
+"""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Float32
+
+_XYZ = np.array(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]], np.float64
+)
+_WHITE = np.array([0.95047, 1.0, 1.08883])
+_KNEE = 0.008856  # of XYZ, below which the cube root gives way to a line
+_LEVELS = 64  # a channel: as many colours, and no fewer, meet the same bins as all of 8 bits
+
+
+def to_lab(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
+    """sRGB in 0..1 as (L, a, b)."""
+    bright = rgb > 0.04045
+    linear = jnp.where(bright, ((jnp.where(bright, rgb, 1.0) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    xyz = _times(linear, _XYZ / _WHITE[:, None])
+    far = xyz > _KNEE
+    x, y, z = jnp.moveaxis(jnp.where(far, jnp.cbrt(jnp.where(far, xyz, 1.0)), 7.787 * xyz + 16 / 116), -1, 0)
+    return jnp.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def to_rgb(lab: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
+    """(L, a, b) as sRGB in 0..1, to which colours that no screen shows are clipped."""
+    lightness, a, b = jnp.moveaxis(lab, -1, 0)
+    y = (lightness + 16) / 116
+    roots = jnp.stack([y + a / 500, y, jnp.maximum(y - b / 200, 0.0)], axis=-1)
+    xyz = jnp.where(roots > 0.2068966, roots**3, (roots - 16 / 116) / 7.787)
+    linear = _times(xyz, np.linalg.inv(_XYZ) * _WHITE[None])
+    bright = linear > 0.0031308
+    rgb = jnp.where(bright, 1.055 * jnp.where(bright, linear, 1.0) ** (1 / 2.4) - 0.055, 12.92 * linear)
+    return jnp.clip(rgb, 0.0, 1.0)
+
+
+def grey(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
+    """sRGB of the same lightness without colour; a grey image is its own."""
+    lightness = to_lab(rgb)[..., :1]
+    return to_rgb(jnp.concatenate([lightness, jnp.zeros_like(lightness), jnp.zeros_like(lightness)], axis=-1))
+
+
+@functools.cache
+def color_bins(grid: int = 10) -> Float32[np.ndarray, "Q 2"]:
+    """The points (a, b) of a grid that are the nearest to some colour of sRGB, by a and then b.
+
+    With the `grid` of 10 of Zhang et al. 2016 (section 2.1) there are 261. The paper counts 313 without saying how.
+    """
+    levels = np.linspace(0, 1, _LEVELS, dtype=np.float32)
+    colors = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+    cells = np.rint(np.asarray(to_lab(jnp.asarray(colors)))[:, 1:] / grid)
+    return np.unique(cells, axis=0).astype(np.float32) * grid
+
+
+def _times(colors: Float[Array, "*b 3"], matrix: np.ndarray) -> Float[Array, "*b 3"]:
+    # GPUs multiply matrices in fewer bits, which shows in a colour.
+    return jnp.einsum("...i,oi->...o", colors, jnp.asarray(matrix, jnp.float32), precision=lax.Precision.HIGHEST)

@@ -1,0 +1,19 @@
+"""A ring of rows: the newest take the place of the oldest."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Shaped
+
+
+def enqueue(
+    queue: Shaped[Array, "K D"], head: Int[Array, ""], rows: Shaped[Array, "N D"]
+) -> tuple[Shaped[Array, "K D"], Int[Array, ""]]:
+    """The queue after `rows`, and where its oldest row now is. Of more than K rows the last K stay."""
+    length, count = queue.shape[0], rows.shape[0]
+    skipped = max(0, count - length)
+    places = (head + skipped + jnp.arange(count - skipped)) % length
+    return queue.at[places].set(rows[skipped:], unique_indices=True), (head + count) % length
+
+
+def oldest_first(queue: Shaped[Array, "K D"], head: Int[Array, ""]) -> Shaped[Array, "K D"]:
+    """The rows in the order in which they came."""
+    return jnp.roll(queue, -head, axis=0)

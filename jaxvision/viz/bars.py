@@ -1,0 +1,57 @@
+"""Figures of several things side by side, with how far repeated runs of each are apart."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+_COLORS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd")
+
+
+def bars(
+    values: Mapping[str, Float[np.ndarray, "R S"]], series: Sequence[str], *, title: str, unit: str
+) -> UInt8[np.ndarray, "H W 3"]:
+    """A group of bars for each name, of R runs in each of S series: the mean, its value, and each run as a dot.
+
+    With two runs or more a line spans the standard deviation to both sides. The axis starts at 0 or, where all values
+    are far from it, lower than the lowest by a tenth of their range. ValueError: a group of another number of series.
+    """
+    for name, runs in values.items():
+        if runs.shape[1] != len(series):
+            raise ValueError(f"bars: {name!r} has {runs.shape[1]} series, not {len(series)}")
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+    figure = Figure(figsize=(max(6.4, 1.6 + 1.25 * len(values)), 4.8), dpi=100, layout=layout, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    width = 0.8 / len(series)
+    for s, name in enumerate(series):
+        at = np.arange(len(values)) + (s - (len(series) - 1) / 2) * width
+        means = np.array([runs[:, s].mean() for runs in values.values()])
+        spread = [runs[:, s].std(ddof=1) for runs in values.values()] if _repeated(values) else None
+        axes.bar(
+            at, means, 0.92 * width, yerr=spread, color=_COLORS[s % len(_COLORS)], alpha=0.85, capsize=3, label=name
+        )
+        for x, runs, mean in zip(at, values.values(), means, strict=True):
+            axes.scatter(np.full(len(runs), x), runs[:, s], s=10, color="#212529", zorder=3)
+            axes.annotate(f"{mean:.3g}", (x, runs[:, s].max()), (0, 7), textcoords="offset points", ha="center", size=8)
+    axes.set_xticks(np.arange(len(values)), list(values), rotation=20 if len(values) > 4 else 0)
+    axes.set(title=title, ylabel=unit, ylim=_limits(np.concatenate([runs.ravel() for runs in values.values()])))
+    axes.grid(axis="y", color="#e9ecef")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _repeated(values: Mapping[str, Float[np.ndarray, "R S"]]) -> bool:
+    return all(len(runs) > 1 for runs in values.values())
+
+
+def _limits(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    room = max(high - low, 1e-3 * max(abs(high), 1.0))
+    return (low - room / 10 if low > room else min(low, 0.0)), high + room / 6

@@ -1,0 +1,64 @@
+"""What an encoder makes of a data set, to look at: maps of its features in the plane, and nearest neighbours."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float, Integer, UInt8
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from jaxvision.viz.grid import RIGHT, WRONG, grid
+from jaxvision.viz.text import INK
+
+_NAMED = 20  # classes: of more, a legend would be longer than the map is high
+
+
+def points(
+    places: Float[np.ndarray, "N 2"],
+    labels: Integer[np.ndarray, " N"],
+    class_names: Sequence[str],
+    title: str,
+    axes_names: tuple[str, str] = ("", ""),
+) -> UInt8[np.ndarray, "H W 3"]:
+    """A map of examples in the colours of their classes. Up to 20 classes have a legend, more a scale of colours."""
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+    figure = Figure(figsize=(8.2, 6.4), dpi=100, layout=layout, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    shuffled = np.random.default_rng(0).permutation(len(labels))  # else the last class lies over all others
+    x, y = places[shuffled].T
+    few = len(class_names) <= _NAMED
+    palette = matplotlib.colormaps["tab10" if len(class_names) <= 10 else "tab20" if few else "turbo"]
+    index = labels[shuffled] if few else labels[shuffled] / (len(class_names) - 1)
+    axes.scatter(x, y, s=np.clip(9000 / len(labels), 9, 36), c=palette(index), alpha=0.75, linewidths=0)
+    if few:
+        for label, name in enumerate(class_names):
+            axes.scatter([], [], s=36, color=palette(label), label=name)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    else:
+        scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, len(class_names) - 1), palette)
+        figure.colorbar(scale, ax=axes, label="class")
+    axes.set(title=title, xlabel=axes_names[0], ylabel=axes_names[1], xticks=[], yticks=[])
+    axes.spines[:].set_color("#ced4da")
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def neighbours(
+    queries: UInt8[np.ndarray, "N H W C"],
+    found: UInt8[np.ndarray, "N k H W C"],
+    query_labels: Integer[np.ndarray, " N"],
+    found_labels: Integer[np.ndarray, "N k"],
+    class_names: Sequence[str],
+) -> UInt8[np.ndarray, "H2 W2 3"]:
+    """A row for each query, which comes first, and its neighbours, the nearest first: framed in green where they are of
+    the query's class, in red where not."""
+    images = np.concatenate([queries[:, None], found], axis=1)
+    labels = np.concatenate([query_labels[:, None], found_labels], axis=1)
+    colors = []
+    for row in labels:
+        colors += [INK, *(RIGHT if label == row[0] else WRONG for label in row[1:])]
+    captions = [class_names[label] for label in labels.ravel()]
+    return grid(images.reshape(-1, *images.shape[2:]), images.shape[1], captions, colors, size=64)

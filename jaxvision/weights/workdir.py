@@ -1,0 +1,66 @@
+"""The encoder that another run of this library has learned: `--init_from=workdir:runs/ssl-simclr`.
+
+Of a run without labels that is what its parameters hold under "encoder"; of a classifier, everything but the last
+layer, "fc".
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+
+from jaxvision.weights.imported import Imported
+
+_CLASSIFIER = "fc"
+_TOLD = ("depth", "stem", "width", "version")  # settings of a network, which say in messages what it is
+
+
+def read(workdir: str) -> Imported:
+    """Of the newest checkpoint in any stage of the run. ValueError names a folder without one."""
+    config = _config(workdir)
+    newest = _newest(workdir)
+    state = _restore(newest)
+    collections = {"params": state["params"], **state["model_state"]}
+    if "encoder" in state["params"]:
+        variables = {name: tree["encoder"] for name, tree in collections.items() if "encoder" in tree}
+    else:
+        variables = {name: {k: v for k, v in t.items() if k != _CLASSIFIER} for name, t in collections.items()}
+    seen = config.get("normalise") or {"mean": None, "std": None}
+    mean, std = (tuple(seen[k]) if seen[k] else None for k in ("mean", "std"))
+    return Imported(variables, mean, std, f"{newest} ({_network(config)})")
+
+
+def _config(workdir: str) -> dict[str, Any]:
+    path = Path(workdir) / "config.json"
+    if not path.is_file():
+        raise ValueError(f"--init_from=workdir:{workdir}: no config.json there; give the --workdir of a run")
+    return json.loads(path.read_text())
+
+
+def _newest(workdir: str) -> Path:
+    """The folder of the checkpoint that was written last; those of the best figures do not count."""
+    stages = [path for path in Path(workdir).glob("checkpoints/*") if not path.name.endswith("-best")]
+    steps = [path for stage in stages for path in stage.glob("*") if path.name.isdecimal()]
+    if not steps:
+        raise ValueError(f"--init_from=workdir:{workdir}: no checkpoint there; let that run train first")
+    return max(steps, key=lambda path: (path.stat().st_mtime, int(path.name)))
+
+
+def _restore(step: Path) -> dict[str, Any]:
+    """The saved state as NumPy arrays, whatever devices it was saved from."""
+    path = epath.Path(step.absolute() / "state")
+    reader = ocp.PyTreeCheckpointHandler()
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), reader.metadata(path).tree)
+    return reader.restore(path, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+
+
+def _network(config: Mapping[str, Any]) -> str:
+    """ "ssl/simclr with depth 18, stem cifar, width 0.25"."""
+    settings = {name.rpartition(".")[2]: value for name, value in config["config"].items()}
+    told = ", ".join(f"{name} {settings[name]}" for name in _TOLD if name in settings)
+    return f"{config['experiment']} with {told}" if told else config["experiment"]

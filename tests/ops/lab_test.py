@@ -1,0 +1,57 @@
+"""Lab equals scikit-image's, both ways, and bins cover what a screen can show."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from skimage import color
+
+from jaxvision.ops.lab import color_bins, grey, to_lab, to_rgb
+
+RGB = np.concatenate(
+    [
+        np.random.default_rng(0).uniform(0, 1, (500, 3)),
+        np.random.default_rng(1).uniform(0, 0.05, (100, 3)),
+        np.array([[i & 1, i >> 1 & 1, i >> 2] for i in range(8)]),
+    ]
+).astype(np.float32)
+
+
+def test_lab_is_scikit_images():
+    np.testing.assert_allclose(jax.jit(to_lab)(RGB), color.rgb2lab(RGB.astype(np.float64)), atol=2e-3)
+
+
+def test_back_again():
+    np.testing.assert_allclose(to_rgb(to_lab(RGB)), RGB, atol=1e-4)
+    lab = np.random.default_rng(2).uniform([0, -60, -60], [100, 60, 60], (500, 3))
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-image warns of colours out of gamut, which are clipped
+        expected = color.lab2rgb(lab)
+    np.testing.assert_allclose(to_rgb(jnp.asarray(lab, jnp.float32)), expected, atol=2e-4)
+
+
+def test_grey_keeps_lightness_and_leaves_grey_alone():
+    found = grey(RGB)
+    lab = np.asarray(to_lab(found))
+    np.testing.assert_allclose(lab[:, 0], to_lab(RGB)[:, 0], atol=0.02)
+    np.testing.assert_allclose(lab[:, 1:], 0, atol=0.02)
+    levels = np.repeat(np.linspace(0, 1, 256, dtype=np.float32)[:, None], 3, axis=1)
+    np.testing.assert_allclose(grey(levels), levels, atol=1e-4)
+
+
+def test_gradients_are_finite_at_black_and_at_the_knees():
+    values = jnp.array([[0.0, 0.0, 0.0], [0.04045, 0.04045, 0.04045], [1.0, 1.0, 1.0]])
+    grads = jax.grad(lambda x: to_rgb(to_lab(x)).sum())(values)
+    assert np.isfinite(np.asarray(grads)).all()
+
+
+def test_every_color_has_its_bin_and_every_bin_a_color():
+    bins = color_bins()
+    assert bins.shape == (261, 2) and (bins % 10 == 0).all()
+    assert len(np.unique(bins, axis=0)) == 261 and [0, 0] in bins.tolist()
+    known = {tuple(b) for b in bins.tolist()}
+    colors = np.random.default_rng(0).integers(0, 256, (4000, 3)) / 255
+    cells = np.rint(color.rgb2lab(colors)[:, 1:] / 10) * 10
+    assert {tuple(c) for c in cells.tolist()} <= known
+    assert len(color_bins(20)) < 90

@@ -1,0 +1,53 @@
+"""One command for any encoder: each way to probe, and where the encoder comes from."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import launch
+from experiments.ssl import probe
+from jaxvision.data.inputs import Inputs
+from jaxvision.weights import load
+
+SMOKE = ["launch.py", "--experiment=ssl/probe", "--smoke"]
+
+
+def figures(workdir: Path) -> dict[str, float]:
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return {key: value for row in rows for key, value in row.items()}
+
+
+@pytest.mark.parametrize("flags", [["--method=finetune", "--labels=0.7"], ["--crop=shift", "--flip"]], ids=str)
+def test_other_ways_to_probe(flags: list[str], tmp_path: Path):
+    assert launch.main([*SMOKE, *flags, f"--workdir={tmp_path}"]) == 0
+    assert {"probe/accuracy", "knn/accuracy"} <= figures(tmp_path).keys()
+    pictures = {path.name.rpartition("-")[0] for path in (tmp_path / "images").iterdir()}
+    assert {"probe_confusion_matrix", "embedding_pca", "embedding_tsne", "embedding_neighbours"} <= pictures
+    assert "accuracy" in (tmp_path / "probe.md").read_text()
+
+
+def test_the_encoder_of_another_run_is_probed_and_one_that_does_not_fit_is_named(tmp_path: Path, capsys):
+    trained = ["launch.py", "--experiment=classification/resnet", "--smoke", "--width=0.03125", "--image_size=16"]
+    assert launch.main([*trained, f"--workdir={tmp_path / 'trained'}"]) == 0
+    init_from = f"--init_from=workdir:{tmp_path / 'trained'}"
+    assert launch.main([*SMOKE, init_from, f"--workdir={tmp_path / 'probe'}"]) == 0
+    theirs, ours = (load.load(f"workdir:{tmp_path / name}").variables for name in ("trained", "probe"))
+    for collection in ("params", "batch_stats"):
+        for layer, tree in theirs[collection]["layer4_1"].items():
+            for name, value in tree.items():
+                np.testing.assert_array_equal(value, ours[collection]["layer4_1"][layer][name])
+    capsys.readouterr()
+    assert launch.main([*SMOKE, init_from, "--backbone.width=0.0625", f"--workdir={tmp_path / 'other'}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert "classification/resnet with depth 18, stem cifar, width 0.03125" in said and "in the network" in said
+
+
+def test_images_are_used_once_and_none_that_chooses_also_teaches():
+    config = probe.PRESETS["smoke"]
+    for labels in (1.0, 0.7):
+        chosen = probe._choose(Inputs().source(config.data)["train"], config.__class__(labels=labels), seed=0)
+        assert not set(chosen.fit) & set(chosen.held_out) and len(chosen.all) == len(np.unique(chosen.all))
+    assert len(chosen.all) == pytest.approx(70, abs=7)
