@@ -18,6 +18,7 @@ import jax
 import numpy as np
 from jax import export
 
+from jaxvision.ops import convolution
 from jaxvision.weights import state_dict, torchvision
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -34,10 +35,11 @@ def stablehlo(predict: Function, batch: Batch) -> export.Exported:
     """
     needed = inputs_of(predict, batch)
     program = export.export(jax.jit(predict), platforms=PLATFORMS)
-    try:
-        return program(_shapes(needed, export.SymbolicScope()))
-    except Exception:  # jax raises several kinds where a size depends on the number of rows
-        return program(_shapes(needed, None))
+    with convolution.as_lax():
+        try:
+            return program(_shapes(needed, export.SymbolicScope()))
+        except Exception:  # jax raises several kinds where a size depends on the number of rows
+            return program(_shapes(needed, None))
 
 
 def inputs_of(predict: Function, batch: Batch) -> dict[str, Any]:
