@@ -196,10 +196,11 @@ def export(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any], impo
     records = image_files(flags["input"]) if flags["input"] else OneGreyImage()
     batch = dict(devices.first_batch(shown.data(records)))
     batch["image"] = np.random.default_rng(0).integers(0, 256, batch["image"].shape, np.uint8)
-    state = devices.to_host(ready(experiment, how, batch, flags["checkpoint"], imported)[1])
+    network, state = ready(experiment, how, batch, flags["checkpoint"], imported)
+    expected, state = network(state, batch), devices.to_host(state)
     if flags["format"] == "safetensors":
         variables = {"params": state.aux.get("average", state.params), **state.model_state}
         path = exporting.write_safetensors(how.workdir / "export", variables)
     else:
-        path = exporting.write_stablehlo(how.workdir / "export", partial(stage.task.predict, state), batch)
+        path = exporting.write_stablehlo(how.workdir / "export", partial(stage.task.predict, state), batch, expected)
     how.writer.say(f"written to {path}")
