@@ -32,11 +32,12 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
     devices.check_batch_size(config.batch_size, where)
     workdir, mode = Path(flags["workdir"]), flags["mode"]
     imported = imported_weights(flags)
+    origin = _origin(flags["init_from"], imported) if imported else {}
     if mode == "train":
-        remember(workdir, name, flags["seed"], settings.to_dict(config), _origin(flags["init_from"], imported))
-    elif mode == "evaluate" and getattr(config, "data", "") == NO_DATA:
+        remember(workdir, name, flags["seed"], settings.to_dict(config), origin)
+    if mode == "evaluate" and getattr(config, "data", "") == NO_DATA:
         raise ValueError("--mode=evaluate needs --data: labelled images, such as folder:DIR or coco:DIR")
-    inputs = Inputs(flags["seed"], flags["workers"], flags["strict"], *_seen(workdir, imported))
+    inputs = Inputs(flags["seed"], flags["workers"], flags["strict"], *seen(origin or remembered(workdir)))
     experiment = module.build(config, inputs)
     how = loop.Run(
         workdir,
@@ -58,9 +59,9 @@ def imported_weights(flags: Mapping[str, Any]) -> Imported | None:
     """What `--init_from` names, of which `--head=new` leaves the classifier out. To be used as it is, it needs one."""
     if not flags["init_from"]:
         return None
-    imported = weights.load(flags["init_from"])
+    imported = weights.load(flags["init_from"], flags["head"])
     if flags["mode"] == "train":
-        return imported.without_head() if flags["head"] == "new" else imported
+        return imported
     if (Path(flags["workdir"]) / "config.json").exists():
         raise ValueError(
             f"--init_from: {flags['workdir']} holds a run with weights of its own; leave --init_from out, or choose "
@@ -83,21 +84,27 @@ def _same_layout(a: PyTree, b: PyTree) -> bool:
     return str(jax.tree.structure(a)) == str(jax.tree.structure(b))
 
 
-def _seen(workdir: Path, imported: Imported | None) -> tuple[tuple[Channels, Channels] | None, tuple[str, ...]]:
-    """Mean and standard deviation of pixels, and the classes, of imported weights: these, or those of the workdir."""
-    record = imported.record() if imported else _remembered(workdir)
-    pixels = (tuple(record["mean"]), tuple(record["std"])) if record.get("mean") else None
-    return pixels, tuple(record.get("class_names", ()))
-
-
-def _remembered(workdir: Path) -> dict[str, Any]:
+def remembered(workdir: Path) -> dict[str, Any]:
+    """What `_origin` wrote into this workdir's config.json; {} for a run that began from nothing."""
     path = workdir / "config.json"
-    return json.loads(path.read_text()).get("normalise", {}) if path.exists() else {}
+    saved = json.loads(path.read_text()) if path.exists() else {}
+    return {name: saved[name] for name in ("init_from", "normalise", "prepared") if name in saved}
 
 
-def _origin(spec: str, imported: Imported | None) -> dict[str, Any]:
+def _origin(spec: str, imported: Imported) -> dict[str, Any]:
     """What config.json says of imported weights, enough to use the trained network without their file."""
-    return {"init_from": spec, "normalise": imported.record()} if imported else {}
+    return {
+        "init_from": spec,
+        "normalise": {"mean": imported.mean, "std": imported.std},
+        "prepared": imported.record(),
+    }
+
+
+def seen(origin: Mapping[str, Any]) -> tuple[tuple[Channels, Channels] | None, tuple[str, ...]]:
+    """Mean and standard deviation of pixels, where known, and the classes that imported weights were trained with."""
+    pixels = origin.get("normalise", {})
+    mean, std = pixels.get("mean"), pixels.get("std")
+    return (tuple(mean), tuple(std)) if mean else None, tuple(origin.get("prepared", {}).get("class_names", ()))
 
 
 def remember(workdir: Path, name: str, seed: int, config: Mapping[str, Any], origin: Mapping[str, Any] = {}) -> None:

@@ -45,10 +45,10 @@ def test_the_program_is_the_network_with_its_weights_for_any_number_of_rows(tmp_
 
 
 def test_where_the_number_of_rows_matters_it_stays_as_it_is():
-    def odd(batch) -> dict[str, jax.Array]:
-        return {"even": batch["image"][:: 2 if batch["image"].shape[0] % 2 == 0 else 1]}
+    def one_by_one(batch) -> dict[str, jax.Array]:
+        return {"sums": jnp.stack([batch["image"][row].sum() for row in range(batch["image"].shape[0])])}
 
-    assert exporting.stablehlo(odd, BATCH).in_avals[0].shape == (2, 8, 8, 3)
+    assert exporting.stablehlo(one_by_one, BATCH).in_avals[0].shape == (2, 8, 8, 3)
 
 
 def test_convolutions_are_ordinary_ones():
@@ -60,7 +60,10 @@ def test_convolutions_are_ordinary_ones():
         return {"logits": model.apply(variables, batch["image"].astype(jnp.float32), train=False)["logits"]}
 
     exported = exporting.stablehlo(network, BATCH)
-    assert exported.mlir_module().count("stablehlo.convolution") == 7 and "b" in str(exported.in_avals[0])
+    module = exported.mlir_module()
+    convolutions, products = module.count("stablehlo.convolution"), module.count("stablehlo.dot_general")
+    assert convolutions == 7 * products > 0  # on every platform, the products are those of the last layer
+    assert exported.in_avals[0].shape[1:] == (8, 8, 3) and str(exported.in_avals[0].shape[0]) == "b"
 
 
 def test_a_program_that_says_something_else_is_no_result(tmp_path: Path):

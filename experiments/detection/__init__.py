@@ -1,7 +1,7 @@
-"""What the two-stage detection experiments share: networks, canvases, stages, figures, and what predictions say."""
+"""What the detection experiments share: networks, canvases, stages, figures, and what predictions say."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -187,9 +187,10 @@ class Setup:
     def hooks(self) -> tuple[Hook, ...]:
         """AP, recall of the proposals, the worst errors and a picture of detections."""
         names, every = self.source.class_names, self.config.eval_every
+        ap = average_precision(names, self.config.protocol, masks=self.masks)
         return (
-            evaluate((self._ap(), self.recall(), worst_errors(names)), self.val(), every=every),
-            picture("detections", self.val(), partial(_draw, class_names=names), every=every),
+            evaluate((ap, self.recall(), worst_errors(names)), self.val(), every=every),
+            picture("detections", self.val(), partial(draw, class_names=names), every=every),
         )
 
     def recall(self) -> Metric:
@@ -198,14 +199,8 @@ class Setup:
         return proposal_recall(tuple(n for n in RECALL_AT if n < most) + (most,))
 
     def presentation(self) -> Presentation:
-        """Pictures, and predictions.json in COCO's format."""
-        names = self.source.class_names
-        return Presentation(
-            lambda files: self._once(files, 0),
-            coco_results.image_results,
-            lambda outputs, batch: _draw(outputs, {k: batch[k] for k in ("image", "size", "_mask")}, class_names=names),
-            partial(coco_results.document, names),
-        )
+        """See `presentation`."""
+        return presentation(self.source.class_names, lambda files: self._once(files, 0))
 
     def _once(self, records: Records, mask_size: int) -> Data:
         frames = self.config.view.make()
@@ -215,10 +210,29 @@ class Setup:
     def _mask_size(self) -> int:
         return MASK_SIZE if self.masks else 0
 
-    def _ap(self) -> Metric:
-        if self.config.protocol == "coco":
-            return coco_ap(self.source.class_names, masks=self.masks)
-        return voc_ap(self.source.class_names, self.config.protocol)
+
+def average_precision(
+    class_names: Sequence[str], protocol: Literal["coco"] | ApProtocol, *, masks: bool = False
+) -> Metric:
+    """The figure that a Config's `protocol` names, of boxes and, with `masks`, of masks."""
+    return coco_ap(class_names, masks=masks) if protocol == "coco" else voc_ap(class_names, protocol)
+
+
+def presentation(class_names: Sequence[str], once: Callable[[Records], Data]) -> Presentation:
+    """Pictures, and predictions.json in COCO's format; `once` reads images as in evaluation."""
+    return Presentation(
+        once,
+        coco_results.image_results,
+        lambda outputs, batch: draw(
+            outputs, {k: batch[k] for k in ("image", "size", "_mask")}, class_names=class_names
+        ),
+        partial(coco_results.document, class_names),
+    )
+
+
+def draw(outputs: PyTree, batch: Batch, *, class_names: Sequence[str]) -> np.ndarray:
+    """A picture of the detections in the first images of a batch."""
+    return viz.detections(batch["image"], outputs, batch, class_names, most=SHOWN)
 
 
 def joint(setup: Setup) -> Experiment:
@@ -287,7 +301,3 @@ def _not_rpn(path: str) -> bool:
 
 def _groups(frames: Canvases, records: Records) -> np.ndarray | None:
     return frames.groups(records) if len(frames.shapes) > 1 else None
-
-
-def _draw(outputs: PyTree, batch: Batch, *, class_names: Sequence[str]) -> np.ndarray:
-    return viz.detections(batch["image"], outputs, batch, class_names, most=SHOWN)

@@ -22,7 +22,7 @@ from jaxvision.models.dcgan import Generator
 from jaxvision.models.resnet import ResNet
 from jaxvision.tasks import collapse
 from jaxvision.tasks.classification import classification
-from jaxvision.tasks.extractor import classifier, judged_by
+from jaxvision.tasks.extractor import Extractor, classifier, judged_by
 from jaxvision.tasks.gan import Prior, gan
 from jaxvision.train.devices import first_batch
 from jaxvision.train.hooks import evaluate, picture
@@ -64,20 +64,11 @@ class Play:
     sample_norm: Literal["running", "batch", "standing"] = "running"  # its batch statistics
 
 
-class Settings(Protocol):
-    """The fields that every image GAN's Config has."""
-
-    @property
-    def batch_size(self) -> int: ...
+class Match(Protocol):
+    """The fields of a Config that say how the players learn."""
 
     @property
     def steps(self) -> int: ...
-
-    @property
-    def eval_every(self) -> int: ...
-
-    @property
-    def judge_steps(self) -> int: ...
 
     @property
     def network(self) -> Network: ...
@@ -92,21 +83,31 @@ class Settings(Protocol):
     def discriminator(self) -> Optimizer: ...
 
 
-def experiment(
+class Settings(Match, Protocol):
+    """The fields that the Config of an image GAN with a judge has."""
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def eval_every(self) -> int: ...
+
+    @property
+    def judge_steps(self) -> int: ...
+
+
+def learning(
     generator: nn.Module,
     discriminator: nn.Module,
-    source: Source,
-    config: Settings,
-    inputs: Inputs,
+    config: Match,
     *,
     conditional: bool = False,
     encoder: nn.Module | None = None,
-) -> Experiment:
-    """First a classifier on the same images, by whose features samples are then compared with real ones."""
-    size, network, play = config.network.size, config.network, config.play
-    judge = ResNet(source.num_classes, 18, stem="cifar", width=0.25)
-    whole = crops.center_crop(size, size)
-    task = gan(
+    extract: Extractor | None = None,
+) -> Task:
+    """The players' task, by the rules of `config`; see `tasks.gan`."""
+    network, play = config.network, config.play
+    return gan(
         generator,
         discriminator,
         config.generator.make(config.steps),
@@ -119,9 +120,27 @@ def experiment(
         average_decay=play.average_decay,
         conditional=conditional,
         encoder=encoder,
-        extract=classifier(judge, source.mean, source.std),
+        extract=extract,
         sample_norm=play.sample_norm,
     )
+
+
+def experiment(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    source: Source,
+    config: Settings,
+    inputs: Inputs,
+    *,
+    conditional: bool = False,
+    encoder: nn.Module | None = None,
+) -> Experiment:
+    """First a classifier on the same images, by whose features samples are then compared with real ones."""
+    size, network = config.network.size, config.network
+    judge = ResNet(source.num_classes, 18, stem="cifar", width=0.25)
+    whole = crops.center_crop(size, size)
+    extract = classifier(judge, source.mean, source.std)
+    task = learning(generator, discriminator, config, conditional=conditional, encoder=encoder, extract=extract)
     val = inputs.evaluate(source["val"], with_latents(whole, network.latent_dim, network.prior), config.batch_size)
     hooks = _hooks(config, val, source, conditional)
     train = inputs.train(source["train"], whole, config.batch_size)
@@ -148,7 +167,7 @@ def _hooks(config: Settings, val: Data, source: Source, conditional: bool) -> tu
     """Distances from the held-out images, as many samples as there are of them; a baseline; pictures; the alarm."""
     every, name = config.eval_every, f"{JUDGE}_{config.play.sample_norm}"
     figures = (frechet(name), kid(name), inception_score(name), precision_recall(name))
-    draw = partial(_draw_classes, source=source) if conditional else _draw
+    draw = partial(_draw_classes, source=source) if conditional else draw_samples
     return (
         evaluate((*figures, class_accuracy()) if conditional else figures, val, every=every),
         of_blurred_noise(evaluate((frechet(name),), val, name="baseline")),
@@ -158,7 +177,8 @@ def _hooks(config: Settings, val: Data, source: Source, conditional: bool) -> tu
     )
 
 
-def _draw(outputs: PyTree, batch: Batch) -> np.ndarray:
+def draw_samples(outputs: PyTree, batch: Batch) -> np.ndarray:
+    """Samples beside real images."""
     return viz.samples(outputs["samples"], batch["image"])
 
 

@@ -1,6 +1,6 @@
 """FCN on VGG-16 and ResNet (Long, Shelhamer & Darrell 2015, arXiv:1411.4038; Shelhamer et al. 2017, 1605.06211).
 
-python launch.py --experiment=segmentation/fcn  # with --steps=1400: mean IoU 0.625, 4.7 minutes, two CPU cores
+python launch.py --experiment=segmentation/fcn  # scenes: mean IoU 0.676 at step 2,625, 6.0 minutes, two CPU cores
 python launch.py --experiment=segmentation/fcn --schedule=staged
 python launch.py --experiment=segmentation/fcn --preset=paper --data=voc:/data/VOC2012 --init_from=hed:hed.weights.h5
 python launch.py --experiment=segmentation/fcn --preset=resnet50 --data=voc:/data/VOC2012 --workers=4
@@ -31,7 +31,7 @@ class Config:
     val_split: str = "val"  # what the figures are of, such as test
     network: Network = "fcn8s"  # how fine the maps are that the VGG nets fuse; or torchvision's, on a dilated ResNet
     schedule: Literal["at_once", "staged"] = "at_once"  # staged: fcn32s, then fcn16s from it, then fcn8s
-    width: float = 0.25  # fraction of the paper's channels
+    width: float = 0.125  # fraction of the paper's channels
     batch_norm: bool = True  # in the VGG nets, which the paper's, from ImageNet's weights, do without
     pad: Literal[0, 100] = 0  # pixels around an image; 0: only fc6 is padded, which small images need
     window: int = 3  # cells of fc6's side
@@ -41,8 +41,8 @@ class Config:
     loss: Literal["pixels", "weights", "none"] = "pixels"  # what a loss is divided by; none: the paper's sum
     class_weights: Literal["none", "median_frequency"] = "none"
     batch_size: int = 8
-    steps: int = 1900
-    eval_every: int = 950
+    steps: int = 3500
+    eval_every: int = 875
     view: View = View((128, 128), (128, 128))
     test: Test = Test()
     optimizer: Optimizer = dataclasses.replace(ADAM, lr=0.002)
@@ -52,6 +52,7 @@ PRESETS = {
     "quick": Config(),
     "photos": Config(  # a few hundred photographs of one's own, from random weights
         data="masks:photos",
+        width=0.25,
         batch_size=4,
         steps=1200,
         eval_every=600,

@@ -1,6 +1,6 @@
 """U-Net (Ronneberger, Fischer & Brox 2015, arXiv:1505.04597).
 
-python launch.py --experiment=segmentation/unet
+python launch.py --experiment=segmentation/unet  # scenes: mean IoU 0.710, 9.8 minutes, two CPU cores
 python launch.py --experiment=segmentation/unet --preset=paper --data=masks:/data/cells
 """
 
@@ -22,16 +22,16 @@ class Config:
     data: str = "scenes:count=4096,size=64"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
     train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
     val_split: str = "val"  # what the figures are of, such as test
-    width: float = 0.25  # fraction of the paper's channels
-    levels: int = 4  # resolutions; 5 in the paper
+    width: float = 0.125  # fraction of the paper's channels
+    levels: int = 5  # resolutions, as in the paper
     valid: bool = False  # convolutions without padding, as in the paper: predict with --test.look=sliding
     batch_norm: bool = True  # the paper has none
     dropout: float = 0.0  # at the end of the way down; 0.5 in the paper
     borders: bool = False  # weigh the pixels between objects, equation 2
     class_weights: Literal["none", "median_frequency"] = "none"
     batch_size: int = 8
-    steps: int = 3400
-    eval_every: int = 1700
+    steps: int = 6000
+    eval_every: int = 1500
     view: View = SMALL
     test: Test = Test()
     optimizer: Optimizer = ADAM
@@ -41,7 +41,7 @@ PRESETS = {
     "quick": Config(),
     "photos": Config(  # a few hundred photographs of one's own, from random weights
         data="masks:photos",
-        levels=5,
+        width=0.25,
         batch_size=4,
         steps=1200,
         eval_every=600,
@@ -51,7 +51,6 @@ PRESETS = {
     "paper": Config(  # sections 2 and 3: tiles of 572 pixels, one a step, elastic deformations
         data="masks:cells",
         width=1.0,
-        levels=5,
         valid=True,
         batch_norm=False,
         dropout=0.5,

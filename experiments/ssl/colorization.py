@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, UInt8
 from experiments.ssl import Backbone
 from experiments.ssl._pretext import Crop, experiment, square
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.records import Source
+from jaxvision.data.records import Source, Subset
 from jaxvision.losses.colorization import rebalancing, soft_encode
 from jaxvision.models.pretext_heads import Colorizer
 from jaxvision.ops.lab import color_bins, grey, to_lab
@@ -93,7 +93,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
 def frequencies(source: Source, config: Config, inputs: Inputs) -> Float[Array, " Q"]:
     """How often each bin's colours are met in the first training images. ValueError: images without colours."""
-    records = source[f"train[:{_SAMPLE}]"]
+    records = Subset(source["train"], np.arange(min(_SAMPLE, len(source["train"]))))
     batches = inputs.evaluate(records, square(config.image_size), config.batch_size)(0, 1)  # the same in every process
     counts, chroma = zip(*(_count(batch["image"], batch["_mask"]) for batch in batches), strict=True)
     if float(np.max([np.max(each) for each in chroma])) < _GREY:

@@ -64,7 +64,7 @@ class Canvases:
         return transforms.compose(
             FromFile(_resize, canvases=self, shorts=shorts, mask_size=mask_size),
             transforms.horizontal_flip(flip),
-            functools.partial(_place, max_boxes=max_boxes, fill=fill),
+            functools.partial(place, max_boxes=max_boxes, fill=fill),
         )
 
     def evaluate(self, max_boxes: int, *, mask_size: int = 0, fill: Channels = _BLACK) -> Transform:
@@ -78,7 +78,7 @@ class Canvases:
         """
         return transforms.compose(
             FromFile(_resize, canvases=self, shorts=(), mask_size=mask_size),
-            functools.partial(_place, max_boxes=max_boxes, fill=fill),
+            functools.partial(place, max_boxes=max_boxes, fill=fill),
         )
 
     def _group(self, records: Records, index: int) -> int:
@@ -116,7 +116,7 @@ def _resize(
         "image": decode.crop(record["image"], (0, 0, width, height), (new_width, new_height)),
         "boxes": boxes * factor[[1, 0, 1, 0]][None],
         "labels": record.get("labels", np.zeros(0, np.int32)),
-        "ignore": _ignored(record, len(boxes), mask_size),
+        "ignore": ignored(record, len(boxes), mask_size),
         "scale": factor,
         "canvas": canvases.shapes[number],
     }
@@ -125,8 +125,8 @@ def _resize(
     return resized
 
 
-def _place(record: Record, rng: np.random.Generator, *, max_boxes: int, fill: Channels) -> Record:
-    """The image at the top-left of its canvas, and the objects in arrays of `max_boxes`."""
+def place(record: Record, rng: np.random.Generator, *, max_boxes: int, fill: Channels) -> Record:
+    """The image at the top-left of its "canvas" (height, width), and the objects in arrays of `max_boxes`."""
     kept = _largest(record["boxes"], max_boxes)
     placed: Record = {
         **{key: record[key] for key in (INDEX, NOTE) if key in record},
@@ -147,13 +147,14 @@ def _place(record: Record, rng: np.random.Generator, *, max_boxes: int, fill: Ch
     return placed
 
 
-def _ignored(record: Record, count: int, mask_size: int) -> Bool[np.ndarray, "N"]:
-    ignored: np.ndarray = np.zeros(count, np.bool_)
+def ignored(record: Record, count: int, mask_size: int = 0) -> Bool[np.ndarray, "N"]:
+    """Which of the record's `count` objects do not count: crowds, difficult ones, ones without the mask asked for."""
+    found: np.ndarray = np.zeros(count, np.bool_)
     for key in ("crowd", "difficult"):
         if key in record:
-            ignored |= record[key]
+            found |= record[key]
     masks = record.get("masks")
-    return ignored | ~masks.known if mask_size and isinstance(masks, outlines.Outlines) else ignored
+    return found | ~masks.known if mask_size and isinstance(masks, outlines.Outlines) else found
 
 
 def _crops(record: Record, boxes: Float32[np.ndarray, "N 4"], size: int) -> np.ndarray:

@@ -45,6 +45,17 @@ def color_jitter(
     return functools.partial(_color_jitter, amounts={name: amount for name, amount in amounts.items() if amount})
 
 
+def hsv_jitter(saturation: float = 1.5, exposure: float = 1.5, hue: float = 0.0) -> Transform:
+    """Scales saturation and exposure (value) in HSV by up to the factors given, up or down, and turns the hue.
+
+    Redmon et al. 2016, section 2.2. A factor is drawn from [1, given], and then inverted or not, as in darknet; `hue`
+    is in turns of the colour circle, at most 0.5.
+    """
+    if min(saturation, exposure) < 1 or not 0 <= hue <= 0.5:
+        raise ValueError("hsv_jitter: the factors are at least 1, and hue is from 0 to 0.5")
+    return functools.partial(_hsv_jitter, factors=(saturation, exposure), turn=hue)
+
+
 def photometric() -> Transform:
     """GoogLeNet's distortions: factors of 0.5 to 1.5 (Szegedy et al. 2014, section 6, after Howard 2013)."""
     return color_jitter(brightness=0.5, contrast=0.5, saturation=0.5)
@@ -88,6 +99,16 @@ def _color_jitter(record: Record, rng: np.random.Generator, *, amounts: dict[str
         high = amount if name == "hue" else 1 + amount
         image = _ADJUST[name](image, rng.uniform(low, high))
     return {**record, "image": np.asarray(image)}
+
+
+def _hsv_jitter(record: Record, rng: np.random.Generator, *, factors: tuple[float, float], turn: float) -> Record:
+    hue, *others = Image.fromarray(decode.pixels(record["image"])).convert("HSV").split()
+    turned = round(rng.uniform(-turn, turn) * 255)
+    bands = [hue.point([(level + turned) % 256 for level in range(256)])]
+    for band, most in zip(others, factors, strict=True):
+        factor = rng.uniform(1, most) ** rng.choice((-1.0, 1.0))
+        bands.append(band.point([min(255, round(level * factor)) for level in range(256)]))
+    return {**record, "image": np.asarray(Image.merge("HSV", bands).convert("RGB"))}
 
 
 def _brightness(image: Image.Image, factor: float) -> Image.Image:

@@ -22,7 +22,7 @@ DEFAULTS = {"count": 1024, "size": 128, "objects": 4}
 Place = tuple[slice, slice]  # rows, columns
 
 _MIN_SIZE = 32  # smaller canvases cannot hold a legible digit
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of RGB (ITU-R BT.601)
 _LUMA_CONTRAST = 70.0  # least difference in luma between a digit and what it covers
 _SCALES = (0.2, 0.45)  # a digit's height as a fraction of the canvas
 _ASPECTS = (0.75, 1.2)
@@ -154,7 +154,7 @@ def _paint(
     at: Place,
 ) -> None:
     """Blends in a colour that stands out, by luma, from what is under the digit, shaded from top to bottom."""
-    under = float((canvas[at][alpha > 0.5] @ _LUMA).mean())
+    under = float((canvas[at][alpha > 0.5] @ LUMA).mean())
     darker, brighter = under - _LUMA_CONTRAST, under + _LUMA_CONTRAST
     choices = [span for span in ((15.0, darker), (brighter, 240.0)) if span[1] > span[0]]
     low, high = choices[rng.integers(len(choices))]
@@ -166,7 +166,7 @@ def _paint(
 def _colour(rng: np.random.Generator, luma: float) -> Float32[np.ndarray, "3"]:
     """A random hue of the given luma (0..255)."""
     colour: np.ndarray = rng.uniform(0, 1, 3).astype(np.float32)
-    colour = (colour - colour @ _LUMA) * rng.uniform(60, 160)
+    colour = (colour - colour @ LUMA) * rng.uniform(60, 160)
     room = np.where(colour > 0, 255 - luma, luma) / np.maximum(np.abs(colour), 1e-3)
     return (luma + colour * min(1.0, float(room.min()))).astype(np.float32)
 

@@ -1,8 +1,10 @@
 """Data sources by name: what stands behind `--data=`."""
 
+import re
 from collections.abc import Callable, Mapping
 
 from jaxvision.data import coco, digits, folder, idx, mixture, scenes, tfds, tinted, voc
+from jaxvision.data.joined import join
 from jaxvision.data.records import Source
 
 LOADERS: Mapping[str, Callable[[str], Source]] = {
@@ -22,6 +24,7 @@ _KNOWN = (
     "digits[:count=N], tinted[:count=N], scenes[:count=N,size=N,objects=N], mixture[:modes=N,count=N], folder:DIR, "
     "idx:DIR, voc:DIR, coco:DIR, tfds:NAME"
 )
+_JOINT = re.compile(rf"\+(?=(?:{'|'.join(LOADERS)})(?::|$))")  # a + in the name of a file joins nothing
 
 
 def load(spec: str) -> Source:
@@ -29,8 +32,11 @@ def load(spec: str) -> Source:
 
         load("digits")   load("scenes:count=64,size=128")   load("folder:~/flowers")   load("tfds:imagenet2012")
 
+    Several with + between them are one: load("voc:VOCdevkit/VOC2007+voc:VOCdevkit/VOC2012"), see `joined.join`.
     Raises ValueError, in one line, where the name, an option, or the data are not there.
     """
+    if len(parts := _JOINT.split(spec)) > 1:
+        return join(spec, [load(part) for part in parts])
     kind, _, rest = spec.partition(":")
     if kind not in LOADERS:
         raise ValueError(f"--data={spec}: no such source; known are {_KNOWN}")

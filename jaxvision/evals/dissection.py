@@ -17,6 +17,7 @@ from jaxvision.evals.unit_iou import Agreement, Top, top_images, unit_iou
 from jaxvision.ops.interventions import at, chosen, place
 from jaxvision.train.types import Batch, Hook, Metric, Predict, PyTree, Result, TrainState
 from jaxvision.viz.dissection import Concept, Effect, Report, Unit, before_after, unit_picture
+from jaxvision.viz.table import table
 
 Look = Callable[[tuple[Metric, ...]], Hook]
 Sets = Mapping[str, Sequence[int]]
@@ -147,16 +148,29 @@ def dissect(subject: Subject, shown: Batch, layer: str, *, units: int = 10, seed
 
 def figures(report: Report) -> dict[str, float]:
     """The report in few numbers: units with a name, and, as means over concepts, the share of its area that ablation
-    leaves and the causal effect, by "alpha", "iou" and "random" units.
+    leaves and the causal effect, by "alpha", "iou" and "random" units. "area_left_random_least" is of the random set
+    that leaves least of each concept.
     """
     result = {"units_named": float(sum(bool(unit.concept) for unit in report.units))}
     for kind in ("alpha", "iou", "random"):
-        sets = [e for c in report.concepts for name, e in c.effects.items() if name.split()[0] == kind]
-        there = [e for e in sets if e.area_before > 0]
-        result[f"effect_{kind}"] = float(np.mean([e.effect for e in sets]))
-        if there:
-            result[f"area_left_{kind}"] = float(np.mean([e.area_after / e.area_before for e in there]))
+        sets = [[e for name, e in c.effects.items() if name.split()[0] == kind] for c in report.concepts]
+        left = [[e.area_after / e.area_before for e in each if e.area_before > 0] for each in sets]
+        result[f"effect_{kind}"] = float(np.mean([e.effect for each in sets for e in each]))
+        if any(left):
+            result[f"area_left_{kind}"] = float(np.mean([x for each in left for x in each]))
+        if kind == "random" and any(left):
+            result["area_left_random_least"] = float(np.mean([min(each) for each in left if each]))
     return result
+
+
+def effects_table(report: Report) -> str:
+    """What each set of units does to its concept, the random ones by their seeds, as a Markdown table."""
+    rows: dict[str, tuple[str, ...]] = {}
+    for concept in report.concepts:
+        for name, effect in concept.effects.items():
+            left = f"{effect.area_after / effect.area_before:.1%}" if effect.area_before > 0 else "-"
+            rows[f"{concept.name}, {name}"] = (f"{effect.area_before:.2%}", left, f"{effect.effect:.3f}")
+    return table(("units ablated", "area", "area left", "causal effect"), rows)
 
 
 def best(scores: Float[np.ndarray, " U"], count: int) -> tuple[int, ...]:

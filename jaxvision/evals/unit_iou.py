@@ -58,7 +58,7 @@ def unit_iou(class_names: Sequence[str], *, quantile: float = 0.005) -> Metric:
 
     def result(state: Int[np.ndarray, "..."]) -> Result:
         if state.ndim != 4 or not state.sum(axis=(1, 2, 3)).all():
-            raise ValueError("unit_iou: too few images to choose thresholds on one half of them; raise --images")
+            raise ValueError("unit_iou: too few images to choose thresholds on one half of them; give more data")
         return {"agreement": agreement(state, quantile)}
 
     return Metric(lambda: np.zeros((), np.int64), update, result)

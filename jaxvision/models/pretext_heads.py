@@ -117,7 +117,7 @@ def up(x: Float[Array, "B h w C"], channels: int, i: int, norm: Layer, dtype: Dt
     return nn.relu(norm(use_running_average=not train, dtype=dtype, name=f"up{i}_bn")(x))
 
 
-def doublings(side: int, target: float, what: str) -> int:
+def doublings(side: int, target: int | float, what: str) -> int:
     """How often `side` must be doubled to give `target`; ValueError where no doubling gives it."""
     count = next((n for n in range(16) if side * 2**n >= target), 0)
     if side * 2**count != target:

@@ -45,6 +45,19 @@ def detect(
     boxes = box_ops.clip(boxes.reshape(images, -1, 4), size)
     candidate = (valid[..., None] & (scores > score_threshold)).reshape(images, -1)
     scores, labels = scores.reshape(images, -1), labels.reshape(images, -1)
+    return best(boxes, scores, labels, candidate, iou_threshold=iou_threshold, count=count)
+
+
+def best(
+    boxes: Float[Array, "B N 4"],
+    scores: Float[Array, "B N"],
+    labels: Int[Array, "B N"],
+    candidate: Bool[Array, "B N"],
+    *,
+    iou_threshold: float,
+    count: int,
+) -> Detections:
+    """The best `count` candidates of an image, after suppression within each class; boxes are already clipped."""
     indices, kept = nms(
         boxes,
         scores,

@@ -20,9 +20,7 @@ _LEVELS = 64  # a channel: as many colours, and no fewer, meet the same bins as 
 
 def to_lab(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
     """sRGB in 0..1 as (L, a, b)."""
-    bright = rgb > 0.04045
-    linear = jnp.where(bright, ((jnp.where(bright, rgb, 1.0) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    xyz = _times(linear, _XYZ / _WHITE[:, None])
+    xyz = _times(_linear(rgb), _XYZ / _WHITE[:, None])
     far = xyz > _KNEE
     x, y, z = jnp.moveaxis(jnp.where(far, jnp.cbrt(jnp.where(far, xyz, 1.0)), 7.787 * xyz + 16 / 116), -1, 0)
     return jnp.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
@@ -34,16 +32,13 @@ def to_rgb(lab: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
     y = (lightness + 16) / 116
     roots = jnp.stack([y + a / 500, y, jnp.maximum(y - b / 200, 0.0)], axis=-1)
     xyz = jnp.where(roots > 0.2068966, roots**3, (roots - 16 / 116) / 7.787)
-    linear = _times(xyz, np.linalg.inv(_XYZ) * _WHITE[None])
-    bright = linear > 0.0031308
-    rgb = jnp.where(bright, 1.055 * jnp.where(bright, linear, 1.0) ** (1 / 2.4) - 0.055, 12.92 * linear)
-    return jnp.clip(rgb, 0.0, 1.0)
+    return _encoded(_times(xyz, np.linalg.inv(_XYZ) * _WHITE[None]))
 
 
 def grey(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
-    """sRGB of the same lightness without colour; a grey image is its own."""
-    lightness = to_lab(rgb)[..., :1]
-    return to_rgb(jnp.concatenate([lightness, jnp.zeros_like(lightness), jnp.zeros_like(lightness)], axis=-1))
+    """sRGB of the same lightness without colour: three equal channels. A grey image is its own."""
+    luminance = _times(_linear(rgb), _XYZ[1:2])
+    return jnp.broadcast_to(_encoded(luminance), rgb.shape)
 
 
 @functools.cache
@@ -58,6 +53,17 @@ def color_bins(grid: int = 10) -> Float32[np.ndarray, "Q 2"]:
     return np.unique(cells, axis=0).astype(np.float32) * grid
 
 
-def _times(colors: Float[Array, "*b 3"], matrix: np.ndarray) -> Float[Array, "*b 3"]:
+def _linear(rgb: Float[Array, "*b C"]) -> Float[Array, "*b C"]:
+    bright = rgb > 0.04045
+    return jnp.where(bright, ((jnp.where(bright, rgb, 1.0) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+
+
+def _encoded(linear: Float[Array, "*b C"]) -> Float[Array, "*b C"]:
+    bright = linear > 0.0031308
+    rgb = jnp.where(bright, 1.055 * jnp.where(bright, linear, 1.0) ** (1 / 2.4) - 0.055, 12.92 * linear)
+    return jnp.clip(rgb, 0.0, 1.0)
+
+
+def _times(colors: Float[Array, "*b 3"], matrix: Float[np.ndarray, "O 3"]) -> Float[Array, "*b O"]:
     # GPUs multiply matrices in fewer bits, which shows in a colour.
     return jnp.einsum("...i,oi->...o", colors, jnp.asarray(matrix, jnp.float32), precision=lax.Precision.HIGHEST)

@@ -4,6 +4,7 @@ Two networks: one fills the hole; the other tells fills from true contents and s
 first lie at the top ("encoder", …), those of the second under "discriminator"; `opt_state` has one state for each.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -87,10 +88,8 @@ def context_encoder(
 
         def loss_fn(params: PyTree) -> tuple[jax.Array, tuple[PyTree, dict[str, jax.Array]]]:
             filled, stats = fill(params)
-            logits, _ = _judged(parts, judged, judge_stats, filled)
-            weights = band(hole, overlap).reshape(1, hole, hole, 1)
-            l2 = jnp.mean(weights * jnp.square(filled - truth))
-            fooled = generator_loss("non_saturating", logits)
+            l2 = _weighted_square(parts, filled - truth)
+            fooled = generator_loss("non_saturating", _judged(parts, judged, judge_stats, filled)[0])
             total = (1 - adversarial) * l2 + adversarial * fooled
             return total, (stats, {"loss_l2": l2, "loss_adversarial": fooled})
 
@@ -101,25 +100,31 @@ def context_encoder(
         new = TrainState(state.step + 1, params, opt_state, variables, state.aux, state.key)
         return new, {"loss": loss, **losses, "loss_discriminator": judge_loss, **accuracies}
 
-    def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
-        images, hidden = batch["image"], _hidden(batch["image"].shape[1:3], hole, overlap)
-        variables = {"params": _apart(state.params)[0], **_split(state.model_state)[0]}
-        outputs: Any = model.apply(variables, _see(parts, images), train=False)
-        filled = jnp.where(hidden, _placed(to_pixels(outputs["fill"]), images), images)
-        return {
-            "features": features(model, state, normalise(images, mean, std)),
-            "seen": jnp.where(hidden, jnp.uint8(_GREY), images),
-            "filled": filled,
-            **_errors(filled / 255.0, images / 255.0, hidden),
-        }
+    return Task(init, step, partial(_predict, parts))
 
-    return Task(init, step, predict)
+
+def _predict(parts: _Parts, state: TrainState, batch: Batch) -> dict[str, jax.Array]:
+    images, hidden = batch["image"], _hidden(batch["image"].shape[1:3], parts.hole, parts.overlap)
+    variables = {"params": _apart(state.params)[0], **_split(state.model_state)[0]}
+    outputs: Any = parts.model.apply(variables, _see(parts, images), train=False)
+    filled = jnp.where(hidden, _placed(to_pixels(outputs["fill"]), images), images)
+    return {
+        "features": features(parts.model, state, normalise(images, parts.mean, parts.std)),
+        "seen": jnp.where(hidden, jnp.uint8(_GREY), images),
+        "filled": filled,
+        **_errors(filled / 255.0, images / 255.0, hidden),
+    }
 
 
 def band(hole: int, overlap: int) -> Float[Array, "hole hole"]:
     """Weights of the fill's pixels: 10 in the `overlap` pixels at its border, which are seen, and 1 inside."""
     inside = jnp.ones((hole - 2 * overlap, hole - 2 * overlap))
     return jnp.pad(inside, overlap, constant_values=_BAND_WEIGHT)
+
+
+def _weighted_square(parts: _Parts, error: Float[Array, "B h w 3"]) -> Float[Array, ""]:
+    weights = band(parts.hole, parts.overlap).reshape(1, parts.hole, parts.hole, 1)
+    return jnp.mean(weights * jnp.square(error))
 
 
 def _judge_loss(

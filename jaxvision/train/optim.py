@@ -37,7 +37,8 @@ class Optimizer:
     decoupled: bool = False  # decay past momentum and Adam's scaling (SGDW, AdamW): w -= lr * weight_decay * w
     decay_norms: bool = False  # also decay (and in LARS adapt) biases and normalisation scales, as early papers do
     schedule: Literal["constant", "step", "cosine", "polynomial", "plateau"] = "constant"  # how lr falls
-    warmup_steps: int = 0  # training steps over which lr first rises linearly from near 0
+    warmup_steps: int = 0  # training steps over which lr first rises linearly
+    warmup_from: float = 0.0  # fraction of lr from which it rises, in [0, 1)
     milestones: tuple[float, ...] = (0.5, 0.75)  # step: fractions of the run at which lr is multiplied by factor
     factor: float = 0.1  # step and plateau: what a cut multiplies lr by, in (0, 1)
     power: float = 0.9  # polynomial: exponent of the remaining fraction of the run
@@ -148,7 +149,8 @@ def _schedule(o: Optimizer, steps: int) -> optax.Schedule:
             scale = 0.5 * (1.0 + jnp.cos(jnp.pi * done))
         elif o.schedule == "polynomial":
             scale = (1.0 - done) ** o.power
-        return o.lr * scale * jnp.minimum((count + 1) / max(warmup, 1), 1.0)
+        risen = jnp.minimum((count + 1) / max(warmup, 1), 1.0)
+        return o.lr * scale * (o.warmup_from + (1.0 - o.warmup_from) * risen)
 
     return schedule
 
@@ -165,6 +167,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "trust": (lambda v: 0.0 < v < math.inf, "give a number above 0, for example 0.001"),
     "weight_decay": (lambda v: 0.0 <= v < math.inf, "give 0 (none) or a positive number, for example 0.0001"),
     "warmup_steps": (lambda v: v >= 0, "give a number of training steps, 0 for no warm-up"),
+    "warmup_from": (lambda v: 0.0 <= v < 1.0, "give a fraction of lr, for example 0.1; 0 for near 0"),
     "milestones": (_increasing_fractions, "give increasing fractions of the run between 0 and 1, for example 0.5,0.75"),
     "factor": (lambda v: 0.0 < v < 1.0, "give a number between 0 and 1, for example 0.1"),
     "power": (lambda v: 0.0 < v < math.inf, "give a number above 0, for example 0.9"),

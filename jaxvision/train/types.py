@@ -44,7 +44,8 @@ Predict: TypeAlias = Callable[[TrainState, Batch], PyTree]
 """A compiled `Task.predict`: takes and returns the rows of this process, as NumPy arrays."""
 
 Result: TypeAlias = dict[str, Any]
-"""Values by name: a float is a metric, a uint8 array [H, W, 3] a picture, a str a text such as a table."""
+"""Values by name: a float is a metric, a uint8 array [H, W, 3] a picture, a str a text such as a table,
+or a whole page where the name ends in .html or .json."""
 
 
 class Hook(NamedTuple):

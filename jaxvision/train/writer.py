@@ -13,6 +13,8 @@ from PIL import Image
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+_PAGES = (".html", ".json")
+
 
 class Writer:
     """Writes into `workdir`. In processes other than the first (`active=False`) it does nothing."""
@@ -47,7 +49,7 @@ class Writer:
 
     def write(self, stage: str, step: int, values: Mapping[str, Any]) -> None:
         """Values at a step: floats into metrics.jsonl, pictures [H, W, 3] into images/, both into TensorBoard; texts,
-        such as tables, into <name>.md and to the person who watches.
+        such as tables, into <name>.md and to the person who watches; pages, whose names end in .html or .json, there.
         """
         if self._events is None:
             return
@@ -64,14 +66,23 @@ class Writer:
             self._events.add_image(name, picture, step, dataformats="HWC")
             save_picture(self.workdir / "images" / f"{name.replace('/', '_')}-{step:06d}.png", picture)
         for name, text in texts.items():
-            (self.workdir / f"{name.replace('/', '_')}.md").write_text(text + "\n")
-            self.say(text)
+            self._keep(name.replace("/", "_"), text)
         self._show(stage, step, scalars)
 
     def advance(self, steps: int = 1) -> None:
         """Move the progress bar on."""
         if self._bar is not None:
             self._bar.update(steps)
+
+    def _keep(self, name: str, text: str) -> None:
+        """A text in a file of its own; one that is too long to be shown, a page or JSON, has the suffix of its kind."""
+        path = self.workdir / name
+        if path.suffix in _PAGES:
+            path.write_text(text, encoding="utf-8")
+            self.say(f"written to {path}")
+        else:
+            (self.workdir / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+            self.say(text)
 
     def _show(self, stage: str, step: int, scalars: Mapping[str, float]) -> None:
         shown = "  ".join(f"{k} {v:.4g}" for k, v in scalars.items() if not k.startswith("time/"))

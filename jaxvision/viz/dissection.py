@@ -7,9 +7,7 @@ import base64
 import html
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,15 +68,6 @@ class Report(NamedTuple):
     images: int
     units: tuple[Unit, ...]  # all, the best IoU first
     concepts: tuple[Concept, ...]
-
-
-def write(report: Report, directory: str | Path) -> None:
-    """dissection.html and dissection.json in `directory`."""
-    Path(directory).mkdir(parents=True, exist_ok=True)
-    for name, text in (("dissection.html", page(report)), ("dissection.json", as_json(report))):
-        path = Path(directory) / name
-        path.with_suffix(".tmp").write_text(text, encoding="utf-8")
-        os.replace(path.with_suffix(".tmp"), path)
 
 
 def as_json(report: Report) -> str:

@@ -34,7 +34,7 @@ class Imported(NamedTuple):
 
     def record(self) -> dict[str, Any]:
         """How images have to be prepared, as config.json keeps it."""
-        record = {"mean": self.mean, "std": self.std, **self.preprocess._asdict(), "class_names": self.class_names}
+        record = {**self.preprocess._asdict(), "class_names": self.class_names}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
 
     def without_head(self) -> "Imported":

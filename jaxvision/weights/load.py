@@ -8,15 +8,15 @@ from jaxvision.weights.imported import Imported
 
 READERS: Mapping[str, Callable[[str], Imported]] = {
     "torchvision": torchvision.read,
-    "workdir": workdir.read,
     "hed": hed.read,
+    "workdir": workdir.read,
 }
 
 
-def load(spec: str) -> Imported:
-    """The weights that `spec` names, such as `torchvision:FILE` or `workdir:RUN`.
+def load(spec: str, head: str = "keep") -> Imported:
+    """The weights that `spec` names, such as `torchvision:FILE` or `workdir:RUN`. ValueError, in one line, if none.
 
-    ValueError, in one line, where there is no such kind or file.
+    `head` "new" leaves the classifier out of them.
     """
     kind, _, file = spec.partition(":")
     if kind not in READERS or not file:
@@ -24,4 +24,5 @@ def load(spec: str) -> Imported:
     file = os.path.expanduser(file)
     if not os.path.exists(file):
         raise ValueError(f"--init_from={spec}: no such file or folder")
-    return READERS[kind](file)
+    imported = READERS[kind](file)
+    return imported.without_head() if head == "new" else imported

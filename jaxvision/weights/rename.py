@@ -37,12 +37,13 @@ def to_ours(tensors: Tensors, rules: tuple[Rule, ...]) -> dict[Path, np.ndarray]
 
     Kernels of flattened maps stay [side, side, C, O]: `imported.merge` makes them what the network has.
     """
+    templates = [(rule.theirs, rule.ours, rule) for rule in rules]
     found: dict[Path, np.ndarray] = {}
     for name, value in tensors.items():
         layer, _, field = name.rpartition(".")
         if field == "num_batches_tracked":
             continue
-        match = _translate(layer, [(rule.theirs, rule.ours, rule) for rule in rules])
+        match = _translate(layer, templates)
         if match is None or field not in _FIELDS.values():
             return None
         place, rule = match
@@ -53,10 +54,11 @@ def to_ours(tensors: Tensors, rules: tuple[Rule, ...]) -> dict[Path, np.ndarray]
 
 def to_theirs(arrays: Mapping[Path, np.ndarray], rules: tuple[Rule, ...]) -> Tensors | None:
     """The reverse of `to_ours`; the first rule for a layer counts."""
+    templates = [(rule.ours, rule.theirs, rule) for rule in rules]
     found: Tensors = {}
     for path, value in arrays.items():
         _, *layers, leaf = path
-        match = _translate("/".join(layers), [(rule.ours, rule.theirs, rule) for rule in rules])
+        match = _translate("/".join(layers), templates)
         if match is None or leaf not in _FIELDS:
             return None
         layer, rule = match

@@ -76,6 +76,32 @@ def test_jitter_draws_a_random_order():
     pickle.loads(pickle.dumps(jitter))(RECORD, np.random.default_rng(0))
 
 
+def test_hsv_jitter_scales_exposure_and_saturation_up_or_down():
+    grey = {"image": np.full((2, 2, 3), 100, np.uint8)}
+    levels = [color.hsv_jitter(1.0, 1.5)(grey, np.random.default_rng(s))["image"][0, 0, 0] for s in range(300)]
+    assert 66 <= min(levels) < 70 and 145 < max(levels) <= 151
+    assert 120 < sum(level > 100 for level in levels) < 180  # as often up as down
+    brown = {"image": np.full((2, 2, 3), (150, 100, 75), np.uint8)}
+    pixels = np.array([color.hsv_jitter(1.5, 1.0)(brown, np.random.default_rng(s))["image"][0, 0] for s in range(300)])
+    assert np.abs(pixels.max(axis=1).astype(int) - 150).max() <= 1  # the value stays
+    saturation = 1 - pixels.min(axis=1) / pixels.max(axis=1)
+    assert 0.32 < saturation.min() < 0.36 and 0.70 < saturation.max() < 0.77
+
+
+def test_hsv_jitter_turns_the_hue_and_can_do_nothing():
+    still = color.hsv_jitter(1.0, 1.0)(RECORD, np.random.default_rng(0))
+    hsv = np.asarray(Image.fromarray(IMAGE).convert("HSV").convert("RGB"))
+    np.testing.assert_array_equal(still["image"], hsv)
+    assert still["label"] == 2
+    red = {"image": np.full((1, 1, 3), [255, 0, 0], np.uint8)}
+    turns = [color.hsv_jitter(1.0, 1.0, 0.1)(red, np.random.default_rng(s))["image"][0, 0] for s in range(50)]
+    assert {int(np.argmax(turn)) for turn in turns} == {0} and len({tuple(turn) for turn in turns}) > 20
+    pickle.loads(pickle.dumps(color.hsv_jitter()))(RECORD, np.random.default_rng(0))
+    for wrong in ((0.9, 1.5, 0.0), (1.5, 0.9, 0.0), (1.5, 1.5, 0.6)):
+        with pytest.raises(ValueError, match="hsv_jitter: the factors are at least 1"):
+            color.hsv_jitter(*wrong)
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize(
     ("name", "function"),

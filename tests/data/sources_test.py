@@ -40,3 +40,9 @@ def test_every_source_has_mean_and_std_in_pixel_units():
     for spec in ("digits", "scenes"):
         source = sources.load(spec)
         assert all(1 < value < 255 for value in (*source.mean, *source.std))
+
+
+def test_a_plus_joins_sets_and_is_otherwise_part_of_a_name():
+    assert len(sources.load("scenes:count=3,size=32+scenes:count=5,size=32")["train"]) == 8
+    with pytest.raises(ValueError, match=r"^--data=voc:/no\+where: "):
+        sources.load("voc:/no+where")

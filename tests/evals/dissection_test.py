@@ -14,6 +14,7 @@ from jaxvision.evals.dissection import (
     best,
     causal_effects,
     dissect,
+    effects_table,
     figures,
     means,
     remove_artefacts,
@@ -142,6 +143,11 @@ def test_the_report():
     numbers = figures(found)
     assert numbers["area_left_alpha"] == 0 and numbers["effect_alpha"] > 0.85 and numbers["area_left_random"] > 0.5
     assert numbers["effect_random"] < numbers["effect_alpha"] and all(type(v) is float for v in numbers.values())
+    least = [min(e.area_after / e.area_before for n, e in c.effects.items() if "random" in n) for c in found.concepts]
+    assert numbers["area_left_random_least"] == pytest.approx(np.mean(least))
+    lines = effects_table(found).splitlines()
+    cells = [cell.strip() for cell in lines[2].split("|")[1:4]]
+    assert len(lines) == 2 + 3 * 5 and cells == ["red, alpha", "6.25%", "0.0%"]
 
 
 def test_the_report_is_one_page_and_json():

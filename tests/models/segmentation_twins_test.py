@@ -50,7 +50,7 @@ class Layers:
 
 
 def tensor(array: np.ndarray) -> "torch.Tensor":
-    return torch.from_numpy(np.ascontiguousarray(array))
+    return torch.from_numpy(np.array(array, order="C"))  # a copy, which torch may write to
 
 
 def images(height: int, width: int, channels: int = 3) -> jax.Array:

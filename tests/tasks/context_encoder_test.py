@@ -105,6 +105,6 @@ def test_dcgans_discriminator_is_a_judge():
 def test_holes_that_are_none():
     with pytest.raises(ValueError, match="--overlap=4: leaves nothing hidden of a hole of 8 pixels"):
         task_of(overlap=4)
-    small = {"image": batch_of()["image"][:, :4, :4]}
+    small = {"image": jnp.asarray(batch_of()["image"][:, :4, :4])}
     with pytest.raises(ValueError, match="--hole=8: larger than images of 4x4 pixels"):
         task_of().init(jax.random.PRNGKey(0), small)

@@ -105,6 +105,13 @@ def test_step_schedule_cuts_at_fractions_of_the_run():
     chex.assert_trees_all_close([rate(t) for t in (0, 49, 50, 89, 90, 99)], [1.0, 1.0, 0.1, 0.1, 0.01, 0.01], rtol=1e-5)
 
 
+def test_warm_up_may_begin_at_a_fraction_of_the_rate():
+    optimizer = Optimizer(lr=2.0, warmup_steps=4, warmup_from=0.1, schedule="step", milestones=(0.5,))
+    rate = optim.learning_rate(optimizer, 100)
+    values = [rate(t) for t in (0, 1, 3, 4, 49, 50)]
+    chex.assert_trees_all_close(values, [2 * (0.1 + 0.9 / 4), 2 * (0.1 + 0.9 / 2), 2.0, 2.0, 2.0, 0.2], rtol=1e-5)
+
+
 def test_cosine_schedule_at_start_half_and_end():
     rate = optim.learning_rate(Optimizer(lr=2.0, schedule="cosine"), 100)
     values = [rate(0), rate(25), rate(50), rate(100), rate(500)]
@@ -258,6 +265,7 @@ def test_one_step_and_fewer_steps_than_accumulate_are_fine():
         ("factor", 1.0),
         ("power", 0.0),
         ("patience", 0),
+        ("warmup_from", 1.0),
         ("window", 0),
         ("clip_norm", -1.0),
         ("accumulate", 0),

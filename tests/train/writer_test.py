@@ -56,3 +56,11 @@ def test_a_text_is_kept_and_shown(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (tmp_path / "comparison_table.md").read_text() == "| a |\n| b |\n"
     assert "| a |\n| b |" in capsys.readouterr().err
     assert [sorted(row) for row in read_metrics(tmp_path / "metrics.jsonl")] == [["stage", "step", "time", "x"]]
+
+
+def test_a_page_is_kept_under_its_own_name_and_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    Writer(tmp_path).write("train", 3, {"report/units.html": "<p>α</p>", "units.json": "{}", "x": 1.0})
+    assert (tmp_path / "report_units.html").read_text(encoding="utf-8") == "<p>α</p>"
+    assert (tmp_path / "units.json").read_text() == "{}" and not list(tmp_path.glob("*.md"))
+    shown = capsys.readouterr().err
+    assert f"written to {tmp_path}/report_units.html" in shown and "<p>" not in shown

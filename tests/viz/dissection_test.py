@@ -16,7 +16,6 @@ from jaxvision.viz.dissection import (
     page,
     resize,
     unit_picture,
-    write,
 )
 from jaxvision.viz.grid import GAP
 
@@ -69,12 +68,6 @@ def test_json_has_no_pictures_and_no_infinity():
         **{"quantile_iou": 0.0, "quantile_threshold": 0.5},
     }
     assert found["concepts"][0]["effects"]["random 1"]["area_after"] == 0.18 and "picture" not in found["concepts"][0]
-
-
-def test_write_leaves_two_files(tmp_path):
-    write(report(), tmp_path / "new")
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["dissection.html", "dissection.json"]
-    assert (tmp_path / "new" / "dissection.html").read_text(encoding="utf-8") == page(report())
 
 
 def test_unit_picture_is_dim_where_the_unit_is_off():

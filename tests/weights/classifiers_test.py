@@ -16,6 +16,8 @@ from jaxvision.models.layers import BatchNorm
 from jaxvision.models.vgg import VGG, VGG11, VGG16
 from jaxvision.weights import classifiers, torchvision
 from jaxvision.weights.rename import flat, nested
+from jaxvision.weights.table import Table
+from tests.weights.layer_names import assert_same_layers
 from tests.weights.peers import MEAN, STD, assert_close, photos, randomised, through_a_file, to_torch, variables_of
 
 Googlenet = partial(GoogLeNet, variant="torchvision")
@@ -100,3 +102,10 @@ def test_the_trunk_alone_needs_no_fully_connected_layers(filled: Callable[..., d
     _, tensors = torchvision.write(filled(VGG16(10, width=0.0625), jnp.zeros((1, 224, 224, 3))))
     table = next(table for table in classifiers.VGG if table.name == "vgg16")
     assert table.read({name: v for name, v in tensors.items() if name.startswith("features")}) is not None
+
+
+@pytest.mark.parametrize("table", classifiers.VGG, ids=lambda table: table.name)
+def test_every_layer_of_vgg_has_its_rule(table: Table):
+    depth, _, norm = table.name.removeprefix("vgg").partition("_")
+    net = {"11": "A", "13": "B", "16": "D", "19": "E"}[depth]
+    assert_same_layers(table, VGG(net=net, batch_norm=bool(norm)), 224)

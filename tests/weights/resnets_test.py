@@ -13,6 +13,8 @@ import pytest
 from jaxvision.models.resnet import CifarResNet, ResNet, ResNet18, ResNet50
 from jaxvision.weights import torchvision
 from jaxvision.weights.rename import flat
+from jaxvision.weights.resnets import RESNET
+from tests.weights.layer_names import assert_same_layers
 from tests.weights.peers import MEAN, STD, assert_close, photos, randomised, through_a_file, to_torch, variables_of
 from tests.weights.torch_bytes import saved
 
@@ -168,3 +170,8 @@ def test_a_network_with_anything_more_is_not_taken_for_an_encoder(filled: Callab
     more = inside | {"classifier.0.convs.0.0.weight": np.zeros((1, 1, 1, 1), np.float32)}
     with pytest.raises(ValueError, match="b.pth: a network with backbone.+ is none that is known here"):
         torchvision.read(str(saved(tmp_path / "b.pth", more)))
+
+
+@pytest.mark.parametrize("depth", [34, 101, 152])
+def test_every_layer_of_a_deep_network_has_its_rule(depth: int):
+    assert_same_layers(RESNET, ResNet(depth=depth), 64)

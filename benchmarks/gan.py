@@ -1,0 +1,118 @@
+"""Images per second of a training step of DCGAN-64, one update of each player, against torch, in one run.
+
+    python benchmarks/gan.py [--batch_size=64] [--rounds=3]
+
+The paper's widths, kernels of 4. Adam on both sides, real and fake images in batches of their own; ours also averages
+the generator's weights, which the twin does not, and logs its metrics. torch runs eagerly on NCHW and on channels_last,
+and its best counts. Each side has a process of its own, and they take turns: see `turns`.
+"""
+
+import pathlib
+import sys
+from functools import partial
+from typing import Any
+
+import turns
+from absl import app, flags
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from jaxvision import xla  # noqa: E402
+
+SIZE, LATENT_DIM, CHANNELS = 64, 100, 128  # pixels, numbers, channels of the finest hidden map
+LR, BETA = 2e-4, 0.5
+_BATCH = flags.DEFINE_integer("batch_size", 64, "images a step", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "alternating rounds; the median counts", lower_bound=1)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        sys.exit("benchmarks/gan.py compares with torch: pip install torch")
+    sides: dict[str, turns.Side] = {"jaxvision": partial(_ours, _BATCH.value)}
+    sides |= {layout: partial(_theirs, _BATCH.value, layout) for layout in ("contiguous_format", "channels_last")}
+    found = turns.compare(sides, _ROUNDS.value)
+    ours = found.pop("jaxvision")
+    best = min(found, key=lambda layout: found[layout].seconds["training"])
+    mine, other = ours.seconds["training"], found[best].seconds["training"]
+    rates = f"jaxvision {_BATCH.value / mine:6.2f}  torch {_BATCH.value / other:6.2f} images/s"
+    peaks = f"peak {ours.peak_mib:.0f} and {found[best].peak_mib:.0f} MiB ({best})"
+    print(f"dcgan64 training  {rates}  ratio {other / mine:.2f}  {peaks}", flush=True)
+
+
+def _ours(batch_size: int) -> turns.Calls:
+    """The step that `launch.py --experiment=gan/dcgan` runs."""
+    xla.configure()
+    import jax
+    import numpy as np
+
+    from jaxvision.models.dcgan import Discriminator, Generator
+    from jaxvision.tasks.gan import gan
+    from jaxvision.train import devices
+    from jaxvision.train.optim import Optimizer
+
+    adam = Optimizer(rule="adam", lr=LR, momentum=BETA)
+    players = Generator(SIZE, kernel=4), Discriminator(SIZE, kernel=4)
+    task = gan(*players, adam.make(1), adam.make(1), latent_dim=LATENT_DIM)
+    image = np.random.default_rng(0).integers(0, 256, (batch_size, SIZE, SIZE, 3), np.uint8)
+    where = devices.choose("jit", jax.devices()[:1])
+    step = devices.compile_step(task, where)
+    box = [devices.place(devices.initial(task, jax.random.PRNGKey(0), {"image": image}), where)]
+
+    def train() -> None:
+        box[0], metrics = step(box[0], {"image": image})
+        jax.block_until_ready((box[0].params, metrics))
+
+    return {"training": train}
+
+
+def _theirs(batch_size: int, layout: str) -> turns.Calls:
+    import torch
+    from torch.nn.functional import softplus
+
+    generator, discriminator = (net.to(memory_format=getattr(torch, layout)).train() for net in _torch_players())
+    adams = [torch.optim.Adam(net.parameters(), lr=LR, betas=(BETA, 0.999)) for net in (generator, discriminator)]
+    images = torch.rand(batch_size, 3, SIZE, SIZE).mul(2).sub(1).to(memory_format=getattr(torch, layout))
+
+    def noise() -> Any:
+        return torch.rand(batch_size, LATENT_DIM, 1, 1) * 2 - 1
+
+    def train() -> None:
+        adams[1].zero_grad()
+        fake = generator(noise()).detach()
+        (softplus(-discriminator(images)).mean() + softplus(discriminator(fake)).mean()).backward()
+        adams[1].step()
+        adams[0].zero_grad()
+        discriminator.requires_grad_(False)  # the generator's step needs no gradient of its weights
+        softplus(-discriminator(generator(noise()))).mean().backward()
+        discriminator.requires_grad_(True)
+        adams[0].step()
+
+    return {"training": train}
+
+
+def _torch_players() -> tuple[Any, Any]:
+    """Radford et al. 2016 with kernels of 4, as `models.dcgan` has it."""
+    from torch import nn
+
+    widths = [CHANNELS * 2**i for i in range(4)]
+    pairs = list(zip(widths, widths[1:], strict=False))
+    up = [nn.ConvTranspose2d(LATENT_DIM, widths[-1], 4, bias=False), nn.BatchNorm2d(widths[-1]), nn.ReLU(True)]
+    for into, out in ((b, a) for a, b in reversed(pairs)):
+        up += [nn.ConvTranspose2d(into, out, 4, 2, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(True)]
+    up += [nn.ConvTranspose2d(CHANNELS, 3, 4, 2, 1), nn.Tanh()]
+    down = [nn.Conv2d(3, CHANNELS, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+    for into, out in pairs:
+        down += [nn.Conv2d(into, out, 4, 2, 1, bias=False), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, True)]
+    down += [nn.Conv2d(widths[-1], 1, 4), nn.Flatten(0)]
+    nets = nn.Sequential(*up), nn.Sequential(*down)
+    for module in (m for net in nets for m in net.modules() if hasattr(m, "weight")):
+        nn.init.normal_(module.weight, 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0, 0.02)
+    return nets
+
+
+if __name__ == "__main__":
+    xla.reexec_with_huge_pages()
+    app.run(main)

@@ -1,0 +1,53 @@
+"""Several data sets as one, such as the two years of VOC that detectors are trained on together."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from jaxvision.data.records import Record, Records, Source, extent, fetch
+
+
+@dataclasses.dataclass(frozen=True)
+class Joined:
+    """The records of all `parts`, one part behind the other."""
+
+    parts: tuple[Records, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, index: int) -> Record:
+        part, index = self._place(index)
+        return part[index]
+
+    def encoded(self, index: int) -> Record:
+        part, index = self._place(index)
+        return fetch(part, index, encoded=True)
+
+    def extent(self, index: int) -> tuple[int, int]:
+        return extent(*self._place(index))
+
+    def name(self, index: int) -> str:
+        part, index = self._place(index)
+        return part.name(index)
+
+    def _place(self, index: int) -> tuple[Records, int]:
+        for part in self.parts:
+            if 0 <= index < len(part):
+                return part, index
+            index -= len(part)
+        raise IndexError("beyond the last of the joined records")
+
+
+def join(spec: str, sources: Sequence[Source]) -> Source:
+    """One source of several with the same classes; its splits are theirs, and one that a source lacks is the others'.
+
+    Pixels are normalised as in the first. ValueError where the classes differ.
+    """
+    first = sources[0]
+    if any(other.class_names != first.class_names for other in sources):
+        raise ValueError(
+            f"--data={spec}: the classes differ, so the sets cannot be joined; give sets of the same classes"
+        )
+    names = {name for source in sources for name in source.splits}
+    splits = {name: Joined(tuple(s.splits[name] for s in sources if name in s.splits)) for name in sorted(names)}
+    return dataclasses.replace(first, splits=splits)

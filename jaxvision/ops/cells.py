@@ -1,0 +1,135 @@
+"""A grid of cells, each of which names the object whose centre it holds (Redmon et al. 2016, section 2).
+
+S×S cells lie over the whole canvas. A box is `x, y` of its centre, from 0 to 1 across its cell, and `√w, √h` of its
+sides as fractions of the canvas: this is what the network gives (section 2.2; darknet squares it before it compares
+boxes), so that no root is ever taken of a prediction.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxvision.ops import boxes as box_ops
+from jaxvision.ops.detections import Detections, best
+
+
+class Cells(NamedTuple):
+    """What a network says of each cell, with P boxes and C classes, the background not among them."""
+
+    classes: Float[Array, "*b S S C"]  # how likely each class is, given that there is an object
+    confidence: Float[Array, "*b S S P"]  # how likely the box holds an object, times its IoU with it
+    boxes: Float[Array, "*b S S P 4"]
+
+
+class Targets(NamedTuple):
+    """What each cell should say."""
+
+    occupied: Bool[Array, "*b S S"]  # holds the centre of an object
+    ignored: Bool[Array, "*b S S"]  # says nothing that counts: under a crowd, or at the centre of a difficult object
+    labels: Int[Array, "*b S S"]  # from 1; 0 where there is no object
+    boxes: Float[Array, "*b S S 4"]  # 0 where there is no object
+
+
+def encode(
+    boxes: Float[Array, "N 4"],
+    labels: Int[Array, " N"],
+    real: Bool[Array, " N"],
+    ignored: Bool[Array, " N"],
+    *,
+    shape: tuple[int, int],
+    side: int,
+) -> Targets:
+    """The targets of one image: `boxes` in pixels of a canvas of `shape` (height, width), of which the `real` count.
+
+    Boxes are clipped to the canvas first. Of objects whose centres share a cell the first one is kept, as in darknet,
+    which draws their order anew each time it reads an image. An `ignored` object silences the cell of its centre and
+    every cell of which it covers at least half, except where a real object has its centre.
+    """
+    boxes = box_ops.clip(boxes, jnp.array(shape, jnp.float32))
+    inside = box_ops.valid(boxes)
+    height, width = shape
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2 * side / jnp.array([[width, height]], jnp.float32)
+    sides = (boxes[:, 2:] - boxes[:, :2]) / jnp.array([[width, height]], jnp.float32)
+    places = jnp.clip(jnp.floor(centers), 0, side - 1)
+    numbers = (places[:, 1] * side + places[:, 0]).astype(jnp.int32)
+    slots = _first(numbers, real & inside, side).reshape(side, side)
+    occupied = slots < len(boxes)
+    slots = jnp.minimum(slots, len(boxes) - 1)
+    roots = jnp.sqrt(jnp.maximum(sides, 0))
+    encoded = jnp.concatenate([centers - places, roots], axis=1)[slots]
+    silent = _covered(boxes, ignored & inside, shape, side) | _held(numbers, ignored & inside, side)
+    return Targets(
+        occupied,
+        silent & ~occupied,
+        jnp.where(occupied, labels[slots], 0),
+        jnp.where(occupied[..., None], encoded, 0),
+    )
+
+
+def decode(
+    boxes: Float[Array, "*b S S P 4"], shape: tuple[int, int] | tuple[float, float]
+) -> Float[Array, "*b S S P 4"]:
+    """Corners in pixels of a canvas of `shape` (height, width); of shape (1, 1), in fractions of it."""
+    side = boxes.shape[-3]
+    boxes = boxes.astype(jnp.float32)
+    lead = (1,) * (boxes.ndim - 4)
+    x = (boxes[..., 0] + jnp.arange(side).reshape(*lead, 1, side, 1)) / side
+    y = (boxes[..., 1] + jnp.arange(side).reshape(*lead, side, 1, 1)) / side
+    half_width, half_height = boxes[..., 2] ** 2 / 2, boxes[..., 3] ** 2 / 2
+    height, width = shape
+    corners = (x - half_width) * width, (y - half_height) * height, (x + half_width) * width, (y + half_height) * height
+    return jnp.stack(corners, axis=-1)
+
+
+def scores(cells: Cells) -> Float[Array, "*b S S P C"]:
+    """Class-specific confidence: of the class, times that of the box (section 2, equation 1). None is below 0."""
+    classes, confidence = (jnp.maximum(x.astype(jnp.float32), 0) for x in (cells.classes, cells.confidence))
+    return confidence[..., :, None] * classes[..., None, :]
+
+
+def detect(
+    cells: Cells,
+    shape: tuple[int, int],
+    size: Float[Array, "B 2"],
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    count: int,
+) -> Detections:
+    """The best `count` detections of an image over all classes, after suppression within each class.
+
+    Every box is a candidate for every class for which its score is above `score_threshold`. `shape` is the canvas's
+    (height, width), `size` that of each image on it.
+    """
+    each = scores(cells)
+    images, classes = each.shape[0], each.shape[-1]
+    boxes = decode(cells.boxes, shape)[..., None, :]
+    boxes = jnp.broadcast_to(boxes, (*each.shape, 4)).reshape(images, -1, 4)
+    labels = jnp.broadcast_to(jnp.arange(1, classes + 1).reshape(1, 1, 1, 1, -1), each.shape).reshape(images, -1)
+    each = each.reshape(images, -1)
+    return best(
+        box_ops.clip(boxes, size), each, labels, each > score_threshold, iou_threshold=iou_threshold, count=count
+    )
+
+
+def _first(numbers: Int[Array, " N"], counts: Bool[Array, " N"], side: int) -> Int[Array, " cells"]:
+    """The first object of each cell that counts; N where there is none."""
+    count = len(numbers)
+    cell = jnp.where(counts, numbers, side**2)
+    return jnp.full(side**2, count).at[cell].min(jnp.arange(count), mode="drop")
+
+
+def _held(numbers: Int[Array, " N"], counts: Bool[Array, " N"], side: int) -> Bool[Array, "S S"]:
+    return (_first(numbers, counts, side) < len(numbers)).reshape(side, side)
+
+
+def _covered(
+    boxes: Float[Array, "N 4"], counts: Bool[Array, " N"], shape: tuple[int, int], side: int
+) -> Bool[Array, "S S"]:
+    """The cells of which one of the boxes covers at least half."""
+    y, x = jnp.meshgrid(jnp.arange(side), jnp.arange(side), indexing="ij")
+    unit = jnp.stack([x, y, x + 1, y + 1], axis=-1).reshape(-1, 4) / side
+    cells = unit * jnp.array([[shape[1], shape[0], shape[1], shape[0]]], jnp.float32)
+    covers = box_ops.intersection_over_area(cells, boxes) >= 0.5
+    return (covers & counts[None]).any(axis=1).reshape(side, side)

@@ -1,0 +1,117 @@
+import io
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxvision.data import decode
+from jaxvision.data.records import INDEX, NOTE
+from jaxvision.data.stretch import jittered, stretched
+
+
+def image(width: int, height: int) -> np.ndarray:
+    """Red rises from left to right, green from top to bottom, so that a pixel says where it came from."""
+    x, y = np.linspace(0, 255, width), np.linspace(0, 255, height)
+    return np.stack(np.broadcast_arrays(x[None], y[:, None], 100), axis=-1).astype(np.uint8)
+
+
+def record(width: int, height: int, *boxes: tuple[float, ...], **more) -> dict:
+    rows = np.array(boxes, np.float32).reshape(-1, 4)
+    return {"image": image(width, height), "boxes": rows, "labels": np.arange(1, len(rows) + 1, dtype=np.int32), **more}
+
+
+def plain(size: int, max_boxes: int = 4, **changes):
+    """Only edges move, unless told otherwise."""
+    return jittered(size, max_boxes, **{"saturation": 1.0, "exposure": 1.0, "flip": 0.0, **changes})
+
+
+def run(transform, item, seed: int = 0) -> dict:
+    return transform(item, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 40), (40, 80), (64, 64), (7, 300), (1, 1)])
+def test_the_image_fills_its_square_whatever_its_shape(width, height):
+    item = record(width, height, (0, 0, width, height), (width / 4, 0, width / 2, height / 2))
+    found = run(stretched(64, 4), item)
+    assert found["image"].shape == (64, 64, 3) and found["size"].tolist() == [64, 64]
+    np.testing.assert_allclose(found["scale"], [64 / height, 64 / width], rtol=1e-6)
+    np.testing.assert_allclose(found["boxes"][:2], [[0, 0, 64, 64], [16, 0, 32, 32]], rtol=1e-5)
+    assert found["valid"].tolist() == [True, True, False, False] and found["labels"].tolist() == [1, 2, 0, 0]
+
+
+def test_arrays_are_those_of_the_canvases():
+    item = record(30, 20, (1, 1, 9, 9), (2, 2, 8, 8), difficult=np.array([False, True]), **{INDEX: 7, NOTE: "a note"})
+    for transform in (stretched(32, 4), plain(32)):
+        found = run(transform, item)
+        assert {key: str(value.dtype) for key, value in found.items() if key not in (INDEX, NOTE)} == {
+            "image": "uint8",
+            "size": "float32",
+            "scale": "float32",
+            "image_id": "int32",
+            "valid": "bool",
+            "boxes": "float32",
+            "labels": "int32",
+            "ignore": "bool",
+        }
+        assert found["image_id"] == 7 and found[NOTE] == "a note"
+        assert found["ignore"][found["labels"] == 2].all() and found["ignore"].sum() == 1
+    assert not run(plain(32), record(30, 20))["valid"].any()
+
+
+def test_boxes_stay_on_their_objects():
+    """A white square in the image is white under its box, wherever that went."""
+    item = record(100, 60, (40, 20, 60, 40))
+    item["image"][:] = 50
+    item["image"][20:40, 40:60] = 255
+    for seed in range(20):
+        found = run(jittered(64, 2, saturation=1.0, exposure=1.0, flip=0.5), item, seed)
+        x0, y0, x1, y1 = np.rint(found["boxes"][0]).astype(int)
+        assert found["image"][y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].min() > 240
+        found["image"][max(y0 - 2, 0) : y1 + 2, max(x0 - 2, 0) : x1 + 2] = 0
+        assert found["image"].max() < 60
+
+
+def test_edges_move_by_at_most_the_jitter_and_fill_what_is_outside():
+    sides, filled = [], 0
+    for seed in range(200):
+        found = run(plain(50, fill=(0.0, 0.0, 255.0)), record(100, 100), seed)
+        sides.append(50 / found["scale"])
+        outside = (found["image"] == (0, 0, 255)).all(axis=-1)
+        filled += outside.any()
+        rows, columns = np.flatnonzero(~outside.all(axis=1)), np.flatnonzero(~outside.all(axis=0))
+        assert (found["image"][rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, 2] == 100).all()
+    assert 60 <= np.min(sides) < 75 and 125 < np.max(sides) <= 140 and 120 < filled < 200
+    assert np.std(np.array(sides)[:, 0] / np.array(sides)[:, 1]) > 0.1  # the sides are drawn apart
+
+
+def test_objects_are_cut_at_the_edges_and_slivers_are_gone():
+    item = record(100, 100, (0, 0, 4, 100), (0, 40, 50, 60), (99.5, 0, 100, 0.5))
+    kept, slivers = set(), 0
+    for seed in range(100):
+        found = run(plain(100), item, seed)
+        real = found["boxes"][found["valid"]]
+        kept |= set(found["labels"][found["valid"]].tolist())
+        assert (real >= 0).all() and (real <= 100).all()
+        slivers += int(2 in found["labels"] and 1 not in found["labels"])
+        assert ((real[:, 2:] - real[:, :2]).min(axis=1) > 0.2).all()
+    assert kept == {1, 2, 3} and slivers > 10
+
+
+def test_two_objects_come_in_either_order():
+    item = record(50, 50, (10, 10, 20, 20), (20, 20, 30, 30))
+    orders = {tuple(run(plain(50, jitter=0.0), item, seed)["labels"][:2]) for seed in range(20)}
+    assert orders == {(1, 2), (2, 1)}
+
+
+def test_encoded_images_give_the_same_and_transforms_can_be_pickled():
+    stream = io.BytesIO()
+    Image.fromarray(image(90, 70)).save(stream, "PNG")
+    item = record(90, 70, (10, 10, 40, 40))
+    encoded = {**item, "image": decode.Encoded(stream.getvalue())}
+    for transform in (stretched(32, 2), jittered(32, 2)):
+        found, again = run(transform, item, 3), run(pickle.loads(pickle.dumps(transform)), encoded, 3)
+        assert found.keys() == again.keys()
+        for key, value in found.items():
+            np.testing.assert_array_equal(value, again[key])
+    np.testing.assert_array_equal(item["image"], image(90, 70))
