@@ -12,6 +12,7 @@ from jaxvision.models.resnet import BLOCKS
 from jaxvision.models.vgg import NETS
 from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting
+from jaxvision.weights.darknet import GRID, class_count
 from jaxvision.weights.imported import Imported
 
 Settings = dict[str, Any]
@@ -34,7 +35,7 @@ def settings_of(imported: Imported) -> dict[str, Settings]:
         return {"segmentation/fcn": _fcn(imported)}
     if name in ("faster_rcnn", "mask_rcnn"):
         return {f"detection/{name}": _rcnn(imported)}
-    return {}
+    return {"detection/yolo": _yolo(params)} if name == "yolo" else {}
 
 
 # What only predicting and evaluating need: no data, and batches that suit a handful of photos.
@@ -103,3 +104,11 @@ def _rcnn(imported: Imported) -> Settings:
     }
     numbers = {"proposing": Proposing(), "detecting": Detecting()}
     return settings | {f"{part}.{k}": v for part, value in numbers.items() for k, v in to_dict(value).items()}
+
+
+def _yolo(params: Mapping[str, Any]) -> Settings:
+    net = "darknet" if "local" in params else "fast" if "fc2" in params else "paper"
+    _, boxes = class_count(len(params["predictions"]["bias"]))
+    normed = "bn1" in params and net != "darknet"  # which always is
+    network = {"net": net, "grid": GRID, "boxes": boxes, "width": 1.0, "stride": 64, "batch_norm": normed}
+    return {"view.size": 448} | {f"network.{field}": value for field, value in network.items()}
