@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_sample_images
 
 import launch
 from experiments import pretrained
@@ -21,6 +22,7 @@ from jaxvision.models.resnet import CifarResNet, ResNet
 from jaxvision.models.vgg import VGG
 from jaxvision.weights import torchvision
 from jaxvision.weights.imported import Imported
+from tests.weights.peers import randomised
 from tests.weights.torch_bytes import saved
 
 WIDTH = 0.0625
@@ -107,3 +109,23 @@ def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, capsys: pyt
     capsys.readouterr()
     assert launch.main([*common, "--mode=predict", f"--input={tmp_path}"]) == 2
     assert "holds a run with weights of its own; leave --init_from out" in capsys.readouterr().err
+
+
+@pytest.mark.peer
+def test_a_users_photo_gets_torchvisions_answer(tmp_path: Path):
+    torch, peer = pytest.importorskip("torch"), pytest.importorskip("torchvision")
+    torch.manual_seed(0)
+    torch_model = randomised(peer.models.resnet18(weights=None))
+    torch.save(torch_model.state_dict(), tmp_path / "resnet18.pth")
+    photo = Image.fromarray(load_sample_images().images[0])
+    photo.save(tmp_path / "photo.png")
+    flags = [f"--init_from=torchvision:{tmp_path}/resnet18.pth", f"--input={tmp_path}/photo.png", "--mode=predict"]
+    assert launch.main(["launch.py", *flags, f"--workdir={tmp_path / 'out'}"]) == 0
+    (said,) = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    prepare = peer.transforms._presets.ImageClassification(crop_size=224)
+    with torch.no_grad():
+        expected = torch_model(prepare(photo)[None]).softmax(1)[0].numpy()
+    names = peer.models.ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
+    assert said["label"] == names[expected.argmax()]
+    for name, probability in said["probabilities"].items():
+        assert abs(probability - max(p for n, p in zip(names, expected, strict=True) if n == name)) < 1e-4

@@ -55,7 +55,7 @@ def test_detections_equal_torchvisions(tmp_path: Path, make: str, masks: bool, e
     torch, peer = pytest.importorskip("torch"), pytest.importorskip("torchvision")
     torch.manual_seed(0)
     torch_model = getattr(peer.models.detection, make)(weights=None, weights_backbone=None, num_classes=CLASSES)
-    torch_model = sure(randomised(torch_model, 0.2, epsilon))
+    torch_model = sure(randomised(torch_model, 0.2, 0.6, epsilon))
     norm = partial(FrozenBatchNorm, epsilon=epsilon)
     model = resnet_fpn(CLASSES, masks=masks, norm=norm, anchors=Anchors(rounded=True), aligned=False)
     images = canvases()

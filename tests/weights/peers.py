@@ -15,8 +15,8 @@ from jaxvision.weights.imported import Imported, merge
 MEAN, STD = np.array([123.675, 116.28, 103.53], np.float32), np.array([58.395, 57.12, 57.375], np.float32)
 
 
-def randomised(torch_model: Any, spread: float = 0.5, epsilon: float | None = None) -> Any:
-    """Statistics and scales that are not 0 and 1, within `spread` of them."""
+def randomised(torch_model: Any, spread: float = 0.5, scale: float = 1.0, epsilon: float | None = None) -> Any:
+    """Variances within `spread` of 1, scales of `scale`, means and biases that are not 0."""
     import torch
 
     for module in torch_model.modules():
@@ -24,7 +24,7 @@ def randomised(torch_model: Any, spread: float = 0.5, epsilon: float | None = No
             module.eps = module.eps if epsilon is None else epsilon
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(1 - spread, 1 + spread)
-            torch.nn.init.uniform_(module.weight, 1 - spread, 1 + spread)
+            torch.nn.init.uniform_(module.weight, scale - spread, scale + spread)
             torch.nn.init.normal_(module.bias, 0, 0.1)
     return torch_model.eval()
 

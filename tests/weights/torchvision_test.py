@@ -10,6 +10,7 @@ import pytest
 from jaxvision.models.resnet import CifarResNet, ResNet
 from jaxvision.weights import state_dict, torchvision
 from jaxvision.weights.imported import merge
+from tests.weights.peers import randomised, through_a_file
 from tests.weights.torch_bytes import saved
 
 WIDTH = 0.0625
@@ -49,3 +50,23 @@ def test_a_network_of_nobody_is_named(tmp_path: Path):
         torchvision.read(str(file))
     with pytest.raises(ValueError, match="--mode=export: a network with latent … has no counterpart in torch"):
         torchvision.write({"params": {"latent": {"kernel": np.zeros((2, 2), np.float32)}}})
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    "name", ["alexnet", "vgg11_bn", "googlenet", "resnet18", "fcn_resnet50", "maskrcnn_resnet50_fpn"]
+)
+def test_torch_takes_back_what_it_gave(tmp_path: Path, name: str):
+    torch, peer = pytest.importorskip("torch"), pytest.importorskip("torchvision")
+    from safetensors.torch import load_file
+
+    settings = {"fcn_resnet50": {"aux_loss": True}, "googlenet": {"init_weights": False}}.get(name, {})
+    torch_model = randomised(peer.models.get_model(name, weights=None, **settings))
+    found, tensors = torchvision.write(through_a_file(torch_model, tmp_path).variables)
+    state_dict.write(str(tmp_path / "back.safetensors"), tensors)
+    before = {key: value.clone() for key, value in torch_model.state_dict().items()}
+    for value in torch_model.parameters():
+        torch.nn.init.zeros_(value)
+    torch_model.load_state_dict(load_file(tmp_path / "back.safetensors"), strict=True)
+    after = torch_model.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
