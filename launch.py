@@ -4,6 +4,8 @@ python launch.py --list
 python launch.py --experiment=classification/resnet
 python launch.py --experiment=classification/resnet --preset=paper --data=folder:/data/imagenet --workdir=runs/r50
 python launch.py --workdir=runs/r50 --mode=predict --input='photos/*.jpg'
+python launch.py --init_from=torchvision:resnet50.pth --mode=predict --input='photos/*.jpg'
+python launch.py --workdir=runs/r50 --mode=export --format=safetensors
 """
 
 import ast
@@ -34,7 +36,7 @@ def launcher_flags() -> flags.FlagValues:
     text(
         "experiment", "", "<area>/<name>; with a --workdir that exists, the one that was run there", flag_values=values
     )
-    choice("mode", "train", ["train", "evaluate", "predict"], "what to do", flag_values=values)
+    choice("mode", "train", ["train", "evaluate", "predict", "export"], "what to do", flag_values=values)
     text("preset", "quick", "quick: minutes on a laptop; paper: the paper's data and schedule", flag_values=values)
     switch("smoke", False, "two steps of everything, in seconds, in a temporary folder", flag_values=values)
     text("workdir", "", "where results go (default: runs/<area>-<name>)", flag_values=values)
@@ -42,10 +44,11 @@ def launcher_flags() -> flags.FlagValues:
     text(
         "init_from",
         "",
-        "weights to start from: torchvision:FILE, hed:FILE, or workdir:RUN for what another run has learned",
+        "weights to start from: torchvision:FILE (.pth, .safetensors), workdir:RUN, darknet:FILE or hed:FILE",
         flag_values=values,
     )
-    choice("head", "keep", ["keep", "new"], "new: leave out the classifier of --init_from", flag_values=values)
+    choice("head", "keep", ["keep", "new"], "new: train another classifier on imported weights", flag_values=values)
+    choice("format", "stablehlo", ["stablehlo", "safetensors"], "what --mode=export writes", flag_values=values)
     text("input", "", "images for --mode=predict: a file, a folder or a quoted pattern", flag_values=values)
     choice("checkpoint", "latest", ["latest", "best"], "which one to evaluate or predict with", flag_values=values)
     number("seed", 0, "of the initial weights, the order of the data and the augmentation", flag_values=values)
@@ -82,21 +85,22 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
     if values.list:
         return values, "", None
     saved = _saved(values.workdir)
-    name = values.experiment or saved.get("experiment", "")
+    imported = _imported_settings(values) if values.init_from else {}
+    name = values.experiment or saved.get("experiment", "") or next(iter(imported), "")
     if values.help and not name:
         return values, "", None
     config = _preset(load(name), "smoke" if values.smoke else values.preset)
     if values.mode != "train" and saved:
         config = settings.from_dict(config, saved["config"])
+    elif name in imported:
+        config = settings.from_dict(config, imported[name])
     settings.define_flags(config, values)
     values.unparse_flags()
     rest = values(argv)[1:]
     if rest:
         raise ValueError(f"{rest[0]}: not a flag; settings are given as --name=value")
     if not values.workdir:
-        values["workdir"].value = (
-            tempfile.mkdtemp(prefix="jaxvision-") if values.smoke else f"runs/{name.replace('/', '-')}"
-        )
+        values["workdir"].value = tempfile.mkdtemp(prefix="jaxvision-") if values.smoke else _workdir(values, name)
     return values, name, settings.read_flags(config, values)
 
 
@@ -129,6 +133,23 @@ def _preset(module: ModuleType, preset: str) -> Any:
 def _saved(workdir: str) -> dict[str, Any]:
     path = Path(workdir or ".") / "config.json"
     return json.loads(path.read_text()) if workdir and path.exists() else {}
+
+
+def _workdir(values: flags.FlagValues, name: str) -> str:
+    """Of the experiment; of a file of weights that is used without training, its own."""
+    unlearned = values.init_from and values.mode != "train"
+    return f"runs/{Path(values.init_from).stem if unlearned else name.replace('/', '-')}"
+
+
+def _imported_settings(values: flags.FlagValues) -> dict[str, dict[str, Any]]:
+    """By experiment, what the network in a file of weights needs; {} where the file does not say."""
+    from experiments import pretrained
+    from jaxvision.weights import load as weights
+
+    found = pretrained.settings_of(weights.load(values.init_from))
+    if values.mode == "train":
+        return found
+    return {name: {**own, **pretrained.ONLY_LOOKING[name.partition("/")[0]]} for name, own in found.items()}
 
 
 def _list() -> str:

@@ -1,4 +1,4 @@
-"""One experiment in one of three modes: train, evaluate, or predict with it. What `launch.py` does after parsing."""
+"""One experiment in one of four modes: train, evaluate, predict, export. What `launch.py` does after parsing."""
 
 import dataclasses
 import json
@@ -12,12 +12,14 @@ import jax
 import numpy as np
 
 from jaxvision import config as settings
+from jaxvision import export as exporting
 from jaxvision import restart
+from jaxvision.data.classes import NO_DATA, OneGreyImage
 from jaxvision.data.folder import image_files
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Channels
 from jaxvision.train import devices, loop
-from jaxvision.train.types import Experiment, PyTree, TrainState
+from jaxvision.train.types import Batch, Experiment, Predict, PyTree, TrainState
 from jaxvision.train.writer import Writer, read_metrics, save_picture
 from jaxvision.viz.curves import curves
 from jaxvision.weights import load as weights
@@ -29,12 +31,16 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
     devices.join_cluster(flags["coordinator"], flags["num_processes"], flags["process_id"])
     where = devices.choose(flags["parallel"])
     devices.check_batch_size(config.batch_size, where)
-    workdir, imported, again = Path(flags["workdir"]), None, flags["mode"] == "train" and flags["from_stage"]
-    if flags["mode"] == "train":
-        imported = weights.load(flags["init_from"], flags["head"]) if flags["init_from"] else None
-        origin = _origin(flags["init_from"], imported)
+    workdir, mode = Path(flags["workdir"]), flags["mode"]
+    again = flags["from_stage"] if mode == "train" else ""
+    imported = imported_weights(flags)
+    origin = _origin(flags["init_from"], imported) if imported else {}
+    if mode == "train":
         wanted = remember(workdir, name, flags["seed"], settings.to_dict(config), origin, again)
-    inputs = Inputs(flags["seed"], flags["workers"], flags["strict"], remembered_normalisation(workdir), workdir)
+    if mode == "evaluate" and getattr(config, "data", "") == NO_DATA:
+        raise ValueError("--mode=evaluate needs --data: labelled images, such as folder:DIR or coco:DIR")
+    known = seen(origin or remembered(workdir))
+    inputs = Inputs(flags["seed"], flags["workers"], flags["strict"], *known, workdir)
     experiment = module.build(config, inputs)
     if again:
         if jax.process_count() > 1:
@@ -51,8 +57,27 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
         flags["keep"],
         partial(start_from, imported) if imported else lambda state: state,
     )
-    mode = {"train": train, "evaluate": evaluate, "predict": predict}[flags["mode"]]
-    mode(experiment, how, flags)
+    if mode == "train":
+        train(experiment, how, flags)
+    else:
+        {"evaluate": evaluate, "predict": predict, "export": export}[mode](experiment, how, flags, imported)
+
+
+def imported_weights(flags: Mapping[str, Any]) -> Imported | None:
+    """What `--init_from` names, of which `--head=new` leaves the classifier out. To be used as it is, it needs one."""
+    if not flags["init_from"]:
+        return None
+    imported = weights.load(flags["init_from"], flags["head"])
+    if flags["mode"] == "train":
+        return imported
+    if (Path(flags["workdir"]) / "config.json").exists():
+        raise ValueError(
+            f"--init_from: {flags['workdir']} holds a run with weights of its own; leave --init_from out, or choose "
+            "another --workdir"
+        )
+    if not imported.class_names:
+        raise ValueError(f"--mode={flags['mode']}: {imported.origin} has no classifier; train one, with --mode=train")
+    return imported
 
 
 def start_from(imported: Imported, state: TrainState) -> TrainState:
@@ -67,22 +92,27 @@ def _same_layout(a: PyTree, b: PyTree) -> bool:
     return str(jax.tree.structure(a)) == str(jax.tree.structure(b))
 
 
-def remembered_normalisation(workdir: Path) -> tuple[Channels, Channels] | None:
-    """Mean and standard deviation that the imported weights of this workdir's run were trained with, where known."""
+def remembered(workdir: Path) -> dict[str, Any]:
+    """What `_origin` wrote into this workdir's config.json; {} for a run that began from nothing."""
     path = workdir / "config.json"
-    saved = json.loads(path.read_text()).get("normalise") if path.exists() else None
-    return (tuple(saved["mean"]), tuple(saved["std"])) if saved and saved["mean"] else None
+    saved = json.loads(path.read_text()) if path.exists() else {}
+    return {name: saved[name] for name in ("init_from", "normalise", "prepared") if name in saved}
 
 
-def _origin(spec: str, imported: Imported | None) -> dict[str, Any]:
+def _origin(spec: str, imported: Imported) -> dict[str, Any]:
     """What config.json says of imported weights, enough to use the trained network without their file."""
-    if imported is None:
-        return {}
     return {
         "init_from": spec,
         "normalise": {"mean": imported.mean, "std": imported.std},
         "prepared": imported.record(),
     }
+
+
+def seen(origin: Mapping[str, Any]) -> tuple[tuple[Channels, Channels] | None, tuple[str, ...]]:
+    """Mean and standard deviation of pixels, where known, and the classes that imported weights were trained with."""
+    pixels = origin.get("normalise", {})
+    mean, std = pixels.get("mean"), pixels.get("std")
+    return (tuple(mean), tuple(std)) if mean else None, tuple(origin.get("prepared", {}).get("class_names", ()))
 
 
 def remember(
@@ -132,11 +162,23 @@ def train(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> No
     how.writer.say(f"metrics in {how.workdir}/metrics.jsonl, pictures in {how.workdir}/images/")
 
 
-def evaluate(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> None:
-    """The hooks of the last stage on its newest (or best) checkpoint, into evaluation.json and images/."""
+def ready(
+    experiment: Experiment, how: loop.Run, batch: Batch, which: str, imported: Imported | None
+) -> tuple[Predict, TrainState]:
+    """The network of the last stage: that of its newest (or best) checkpoint, or imported as a whole."""
+    stage = experiment.stages[-1]
+    if imported is None:
+        return loop.restore(stage, how, batch, which)
+    # Nothing of it is drawn at random, which would take longer than everything else.
+    empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(stage.task.init, how.key, batch))
+    return devices.compile_predict(stage.task, how.devices), devices.place(start_from(imported, empty), how.devices)
+
+
+def evaluate(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any], imported: Imported | None = None) -> None:
+    """The hooks of the last stage, into evaluation.json and images/."""
     stage = experiment.stages[-1]
     batch = devices.first_batch(stage.data) if stage.data else {}
-    network, state = loop.restore(stage, how, batch, flags["checkpoint"])
+    network, state = ready(experiment, how, batch, flags["checkpoint"], imported)
     result = loop.look(stage.hooks, network, state, int(state.step), "evaluate", how)
     figures = {k: float(v) for k, v in result.items() if not isinstance(v, np.ndarray | str)}
     if how.writer.active:
@@ -144,7 +186,7 @@ def evaluate(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) ->
         how.writer.say(f"written to {how.workdir}/evaluation.json")
 
 
-def predict(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> None:
+def predict(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any], imported: Imported | None = None) -> None:
     """What the network says of the images of `--input`, into predictions.json and predictions-….png."""
     shown = experiment.presentation
     if shown is None:
@@ -155,7 +197,7 @@ def predict(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> 
         raise ValueError("--mode=predict runs in one process: leave --num_processes out")
     records = image_files(flags["input"])
     batches = shown.data(records)
-    network, state = loop.restore(experiment.stages[-1], how, devices.first_batch(batches), flags["checkpoint"])
+    network, state = ready(experiment, how, devices.first_batch(batches), flags["checkpoint"], imported)
     said: list[dict[str, Any]] = []
     with devices.share(batches) as pages:
         for page, batch in enumerate(pages):
@@ -171,3 +213,21 @@ def predict(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> 
                     save_picture(how.workdir / "label_maps" / name, shown.label_map(outputs, batch, int(r)))
     (how.workdir / "predictions.json").write_text(json.dumps(shown.document(said), indent=2))
     how.writer.say(f"{len(said)} of {len(records)} images: {how.workdir}/predictions.json and predictions-000.png …")
+
+
+def export(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any], imported: Imported | None = None) -> None:
+    """The network in one file for other programs (see `jaxvision.export`); of an image of `--input`, if it is given."""
+    stage, shown = experiment.stages[-1], experiment.presentation
+    if shown is None:
+        raise ValueError("--mode=export: this experiment has nothing to predict for an image")
+    records = image_files(flags["input"]) if flags["input"] else OneGreyImage()
+    batch = dict(devices.first_batch(shown.data(records)))
+    batch["image"] = np.random.default_rng(0).integers(0, 256, batch["image"].shape, np.uint8)
+    network, state = ready(experiment, how, batch, flags["checkpoint"], imported)
+    expected, state = network(state, batch), devices.to_host(state)
+    if flags["format"] == "safetensors":
+        variables = {"params": state.aux.get("average", state.params), **state.model_state}
+        path = exporting.write_safetensors(how.workdir / "export", variables)
+    else:
+        path = exporting.write_stablehlo(how.workdir / "export", partial(stage.task.predict, state), batch, expected)
+    how.writer.say(f"written to {path}")

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 # Without optimisation XLA compiles several times faster, and tests compile much and run little.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0")
@@ -14,7 +14,9 @@ from jaxtyping import install_import_hook  # noqa: E402
 
 install_import_hook("jaxvision", "beartype.beartype")
 
+import flax.linen as nn  # noqa: E402
 import jax  # noqa: E402
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from absl import flags  # noqa: E402
 
@@ -27,3 +29,27 @@ def _forget_what_was_compiled() -> Iterator[None]:
     """After each module: else a worker that runs a thousand tests holds gigabytes of programs."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture
+def filled() -> Callable[[nn.Module, jax.Array], dict]:
+    """`filled(model, x)`: kernels of He's scale, biases of either sign, batch-norm scales and variances near 1.
+
+    No initialiser is run, since its random draws take far longer to compile than a network.
+    """
+    generator = np.random.default_rng(0)
+
+    def draw(path: tuple, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        if leaf.ndim > 1:
+            values = generator.normal(0, (2 / np.prod(leaf.shape[:-1])) ** 0.5, leaf.shape)
+        elif path[-1].key in ("scale", "var"):
+            values = generator.uniform(0.5, 1.5, leaf.shape)
+        else:
+            values = generator.normal(0, 0.1, leaf.shape)
+        return values.astype(leaf.dtype)
+
+    def fill(model: nn.Module, x: jax.Array) -> dict:
+        shapes = jax.eval_shape(lambda key: model.init(key, x, train=False), jax.random.PRNGKey(0))
+        return jax.tree_util.tree_map_with_path(draw, shapes)
+
+    return fill

@@ -84,10 +84,10 @@ def test_imported_weights_are_also_where_averages_begin():
 
 
 def test_a_workdir_remembers_how_its_imported_weights_saw_pixels(tmp_path: Path):
-    assert session.remembered_normalisation(tmp_path) is None
+    assert session.seen(session.remembered(tmp_path)) == (None, ())
     origin = {"init_from": "hed:some.file", "normalise": {"mean": (1.0, 2.0, 3.0), "std": (4.0, 5.0, 6.0)}}
-    remember(tmp_path, "area/name", 0, {"depth": 18}, origin)
-    assert session.remembered_normalisation(tmp_path) == ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+    remember(tmp_path, "area/name", 0, {"depth": 18}, {**origin, "prepared": {"class_names": ["a", "b"]}})
+    assert session.seen(session.remembered(tmp_path)) == (((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)), ("a", "b"))
     (tmp_path / "metrics.jsonl").write_text("{}\n")
     with pytest.raises(ValueError, match=r"--init_from is None \(saved: hed:some.file\)"):
         remember(tmp_path, "area/name", 0, {"depth": 18})
@@ -111,4 +111,4 @@ def test_a_last_stage_without_data_or_steps_is_evaluated(tmp_path: Path):
 def test_weights_that_saw_pixels_as_the_data_has_them_leave_the_normalisation_to_it(tmp_path: Path):
     origin = {"init_from": "workdir:runs/a", "normalise": {"mean": None, "std": None}}
     remember(tmp_path, "area/name", 0, {"depth": 18}, origin)
-    assert session.remembered_normalisation(tmp_path) is None
+    assert session.seen(session.remembered(tmp_path)) == (None, ())

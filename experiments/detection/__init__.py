@@ -19,7 +19,8 @@ from jaxvision.evals.proposal_recall import proposal_recall
 from jaxvision.evals.voc_ap import Protocol as ApProtocol
 from jaxvision.evals.voc_ap import voc_ap
 from jaxvision.models.faster_rcnn import FasterRCNN, resnet_c4, resnet_fpn, vgg16
-from jaxvision.models.norms import NORMS
+from jaxvision.models.layers import Layer
+from jaxvision.models.norms import NORMS, FrozenBatchNorm
 from jaxvision.models.rpn import Anchors
 from jaxvision.tasks.detection import Origin, detection
 from jaxvision.tasks.proposals import Proposing
@@ -53,25 +54,32 @@ class Network:
     backbone: Literal["resnet_fpn", "resnet_c4", "vgg16"] = "resnet_fpn"  # with a pyramid, or one map of stride 16
     depth: int = 50  # of a ResNet
     width: float = 1.0  # fraction of the papers' channels
-    norm: Literal["batch", "group"] = "batch"  # group: for batches of few images
+    norm: Literal["batch", "group", "frozen"] = "batch"  # group: for batches of few images; frozen: imported, as it is
+    norm_epsilon: float = 1e-5  # of frozen norms; 0 for torchvision's detectors, which were trained so
     anchor_sizes: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)  # pixels; of a pyramid, one for each map
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
     roi: Literal["align", "pool", "warp"] = "align"  # how features of RoIs are taken; a pyramid has align only
+    rounded_anchors: bool = False  # of a pyramid: in whole pixels, as torchvision's detectors have them
+    roi_aligned: bool = True  # of a pyramid: RoIs are shifted by half a cell; not so in torchvision's detectors
 
     def make(self, num_classes: int, masks: bool) -> FasterRCNN:
         """The network; ValueError where the fields do not fit each other."""
         if self.backbone == "resnet_fpn":
             if self.roi != "align":
                 raise ValueError(f"--network.roi={self.roi}: a pyramid has align only; choose another network.backbone")
-            anchors = Anchors(tuple((size,) for size in self.anchor_sizes), self.anchor_ratios)
-            make: Any = partial(resnet_fpn, depth=self.depth, norm=NORMS[self.norm], masks=masks)
+            sizes = tuple((size,) for size in self.anchor_sizes)
+            anchors = Anchors(sizes, self.anchor_ratios, rounded=self.rounded_anchors)
+            make: Any = partial(resnet_fpn, depth=self.depth, norm=self._norm(), masks=masks, aligned=self.roi_aligned)
         else:
             anchors = Anchors((self.anchor_sizes,), self.anchor_ratios)
-            c4 = partial(resnet_c4, depth=self.depth, norm=NORMS[self.norm], masks=masks)
+            c4 = partial(resnet_c4, depth=self.depth, norm=self._norm(), masks=masks)
             make = partial(vgg16 if self.backbone == "vgg16" else c4, operation=self.roi)
         if masks and self.backbone == "vgg16":
             raise ValueError("--network.backbone=vgg16 has no mask branch; choose resnet_fpn or resnet_c4")
         return make(num_classes, width=self.width, anchors=anchors)
+
+    def _norm(self) -> Layer:
+        return partial(FrozenBatchNorm, epsilon=self.norm_epsilon) if self.norm == "frozen" else NORMS[self.norm]
 
 
 # Of the presets `quick` and `smoke`: networks for canvases of 128 and of 64 pixels, and how many proposals they take.
@@ -119,6 +127,9 @@ class Searching:
 
 class Networks(Protocol):
     """Flags from which a network is made."""
+
+    @property
+    def norm(self) -> str: ...
 
     def make(self, num_classes: int, masks: bool) -> FasterRCNN: ...
 
@@ -175,8 +186,13 @@ class Setup:
         origin: Origin = "own",
         network: Networks | None = None,
     ) -> Task:
-        """See `tasks.detection`; `network` is the config's where none is given."""
+        """See `tasks.detection`; `network` is the config's where none is given.
+
+        ValueError: a frozen norm without statistics to freeze.
+        """
         proposing = self.proposals if isinstance(self.proposals, Proposing) else Proposing()
+        if self.config.network.norm == "frozen" and self.inputs.normalise is None:
+            raise ValueError("--network.norm=frozen never learns statistics: it needs weights from --init_from")
         return detection(
             (network or self.config.network).make(self.source.num_classes, self.masks),
             self.config.optimizer.make(self.config.steps),

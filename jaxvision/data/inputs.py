@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from jaxvision.data import label_maps, pipeline, sources
+from jaxvision.data import classes, label_maps, pipeline, sources
 from jaxvision.data.order import GroupedByShape
 from jaxvision.data.records import Channels, Records, Source
 from jaxvision.data.transforms import Transform
@@ -19,7 +19,8 @@ ARTEFACTS = "artefacts"  # the folder in a workdir with what stages make, a fold
 class Inputs(NamedTuple):
     """The launcher's `--seed`, `--workers` and `--strict`, with which every experiment opens its data.
 
-    `normalise` is the (mean, std) of the pixels that imported weights were trained with, instead of the data's own.
+    `normalise` is the (mean, std) of the pixels that imported weights were trained with, instead of the data's own, and
+    `class_names` are the classes that they know, () for those of the data; `--data=none` is nothing but these names.
     `groups` (an id a record, see `canvas.Canvases.groups`) keeps records of different groups in different batches.
     """
 
@@ -27,6 +28,7 @@ class Inputs(NamedTuple):
     workers: int = 0
     strict: bool = False
     normalise: tuple[Channels, Channels] | None = None
+    class_names: tuple[str, ...] = ()
     workdir: Path = Path()
 
     def folder(self, stage: str) -> Path:
@@ -35,11 +37,11 @@ class Inputs(NamedTuple):
 
     def source(self, spec: str) -> Source:
         """See `sources.load`."""
-        return self._normalised(sources.load(spec))
+        return self._adapted(spec, sources.load)
 
     def label_maps(self, spec: str) -> Source:
         """See `label_maps.load`."""
-        return self._normalised(label_maps.load(spec))
+        return self._adapted(spec, label_maps.load)
 
     def train(
         self, records: Records, transform: Transform, batch_size: int, groups: Int[np.ndarray, "N"] | None = None
@@ -64,7 +66,9 @@ class Inputs(NamedTuple):
             records, transform, batch_size, workers=self.workers, groups=groups, strict=self.strict
         )
 
-    def _normalised(self, source: Source) -> Source:
+    def _adapted(self, spec: str, load: Callable[[str], Source]) -> Source:
+        source = classes.without_images(self.class_names) if spec == classes.NO_DATA else load(spec)
+        source = classes.renumbered(source, self.class_names)
         if self.normalise is None:
             return source
         mean, std = self.normalise

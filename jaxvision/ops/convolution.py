@@ -5,7 +5,9 @@ product, 3×3 kernels of stride 1 by Winograd's algorithm, a kernel three stride
 blocks. For the rest, XLA's call of Eigen (see `jaxvision.xla`) beat products over patches, values and gradients alike.
 """
 
-from collections.abc import Sequence
+import contextlib
+import contextvars
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +24,18 @@ _NHWC = lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
 _FEW_CHANNELS = 4
 _MANY_GROUPS = 4
 _WINOGRAD_CHANNELS = 32
+
+_as_lax = contextvars.ContextVar("as_lax", default=False)
+
+
+@contextlib.contextmanager
+def as_lax() -> Iterator[None]:
+    """What is traced inside takes lax's convolutions: for programs that run elsewhere, or on batches of any size."""
+    token = _as_lax.set(True)
+    try:
+        yield
+    finally:
+        _as_lax.reset(token)
 
 
 def conv_general_dilated(
@@ -40,7 +54,8 @@ def conv_general_dilated(
     """`jax.lax.conv_general_dilated`; differentiable in reverse mode only where it takes a form of its own."""
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     ours = (
-        lhs.dtype == rhs.dtype == jnp.float32
+        not _as_lax.get()
+        and lhs.dtype == rhs.dtype == jnp.float32
         and numbers == _NHWC
         and all(d == 1 for d in (*(lhs_dilation or ()), *(rhs_dilation or ()), batch_group_count))
         and feature_group_count <= _MANY_GROUPS

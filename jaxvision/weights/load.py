@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable, Mapping
 
-from jaxvision.weights import hed, torchvision, workdir
+from jaxvision.weights import darknet, hed, torchvision, workdir
 from jaxvision.weights.imported import Imported
 
 READERS: Mapping[str, Callable[[str], Imported]] = {
     "torchvision": torchvision.read,
+    "darknet": darknet.read,
     "hed": hed.read,
     "workdir": workdir.read,
 }

@@ -1,4 +1,4 @@
-"""Tables that say how the layers of another framework's network are called in ours."""
+"""Tables that say how the layers of another framework's network are called in ours, read in both directions."""
 
 import functools
 import re
@@ -37,17 +37,32 @@ def to_ours(tensors: Tensors, rules: tuple[Rule, ...]) -> dict[Path, np.ndarray]
 
     Kernels of flattened maps stay [side, side, C, O]: `imported.merge` makes them what the network has.
     """
+    templates = [(rule.theirs, rule.ours, rule) for rule in rules]
     found: dict[Path, np.ndarray] = {}
     for name, value in tensors.items():
         layer, _, field = name.rpartition(".")
         if field == "num_batches_tracked":
             continue
-        match = _translate(layer, rules)
-        if match is None or field not in _FIELDS:
+        match = _translate(layer, templates)
+        if match is None or field not in _FIELDS.values():
             return None
         place, rule = match
         collection, leaf, array = _our_leaf(field, value, rule.side)
         found[(collection, *place.split("/"), leaf)] = array
+    return found
+
+
+def to_theirs(arrays: Mapping[Path, np.ndarray], rules: tuple[Rule, ...]) -> Tensors | None:
+    """The reverse of `to_ours`; the first rule for a layer counts."""
+    templates = [(rule.ours, rule.theirs, rule) for rule in rules]
+    found: Tensors = {}
+    for path, value in arrays.items():
+        _, *layers, leaf = path
+        match = _translate("/".join(layers), templates)
+        if match is None or leaf not in _FIELDS:
+            return None
+        layer, rule = match
+        found[f"{layer}.{_FIELDS[leaf]}"] = _their_array(value, rule.side)
     return found
 
 
@@ -70,14 +85,14 @@ def flat(tree: Mapping[str, Any], path: Path = ()) -> dict[Path, Any]:
     return found
 
 
-_FIELDS = ("weight", "bias", "running_mean", "running_var")
+_FIELDS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 
-def _translate(name: str, rules: tuple[Rule, ...]) -> tuple[str, Rule] | None:
-    """Our name by the first rule that `name` is an instance of."""
-    for rule in rules:
-        if match := _pattern(rule.theirs).fullmatch(name):
-            return rule.ours.format(**match.groupdict()), rule
+def _translate(name: str, templates: list[tuple[str, str, Rule]]) -> tuple[str, Rule] | None:
+    """`name` by the first template (from, to) that it is an instance of."""
+    for source, target, rule in templates:
+        if match := _pattern(source).fullmatch(name):
+            return target.format(**match.groupdict()), rule
     return None
 
 
@@ -99,3 +114,10 @@ def _our_leaf(field: str, value: np.ndarray, side: int) -> tuple[str, str, np.nd
     if value.ndim == 2 and side > 1 and value.shape[1] % side**2 == 0:
         return "params", "kernel", value.reshape(len(value), -1, side, side).transpose(2, 3, 1, 0)
     return ("params", "kernel", value.T) if value.ndim == 2 else ("params", "scale", value)
+
+
+def _their_array(value: np.ndarray, side: int) -> np.ndarray:
+    if side and value.ndim > 1:
+        rows = value.reshape(side, side, -1, value.shape[-1])
+        return rows.transpose(3, 2, 0, 1).reshape(value.shape[-1], -1)
+    return value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T

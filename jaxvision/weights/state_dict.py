@@ -8,7 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from jaxvision.weights import torch_file
 
@@ -37,6 +37,11 @@ def read(file: str) -> Tensors:
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return {name: _float32(value) for name, value in tensors.items()}
+
+
+def write(file: str, tensors: Mapping[str, np.ndarray]) -> None:
+    """A .safetensors file, which torch loads with `safetensors.torch.load_file`."""
+    save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, file, {"format": "pt"})
 
 
 def _float32(value: np.ndarray) -> np.ndarray:

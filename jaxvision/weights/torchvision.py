@@ -6,33 +6,48 @@ The network is recognised by the names of the layers. FILE is what `torch.save` 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from jaxvision.weights import state_dict
 from jaxvision.weights.classifiers import ALEXNET, GOOGLENET, VGG
 from jaxvision.weights.detectors import FASTER_RCNN, MASK_RCNN
 from jaxvision.weights.imported import Imported
 from jaxvision.weights.preprocess import label_names
-from jaxvision.weights.rename import nested
-from jaxvision.weights.resnets import RESNET
+from jaxvision.weights.rename import flat, nested
+from jaxvision.weights.resnets import CIFAR_A, CIFAR_B, RESNET, encoder
 from jaxvision.weights.segmenters import FCN
 from jaxvision.weights.state_dict import Tensors
 from jaxvision.weights.table import Table
 
-TABLES = (ALEXNET, *VGG, GOOGLENET, RESNET, FCN, FASTER_RCNN, MASK_RCNN)
-_KNOWN = "AlexNet, VGG, GoogLeNet, ResNet, FCN, Faster and Mask R-CNN"
+TABLES = (ALEXNET, *VGG, GOOGLENET, RESNET, CIFAR_A, CIFAR_B, FCN, FASTER_RCNN, MASK_RCNN)
+_KNOWN = "AlexNet, VGG, GoogLeNet, ResNet, FCN, Faster and Mask R-CNN, CIFAR's ResNets, MoCo and SimCLR on ResNet"
 
 
 def read(file: str) -> Imported:
     """The network in `file`. ValueError, in one line, where it is none that is known."""
-    return recognised(state_dict.read(file), file)
-
-
-def recognised(tensors: Tensors, origin: str) -> Imported:
-    """The network whose state dict this is; `origin` is what messages call it. ValueError where it is not known."""
+    tensors = state_dict.read(file)
     for table in TABLES:
         if (arrays := table.read(tensors)) is not None:
-            return _imported(origin, table, nested(arrays))
+            return _imported(file, table, nested(arrays))
+    if found := encoder(tensors):
+        table, trunk = found
+        if (arrays := table.read(trunk)) is not None:
+            return _imported(file, table, nested(arrays))
     names = ", ".join(list(tensors)[:3])
-    raise ValueError(f"{origin}: a network with {names} … is none that is known here: {_KNOWN}")
+    raise ValueError(f"{file}: a network with {names} … is none that is known here: {_KNOWN}")
+
+
+def write(variables: Mapping[str, Any]) -> tuple[str, Tensors]:
+    """The reverse of `read`: the name of the network, and its state dict for torch.
+
+    ValueError where the variables are those of no network that torchvision has.
+    """
+    arrays = {path: np.asarray(value) for path, value in flat(variables).items()}
+    for table in TABLES:
+        if (tensors := table.write(arrays)) is not None:
+            return table.name, tensors
+    names = ", ".join(list(variables["params"])[:3])
+    raise ValueError(f"--mode=export: a network with {names} … has no counterpart in torch; known are {_KNOWN}")
 
 
 def _imported(file: str, table: Table, variables: dict[str, Any]) -> Imported:

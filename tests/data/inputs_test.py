@@ -49,3 +49,13 @@ def test_groups_keep_to_batches_of_their_own():
 
 def test_a_stage_has_a_folder_of_its_own_in_the_workdir(tmp_path: Path):
     assert Inputs(workdir=tmp_path).folder("svm") == tmp_path / "artefacts" / "svm"
+
+
+def test_imported_weights_say_how_pixels_are_seen_and_what_classes_there_are():
+    inputs = Inputs(normalise=((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)), class_names=("x", *"9876543210"))
+    source = inputs.source("digits:count=32")
+    assert source.mean == (1.0, 2.0, 3.0) and source.std == (4.0, 5.0, 6.0)
+    assert source.class_names == ("x", *"9876543210")
+    plain = sources.load("digits:count=32")["train"]
+    assert [source["train"][i]["label"] for i in range(5)] == [10 - plain[i]["label"] for i in range(5)]
+    assert inputs.source("none").class_names == inputs.label_maps("none").class_names == inputs.class_names

@@ -1,8 +1,8 @@
-"""Names and layouts."""
+"""Names and layouts, there and back."""
 
 import numpy as np
 
-from jaxvision.weights.rename import Rule, flat, nested, to_ours, within
+from jaxvision.weights.rename import Rule, flat, nested, to_ours, to_theirs, within
 
 RNG = np.random.default_rng(0)
 
@@ -49,9 +49,23 @@ def test_a_flattened_map_gives_the_same_numbers_in_either_order_of_its_axes():
     np.testing.assert_allclose(image.ravel() @ kernel.reshape(12, 7), theirs, rtol=1e-5)
 
 
+def test_the_way_back_is_exact_also_from_a_matrix_or_a_convolution():
+    ours = to_ours(TENSORS, RULES)
+    matrix, convolution = ours["params", "head", "fc6", "kernel"].reshape(12, 7), normal(1, 1, 7, 6)
+    ours["params", "head", "fc6", "kernel"] = matrix
+    back = to_theirs(ours, RULES)
+    expected = {name.replace("old", "new.name"): value for name, value in TENSORS.items() if "num_" not in name}
+    assert back.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(back[name], value)
+    ours["params", "head", "fc7", "kernel"] = convolution
+    np.testing.assert_array_equal(to_theirs(ours, RULES)["fc7.weight"], convolution[0, 0].T)
+
+
 def test_one_unknown_name_is_another_network():
     assert to_ours({**TENSORS, "net.layer1.10.conv2.scale": normal(1)}, RULES) is None
     assert to_ours({**TENSORS, "net.layer1.conv2.weight": normal(1)}, RULES) is None
+    assert to_theirs({("params", "neck", "kernel"): normal(1, 1)}, RULES) is None
 
 
 def test_nested_and_flat_are_inverse():

@@ -54,7 +54,7 @@ def pickled(value: bytes) -> bytes:
 def described(arrays: Mapping[str, np.ndarray], part: bytes = b"") -> bytes:
     """The pickle of a state dict, every array in a storage of its own."""
     items = {}
-    for key, (name, value) in enumerate(arrays.items()):
+    for key, (name, value) in enumerate(_dense(arrays).items()):
         strides = tuple(step // value.itemsize for step in value.strides)
         items[name] = tensor(str(key), KINDS[value.dtype.name], value.shape, strides, value.size, part=part)
     return dictionary(items)
@@ -72,7 +72,7 @@ def archive(path: Path, content: bytes, storages: Mapping[str, bytes], compressi
 
 def saved(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
     """A state dict in the format of today."""
-    return archive(path, described(arrays), {str(i): v.tobytes("A") for i, v in enumerate(arrays.values())})
+    return archive(path, described(arrays), {str(i): v.tobytes("A") for i, v in enumerate(_dense(arrays).values())})
 
 
 def saved_long_ago(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
@@ -82,7 +82,12 @@ def saved_long_ago(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
         stream.write(pickle.dumps(value, 2))
     stream.write(pickled(described(arrays, part=b"N")))
     stream.write(pickle.dumps([str(i) for i in range(len(arrays))], 2))
-    for value in arrays.values():
+    for value in _dense(arrays).values():
         stream.write(value.size.to_bytes(8, "little") + value.tobytes("A"))
     path.write_bytes(stream.getvalue())
     return path
+
+
+def _dense(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Each array without gaps, by rows or by columns."""
+    return {k: v if v.flags.f_contiguous else np.asarray(v, order="C") for k, v in arrays.items()}
