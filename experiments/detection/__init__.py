@@ -184,7 +184,7 @@ class Setup:
         trainable: Trainable = everything,
         *,
         origin: Origin = "own",
-        network: Networks | None = None,
+        network: FasterRCNN | None = None,
     ) -> Task:
         """See `tasks.detection`; `network` is the config's where none is given.
 
@@ -194,7 +194,7 @@ class Setup:
         if self.config.network.norm == "frozen" and self.inputs.normalise is None:
             raise ValueError("--network.norm=frozen never learns statistics: it needs weights from --init_from")
         return detection(
-            (network or self.config.network).make(self.source.num_classes, self.masks),
+            network or self.config.network.make(self.source.num_classes, self.masks),
             self.config.optimizer.make(self.config.steps),
             mean=self.source.mean,
             std=self.source.std,

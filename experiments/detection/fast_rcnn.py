@@ -114,25 +114,13 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         Stage("train", task, setup.train(), config.steps, hooks),
     ]
     if any(ranks):
-        thin = Thin(config.network, ranks)
+        thin = config.network.make(classes, ranks=ranks)
         task = setup.task(("regions",), origin="batch", network=thin)
-        hooks = (*setup.hooks(), times(setup, thin.make(classes)))
+        hooks = (*setup.hooks(), times(setup, thin))
         stages.append(
             Stage("truncated", task, setup.val(), 0, hooks, lambda state, done: _truncated(state, done, ranks))
         )
     return Experiment(tuple(stages), setup.presentation(), "val/AP50")
-
-
-@dataclasses.dataclass(frozen=True)
-class Thin:
-    """A network whose fc6 and fc7 are of lower rank."""
-
-    network: Network
-    ranks: Ranks
-
-    def make(self, num_classes: int, masks: bool = False) -> FasterRCNN:
-        """The network."""
-        return self.network.make(num_classes, masks, ranks=self.ranks)
 
 
 def _truncated(state: TrainState, done: Mapping[str, TrainState], ranks: Ranks) -> TrainState:
