@@ -229,7 +229,8 @@ class Setup:
         """Of the images of both splits."""
         for split, name in ((self.training, "training"), (self.testing, "test")):
             say(f"proposals: {len(split.records)} {name} images")
-            found = sum(map(len, split.proposals))
+            if not (found := sum(map(len, split.proposals))):
+                raise ValueError(f"no proposals in the {name} images; check --data, or take another strategy")
             say(f"proposals: {found / len(split.records):.0f} an image")
         figures = {**coverage(self.testing), "proposals/megabytes": self._megabytes("proposals")}
         return state, {**figures, "proposals": draw_proposals(self.testing)}
