@@ -12,12 +12,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from experiments.detection import search_workers
+from experiments.detection import Searching, searched
 from jaxvision.data import selective_search, superpixels
 from jaxvision.data.canvas import canvases, ignored
 from jaxvision.data.grouping import cut
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.proposals import Searched, Stored, propose, stored
+from jaxvision.data.proposals import Searched, Stored, propose
 from jaxvision.data.records import Record, Records, fetch
 from jaxvision.evals.best_overlap import THRESHOLDS, Coverage, best_overlaps, coverage
 from jaxvision.evals.detection import iou, scale_of
@@ -79,8 +79,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     records = inputs.source(config.data)[config.split]
 
     def find() -> Stored:
-        settings = config.strategy, inputs.seed, config.max_boxes
-        return stored(records, inputs.folder("proposals"), *settings, workers=search_workers(inputs, records))
+        return searched(inputs, config.data, config.split, records, Searching(config.strategy, config.max_boxes))
 
     def make(predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
         say(f"proposals: {len(records)} images")
