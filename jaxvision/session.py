@@ -32,7 +32,8 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
     where = devices.choose(flags["parallel"])
     devices.check_batch_size(config.batch_size, where)
     workdir, mode = Path(flags["workdir"]), flags["mode"]
-    again = flags["from_stage"] if mode == "train" else ""
+    if (again := flags["from_stage"]) and mode != "train":
+        raise ValueError(f"--from_stage trains again: leave it out of --mode={mode}")
     imported = imported_weights(flags)
     origin = _origin(flags["init_from"], imported) if imported else {}
     if mode == "train":

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -48,6 +49,12 @@ def test_flags_of_the_stage_to_be_done_again_may_differ(tmp_path: Path):
     assert json.loads((tmp_path / "config.json").read_text())["config"]["svm.c"] == 0.1  # until the old one is gone
     with pytest.raises(ValueError, match=r"--lr is 2.0 \(saved: 1.0\); choose"):
         remember(tmp_path, "area/name", 0, {"svm.c": 0.2, "lr": 2.0}, again="svm")
+
+
+def test_only_training_does_a_stage_again(tmp_path: Path):
+    flags = {"coordinator": "", "num_processes": 1, "process_id": 0, "parallel": "jit", "workdir": str(tmp_path)}
+    with pytest.raises(ValueError, match="--from_stage trains again: leave it out of --mode=evaluate"):
+        session.run("area/name", None, SimpleNamespace(batch_size=8), {**flags, "mode": "evaluate", "from_stage": "a"})
 
 
 def test_predictions_are_of_the_images_that_a_batch_names(tmp_path: Path):
