@@ -35,11 +35,23 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> UInt8[np.ndarray, "H W 3"]:
     series = _collect(rows)
     if not series:
         raise ValueError("metrics.jsonl: no row has a step and a metric; let the run write one first")
-    panels = _arrange(series)
+    return _drawn(_arrange(series), series, dots=100)
+
+
+def panels(rows: Sequence[Mapping[str, Any]]) -> dict[str, UInt8[np.ndarray, "H W 3"]]:
+    """The panels of `curves` one by one, by title, in dots fine enough for a page."""
+    series = _collect(rows)
+    return {title: _drawn({title: names}, series, dots=160) for title, names in _arrange(series).items()}
+
+
+def _drawn(
+    panels: Mapping[str, Sequence[str]], series: Mapping[str, _Series], *, dots: int
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Panels of these series in two columns, with so many dots an inch."""
     columns = min(len(panels), 2)
     down = math.ceil(len(panels) / columns)
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
-    figure = Figure(figsize=(6.4 * columns, 4.0 * down), dpi=100, layout=layout, facecolor="white")
+    figure = Figure(figsize=(6.4 * columns, 4.0 * down), dpi=dots, layout=layout, facecolor="white")
     canvas = FigureCanvasAgg(figure)
     for i, (title, names) in enumerate(panels.items()):
         _draw_panel(figure.add_subplot(down, columns, i + 1), title, {n: series[n] for n in names})
