@@ -59,14 +59,17 @@ def gallery(runs: list[Run], folder: Path) -> str:
 
 
 def thumbnail(run: Run) -> str:
-    """The upper left part of the most telling picture of the last stage that has any; else "" ."""
+    """The upper left part of a picture of the last stage that has any, else of the curves; else ""."""
+    shown = [run.workdir / "images" / "curves.png"]
     for stage in reversed(results.stages(run)):
         if found := results.files(run, stage, ".png"):
-            name = min(found, key=lambda name: bool(_DRY.search(name)))
-            with Image.open(found[name][-1]) as image:
-                part = image.convert("RGB").crop((0, 0, min(image.width, _CUT), min(image.height, _CUT * 3 // 4)))
-            return page.picture(np.asarray(part), f"{results.title(run)}: {name}", widest=_WIDTH)
-    return ""
+            shown.insert(0, found[min(found, key=lambda name: bool(_DRY.search(name)))][-1])
+            break
+    if not shown[0].exists():
+        return ""
+    with Image.open(shown[0]) as image:
+        part = image.convert("RGB").crop((0, 0, min(image.width, _CUT), min(image.height, _CUT * 3 // 4)))
+    return page.picture(np.asarray(part), f"{results.title(run)}: {shown[0].stem}", widest=_WIDTH)
 
 
 def _read(workdir: Path) -> Run:
@@ -79,7 +82,7 @@ def _read(workdir: Path) -> Run:
 
 def _card(run: Run, folder: Path) -> str:
     lines = "".join(
-        f"<div><dt>{page.text(figure.name)}</dt><dd>{number(figure.value)}</dd></div>"
+        f"<div><dt>{page.name(figure.name)}</dt><dd>{number(figure.value)}</dd></div>"
         for figure in results.key_figures(run)[:_FIGURES]
     )
     took = sum(results.seconds(run, stage) for stage in results.stages(run))
@@ -91,7 +94,7 @@ def _card(run: Run, folder: Path) -> str:
     where = run.workdir.relative_to(folder)
     return (
         f'<a class="run" href="{page.address(where / "report.html")}"><div class="thumb">{thumbnail(run)}</div>'
-        f"<h3>{page.text(results.title(run))}</h3><p class='quiet'>{page.text(where)}</p><dl>{lines}</dl>"
+        f"<h3>{page.name(results.title(run))}</h3><p class='quiet'>{page.text(where)}</p><dl>{lines}</dl>"
         f"<p class='quiet'>{page.text(' · '.join(part for part in known if part))}</p></a>"
     )
 
@@ -100,7 +103,7 @@ _STYLE = """
 .runs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(260px,100%),1fr));gap:18px}
 .run{display:block;border:1px solid #d8dee4;border-radius:10px;overflow:hidden;color:inherit;text-decoration:none}
 .run:hover,.run:focus{border-color:#0b5cad}.run h3{margin:12px 14px 0;font-size:1.02rem}.run p{margin:2px 14px}
-.run dl{display:block;margin:8px 14px}.run>p:last-child{margin-bottom:12px}
+.run dl{display:block;margin:8px 14px}.run dd{white-space:nowrap}.run>p:last-child{margin-bottom:12px}
 .thumb{aspect-ratio:4/3;background:#f6f8fa;border-bottom:1px solid #d8dee4}
 .thumb img{width:100%;height:100%;object-fit:cover;object-position:top left}
 """

@@ -17,6 +17,7 @@ from jaxvision.viz.curves import panels
 _CARDS = 4
 _EARLIER = 8  # older pictures of a kind
 _EARLIER_WIDTH = 300  # pixels
+_AGAIN = "Typed again, it goes on from the last checkpoint; with another --workdir it begins anew."
 _PREDICTIONS = 20  # pictures of predictions in a page
 
 
@@ -57,10 +58,15 @@ def report(run: Run) -> str:
         f"<h1>{page.text(results.title(run))}</h1>{_lead(run)}",
         page.cards(_card(run, figure) for figure in results.key_figures(run)[:_CARDS]),
         _texts(run, stages[-1]) if stages else "",
-        _command(run.about.get("command", ""), "Again, it goes on where it stopped; with another --workdir, anew."),
+        _command(run.about.get("command", ""), _AGAIN),
         page.section("Curves", _curves(run)),
-        *(_stage(run, stage, last=stage == stages[-1]) for stage in stages),
+        *(
+            # The tables of the last stage stand at the top of the page.
+            page.section(f"Stage {stage}", _texts(run, stage) if stage != stages[-1] else "", _outcome(run, stage))
+            for stage in stages
+        ),
         _evaluation(run),
+        page.section("Time", _paces(run)),
         page.section("Configuration", page.fields(settings)),
     ]
     return page.document(f"{results.title(run)}: {run.workdir.name}", parts)
@@ -89,25 +95,24 @@ def _card(run: Run, figure: results.Figure) -> tuple[str, str, str]:
 
 
 def _curves(run: Run) -> str:
-    """Of metrics that were written more than once: a single value is no curve."""
+    """Of metrics that changed: a single value is no curve."""
     rows = [row for row in run.rows if row["stage"] != EVALUATION]
-    counts = Counter((row["stage"], name) for row in rows for name in row)
-    drawn = panels([{k: v for k, v in row.items() if counts[row["stage"], k] > 1 or "/" not in k} for row in rows])
+    seen = {(row["stage"], name, value) for row in rows for name, value in row.items() if "/" in name}
+    values = Counter((stage, name) for stage, name, _ in seen)
+    drawn = panels([{k: v for k, v in row.items() if values[row["stage"], k] > 1 or "/" not in k} for row in rows])
     images = "".join(page.picture(panel, f"{name} over the steps") for name, panel in drawn.items())
     return f'<div class="curves">{images}</div>' if images else ""
 
 
-def _stage(run: Run, stage: str, *, last: bool) -> str:
-    """How long it took, its figures, tables and pictures. The tables of the last one stand at the top of the page."""
-    rows = results.rows_of(run, stage)
-    rates = [row["time/steps_per_second"] for row in rows if "time/steps_per_second" in row]
-    known = (
-        f"{rows[-1]['step']} step{'s' if rows[-1]['step'] > 1 else ''}" if rows[-1]["step"] else "",
-        duration(results.seconds(run, stage)) if results.seconds(run, stage) else "",
-        f"{number(rates[-1])} steps a second" if rates else "",
-    )
-    name = f"Stage {stage}" if len(results.stages(run)) > 1 else "Result"
-    return page.section(name, _quiet(known), "" if last else _texts(run, stage), _outcome(run, stage))
+def _paces(run: Run) -> str:
+    """How long each stage took."""
+    lines = []
+    for stage in results.stages(run):
+        rows, took = results.rows_of(run, stage), results.seconds(run, stage)
+        rates = [row["time/steps_per_second"] for row in rows if "time/steps_per_second" in row]
+        pace = number(rates[-1]) if rates else ""
+        lines.append((stage, rows[-1]["step"] or "", duration(took) if took else "", pace))
+    return page.table(("stage", "steps", "time", "steps a second, at the end"), lines)
 
 
 def _evaluation(run: Run) -> str:
@@ -141,7 +146,7 @@ def _side_by_side(shown: Iterable[str]) -> str:
 
 
 def _command(command: str, remark: str = "") -> str:
-    return f"<pre>{page.text(command)}</pre>{_quiet((remark,))}" if command else ""
+    return f"{page.command(command)}{_quiet((remark,))}" if command else ""
 
 
 def _quiet(parts: Iterable[str]) -> str:

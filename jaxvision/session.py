@@ -65,7 +65,7 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
         else:
             {"evaluate": evaluate, "predict": predict, "export": export}[mode](experiment, how, flags, imported)
     finally:
-        if mode in ("train", "evaluate") and how.writer.active:
+        if mode in ("train", "evaluate") and how.writer.active and read_metrics(workdir / "metrics.jsonl"):
             report.safely(partial(report.write, workdir, about), how.writer.say)
 
 

@@ -35,7 +35,7 @@ def finished_run(workdir: Path) -> results.Run:
     (workdir / "x.html").touch()
     (workdir / "evaluation.json").write_text('{"command": "python launch.py --mode=evaluate"}')
     config = {"data": "digits", "augment.flip": True, "marks": [0.5, 0.75]}
-    about = {"experiment": "ssl/probe", "seed": 3, "config": config, "command": "python launch.py --data='a b'"}
+    about = {"experiment": "ssl/probe", "seed": 3, "config": config, "command": "python launch.py '--data=a b'"}
     return run_of(workdir, *rows, finished=("pretrain", "probe"), **about, devices="1 × cpu")
 
 
@@ -46,12 +46,12 @@ def test_what_is_asked_first_comes_first(tmp_path: Path):
         "ssl/probe",
         "0.875",
         "encoder",
-        "python launch.py --data='a b'",
+        "python launch.py '--data=a b'",
         "Curves",
         "Stage pretrain",
         "Stage probe",
     ]
-    places = [tags.words.index(word) for word in (*order, "Evaluation", "Configuration")]
+    places = [tags.words.index(word) for word in (*order, "Evaluation", "Time", "Configuration")]
     assert places == sorted(places)
     (lead,) = [word for word in tags.words if "finished" in word]
     assert "took 90 s" in lead and "1 × cpu" in lead and "seed 3" in lead and str(tmp_path / "run") in lead
@@ -61,6 +61,7 @@ def test_pictures_tables_and_settings_are_there(tmp_path: Path):
     tags = Tags(report.report(finished_run(tmp_path)))
     shown = [word for word in tags.words if word.endswith(".png") or word.startswith("views-")]
     assert shown == ["views · views-000003.png", "views-000001", "views-000002", "worst · worst-000007.png"]
+    assert tags.words[tags.words.index("Time") :][5:11] == ["pretrain", "3", "90 s", "probe", "7", "Configuration"]
     assert {"<top>", "random", "All & sundry.", "true", "0.5,0.75", "x.html", "probe, step 7"} <= set(tags.words)
     assert tags.words.count("<top>") == 1 and tags.seen.count("img") == 1 + 4  # a panel of the loss, and pictures
 
@@ -102,6 +103,6 @@ def test_a_page_that_fails_costs_a_line(tmp_path: Path):
 def test_many_pictures_of_predictions_are_not_all_shown(tmp_path: Path):
     for i in range(22):
         picture(tmp_path / f"predictions-{i:03d}.png")
-    tags = Tags(report.write_predictions(tmp_path, 22, "python launch.py --input='*.jpg'").read_text())
+    tags = Tags(report.write_predictions(tmp_path, 22, "python launch.py '--input=*.jpg'").read_text())
     assert tags.seen.count("img") == 20 and "; 2 more pictures lie beside them." in tags.words
-    assert "python launch.py --input='*.jpg'" in tags.words
+    assert "python launch.py '--input=*.jpg'" in tags.words

@@ -6,6 +6,8 @@ Every function returns HTML. What it is given is text, and escaped, but for the 
 import base64
 import html
 import io
+import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,17 @@ def document(title: str, parts: Iterable[str], *, style: str = "") -> str:
 def text(value: Any) -> str:
     """Any value as text of a page."""
     return html.escape(str(value))
+
+
+def name(value: Any) -> str:
+    """A metric's or a setting's name, which may be broken at its slashes, dots and underscores."""
+    return re.sub(r"([/._])", r"\1<wbr>", text(value))
+
+
+def command(line: str) -> str:
+    """A command that breaks between its words only."""
+    words = " ".join(f"<span>{text(shlex.quote(word))}</span>" for word in shlex.split(line))
+    return f"<pre>{words}</pre>"
 
 
 def section(title: str, *parts: str) -> str:
@@ -74,22 +87,22 @@ def figure(image: str, caption: str) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows under the names of their columns; the first column names them, the others are figures."""
-    head = "".join(f"<th>{text(name)}</th>" for name in columns)
+    head = "".join(f"<th>{text(column)}</th>" for column in columns)
     lines = (f"<tr><th>{text(row[0])}</th>{''.join(f'<td>{text(cell)}</td>' for cell in row[1:])}</tr>" for row in rows)
     return f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
 
 
 def fields(values: Mapping[str, Any]) -> str:
     """Names and their values, in as many columns as there is room for."""
-    pairs = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in values.items())
+    pairs = "".join(f"<div><dt>{name(key)}</dt><dd>{text(value)}</dd></div>" for key, value in values.items())
     return f"<dl>{pairs}</dl>" if pairs else ""
 
 
 def cards(figures: Iterable[tuple[str, str, str]]) -> str:
     """Large figures, each (value, what it is, a remark)."""
     every = "".join(
-        f'<div class="card"><b>{text(value)}</b>{text(name)}<small>{text(remark)}</small></div>'
-        for value, name, remark in figures
+        f'<div class="card"><b>{text(value)}</b>{name(what)}<small>{text(remark)}</small></div>'
+        for value, what, remark in figures
     )
     return f'<div class="cards">{every}</div>' if every else ""
 
@@ -110,7 +123,7 @@ def _table_of(block: Sequence[str]) -> str:
 def _encoded(image: Image.Image, heaviest: int) -> tuple[bytes, str]:
     """Sharp as a PNG where that is light enough, else a JPEG; and which."""
     file = io.BytesIO()
-    image.save(file, "PNG", optimize=True)
+    image.save(file, "PNG")
     if file.tell() <= heaviest:
         return file.getvalue(), "PNG"
     file = io.BytesIO()
@@ -127,8 +140,8 @@ h2{font-size:1.25rem;margin:40px 0 14px;border-bottom:1px solid #d8dee4;padding-
 p{margin:8px 0 12px}a{color:#0b5cad}small,figcaption,.quiet{color:#57606a;font-size:.85rem}
 pre{background:#f6f8fa;border:1px solid #d8dee4;border-radius:8px;padding:12px 14px;margin:8px 0 12px;
 font:.85rem/1.5 ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace;white-space:pre-wrap;
-overflow-wrap:anywhere}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(200px,100%),1fr));gap:12px;margin:16px 0}
+overflow-wrap:anywhere}pre span{display:inline-block}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:16px 0}
 .card{border:1px solid #d8dee4;border-radius:10px;padding:12px 16px;overflow-wrap:anywhere}
 .card b{display:block;font-size:1.75rem;line-height:1.2;font-variant-numeric:tabular-nums}.card small{display:block}
 .wide{overflow-x:auto;margin:12px 0}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}

@@ -56,14 +56,22 @@ def test_no_metric_is_an_error(rows):
 
 def test_metrics_share_panels_by_what_they_are():
     row = {"step": 1, "time": 3.0, "val/fid_inception": 30.0, "learning_rate": 0.1, "val/accuracy": 0.5}
-    row |= {"val/mean_iou": 0.25, "train/loss": 3.0, "train/loss_box": 1.0, "val/nll": 2.0, "train/flag": True}
+    row |= {
+        "val/mean_iou": 0.25,
+        "val/iou_cat": 0.5,
+        "train/loss": 3.0,
+        "train/loss_box": 1.0,
+        "val/nll": 2.0,
+        "train/flag": True,
+    }
     assert arranged([row]) == {
         "loss": ["train/loss", "train/loss_box", "val/nll"],
         "scores": ["val/accuracy", "val/mean_iou"],
+        "IoU of classes": ["val/iou_cat"],
         "learning rate": ["learning_rate"],
         "fid inception": ["val/fid_inception"],
     }
-    assert list(arranged([row])) == ["loss", "scores", "learning rate", "fid inception"]
+    assert list(arranged([row])) == ["loss", "scores", "IoU of classes", "learning rate", "fid inception"]
 
 
 def test_stages_are_apart():

@@ -1,6 +1,8 @@
 import base64
+import html
 import io
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,8 @@ def test_nothing_that_is_given_becomes_a_tag(value: str):
         page.figure(page.picture(noise(2, 2), value), value),
         page.from_markdown(f"{value}\n\n| {value} |\n| --- |\n| {value} |"),
         page.link(Path(value)),
+        page.name(value),
+        page.command(f"python {shlex.quote(value)}"),
     ]
     for one in made:
         assert value not in one
@@ -80,3 +84,9 @@ def test_a_table_of_text_becomes_one_of_cells():
         "-",
         "where found.",
     ]
+
+
+def test_a_command_is_what_was_typed():
+    line = "python launch.py '--input=my photos/*.jpg' --smoke"
+    made = page.command(line)
+    assert made.count("<span>") == 4 and html.unescape(re.sub("<[^>]+>", "", made)) == line

@@ -1,5 +1,6 @@
 """Reads a page strictly."""
 
+import re
 from html.parser import HTMLParser
 
 VOID = ("img", "meta", "link")
@@ -11,7 +12,7 @@ class Tags(HTMLParser):
     def __init__(self, text: str):
         super().__init__()
         self.open, self.seen, self.words = [], [], []
-        self.feed(text)
+        self.feed(re.sub("<wbr>|</?span>", "", text))  # these only say where a line may break
         assert not self.open
 
     def handle_starttag(self, tag, attrs):
