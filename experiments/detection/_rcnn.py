@@ -15,6 +15,7 @@ from experiments.detection._times import PARTS, TIMED
 from experiments.detection._windows import Split
 from jaxvision.data.feature_store import Precision
 from jaxvision.data.proposals import propose
+from jaxvision.evals import best_overlap
 from jaxvision.models.alexnet import AlexNet
 from jaxvision.models.resnet import ResNet
 from jaxvision.tasks.hard_negatives import Round
@@ -68,23 +69,24 @@ class Storing:
 
 def coverage(split: Split) -> Result:
     """How well proposals cover objects: recall at IoU 0.5 and 0.7, and a class's mean best overlap, averaged (MABO)."""
-    best, labels = [], []
-    for index, objects in enumerate(split.objects):
-        proposed = split.overlaps(index).iou[split.own(index) :, ~objects.ignore]
-        best.append(proposed.max(axis=0, initial=0.0))
-        labels.append(objects.labels[~objects.ignore])
-    overlap, label = np.concatenate(best), np.concatenate(labels)
-    counts = [len(windows) - split.own(i) for i, windows in enumerate(split.windows)]
-    by_class = [overlap[label == one].mean() for one in np.unique(label)]
-    found = {f"recall{round(100 * t)}": float(np.mean(overlap >= t)) if overlap.size else 0.0 for t in (0.5, 0.7)}
-    mabo = float(np.mean(by_class)) if by_class else 0.0
-    return {"proposals/an_image": float(np.mean(counts)), "proposals/mabo": mabo} | {
-        f"proposals/{key}": value for key, value in found.items()
+    counted = [(o.boxes[~o.ignore], o.labels[~o.ignore]) for o in split.objects]
+    proposed = [windows[split.own(i) :] for i, windows in enumerate(split.windows)]
+    best = [
+        best_overlap.best_overlaps(boxes, objects, (len(boxes),))
+        for boxes, (objects, _) in zip(proposed, counted, strict=True)
+    ]
+    covered = best_overlap.coverage(best, [labels for _, labels in counted], (0,))
+    recall = zip(best_overlap.THRESHOLDS, covered.recall[:, 0].tolist(), strict=True)
+    return {
+        "proposals/an_image": float(np.mean([len(boxes) for boxes in proposed])),
+        "proposals/mabo": float(covered.mabo[0]),
+        **{f"proposals/recall{round(100 * threshold)}": share for threshold, share in recall},
     }
 
 
-def draw_proposals(split: Split, index: int = 0) -> UInt8[np.ndarray, "H W 3"]:
-    """The proposals of an image, those that cover an object best the brightest."""
+def draw_proposals(split: Split) -> UInt8[np.ndarray, "H W 3"]:
+    """The proposals of the first image that has some, those that cover an object best the brightest."""
+    index = next(i for i, windows in enumerate(split.windows) if len(windows) > split.own(i))
     boxes = split.windows[index][split.own(index) :]
     overlap = split.overlaps(index).iou[split.own(index) :].max(axis=1, initial=0.0)
     return viz.proposals(split.records[index]["image"], boxes, overlap.astype(np.float32))
