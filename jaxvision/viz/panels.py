@@ -11,7 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
-_COLORS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#7f7f7f")
+_COLORS = (
+    *("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b"),
+    *("#e377c2", "#17becf", "#7f7f7f", "#bcbd22", "#d62728"),
+)
 _HEIGHT = 0.8  # of a bar, or of those that stand together
 
 
