@@ -69,14 +69,13 @@ def measured(
     that of proposals and features, in megabytes.
     """
     found = {key: value for row in rows if row["stage"] in stages for key, value in row.items()}
-    seconds = dict.fromkeys(STEPS, UNKNOWN)
+    taken: dict[str, dict[str, float]] = {step: {} for step in STEPS}
     for stage in stages:
         step = _STEP_OF.get(stage.removeprefix(f"{method}-"), "network")
-        taken = found.get(f"time/{stage}_seconds", UNKNOWN)
-        seconds[step] = float(np.nansum([seconds[step], taken])) if taken == taken else seconds[step]
+        taken[step][stage] = found.get(f"time/{stage}_seconds", UNKNOWN)
     return Measured(
         {key: found.get(f"val/{key}", UNKNOWN) for key in ("AP50", "AP")},
-        seconds,
+        {step: _total(times) for step, times in taken.items()},
         {part: found.get(f"test/seconds_{part}", UNKNOWN) for part in PARTS[:-1]},
         {**dict.fromkeys(ROOM, 0.0), **room, "network": found.get("test/network_megabytes", UNKNOWN)},
         found.get("test/parameters", UNKNOWN),
