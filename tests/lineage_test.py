@@ -77,7 +77,9 @@ def test_what_was_measured_is_read_off_the_rows():
 def one(ap50: float, search: float) -> Measured:
     training = dict.fromkeys(STEPS, math.nan) | {"network": 120.0}
     testing = {"proposals": search, "features": 0.25, "heads": 0.0, "post_processing": math.nan}
-    return Measured({"AP50": ap50, "AP": math.nan}, training, testing, {"proposals": 0.0, "network": 2.0}, 3e6)
+    return Measured(
+        {"AP50": ap50, "AP": math.nan}, training, testing, {"proposals": 0.0, "features": 0.0, "network": 2.0}, 3e6
+    )
 
 
 def test_the_tables_hold_what_was_measured_and_both_printed_times():

@@ -64,7 +64,7 @@ def _colors(every: Sequence[Panel]) -> dict[str, str]:
 
 
 def _draw(axes: Axes, names: Sequence[str], panel: Panel, colors: Mapping[str, str]) -> None:
-    at, known = np.arange(len(names)), np.array(list(panel.series.values()))
+    at, known = np.arange(len(names), dtype=np.float64), np.array(list(panel.series.values()))
     wholes = _sums(known) if panel.stacked else known
     most = float(np.nanmax(wholes)) if np.isfinite(wholes).any() else 1.0
     thick = _HEIGHT if panel.stacked else _HEIGHT / len(known)

@@ -11,7 +11,7 @@ UNKNOWN = np.full(3, np.nan)
 
 
 def stacked(**series: list[float]) -> Panel:
-    return Panel("time", "seconds", {name: np.array(values) for name, values in series.items()})
+    return Panel("time", "seconds", {name: np.array(values, np.float64) for name, values in series.items()})
 
 
 @pytest.mark.parametrize("columns", [1, 5])
