@@ -122,7 +122,7 @@ def _draw_panel(axes: Axes, title: str, series: Mapping[str, _Series]) -> None:
     axes.grid(color="#e9ecef")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(series) > _MANY else {}
+    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(series) > _MANY else {}
     legend = axes.legend(frameon=False, fontsize=9 if len(series) <= 16 else 7, **beside)
     for text in legend.get_texts():
         text.set_parse_math(False)
