@@ -6,12 +6,14 @@ python launch.py --experiment=classification/resnet --preset=paper --data=folder
 python launch.py --workdir=runs/r50 --mode=predict --input='photos/*.jpg'
 python launch.py --init_from=torchvision:resnet50.pth --mode=predict --input='photos/*.jpg'
 python launch.py --workdir=runs/r50 --mode=export --format=safetensors
+python launch.py --mode=gallery
 """
 
 import ast
 import difflib
 import importlib
 import json
+import shlex
 import sys
 import tempfile
 import traceback
@@ -36,7 +38,8 @@ def launcher_flags() -> flags.FlagValues:
     text(
         "experiment", "", "<area>/<name>; with a --workdir that exists, the one that was run there", flag_values=values
     )
-    choice("mode", "train", ["train", "evaluate", "predict", "export"], "what to do", flag_values=values)
+    modes = ["train", "evaluate", "predict", "export", "gallery"]
+    choice("mode", "train", modes, "what to do; gallery: a page of every run below --workdir", flag_values=values)
     text("preset", "quick", "quick: minutes on a laptop; paper: the paper's data and schedule", flag_values=values)
     switch("smoke", False, "two steps of everything, in seconds, in a temporary folder", flag_values=values)
     text("workdir", "", "where results go (default: runs/<area>-<name>)", flag_values=values)
@@ -84,6 +87,9 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
     values(argv, known_only=True)
     if values.list:
         return values, "", None
+    if values.mode == "gallery":
+        values(argv)  # no experiment's flags
+        return values, "", None
     saved = _saved(values.workdir)
     imported = _imported_settings(values) if values.init_from else {}
     name = values.experiment or saved.get("experiment", "") or next(iter(imported), "")
@@ -110,6 +116,8 @@ def main(argv: list[str]) -> int:
         values, name, config = parse(argv)
         if values.list or values.help:
             print(_list() if values.list else _help(values, name))
+        elif values.mode == "gallery":
+            _gallery(Path(values.workdir or "runs"))
         else:
             _run(values, name, config)
     except Exception as error:
@@ -121,7 +129,22 @@ def _run(values: flags.FlagValues, name: str, config: Any) -> None:
     """Everything that needs jax."""
     from jaxvision import session
 
-    session.run(name, load(name), config, values.flag_values_dict())
+    session.run(name, load(name), config, {**values.flag_values_dict(), "command": command(values)})
+
+
+def _gallery(folder: Path) -> None:
+    """Without jax, so in a moment."""
+    from jaxvision import gallery
+
+    print(f"written to {gallery.write(folder, print)}")
+
+
+def command(values: flags.FlagValues) -> str:
+    """What was typed, as it can be typed again: every flag that was given, but for --from_stage, which needs a run."""
+    own = launcher_flags()
+    given = [name for name in values if values[name].present and name != "from_stage"]
+    given.sort(key=lambda name: (name != "experiment", name in own, name))
+    return shlex.join(["python", "launch.py", *(values[name].serialize() for name in given)])
 
 
 def _preset(module: ModuleType, preset: str) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxvision import config as settings
 from jaxvision import export as exporting
-from jaxvision import restart
+from jaxvision import report, restart
 from jaxvision.data.classes import NO_DATA, OneGreyImage
 from jaxvision.data.folder import image_files
 from jaxvision.data.inputs import Inputs
@@ -36,8 +36,9 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
         raise ValueError(f"--from_stage trains again: leave it out of --mode={mode}")
     imported = imported_weights(flags)
     origin = _origin(flags["init_from"], imported) if imported else {}
+    about = {**origin, "command": flags["command"], "devices": devices.named(where)}
     if mode == "train":
-        wanted = remember(workdir, name, flags["seed"], settings.to_dict(config), origin, again)
+        wanted = remember(workdir, name, flags["seed"], settings.to_dict(config), about, again)
     if mode == "evaluate" and getattr(config, "data", "") == NO_DATA:
         raise ValueError("--mode=evaluate needs --data: labelled images, such as folder:DIR or coco:DIR")
     known = seen(origin or remembered(workdir))
@@ -58,10 +59,15 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
         flags["keep"],
         partial(start_from, imported) if imported else lambda state: state,
     )
-    if mode == "train":
-        train(experiment, how, flags)
-    else:
-        {"evaluate": evaluate, "predict": predict, "export": export}[mode](experiment, how, flags, imported)
+    about |= {"experiment": name, "config": settings.to_dict(config)}
+    try:
+        if mode == "train":
+            train(experiment, how, flags)
+        else:
+            {"evaluate": evaluate, "predict": predict, "export": export}[mode](experiment, how, flags, imported)
+    finally:
+        if mode in ("train", "evaluate") and how.writer.active and read_metrics(workdir / "metrics.jsonl"):
+            report.safely(partial(report.write, workdir, about), how.writer.say)
 
 
 def imported_weights(flags: Mapping[str, Any]) -> Imported | None:
@@ -157,7 +163,8 @@ def train(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> No
     finally:
         rows = read_metrics(how.workdir / "metrics.jsonl")
         if rows and how.writer.active:
-            save_picture(how.workdir / "images" / "curves.png", curves(rows))
+            path = how.workdir / "images" / "curves.png"
+            report.safely(lambda: save_picture(path, curves(rows)), how.writer.say)
     values = {k: v for row in rows for k, v in row.items() if "/" in k and not k.startswith(("train/", "time/"))}
     how.writer.say("  ".join(f"{k} {v:.4g}" for k, v in values.items()))
     how.writer.say(f"metrics in {how.workdir}/metrics.jsonl, pictures in {how.workdir}/images/")
@@ -183,7 +190,8 @@ def evaluate(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any], im
     result = loop.look(stage.hooks, network, state, int(state.step), "evaluate", how)
     figures = {k: float(v) for k, v in result.items() if not isinstance(v, np.ndarray | str)}
     if how.writer.active:
-        (how.workdir / "evaluation.json").write_text(json.dumps({"step": int(state.step), **figures}, indent=2))
+        said = {"step": int(state.step), **figures, "command": flags["command"]}
+        (how.workdir / "evaluation.json").write_text(json.dumps(said, indent=2))
         how.writer.say(f"written to {how.workdir}/evaluation.json")
 
 
@@ -214,6 +222,7 @@ def predict(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any], imp
                     save_picture(how.workdir / "label_maps" / name, shown.label_map(outputs, batch, int(r)))
     (how.workdir / "predictions.json").write_text(json.dumps(shown.document(said), indent=2))
     how.writer.say(f"{len(said)} of {len(records)} images: {how.workdir}/predictions.json and predictions-000.png …")
+    report.safely(partial(report.write_predictions, how.workdir, page + 1, flags["command"]), how.writer.say)
 
 
 def export(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any], imported: Imported | None = None) -> None:

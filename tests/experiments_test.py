@@ -14,6 +14,7 @@ def test_smoke(name: str, tmp_path: Path):
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert {"stage", "step", "time"} <= rows[-1].keys()
     assert (tmp_path / "images" / "curves.png").exists()
+    assert f"<h1>{name}</h1>" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("name", launch.experiments())

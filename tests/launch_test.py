@@ -73,6 +73,25 @@ def test_train_then_evaluate_then_predict(tmp_path: Path, capsys: pytest.Capture
     assert all(s["label"] in "0123456789" and len(s["probabilities"]) == 5 for s in said)
     assert (tmp_path / "run" / "predictions-000.png").exists()
     assert "nothing" in error(capsys, workdir, "--mode=predict", f"--input={tmp_path}/nothing/*.jpg")
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert (
+        f"python launch.py {EXPERIMENT} --smoke {workdir}" in report and "--checkpoint=best --mode=evaluate" in report
+    )
+    assert "predictions-000.png" in (tmp_path / "run" / "predictions.html").read_text()
+    assert launch.main(["launch.py", "--mode=gallery", f"--workdir={tmp_path}"]) == 0
+    assert 'href="run/report.html"' in (tmp_path / "gallery.html").read_text()
+
+
+def test_a_gallery_needs_runs_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert "no run lies below" in error(capsys, "--mode=gallery", f"--workdir={tmp_path}")
+    assert "depth" in error(capsys, "--mode=gallery", "--depth=3")
+
+
+def test_a_command_can_be_typed_again():
+    typed = ["--workdir=a b", "--optimizer.lr", "0.5", "--noaugment.flip", "--smoke", "--from_stage=train", EXPERIMENT]
+    values, _, _ = launch.parse(["launch.py", *typed])
+    again = "--noaugment.flip --optimizer.lr=0.5 --smoke '--workdir=a b'"
+    assert launch.command(values) == f"python launch.py {EXPERIMENT} {again}"
 
 
 def test_as_a_program(tmp_path: Path):

@@ -68,4 +68,6 @@ def test_kill_and_resume_is_bit_exact(tmp_path: Path, count: int):
 def test_sigterm_saves_and_exits_0(tmp_path: Path):
     rest = interrupt(tmp_path, 1, signal.SIGTERM, after=2)
     assert "the same command goes on from there" in rest
+    assert "stopped at step" in (tmp_path / "report.html").read_text()
     finish(tmp_path, 1)
+    assert "finished" in (tmp_path / "report.html").read_text()

@@ -74,11 +74,13 @@ def test_predictions_are_of_the_images_that_a_batch_names(tmp_path: Path):
     where = devices.choose("jit", jax.devices()[:1])
     how = loop.Run(tmp_path / "run", jax.random.PRNGKey(0), where, Writer(tmp_path / "run"))
     loop.train(experiment, how)
-    session.predict(experiment, how, {"input": str(tmp_path / "*.png"), "checkpoint": "latest"})
+    session.predict(experiment, how, {"input": str(tmp_path / "*.png"), "checkpoint": "latest", "command": "again"})
     said = json.loads((tmp_path / "run" / "predictions.json").read_text())["images"]
     found = [(Path(one["file"]).name, one["id"], one["far"]) for one in said]
     assert found == [("c.png", 2, True), ("a.png", 0, True), ("b.png", 1, False)]
     assert (tmp_path / "run" / "predictions-001.png").exists()
+    shown = (tmp_path / "run" / "predictions.html").read_text()
+    assert "again" in shown and "predictions-001.png" in shown and "predictions-002.png" not in shown
 
 
 def test_imported_weights_are_also_where_averages_begin():
@@ -109,10 +111,11 @@ def test_a_last_stage_without_data_or_steps_is_evaluated(tmp_path: Path):
     where = devices.choose("jit", jax.devices()[:1])
     how = loop.Run(tmp_path, jax.random.PRNGKey(0), where, Writer(tmp_path))
     with pytest.raises(ValueError, match="no checkpoint; train first"):
-        session.evaluate(experiment, how, {"checkpoint": "latest"})
+        session.evaluate(experiment, how, {"checkpoint": "latest", "command": "again"})
     loop.train(experiment, how)
-    session.evaluate(experiment, how, {"checkpoint": "latest"})
-    assert json.loads((tmp_path / "evaluation.json").read_text()) == {"step": 0, "val/sum": 3.0}
+    session.evaluate(experiment, how, {"checkpoint": "latest", "command": "again"})
+    said = json.loads((tmp_path / "evaluation.json").read_text())
+    assert said == {"step": 0, "val/sum": 3.0, "command": "again"}
 
 
 def test_weights_that_saw_pixels_as_the_data_has_them_leave_the_normalisation_to_it(tmp_path: Path):

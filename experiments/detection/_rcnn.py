@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from experiments.detection import Searching
-from experiments.detection._times import PARTS, TIMED
+from experiments.detection._times import timed
 from experiments.detection._windows import Split
 from jaxvision.data.feature_store import Precision
 from jaxvision.data.proposals import propose
@@ -20,9 +20,8 @@ from jaxvision.models.alexnet import AlexNet
 from jaxvision.models.resnet import ResNet
 from jaxvision.tasks.hard_negatives import Round
 from jaxvision.tasks.rcnn import Look, Reported, report, score
-from jaxvision.train.devices import first_batch
 from jaxvision.train.timing import seconds
-from jaxvision.train.types import Batch, Data, Hook, Predict, PyTree, Result, TrainState
+from jaxvision.train.types import Batch, Data, Hook, PyTree, Result, TrainState
 from jaxvision.viz import detection as viz
 from jaxvision.viz.grid import grid, predictions
 
@@ -120,9 +119,7 @@ def draw_hard_negatives(
 
 
 def times(look: Look, numbers: Reported, data: Data, search: Searching, seed: int) -> Hook:
-    """Seconds that an image takes in testing, the median of a few looked at alone: `test/seconds_…` of proposals,
-    features, heads, post_processing and of it all.
-    """
+    """See `_times.timed`; proposals are searched for, and features are those of windows."""
     see = jax.jit(look.features)
     judge = jax.jit(score)
     tell = jax.jit(partial(report, numbers=numbers))
@@ -137,11 +134,4 @@ def times(look: Look, numbers: Reported, data: Data, search: Searching, seed: in
         told, _ = seconds(tell, scores, offsets, one["proposals"], one["proposal_valid"], one["size"])
         return [searched, looked, judged, told]
 
-    def run(predict: Predict, state: TrainState) -> Result:
-        batch = first_batch(data)
-        rows = np.flatnonzero(batch["_mask"])[:TIMED].tolist()
-        once(state, batch, rows[0])  # compiles
-        medians = np.median([once(state, batch, row) for row in rows], axis=0)
-        return {f"test/seconds_{part}": float(s) for part, s in zip(PARTS, [*medians, medians.sum()], strict=True)}
-
-    return Hook("times", 0, run)
+    return timed(once, data)

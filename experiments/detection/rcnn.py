@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from experiments.detection import Searching, View, average_precision, draw, later, presentation, searched
+from experiments.detection import Searching, View, average_precision, draw, later, nothing, presentation, searched
 from experiments.detection._rcnn import (
     Network,
     Storing,
@@ -54,7 +54,6 @@ from jaxvision.tasks.hard_negatives import Mining
 from jaxvision.tasks.rcnn import Look, Reported, Warping
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.steps import init_state, no_step
 from jaxvision.train.types import Data, Experiment, Metric, Predict, Result, Say, Stage, Task, TrainState
 
 MARGIN = 0.0  # score of a machine that lies half way between object and not: from there on detections are shown
@@ -140,7 +139,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     test = rcnn.rcnn(setup.look, classes, config.test)
     return Experiment(
         (
-            Stage("proposals", _nothing(), None, 0, make=setup.find_proposals),
+            Stage("proposals", nothing(), None, 0, make=setup.find_proposals),
             Stage("finetune", setup.tuning_task(), tuning, config.steps, (shown,)),
             Stage("features", features, None, 0, warm_start=_tuned, make=setup.make_features),
             Stage("svm", svm, None, 0, make=setup.make_machines),
@@ -231,7 +230,7 @@ class Setup:
             if not (found := sum(map(len, split.proposals))):
                 raise ValueError(f"no proposals in the {name} images; check --data, or take another strategy")
             say(f"proposals: {found / len(split.records):.0f} an image")
-        figures = {**coverage(self.testing), "proposals/megabytes": self._megabytes("proposals")}
+        figures = {**coverage(self.testing), "proposals/megabytes": self.inputs.megabytes("proposals")}
         return state, {**figures, "proposals": draw_proposals(self.testing)}
 
     def make_features(self, predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
@@ -244,7 +243,7 @@ class Setup:
         min_iou = self.config.regression.min_iou
         write_features(self.store, self.training, min_iou, look, partial(predict, state), say)
         windows = float(sum(len(windows) for windows in self.training.windows))
-        return state, {"features/windows": windows, "features/megabytes": self._megabytes("features")}
+        return state, {"features/windows": windows, "features/megabytes": self.inputs.megabytes("features")}
 
     def make_machines(self, predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
         """The SVMs."""
@@ -291,13 +290,6 @@ class Setup:
             batch = transform({**record, "proposals": boxes}, np.random.default_rng(0))
             found.append(np.asarray(see(batch["image"][None], batch["proposals"][None])[0, 0]))
         return np.stack(found)
-
-    def _megabytes(self, stage: str) -> float:
-        return sum(p.stat().st_size for p in self.inputs.folder(stage).rglob("*") if p.is_file()) / 1e6
-
-
-def _nothing() -> Task:
-    return Task(lambda key, batch: init_state(key, {"params": {}}, {}), no_step, lambda state, batch: {})
 
 
 def _tuned(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:

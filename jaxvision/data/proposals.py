@@ -101,7 +101,7 @@ class Proposed:
     """The records of `parent` with "proposals" float32 [P, 4], boxes in pixels of the image, the best first."""
 
     parent: Records
-    proposals: Stored | Sequence[Float32[np.ndarray, "_ 4"]]
+    proposals: Sequence  # of Boxes; a check of their type would read them, when they may not be searched for yet
 
     def __len__(self) -> int:
         return len(self.parent)

@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float, Float32
 
 from jaxvision.ops import windows
-from jaxvision.ops.convolution import conv_general_dilated
+from jaxvision.ops.convolution import conv_general_dilated, spread
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
 _FEW_TAPS = 32
@@ -197,8 +197,9 @@ def _phases(x: Float[Array, "B H W C"], kernel: Float[Array, "K L C O"], at: _St
 
     64×4×4×1024 to 512 channels, 4×4/2: 131 ms at once, 84 ms apart; 64×32×32×128 to 3 channels 12 and 42 ms.
     """
-    apart = kernel.shape[3] >= _MANY_OUTPUTS and min(kernel.shape[:2]) > at.strides
-    return (_phases_apart if apart else _phases_at_once)(x, kernel, at)
+    if kernel.shape[3] >= _MANY_OUTPUTS and min(kernel.shape[:2]) > at.strides:
+        return spread(x, kernel, (at.strides,) * 2, (at.padding,) * 2, at.sizes(x.shape, kernel.shape))
+    return _phases_at_once(x, kernel, at)
 
 
 def _phases_at_once(x: Float[Array, "B H W C"], kernel: Float[Array, "K L C O"], at: _Steps) -> Float[Array, "B h w O"]:
@@ -215,23 +216,6 @@ def _phases_at_once(x: Float[Array, "B H W C"], kernel: Float[Array, "K L C O"],
     height, width = at.sizes(x.shape, kernel.shape)
     far = (height - y.shape[1] + at.padding, width - y.shape[2] + at.padding)
     return windows.pad(y, ((-at.padding, far[0]), (-at.padding, far[1])))
-
-
-def _phases_apart(x: Float[Array, "B H W C"], kernel: Float[Array, "K L C O"], at: _Steps) -> Float[Array, "B h w O"]:
-    """A convolution for each pixel of a cell."""
-    s, sizes = at.strides, at.sizes(x.shape, kernel.shape)
-    cells = [-(-n // s) for n in sizes]
-
-    def pixel(*place: int) -> Float[Array, "B h w O"]:
-        offsets = [(p + at.padding) // s for p in place]
-        first = [(p + at.padding) % s for p in place]
-        taps = kernel[first[0] :: s, first[1] :: s][::-1, ::-1]
-        pads = [(t - 1 - o, c + o - n) for t, o, c, n in zip(taps.shape, offsets, cells, x.shape[1:3], strict=False)]
-        return conv_general_dilated(x, taps, (1, 1), pads, dimension_numbers=_NHWC)
-
-    y = jnp.stack([jnp.stack([pixel(r, c) for c in range(s)], 3) for r in range(s)], 2)
-    y = y.reshape(len(x), cells[0] * s, cells[1] * s, -1)
-    return y[:, : sizes[0], : sizes[1]]
 
 
 def _gradients(

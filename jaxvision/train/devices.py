@@ -53,6 +53,12 @@ def choose(parallel: str = "auto", devices: list[jax.Device] | None = None) -> D
     return Devices("jit" if parallel == "jit" else "pmap", mesh)
 
 
+def named(devices: Devices) -> str:
+    """Such as "1 × cpu", or "8 × TPU v4, pmap": what a run's time was measured on."""
+    kind = jax.devices()[0].device_kind
+    return f"{devices.size} × {kind}{f', {devices.mode}' if devices.size > 1 else ''}"
+
+
 def initial(task: Task, key: Key, batch: Batch) -> TrainState:
     """`task.init`, compiled without optimisation: it runs once, and drawing GoogLeNet's parameters compiles five times
     faster so.

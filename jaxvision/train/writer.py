@@ -50,23 +50,25 @@ class Writer:
     def write(self, stage: str, step: int, values: Mapping[str, Any]) -> None:
         """Values at a step: floats into metrics.jsonl, pictures [H, W, 3] into images/, both into TensorBoard; texts,
         such as tables, into <name>.md and to the person who watches; pages, whose names end in .html or .json, there.
+        The line in metrics.jsonl says which "files" came with it.
         """
         if self._events is None:
             return
         pictures = {k: v for k, v in values.items() if isinstance(v, np.ndarray) and v.ndim == 3}
         texts = {k: v for k, v in values.items() if isinstance(v, str)}
         scalars = {k: float(v) for k, v in values.items() if k not in pictures and k not in texts}
-        if scalars:
-            row = {"stage": stage, "step": step, "time": time.time(), **scalars}
-            with open(self.workdir / "metrics.jsonl", "a") as file:
-                file.write(json.dumps(row) + "\n")
+        files = {k: f"images/{k.replace('/', '_')}-{step:06d}.png" for k in pictures} | {k: _file(k) for k in texts}
         for name, value in scalars.items():
             self._events.add_scalar(name, value, step)
         for name, picture in pictures.items():
             self._events.add_image(name, picture, step, dataformats="HWC")
-            save_picture(self.workdir / "images" / f"{name.replace('/', '_')}-{step:06d}.png", picture)
+            save_picture(self.workdir / files[name], picture)
         for name, text in texts.items():
-            self._keep(name.replace("/", "_"), text)
+            self._keep(self.workdir / files[name], text)
+        if scalars or files:
+            row = {"stage": stage, "step": step, "time": time.time(), **scalars, **({"files": files} if files else {})}
+            with open(self.workdir / "metrics.jsonl", "a") as file:
+                file.write(json.dumps(row) + "\n")
         self._show(stage, step, scalars)
 
     def advance(self, steps: int = 1) -> None:
@@ -74,15 +76,11 @@ class Writer:
         if self._bar is not None:
             self._bar.update(steps)
 
-    def _keep(self, name: str, text: str) -> None:
-        """A text in a file of its own; one that is too long to be shown, a page or JSON, has the suffix of its kind."""
-        path = self.workdir / name
-        if path.suffix in _PAGES:
-            path.write_text(text, encoding="utf-8")
-            self.say(f"written to {path}")
-        else:
-            (self.workdir / f"{name}.md").write_text(text + "\n", encoding="utf-8")
-            self.say(text)
+    def _keep(self, path: Path, text: str) -> None:
+        """A text in a file of its own; a page or JSON is too long to be shown."""
+        page = path.suffix in _PAGES
+        path.write_text(text if page else text + "\n", encoding="utf-8")
+        self.say(f"written to {path}" if page else text)
 
     def _show(self, stage: str, step: int, scalars: Mapping[str, float]) -> None:
         shown = "  ".join(f"{k} {v:.4g}" for k, v in scalars.items() if not k.startswith("time/"))
@@ -106,6 +104,12 @@ class Writer:
             new.replace(path)
 
 
+def _file(name: str) -> str:
+    """Of a text: a page or JSON has the suffix of its kind already."""
+    flat = name.replace("/", "_")
+    return flat if Path(flat).suffix in _PAGES else f"{flat}.md"
+
+
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """The rows of a metrics.jsonl; none when there is no such file yet. A line cut short by a kill is left out."""
     rows: list[dict[str, Any]] = []
@@ -119,7 +123,9 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-def save_picture(path: str | Path, picture: np.ndarray) -> None:
-    """A uint8 picture [H, W, 3], or a label map [H, W], as a PNG."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+def save_picture(path: str | Path, picture: np.ndarray) -> Path:
+    """A uint8 picture [H, W, 3], or a label map [H, W], as a PNG; where it is."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path)
+    return path

@@ -13,9 +13,11 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 _COLORS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#7f7f7f")
+_STYLES = ("-", "--", ":")  # where the colours do not suffice
 _FEW = 20  # points; so few are marked one by one, more are smoothed
 _WIDE = 50.0  # ratio of largest to smallest value from which an axis is logarithmic
-_ORDER = ("loss", "scores", "learning rate")  # panels that come first
+_MANY = 6  # series, from which their legend stands beside the panel
+_ORDER = ("loss", "scores", "IoU of classes", "learning rate")  # panels that come first
 
 
 class _Series(NamedTuple):
@@ -35,11 +37,23 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> UInt8[np.ndarray, "H W 3"]:
     series = _collect(rows)
     if not series:
         raise ValueError("metrics.jsonl: no row has a step and a metric; let the run write one first")
-    panels = _arrange(series)
+    return _drawn(_arrange(series), series, dots=100)
+
+
+def panels(rows: Sequence[Mapping[str, Any]]) -> dict[str, UInt8[np.ndarray, "H W 3"]]:
+    """The panels of `curves` one by one, by title, in dots fine enough for a page."""
+    series = _collect(rows)
+    return {title: _drawn({title: names}, series, dots=160) for title, names in _arrange(series).items()}
+
+
+def _drawn(
+    panels: Mapping[str, Sequence[str]], series: Mapping[str, _Series], *, dots: int
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Panels of these series in two columns, with so many dots an inch."""
     columns = min(len(panels), 2)
     down = math.ceil(len(panels) / columns)
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
-    figure = Figure(figsize=(6.4 * columns, 4.0 * down), dpi=100, layout=layout, facecolor="white")
+    figure = Figure(figsize=(6.4 * columns, 4.0 * down), dpi=dots, layout=layout, facecolor="white")
     canvas = FigureCanvasAgg(figure)
     for i, (title, names) in enumerate(panels.items()):
         _draw_panel(figure.add_subplot(down, columns, i + 1), title, {n: series[n] for n in names})
@@ -85,6 +99,8 @@ def _panel(name: str, one: _Series) -> str:
         return "loss"
     if metric in ("learning_rate", "lr"):
         return "learning rate"
+    if metric.startswith("iou_"):
+        return "IoU of classes"
     if "time/" not in name and one.values.size and one.values.min() >= 0.0 and one.values.max() <= 1.0:
         return "scores"
     return metric.replace("_", " ")
@@ -92,7 +108,8 @@ def _panel(name: str, one: _Series) -> str:
 
 def _draw_panel(axes: Axes, title: str, series: Mapping[str, _Series]) -> None:
     for i, (name, one) in enumerate(series.items()):
-        _draw_series(axes, name, one, _COLORS[i % len(_COLORS)], smooth=title != "learning rate")
+        look = _COLORS[i % len(_COLORS)], _STYLES[i // len(_COLORS) % len(_STYLES)]
+        _draw_series(axes, name, one, *look, smooth=title != "learning rate")
     values = np.concatenate([one.values for one in series.values()])
     if title != "scores" and values.size and values.min() > 0.0 and values.max() / values.min() > _WIDE:
         axes.set_yscale("log")
@@ -105,20 +122,21 @@ def _draw_panel(axes: Axes, title: str, series: Mapping[str, _Series]) -> None:
     axes.grid(color="#e9ecef")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    legend = axes.legend(frameon=False, fontsize=9, ncols=2 if len(series) > 6 else 1)
+    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(series) > _MANY else {}
+    legend = axes.legend(frameon=False, fontsize=9 if len(series) <= 16 else 7, **beside)
     for text in legend.get_texts():
         text.set_parse_math(False)
 
 
-def _draw_series(axes: Axes, name: str, one: _Series, color: str, *, smooth: bool) -> None:
+def _draw_series(axes: Axes, name: str, one: _Series, color: str, style: str, *, smooth: bool) -> None:
     label = f"{name} ({one.missing} not finite)" if one.missing else name
     few = one.values.size <= _FEW
     if smooth and not few:
         axes.plot(one.steps, one.values, color=color, alpha=0.25, linewidth=1.0)
-        axes.plot(one.steps, _smooth(one.values), color=color, linewidth=1.8, label=label)
+        axes.plot(one.steps, _smooth(one.values), style, color=color, linewidth=1.8, label=label)
     else:
         marker = "o" if few else "none"
-        axes.plot(one.steps, one.values, color=color, linewidth=1.8, marker=marker, markersize=4, label=label)
+        axes.plot(one.steps, one.values, style, color=color, linewidth=1.8, marker=marker, markersize=4, label=label)
 
 
 def _smooth(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

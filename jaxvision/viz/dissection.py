@@ -3,9 +3,6 @@
 A page needs no network and no other file.
 """
 
-import base64
-import html
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from jaxvision.viz import page as html
 from jaxvision.viz.boxes import enlarge
 from jaxvision.viz.grid import grid
 from jaxvision.viz.text import Color
@@ -83,17 +81,21 @@ def page(report: Report, *, most: int = 64) -> str:
         "Ablated units are held at 0 everywhere; the causal effect δ is how much more of the concept is at a random "
         "place with the units held at their mean on it than with them held at 0."
     )
-    sections = [
-        f"<h1>Dissection of {_text(report.layer)}</h1><p>{_text(lead)}</p>",
-        f"<h2>What units agree with</h2>{_image(detectors(report), 'units by concept')}",
-        f"<h2>What units cause</h2>{_effects_table(report)}",
-        *(_concept_section(concept) for concept in report.concepts),
-        "<h2>Units</h2><p>Each unit's top images, lit where it is above its threshold.</p>",
-        f'<div class="units">{"".join(_unit_card(unit) for unit in report.units[:most])}</div>',
-        f"<details><summary>All {len(report.units)} units</summary>{_units_table(report.units)}</details>",
+    title = f"Dissection of {report.layer}"
+    concepts = "".join(_concept(concept) for concept in report.concepts)
+    units = "".join(_unit_card(unit) for unit in report.units[:most])
+    parts = [
+        f"<h1>{html.text(title)}</h1><p>{html.text(lead)}</p>",
+        html.section("What units agree with", html.picture(detectors(report), "units by concept")),
+        html.section("What units cause", _effects_table(report), f'<div class="concepts">{concepts}</div>'),
+        html.section(
+            "Units",
+            "<p>Each unit's top images, lit where it is above its threshold.</p>",
+            f'<div class="units">{units}</div>',
+            f"<details><summary>All {len(report.units)} units</summary>{_units_table(report.units)}</details>",
+        ),
     ]
-    head = f'<meta charset="utf-8"><title>Dissection of {_text(report.layer)}</title><style>{_STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(sections)}</body></html>\n'
+    return html.document(title, parts, style=_STYLE)
 
 
 def unit_picture(
@@ -176,57 +178,41 @@ def _effects_table(report: Report) -> str:
     """A line for each concept; the random sets as their mean."""
     kinds = list(dict.fromkeys(_kind(name) for concept in report.concepts for name in concept.effects))
     titles = {"alpha": "by α", "iou": "by IoU"}
-    head = "".join(f"<th>{_text(titles.get(kind, kind))}: area left</th><th>δ</th>" for kind in kinds)
+    columns = ["concept", "area", *(x for kind in kinds for x in (f"{titles.get(kind, kind)}: area left", "δ"))]
     lines = []
     for concept in report.concepts:
-        cells = []
+        before = next(iter(concept.effects.values())).area_before
+        line = [concept.name, f"{before:.1%}"]
         for kind in kinds:
             found = [e for name, e in concept.effects.items() if _kind(name) == kind]
             left = float(np.mean([e.area_after for e in found])) / max(found[0].area_before, 1e-9)
-            cells.append(f"<td>{left:.0%}</td><td>{np.mean([e.effect for e in found]):.3f}</td>")
-        before = next(iter(concept.effects.values())).area_before
-        lines.append(f"<tr><th>{_text(concept.name)}</th><td>{before:.1%}</td>{''.join(cells)}</tr>")
-    return f"<table><tr><th>concept</th><th>area</th>{head}</tr>{''.join(lines)}</table>"
+            line += [f"{left:.0%}", f"{np.mean([e.effect for e in found]):.3f}"]
+        lines.append(line)
+    return html.table(columns, lines)
 
 
-def _concept_section(concept: Concept) -> str:
+def _concept(concept: Concept) -> str:
     rankings = "".join(
-        f"<p><b>{_text(title)}</b> {', '.join(f'{unit}&nbsp;<i>{value:.2f}</i>' for unit, value in ranking)}</p>"
+        f"<p><b>{html.text(title)}</b> {', '.join(f'{unit}&nbsp;<i>{value:.2f}</i>' for unit, value in ranking)}</p>"
         for title, ranking in (("by α", concept.by_alpha), ("by IoU", concept.by_iou))
     )
-    picture = _image(concept.picture, f"{concept.name}: before and after")
-    return f"<section><h3>{_text(concept.name)}</h3>{rankings}{picture}</section>"
+    picture = html.picture(concept.picture, f"{concept.name}: before and after")
+    return f"<div><h3>{html.text(concept.name)}</h3>{rankings}{picture}</div>"
 
 
 def _unit_card(unit: Unit) -> str:
     title = f"unit {unit.number}: {unit.concept or 'no concept'}"
     figures = f"IoU {unit.iou:.3f} · information {unit.information:.3f} · IoU at the quantile {unit.quantile_iou:.3f}"
-    return f"<figure>{_image(unit.picture, title)}<figcaption><b>{_text(title)}</b> {figures}</figcaption></figure>"
+    return html.figure(html.picture(unit.picture, title), f"{title} · {figures}")
 
 
 def _units_table(units: Sequence[Unit]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("unit", "concept", "IoU", "threshold", "IoU at the quantile"))
-    lines = (
-        f"<tr><td>{u.number}</td><td>{_text(u.concept)}</td><td>{u.iou:.3f}</td><td>{u.threshold:.3g}</td>"
-        f"<td>{u.quantile_iou:.3f}</td></tr>"
-        for u in units
-    )
-    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
+    lines = ((u.number, u.concept, f"{u.iou:.3f}", f"{u.threshold:.3g}", f"{u.quantile_iou:.3f}") for u in units)
+    return html.table(("unit", "concept", "IoU", "threshold", "IoU at the quantile"), lines)
 
 
 def _kind(name: str) -> str:
     return name.split()[0]
-
-
-def _image(picture: UInt8[np.ndarray, "H W 3"], description: str) -> str:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", optimize=True)
-    data = base64.b64encode(file.getvalue()).decode("ascii")
-    return f'<img alt="{_text(description)}" src="data:image/png;base64,{data}">'
-
-
-def _text(text: str) -> str:
-    return html.escape(text)
 
 
 def _plain(value: Any) -> Any:
@@ -243,11 +229,7 @@ def _plain(value: Any) -> Any:
 
 
 _STYLE = """
-body{font:15px/1.45 system-ui,"DejaVu Sans",sans-serif;color:#212529;max-width:1240px;margin:24px auto;padding:0 16px}
-h1,h2,h3{line-height:1.2}h2{margin-top:36px;border-bottom:1px solid #dee2e6;padding-bottom:4px}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:3px 12px;text-align:right}
-tr+tr{border-top:1px solid #e9ecef}th:first-child{text-align:left}i{color:#6c757d;font-style:normal}
-img{max-width:100%;display:block}section{display:inline-block;vertical-align:top;width:380px;margin:0 20px 16px 0}
-.units{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(596px,100%),1fr));gap:18px}
-figure{margin:0}figcaption{font-size:13px;color:#495057;margin-top:3px}summary{margin-top:24px;cursor:pointer}
+.concepts{display:flex;flex-wrap:wrap;gap:0 28px}.concepts>div{width:340px;max-width:100%}
+.units{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(540px,100%),1fr));gap:18px}
+i{color:#57606a;font-style:normal}
 """

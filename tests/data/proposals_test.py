@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxvision.data import proposals, sources
-from jaxvision.data.proposals import PER_FILE, Proposed, Searched, propose, stored
+from jaxvision.data.proposals import PER_FILE, Proposed, Searched, Stored, propose, stored
 from jaxvision.data.records import Record, Subset, extent, fetch
 
 
@@ -163,3 +163,11 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0], peaks
+
+
+def test_they_may_be_named_before_they_are_searched_for(tmp_path: Path):
+    named = Proposed(Squares(2), Stored(tmp_path, 2))
+    with pytest.raises(ValueError, match="00000.npz: cannot be read"):
+        _ = named[1]
+    stored(Squares(2), tmp_path, workers=0)
+    assert named[1]["proposals"].shape[1] == 4

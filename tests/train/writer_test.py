@@ -17,6 +17,7 @@ def test_floats_become_lines_and_pictures_files(tmp_path: Path):
         writer.write("train", 3, {"val/accuracy": np.float32(0.5), "val/boxes": picture})
     (row,) = read_metrics(tmp_path / "metrics.jsonl")
     assert row["stage"] == "train" and row["step"] == 3 and row["val/accuracy"] == 0.5 and row["time"] > 0
+    assert row["files"] == {"val/boxes": "images/val_boxes-000003.png"}
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "images" / "val_boxes-000003.png")), picture)
     assert list((tmp_path / "tensorboard").iterdir())
 
@@ -55,12 +56,16 @@ def test_a_text_is_kept_and_shown(tmp_path: Path, capsys: pytest.CaptureFixture[
     Writer(tmp_path).write("train", 3, {"comparison/table": "| a |\n| b |", "x": 1.0})
     assert (tmp_path / "comparison_table.md").read_text() == "| a |\n| b |\n"
     assert "| a |\n| b |" in capsys.readouterr().err
-    assert [sorted(row) for row in read_metrics(tmp_path / "metrics.jsonl")] == [["stage", "step", "time", "x"]]
+    (row,) = read_metrics(tmp_path / "metrics.jsonl")
+    assert sorted(row) == ["files", "stage", "step", "time", "x"]
+    assert row["files"] == {"comparison/table": "comparison_table.md"}
 
 
 def test_a_page_is_kept_under_its_own_name_and_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     Writer(tmp_path).write("train", 3, {"report/units.html": "<p>α</p>", "units.json": "{}", "x": 1.0})
     assert (tmp_path / "report_units.html").read_text(encoding="utf-8") == "<p>α</p>"
     assert (tmp_path / "units.json").read_text() == "{}" and not list(tmp_path.glob("*.md"))
+    (row,) = read_metrics(tmp_path / "metrics.jsonl")
+    assert row["files"] == {"report/units.html": "report_units.html", "units.json": "units.json"}
     shown = capsys.readouterr().err
     assert f"written to {tmp_path}/report_units.html" in shown and "<p>" not in shown

@@ -16,7 +16,7 @@ def run_of(n: int) -> list[dict]:
     return rows
 
 
-def panels(rows: list[dict]) -> dict[str, list[str]]:
+def arranged(rows: list[dict]) -> dict[str, list[str]]:
     return module._arrange(module._collect(rows))
 
 
@@ -38,7 +38,14 @@ def test_one_figure_of_all_panels():
     ],
 )
 def test_odd_runs_are_drawn(rows):
-    assert curves(rows).shape == (400, 640, 3) or len(panels(rows)) > 1
+    assert curves(rows).shape == (400, 640, 3) or len(arranged(rows)) > 1
+
+
+def test_panels_one_by_one():
+    pictures = module.panels(run_of(30))
+    assert list(pictures) == list(arranged(run_of(30))) and len(pictures) == 3
+    assert {picture.shape for picture in pictures.values()} == {(640, 1024, 3)}
+    assert module.panels([{"step": 1}]) == {}
 
 
 @pytest.mark.parametrize("rows", [[], [{"step": 1}], [{"train/loss": 1.0}], [{"step": 1, "time": 2.0, "note/a": "x"}]])
@@ -49,24 +56,32 @@ def test_no_metric_is_an_error(rows):
 
 def test_metrics_share_panels_by_what_they_are():
     row = {"step": 1, "time": 3.0, "val/fid_inception": 30.0, "learning_rate": 0.1, "val/accuracy": 0.5}
-    row |= {"val/mean_iou": 0.25, "train/loss": 3.0, "train/loss_box": 1.0, "val/nll": 2.0, "train/flag": True}
-    assert panels([row]) == {
+    row |= {
+        "val/mean_iou": 0.25,
+        "val/iou_cat": 0.5,
+        "train/loss": 3.0,
+        "train/loss_box": 1.0,
+        "val/nll": 2.0,
+        "train/flag": True,
+    }
+    assert arranged([row]) == {
         "loss": ["train/loss", "train/loss_box", "val/nll"],
         "scores": ["val/accuracy", "val/mean_iou"],
+        "IoU of classes": ["val/iou_cat"],
         "learning rate": ["learning_rate"],
         "fid inception": ["val/fid_inception"],
     }
-    assert list(panels([row])) == ["loss", "scores", "learning rate", "fid inception"]
+    assert list(arranged([row])) == ["loss", "scores", "IoU of classes", "learning rate", "fid inception"]
 
 
 def test_stages_are_apart():
     rows = [{"stage": stage, "step": 1, "train/loss": loss} for stage, loss in (("pretrain", 5.0), ("probe", 2.0))]
-    assert panels(rows) == {"loss": ["pretrain: train/loss", "probe: train/loss"]}
-    assert panels(rows[:1]) == {"loss": ["train/loss"]}
+    assert arranged(rows) == {"loss": ["pretrain: train/loss", "probe: train/loss"]}
+    assert arranged(rows[:1]) == {"loss": ["train/loss"]}
 
 
 def test_a_slow_pace_is_no_score():
-    assert panels([{"step": 1, "time/steps_per_second": 0.5}]) == {"steps per second": ["time/steps_per_second"]}
+    assert arranged([{"step": 1, "time/steps_per_second": 0.5}]) == {"steps per second": ["time/steps_per_second"]}
 
 
 def test_values_that_are_not_finite_are_counted():

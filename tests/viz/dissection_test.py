@@ -1,6 +1,5 @@
 import json
 import math
-from html.parser import HTMLParser
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from jaxvision.viz.dissection import (
     unit_picture,
 )
 from jaxvision.viz.grid import GAP
+from tests.viz.tags import Tags
 
 
 def report(units: int = 5) -> Report:
@@ -32,29 +32,10 @@ def report(units: int = 5) -> Report:
     )
 
 
-class Tags(HTMLParser):
-    """Counts of tags; every opened one must be closed in order."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.open, self.seen = [], []
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.append(tag)
-        if tag not in ("img", "meta"):
-            self.open.append(tag)
-        assert tag != "img" or dict(attrs)["alt"]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
 def test_a_page_is_whole_and_escapes_names():
     text = page(report(), most=3)
     tags = Tags(text)
-    assert tags.seen.count("img") == 1 + 2 + 3 and tags.seen.count("section") == 2 and tags.seen.count("figure") == 3
+    assert tags.seen.count("img") == 1 + 2 + 3 and tags.seen.count("h3") == 2 and tags.seen.count("figure") == 3
     assert (
         "<tree>" not in text and "&lt;tree&gt;" in text and "http" not in text and 'src="data:image/png;base64,' in text
     )
