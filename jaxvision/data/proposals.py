@@ -89,7 +89,8 @@ def stored(
         functools.partial(_search_part, _file(folder, n), records, parts[n], strategy, seed, max_boxes) for n in missing
     ]
     many = len(os.sched_getaffinity(0)) if workers is None else workers
-    with tqdm(total=sum(len(parts[n]) for n in missing), desc="proposals", unit="image", disable=None) as bar:
+    images = sum(len(parts[n]) for n in missing)
+    with tqdm(total=images, desc="proposals", unit="image", disable=None if images else True) as bar:
         for found, skipped in _results(work, min(many, len(work))):
             bar.update(found)
             for index, reason in skipped.items():
