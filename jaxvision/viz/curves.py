@@ -123,8 +123,13 @@ def _draw_panel(axes: Axes, title: str, series: Mapping[str, _Series]) -> None:
     axes.grid(color="#e9ecef")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(series) > _MANY else {}
-    legend = axes.legend(frameon=False, fontsize=9 if len(series) <= 16 else 7, **beside)
+    beside = len(series) > _MANY
+    legend = axes.legend(
+        frameon=False,
+        fontsize=9 if len(series) <= 16 else 7,
+        loc="center left" if beside else "best",
+        bbox_to_anchor=(1.0, 0.5) if beside else None,
+    )
     for text in legend.get_texts():
         text.set_parse_math(False)
 
