@@ -100,6 +100,13 @@ def test_a_file_and_photos_are_enough_to_predict_and_to_export(
     assert "<h1>classification/resnet</h1>" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_what_a_file_says_goes_into_a_folder_of_its_name(weights: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(weights.parent)
+    for file in (weights.name, f"./{weights.name}", str(weights)):
+        flags = ["launch.py", f"--init_from=torchvision:{file}", "--mode=predict"]
+        assert launch.parse(flags)[0].workdir == "runs/cifar20"
+
+
 def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     common = ["launch.py", f"--init_from=torchvision:{weights}", f"--workdir={tmp_path / 'run'}"]
     training = [*common, "--smoke", "--experiment=classification/resnet", "--data=digits:count=32"]
