@@ -14,6 +14,7 @@ from sklearn.datasets import load_sample_images
 import launch
 from experiments import pretrained
 from experiments.detection import Network
+from jaxvision.config import from_dict
 from jaxvision.models.alexnet import AlexNet
 from jaxvision.models.faster_rcnn import resnet_fpn
 from jaxvision.models.fcn_resnet import FCNResNet
@@ -58,6 +59,14 @@ def test_settings_name_the_experiment_and_the_network(name: str, filled: Callabl
     assert next(iter(found)) == experiment
     assert found[experiment].items() >= {"width" if "width" in found[experiment] else "network.width": 1.0}.items()
     assert found[experiment].items() >= expected.items()
+
+
+def test_a_trunk_fits_the_detectors_that_start_from_it(filled: Callable[..., dict], tmp_path: Path):
+    found = pretrained.settings_of(imported(ResNet(10, 34, width=WIDTH), 32, filled, tmp_path / "w.pth"))
+    for experiment, settings in list(found.items())[1:]:
+        config = from_dict(launch.load(experiment).PRESETS["quick"], settings)
+        assert config.network.depth == 34 and config.network.width == 1.0 and "resnet" in str(config.network)
+    assert list(found)[1:] == ["detection/faster_rcnn", "detection/mask_rcnn", "detection/rcnn"]
 
 
 def test_weights_that_say_nothing_of_a_network_change_no_settings():

@@ -12,6 +12,7 @@ import signal
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,11 @@ def _results(work: Sequence[functools.partial], workers: int) -> Iterator[tuple[
     try:
         for done in concurrent.futures.as_completed([pool.submit(call) for call in work]):
             yield done.result()
+    except BrokenProcessPool:
+        raise ValueError(
+            "a process that searches for proposals was ended from outside, maybe for want of memory; take fewer "
+            "--workers (the same command goes on from there)"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
