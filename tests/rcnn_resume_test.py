@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 import launch
-from experiments.detection import _rcnn, _windows, rcnn
+from experiments import detection
+from experiments.detection import _rcnn, _windows
 from jaxvision.data import feature_store, sources
 from jaxvision.tasks import hard_negatives
 from jaxvision.train.writer import Writer, read_metrics
@@ -19,7 +20,7 @@ FLAGS = ("--experiment=detection/rcnn", "--smoke", "--steps=4", "--log_every=1",
 STAGES = ("proposals", "finetune", "features", "svm", "regression", "test")
 # Where each stage is killed: the function, and the call of it that does not return.
 DEATHS: dict[str, tuple[Any, str, int]] = {
-    "proposals": (rcnn, "stored", 2),
+    "proposals": (detection, "stored", 2),
     "finetune": (Writer, "write", 5),  # of the third step
     "features": (feature_store, "_save", 4),
     "svm": (hard_negatives, "solve", 5),

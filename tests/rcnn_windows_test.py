@@ -1,5 +1,6 @@
 """What R-CNN's stages make of images, objects and proposals, on images whose features are known."""
 
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,13 @@ class Images:
 
     def name(self, index: int) -> str:
         return f"image {index}"
+
+
+class Torn(Images):
+    """Image 3 has an annotation, and pixels that cannot be read."""
+
+    def encoded(self, index: int) -> dict:
+        return {**self[index and 1], "image": None}
 
 
 def proposed() -> list[np.ndarray]:
@@ -100,10 +108,11 @@ def test_only_images_with_windows_are_looked_at_and_each_gets_its_rows(tmp_path:
         own = split()
 
         def batches(shard: int, shards: int) -> Iterator[dict]:
-            for item in items.tolist():
+            for pair in np.split(items, range(2, len(items), 2)):
                 machine = np.zeros((2, 12, CLASSES + 1), np.float32)
-                machine[0, : len(own.windows[item]), 0] = item + np.arange(len(own.windows[item])) / 100
-                yield {"machine": machine, "_mask": np.array([True, False])}
+                for row, item in enumerate(pair.tolist()):
+                    machine[row, : len(own.windows[item]), 0] = item + np.arange(len(own.windows[item])) / 100
+                yield {"machine": machine, "_mask": np.arange(2) < len(pair)}
 
         return batches
 
@@ -119,6 +128,27 @@ def test_only_images_with_windows_are_looked_at_and_each_gets_its_rows(tmp_path:
     assert store.read(MACHINE, 3).shape == (0, CLASSES + 1)
 
 
+def test_an_image_whose_pixels_cannot_be_read_has_no_windows():
+    torn = Split(Torn(), proposed)
+    assert torn.own(3) == 0 and torn.own(4) == 2 and len(torn.windows[3]) == 0
+
+
+def test_an_image_that_can_be_read_no_more_does_not_lend_its_place_to_the_next(tmp_path: Path):
+    def look(items: np.ndarray):
+        machine = np.zeros((len(items) + 1, 12, CLASSES + 1), np.float32)
+        readable = np.array([item != 2 for item in items] + [False])
+        return lambda shard, shards: (batch for batch in [{"machine": machine, "_mask": readable}])
+
+    def predict(batch):
+        return {MACHINE: batch["machine"], REGRESSOR: batch["machine"]}
+
+    empty = FeatureStore(tmp_path, {MACHINE: CLASSES + 1, REGRESSOR: CLASSES + 1}, {}, per_shard=2)
+    store = _windows.feature_store(empty, split(), 0.6)
+    with pytest.raises(ValueError, match="image 2: cannot be read any more"):
+        _windows.write_features(store, split(), 0.6, look, predict, lambda line: None)
+    assert store.whole(0) and not store.whole(1)
+
+
 def test_machines_tell_objects_from_the_rest_in_features_as_stored(tmp_path: Path):
     store = written(tmp_path)
     found = _windows.learn_machines(store, split(), CLASSES, Mining(c=1.0, fit_after=5))
@@ -126,6 +156,24 @@ def test_machines_tell_objects_from_the_rest_in_features_as_stored(tmp_path: Pat
         scores = store.read(MACHINE, index) @ found.kernel + found.bias[None]
         assert scores[:2].argmax(axis=1).tolist() == [0, 1] and scores[[0, 1], [0, 1]].min() > 0
         assert scores[-2:].max() < 0
+
+
+def test_of_the_features_of_an_image_only_its_objects_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store, given = written(tmp_path), []
+    whole, mine = FeatureStore.read, _windows.mine
+
+    def read(self, name: str, item: int) -> np.ndarray:
+        features = whole(self, name, item)
+        given.append(weakref.ref(features))
+        return features
+
+    def mine_alone(*arguments):
+        assert len(given) == 2 * IMAGES and not any(features() is not None for features in given)
+        return mine(*arguments)
+
+    monkeypatch.setattr(FeatureStore, "read", read)
+    monkeypatch.setattr(_windows, "mine", mine_alone)
+    _windows.learn_machines(store, split(), CLASSES, Mining(c=1.0))
 
 
 def test_regressors_move_windows_to_their_objects_in_features_as_stored(tmp_path: Path):

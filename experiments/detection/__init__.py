@@ -1,9 +1,10 @@
 """What the detection experiments share: networks, canvases, stages, figures, and what predictions say."""
 
 import dataclasses
+import functools
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -27,7 +28,7 @@ from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.steps import Trainable, everything
+from jaxvision.train.steps import Trainable, everything, init_state, no_step
 from jaxvision.train.types import (
     Batch,
     Data,
@@ -138,6 +139,9 @@ class Settings(Protocol):
     """The fields that every detection Config has."""
 
     @property
+    def data(self) -> str: ...
+
+    @property
     def train_split(self) -> str: ...
 
     @property
@@ -207,8 +211,8 @@ class Setup:
 
     def train(self) -> Data:
         """Training batches, each of one canvas."""
-        view = self.config.view
-        frames, records = view.make(), self._proposed("train", self.config.train_split)
+        view, split = self.config.view, self.config.train_split
+        frames, records = view.make(), self.source[split]
         transform = frames.train(
             view.max_objects,
             shorts=view.shorts,
@@ -217,22 +221,24 @@ class Setup:
             max_proposals=self._most_searched(),
             fill=self.source.mean,
         )
-        return self.inputs.train(records, transform, self.config.batch_size, _groups(frames, records))
+        return later(
+            lambda: self.inputs.train(
+                self._proposed(split), transform, self.config.batch_size, _groups(frames, records)
+            )
+        )
 
     def val(self) -> Data:
         """Every image to be evaluated, once."""
-        return self._once(self._proposed("val", self.config.val_split), self._mask_size())
+        split = self.config.val_split
+        self.source[split]  # its name is checked at once
+        return later(lambda: self._once(self._proposed(split), self._mask_size()))
 
     def search(self, predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
         """Searches the images of both splits; what a first stage makes."""
-        assert isinstance(self.proposals, Searching)
-        settings = self.proposals.strategy, self.inputs.seed, self.proposals.most
         figures: Result = {}
         for role, split in (("train", self.config.train_split), ("val", self.config.val_split)):
-            records = self.source[split]
-            say(f"proposals: {len(records)} {role} images")
-            found = stored(records, self._folder(role), *settings, workers=search_workers(self.inputs, records))
-            figures[f"proposals/{role}_an_image"] = float(np.mean([len(boxes) for boxes in found]))
+            say(f"proposals: {len(self.source[split])} {role} images")
+            figures[f"proposals/{role}_an_image"] = float(np.mean([len(boxes) for boxes in self._found(split)]))
         return state, figures
 
     def hooks(self) -> tuple[Hook, ...]:
@@ -263,25 +269,29 @@ class Setup:
         )
         return self.inputs.evaluate(records, transform, self.config.batch_size, _groups(frames, records))
 
-    def _proposed(self, role: str, split: str) -> Records:
+    def _proposed(self, split: str) -> Records:
         records = self.source[split]
-        if isinstance(self.proposals, Proposing):
-            return records
-        return Proposed(records, Stored(self._folder(role), len(records)))
+        return records if isinstance(self.proposals, Proposing) else Proposed(records, self._found(split))
+
+    def _found(self, split: str) -> Stored:
+        assert isinstance(self.proposals, Searching)
+        return searched(self.inputs, self.config.data, split, self.source[split], self.proposals)
 
     def _searched(self, files: Records) -> Records:
         if isinstance(self.proposals, Proposing):
             return files
         return Searched(files, self.proposals.strategy, self.inputs.seed, self.proposals.most)
 
-    def _folder(self, role: str) -> Path:
-        return self.inputs.folder("proposals") / role
-
     def _most_searched(self) -> int:
         return self.proposals.most if isinstance(self.proposals, Searching) else 0
 
     def _mask_size(self) -> int:
         return MASK_SIZE if self.masks else 0
+
+
+def nothing() -> Task:
+    """What is learned in a stage that only makes files for later ones, or a table of what others found."""
+    return Task(lambda key, batch: init_state(key, {"params": {}}, {}), no_step, lambda state, batch: {})
 
 
 def average_precision(
@@ -310,9 +320,20 @@ def draw(outputs: PyTree, batch: Batch, *, class_names: Sequence[str], min_score
     return viz.detections(batch["image"], outputs, batch, class_names, min_score=min_score, most=SHOWN)
 
 
-def search_workers(inputs: Inputs, records: Records) -> int | None:
-    """Processes that search: `--workers`, or one a core; none where they would have one file to share."""
-    return (inputs.workers or None) if len(records) > PER_FILE else 0
+def searched(inputs: Inputs, data: str, split: str, records: Records, search: Searching) -> Stored:
+    """The proposals of a split's images, searched for where they are not in the workdir yet.
+
+    Every split of every `data` has a folder of its own there: a run may be evaluated on other images than its own.
+    """
+    folder = inputs.folder("proposals") / f"{split.partition('[')[0]}-{zlib.crc32(f'{data} {split}'.encode()):08x}"
+    workers = (inputs.workers or None) if len(records) > PER_FILE else 0  # one file cannot be shared
+    return stored(records, folder, search.strategy, inputs.seed, search.most, workers=workers)
+
+
+def later(make: Callable[[], Data]) -> Data:
+    """What `make` gives, made when it is opened first: by then, earlier stages have left what it reads."""
+    made = functools.cache(make)
+    return lambda shard, shards: made()(shard, shards)
 
 
 def _groups(frames: Canvases, records: Records) -> np.ndarray | None:

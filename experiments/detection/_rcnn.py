@@ -11,17 +11,17 @@ import numpy as np
 from jaxtyping import UInt8
 
 from experiments.detection import Searching
-from experiments.detection._times import PARTS, TIMED
+from experiments.detection._times import timed
 from experiments.detection._windows import Split
 from jaxvision.data.feature_store import Precision
 from jaxvision.data.proposals import propose
+from jaxvision.evals import best_overlap
 from jaxvision.models.alexnet import AlexNet
 from jaxvision.models.resnet import ResNet
 from jaxvision.tasks.hard_negatives import Round
 from jaxvision.tasks.rcnn import Look, Reported, report, score
-from jaxvision.train.devices import first_batch
 from jaxvision.train.timing import seconds
-from jaxvision.train.types import Batch, Data, Hook, Predict, PyTree, Result, TrainState
+from jaxvision.train.types import Batch, Data, Hook, PyTree, Result, TrainState
 from jaxvision.viz import detection as viz
 from jaxvision.viz.grid import grid, predictions
 
@@ -68,23 +68,24 @@ class Storing:
 
 def coverage(split: Split) -> Result:
     """How well proposals cover objects: recall at IoU 0.5 and 0.7, and a class's mean best overlap, averaged (MABO)."""
-    best, labels = [], []
-    for index, objects in enumerate(split.objects):
-        proposed = split.overlaps(index).iou[split.own(index) :, ~objects.ignore]
-        best.append(proposed.max(axis=0, initial=0.0))
-        labels.append(objects.labels[~objects.ignore])
-    overlap, label = np.concatenate(best), np.concatenate(labels)
-    counts = [len(windows) - split.own(i) for i, windows in enumerate(split.windows)]
-    by_class = [overlap[label == one].mean() for one in np.unique(label)]
-    found = {f"recall{round(100 * t)}": float(np.mean(overlap >= t)) if overlap.size else 0.0 for t in (0.5, 0.7)}
-    mabo = float(np.mean(by_class)) if by_class else 0.0
-    return {"proposals/an_image": float(np.mean(counts)), "proposals/mabo": mabo} | {
-        f"proposals/{key}": value for key, value in found.items()
+    counted = [(o.boxes[~o.ignore], o.labels[~o.ignore]) for o in split.objects]
+    proposed = [windows[split.own(i) :] for i, windows in enumerate(split.windows)]
+    best = [
+        best_overlap.best_overlaps(boxes, objects, (len(boxes),))
+        for boxes, (objects, _) in zip(proposed, counted, strict=True)
+    ]
+    covered = best_overlap.coverage(best, [labels for _, labels in counted], (0,))
+    recall = zip(best_overlap.THRESHOLDS, covered.recall[:, 0].tolist(), strict=True)
+    return {
+        "proposals/an_image": float(np.mean([len(boxes) for boxes in proposed])),
+        "proposals/mabo": float(covered.mabo[0]),
+        **{f"proposals/recall{round(100 * threshold)}": share for threshold, share in recall},
     }
 
 
-def draw_proposals(split: Split, index: int = 0) -> UInt8[np.ndarray, "H W 3"]:
-    """The proposals of an image, those that cover an object best the brightest."""
+def draw_proposals(split: Split) -> UInt8[np.ndarray, "H W 3"]:
+    """The proposals of the first image that has some, those that cover an object best the brightest."""
+    index = next(i for i, windows in enumerate(split.windows) if len(windows) > split.own(i))
     boxes = split.windows[index][split.own(index) :]
     overlap = split.overlaps(index).iou[split.own(index) :].max(axis=1, initial=0.0)
     return viz.proposals(split.records[index]["image"], boxes, overlap.astype(np.float32))
@@ -118,9 +119,7 @@ def draw_hard_negatives(
 
 
 def times(look: Look, numbers: Reported, data: Data, search: Searching, seed: int) -> Hook:
-    """Seconds that an image takes in testing, the median of a few looked at alone: `test/seconds_…` of proposals,
-    features, heads, post_processing and of it all.
-    """
+    """See `_times.timed`; proposals are searched for, and features are those of windows."""
     see = jax.jit(look.features)
     judge = jax.jit(score)
     tell = jax.jit(partial(report, numbers=numbers))
@@ -135,11 +134,4 @@ def times(look: Look, numbers: Reported, data: Data, search: Searching, seed: in
         told, _ = seconds(tell, scores, offsets, one["proposals"], one["proposal_valid"], one["size"])
         return [searched, looked, judged, told]
 
-    def run(predict: Predict, state: TrainState) -> Result:
-        batch = first_batch(data)
-        rows = np.flatnonzero(batch["_mask"])[:TIMED].tolist()
-        once(state, batch, rows[0])  # compiles
-        medians = np.median([once(state, batch, row) for row in rows], axis=0)
-        return {f"test/seconds_{part}": float(s) for part, s in zip(PARTS, [*medians, medians.sum()], strict=True)}
-
-    return Hook("times", 0, run)
+    return timed(once, data)

@@ -9,23 +9,27 @@ from jaxvision.train.hooks import evaluate
 from jaxvision.train.types import Experiment, Hook, Stage, Task, TrainState
 
 
-def joint(setup: Setup) -> Experiment:
-    """Both stages of the network at once (Ren et al. 2015, section 3.2, approximate joint training)."""
+def joint(setup: Setup, *more: Hook) -> Experiment:
+    """Both stages of the network at once (Ren et al. 2015, section 3.2, approximate joint training).
+
+    `more` is looked at beside the setup's own hooks.
+    """
     return Experiment.single(
         setup.task(),
         setup.train(),
         setup.config.steps,
-        setup.hooks(),
+        (*setup.hooks(), *more),
         presentation=setup.presentation(),
         best="val/mask_AP50" if setup.masks else "val/AP50",
     )
 
 
-def alternating(setup: Setup) -> Experiment:
+def alternating(setup: Setup, *more: Hook) -> Experiment:
     """The four steps of Ren et al. (2015, section 3.2); each takes `steps` of training.
 
     Proposals; regions, on proposals of that network but with convolutions of their own; proposals again, on the
-    convolutions of the second, which stay from then on; regions again, on the proposals of the third.
+    convolutions of the second, which stay from then on; regions again, on the proposals of the third. At that last step
+    `more` is looked at too.
     """
     recall = (evaluate((setup.recall(),), setup.val()),)
 
@@ -50,7 +54,7 @@ def alternating(setup: Setup) -> Experiment:
             stage("proposals", setup.task(("proposals",), _not_heads), recall),
             stage("regions", setup.task(("regions",), _not_rpn, origin="proposer"), setup.hooks(), borrow),
             stage("shared-proposals", setup.task(("proposals",), _rpn), recall, share),
-            stage("shared-regions", setup.task(("regions",), _heads), setup.hooks(), join),
+            stage("shared-regions", setup.task(("regions",), _heads), (*setup.hooks(), *more), join),
         ),
         setup.presentation(),
         "val/AP50",

@@ -1,6 +1,6 @@
 """What an image costs in testing, part by part."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,22 +10,24 @@ import numpy as np
 
 from experiments.detection import Searching, Setup
 from jaxvision.data.proposals import propose
+from jaxvision.data.records import Channels
+from jaxvision.models.yolo import YOLO
+from jaxvision.ops.cells import Cells
 from jaxvision.ops.images import normalise
 from jaxvision.ops.proposals import Proposals
 from jaxvision.tasks import proposals as first_stage
 from jaxvision.tasks import regions as second_stage
+from jaxvision.tasks.yolo import Reporting, cells_of, outputs_of
 from jaxvision.train.devices import first_batch
 from jaxvision.train.timing import seconds
-from jaxvision.train.types import Hook, Predict, PyTree, Result, TrainState
+from jaxvision.train.types import Batch, Data, Hook, Predict, PyTree, Result, TrainState
 
 TIMED = 8  # images
 PARTS = ("proposals", "features", "heads", "post_processing", "image")
 
 
 def times(setup: Setup, network: Any) -> Hook:
-    """Seconds that an image takes a two-stage detector, the median of a few looked at alone: `test/seconds_…` of
-    proposals (searched for, or the network's own), features, heads, post_processing and of it all.
-    """
+    """See `timed`; of a two-stage detector, whose proposals are searched for or the network's own."""
     config, search = setup.config, setup.proposals
 
     @jax.jit
@@ -57,8 +59,44 @@ def times(setup: Setup, network: Any) -> Hook:
         told, _ = seconds(tell, logits, offsets, given, one["size"])
         return [proposed, looked, judged, told]
 
+    return timed(once, setup.val())
+
+
+def yolo_times(network: YOLO, mean: Channels, std: Channels, numbers: Reporting, data: Data) -> Hook:
+    """See `timed`; of a detector without proposals, whose head is what comes after the convolutions."""
+    trunk, head = network.parts()
+
+    @jax.jit
+    def see(variables: PyTree, images: jax.Array) -> jax.Array:
+        features: Any = trunk.apply(variables, normalise(images, mean, std), train=False)
+        return features["trunk"]
+
+    @jax.jit
+    def judge(variables: PyTree, features: jax.Array) -> Cells:
+        outputs: Any = head.apply(variables, features, train=False)
+        return cells_of(outputs)
+
+    tell = jax.jit(partial(outputs_of, reporting=numbers))
+
+    def once(state: TrainState, batch: Batch, row: int) -> list[float]:
+        one = {key: jnp.asarray(batch[key][row : row + 1]) for key in ("image", "size")}
+        variables = {"params": state.params, **state.model_state}
+        looked, features = seconds(see, variables, one["image"])
+        judged, cells = seconds(judge, variables, features)
+        told, _ = seconds(tell, cells, one)
+        return [0.0, looked, judged, told]
+
+    return timed(once, data)
+
+
+def timed(once: Callable[[TrainState, Batch, int], list[float]], data: Data) -> Hook:
+    """Seconds that an image takes in testing, the median of a few looked at alone: `test/seconds_…` of `PARTS`.
+
+    `once(state, batch, row)` gives those of all parts but the last, which is their sum.
+    """
+
     def run(predict: Predict, state: TrainState) -> Result:
-        batch = first_batch(setup.val())
+        batch = first_batch(data)
         rows = np.flatnonzero(batch["_mask"])[:TIMED].tolist()
         once(state, batch, rows[0])  # compiles
         medians = np.median([once(state, batch, row) for row in rows], axis=0)

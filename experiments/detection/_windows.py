@@ -39,7 +39,8 @@ class Split:
     @functools.cached_property
     def objects(self) -> list[Objects]:
         """Of every image; none where it cannot be read."""
-        return [_objects(self.records, index) for index in range(len(self.records))]
+        # Only where no proposals were found does its pixels' turn come: they may be why.
+        return [_objects(self.records, i, encoded=bool(len(boxes))) for i, boxes in enumerate(self.proposals)]
 
     @functools.cached_property
     def proposals(self) -> Sequence[Boxes]:
@@ -98,8 +99,8 @@ def write_features(
     """Every window's features into the store. `look` gives the batches of some images, in order."""
 
     def compute(items: Int[np.ndarray, " M"]) -> Iterator[Features]:
-        readable = items[store.rows[MACHINE][items] > 0]
-        found = _each_image(look(readable), predict) if len(readable) else iter(())
+        seen = items[store.rows[MACHINE][items] > 0]
+        found = _each_image(look(seen), [split.records.name(i) for i in seen.tolist()], predict)
         for item in items.tolist():
             if not store.rows[MACHINE][item]:
                 yield {name: np.zeros((0, width), np.float32) for name, width in store.widths.items()}
@@ -116,8 +117,9 @@ def write_features(
 
 def learn_machines(store: FeatureStore, split: Split, classes: int, numbers: Mining) -> Machines:
     """The SVMs of all classes, for features as they are stored."""
-    owned = [store.read(MACHINE, i)[: split.own(i)] for i in range(store.items)]
-    factor = numbers.norm / mean_length([store.read(MACHINE, i) for i in range(min(_MEASURED, store.items))])
+    # Copies, since a view would keep all windows of its image in memory.
+    owned = [store.read(MACHINE, i)[: split.own(i)].copy() for i in range(store.items)]
+    factor = numbers.norm / mean_length(store.read(MACHINE, i) for i in range(min(_MEASURED, store.items)))
     labels = np.concatenate([o.labels[~o.ignore] for o in split.objects])
     found = mine(
         np.concatenate(owned) * factor, labels, _Images(store, split, classes, numbers, factor), classes, numbers
@@ -130,8 +132,8 @@ def learn_regressors(
 ) -> list[Regressor]:
     """The regressors of all classes, for features as they are stored."""
     pairs = [split.pairs(i, numbers.min_iou) for i in range(store.items)]
-    some = [store.read(REGRESSOR, i) for i in range(store.items) if len(pairs[i][0])][:_MEASURED]
-    factor = norm / mean_length(some) if some else 1.0
+    some = [i for i in range(store.items) if len(pairs[i][0])][:_MEASURED]
+    factor = norm / mean_length(store.read(REGRESSOR, i) for i in some) if some else 1.0
 
     def of_class(label: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Images, which of their pairs are of the class, and these pairs' offsets."""
@@ -172,9 +174,9 @@ class _Images:
         return Mined(self.store.read(MACHINE, index) * np.float32(self.factor), negative)
 
 
-def _objects(records: Records, index: int) -> Objects:
+def _objects(records: Records, index: int, encoded: bool) -> Objects:
     try:
-        record: Record = fetch(records, index, encoded=True)
+        record: Record = fetch(records, index, encoded=encoded)
     except (ValueError, OSError):  # the pipeline names it when it comes to its pixels
         record = {}
     boxes = record.get("boxes", np.zeros((0, 4), np.float32))
@@ -182,11 +184,22 @@ def _objects(records: Records, index: int) -> Objects:
 
 
 def _each_image(
-    data: Data, predict: Callable[[Mapping], Mapping[str, np.ndarray]]
+    data: Data, names: Sequence[str], predict: Callable[[Mapping], Mapping[str, np.ndarray]]
 ) -> Iterator[dict[str, Float[np.ndarray, "R _"]]]:
-    """What is predicted of the images of `data`, one after the other."""
+    """What is predicted of the images of `data`, which have these `names`, one after the other.
+
+    ValueError: one of them, in which windows were found, cannot be read. Left out, it would give its place to the next.
+    """
+    left = list(reversed(names))
+    if not left:
+        return
     with share(data) as batches:
         for batch in batches:
             outputs = predict(batch)
-            for row in np.flatnonzero(batch["_mask"]):
+            for row, readable in enumerate(batch["_mask"]):
+                if not left:
+                    break  # what fills up the last batch
+                name = left.pop()
+                if not readable:
+                    raise ValueError(f"{name}: cannot be read any more; mend it, or start again in another --workdir")
                 yield {name: np.asarray(outputs[name][row]) for name in (MACHINE, REGRESSOR)}

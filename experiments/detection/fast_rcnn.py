@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from experiments.detection import Searching, Setup, View
+from experiments.detection import Searching, Setup, View, nothing
 from experiments.detection._times import times
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.faster_rcnn import FasterRCNN, resnet_fc, vgg16
@@ -17,8 +17,7 @@ from jaxvision.models.low_rank import Ranks, truncate
 from jaxvision.models.norms import NORMS
 from jaxvision.tasks.regions import FAST_RCNN, Detecting
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.steps import init_state, no_step
-from jaxvision.train.types import Experiment, Stage, Task, TrainState
+from jaxvision.train.types import Experiment, Stage, TrainState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,11 +105,10 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Search for proposals, train a detector on them, and with `ranks` make its last layers thin."""
     setup = Setup(inputs.source(config.data), config, inputs, config.proposals)
     classes, ranks = setup.source.num_classes, config.ranks
-    nothing = Task(lambda key, batch: init_state(key, {"params": {}}, {}), no_step, lambda state, batch: {})
     task = setup.task(("regions",), origin="batch")
     hooks = (*setup.hooks(), times(setup, config.network.make(classes)))
     stages = [
-        Stage("proposals", nothing, None, 0, make=setup.search),
+        Stage("proposals", nothing(), None, 0, make=setup.search),
         Stage("train", task, setup.train(), config.steps, hooks),
     ]
     if any(ranks):

@@ -11,6 +11,7 @@ from typing import Literal
 
 from experiments.detection import FEW, FEWEST, HALF, MORE, SMALL, TINY, Network, Setup, View
 from experiments.detection._schedules import alternating, joint
+from experiments.detection._times import times
 from jaxvision.data.inputs import Inputs
 from jaxvision.tasks import proposals, regions
 from jaxvision.tasks.proposals import Proposing
@@ -93,4 +94,5 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a two-stage detector."""
     setup = Setup(inputs.source(config.data), config, inputs, config.proposing)
-    return alternating(setup) if config.schedule == "alternating" else joint(setup)
+    train = alternating if config.schedule == "alternating" else joint
+    return train(setup, times(setup, config.network.make(setup.source.num_classes, masks=False)))

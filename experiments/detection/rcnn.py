@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from experiments.detection import Searching, View, average_precision, draw, presentation, search_workers
+from experiments.detection import Searching, View, average_precision, draw, later, nothing, presentation, searched
 from experiments.detection._rcnn import (
     Network,
     Storing,
@@ -44,7 +44,7 @@ from jaxvision.data.canvas import Canvases
 from jaxvision.data.feature_store import FeatureStore
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.order import InShares
-from jaxvision.data.proposals import Proposed, Searched, stored
+from jaxvision.data.proposals import Proposed, Searched
 from jaxvision.data.records import Records, Source, Subset
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.tasks import rcnn
@@ -54,7 +54,6 @@ from jaxvision.tasks.hard_negatives import Mining
 from jaxvision.tasks.rcnn import Look, Reported, Warping
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.steps import init_state, no_step
 from jaxvision.train.types import Data, Experiment, Metric, Predict, Result, Say, Stage, Task, TrainState
 
 MARGIN = 0.0  # score of a machine that lies half way between object and not: from there on detections are shown
@@ -140,7 +139,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     test = rcnn.rcnn(setup.look, classes, config.test)
     return Experiment(
         (
-            Stage("proposals", _nothing(), None, 0, make=setup.find_proposals),
+            Stage("proposals", nothing(), None, 0, make=setup.find_proposals),
             Stage("finetune", setup.tuning_task(), tuning, config.steps, (shown,)),
             Stage("features", features, None, 0, warm_start=_tuned, make=setup.make_features),
             Stage("svm", svm, None, 0, make=setup.make_machines),
@@ -180,12 +179,12 @@ class Setup:
     @functools.cached_property
     def training(self) -> Split:
         """What is learned from."""
-        return self._split("train", self.config.train_split)
+        return self._split(self.config.train_split)
 
     @functools.cached_property
     def testing(self) -> Split:
         """What the figures are of."""
-        return self._split("val", self.config.val_split)
+        return self._split(self.config.val_split)
 
     @functools.cached_property
     def store(self) -> FeatureStore:
@@ -204,7 +203,6 @@ class Setup:
         """Windows of all images at random."""
         config, inputs = self.config, self.inputs
 
-        @functools.cache
         def windows() -> Data:
             found = tuning_windows(self.training, config.finetune.positive_iou)
             transform = self.frames.train(1, flip=config.view.flip, fill=self.source.mean)
@@ -213,12 +211,12 @@ class Setup:
             options: dict[str, Any] = {"seed": inputs.seed, "workers": inputs.workers, "strict": inputs.strict}
             return pipeline.train(found, transform, config.batch_size, order=order, **options)
 
-        return lambda shard, shards: windows()(shard, shards)
+        return later(windows)
 
     def val(self) -> Data:
         """Every image to be evaluated, once."""
         records, most = self.testing.records, self.config.proposals.most
-        return lambda shard, shards: self._once(Proposed(records, self.testing.proposals), most)(shard, shards)
+        return later(lambda: self._once(Proposed(records, self.testing.proposals), most))
 
     def searched(self, files: Records) -> Data:
         """A user's images, searched as they are read."""
@@ -229,9 +227,10 @@ class Setup:
         """Of the images of both splits."""
         for split, name in ((self.training, "training"), (self.testing, "test")):
             say(f"proposals: {len(split.records)} {name} images")
-            found = sum(map(len, split.proposals))
+            if not (found := sum(map(len, split.proposals))):
+                raise ValueError(f"no proposals in the {name} images; check --data, or take another strategy")
             say(f"proposals: {found / len(split.records):.0f} an image")
-        figures = {**coverage(self.testing), "proposals/megabytes": self._megabytes("proposals")}
+        figures = {**coverage(self.testing), "proposals/megabytes": self.inputs.megabytes("proposals")}
         return state, {**figures, "proposals": draw_proposals(self.testing)}
 
     def make_features(self, predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
@@ -244,7 +243,7 @@ class Setup:
         min_iou = self.config.regression.min_iou
         write_features(self.store, self.training, min_iou, look, partial(predict, state), say)
         windows = float(sum(len(windows) for windows in self.training.windows))
-        return state, {"features/windows": windows, "features/megabytes": self._megabytes("features")}
+        return state, {"features/windows": windows, "features/megabytes": self.inputs.megabytes("features")}
 
     def make_machines(self, predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
         """The SVMs."""
@@ -270,11 +269,9 @@ class Setup:
         }
         return dataclasses.replace(state, params=params), {"regression/pairs": float(self.store.rows[REGRESSOR].sum())}
 
-    def _split(self, name: str, split: str) -> Split:
-        records, numbers = self.source[split], self.config.proposals
-        folder, seed = self.inputs.folder("proposals") / name, self.inputs.seed
-        workers = search_workers(self.inputs, records)
-        return Split(records, lambda: stored(records, folder, numbers.strategy, seed, numbers.most, workers=workers))
+    def _split(self, split: str) -> Split:
+        records, config = self.source[split], self.config
+        return Split(records, lambda: searched(self.inputs, config.data, split, records, config.proposals))
 
     def _once(self, records: Records, most: int) -> Data:
         transform = self.frames.evaluate(self.config.view.max_objects, max_proposals=most, fill=self.source.mean)
@@ -293,13 +290,6 @@ class Setup:
             batch = transform({**record, "proposals": boxes}, np.random.default_rng(0))
             found.append(np.asarray(see(batch["image"][None], batch["proposals"][None])[0, 0]))
         return np.stack(found)
-
-    def _megabytes(self, stage: str) -> float:
-        return sum(p.stat().st_size for p in self.inputs.folder(stage).rglob("*") if p.is_file()) / 1e6
-
-
-def _nothing() -> Task:
-    return Task(lambda key, batch: init_state(key, {"params": {}}, {}), no_step, lambda state, batch: {})
 
 
 def _tuned(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:

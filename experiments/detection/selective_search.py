@@ -5,19 +5,20 @@ python launch.py --experiment=detection/selective_search --data=voc:/data/VOC200
 """
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from experiments.detection import search_workers
+from experiments.detection import Searching, searched
 from jaxvision.data import selective_search, superpixels
-from jaxvision.data.canvas import canvases
+from jaxvision.data.canvas import canvases, ignored
 from jaxvision.data.grouping import cut
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.proposals import Searched, Stored, propose, stored
-from jaxvision.data.records import Records, fetch
+from jaxvision.data.proposals import Searched, Stored, propose
+from jaxvision.data.records import Record, Records, fetch
 from jaxvision.evals.best_overlap import THRESHOLDS, Coverage, best_overlaps, coverage
 from jaxvision.evals.detection import iou, scale_of
 from jaxvision.train.steps import init_state, no_step
@@ -78,8 +79,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     records = inputs.source(config.data)[config.split]
 
     def find() -> Stored:
-        settings = config.strategy, inputs.seed, config.max_boxes
-        return stored(records, inputs.folder("proposals"), *settings, workers=search_workers(inputs, records))
+        return searched(inputs, config.data, config.split, records, Searching(config.strategy, config.max_boxes))
 
     def make(predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
         say(f"proposals: {len(records)} images")
@@ -102,10 +102,12 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
 def _figures(records: Records, found: Stored) -> Result:
     """Recall and MABO by the number of proposals, as a table and as curves, and with all of them."""
-    most = max(len(boxes) for boxes in found)
+    if not (most := max(len(boxes) for boxes in found)):
+        raise ValueError(f"no proposals in {len(records)} images; check --data, or take another --strategy")
     counts = [*(n for n in COUNTS if n < most), most]
     overlaps, labels = [], []
-    for index, objects in _objects(records):
+    for index, record in _readable(records, encoded=True):
+        objects = _objects(record)
         overlaps.append(best_overlaps(found[index], objects.boxes, counts))
         labels.append(objects.labels)
     covered = coverage(overlaps, labels, counts)
@@ -128,25 +130,29 @@ def _report(covered: Coverage) -> str:
     return table(["proposals an image", *curves], rows, digits=3)
 
 
-def _objects(records: Records) -> Iterator[tuple[int, Objects]]:
-    """The objects of every image that can be read, those to ignore excepted."""
+def _readable(records: Records, *, encoded: bool = False) -> Iterator[tuple[int, Record]]:
+    """Every record that can be read, with its number; with `encoded`, its pixels may turn out not to be."""
     for index in range(len(records)):
         try:
-            record = fetch(records, index, encoded=True)
+            record = fetch(records, index, encoded=encoded)
         except (ValueError, OSError):
             continue  # the log has it: it has no proposals either
-        ignored = [record[key] for key in ("difficult", "crowd") if key in record]
-        kept = ~np.any([np.zeros(len(record["labels"]), bool), *ignored], axis=0)
-        yield index, Objects(record["boxes"][kept], record["labels"][kept])
+        yield index, record
+
+
+def _objects(record: Record) -> Objects:
+    """What is on an image, less what is to be ignored."""
+    boxes, labels = record.get("boxes", np.zeros((0, 4), np.float32)), record.get("labels", np.zeros(0, np.int32))
+    kept = ~ignored(record, len(boxes))
+    return Objects(boxes[kept], labels[kept])
 
 
 def _seconds(records: Records, config: Config, seed: int) -> float:
     """The median of a few images, each searched alone."""
     times = []
-    for index in range(min(TIMED, len(records))):
-        image = records[index]["image"]
+    for _, record in itertools.islice(_readable(records), TIMED):
         began = time.perf_counter()
-        propose(image, config.strategy, seed, config.max_boxes)
+        propose(record["image"], config.strategy, seed, config.max_boxes)
         times.append(time.perf_counter() - began)
     return float(np.median(times))
 
@@ -154,13 +160,12 @@ def _seconds(records: Records, config: Config, seed: int) -> float:
 def _pictures(records: Records, found: Stored, config: Config) -> Result:
     """Of the first images: superpixels, a hierarchy at several depths, and the best boxes."""
     pictures: Result = {}
-    for index, objects in _objects(records):
-        if index >= config.shown:
-            break
-        image, boxes = records[index]["image"], found[index]
-        overlaps = iou(objects.boxes, boxes)
-        best = overlaps.argmax(axis=1)
-        pictures[f"best_boxes_{index}"] = viz.best_boxes(image, boxes, objects.boxes, best, overlaps.max(axis=1))
+    for index, record in itertools.islice(_readable(records), config.shown):
+        image, boxes, objects = record["image"], found[index], _objects(record)
+        if len(boxes):
+            overlaps = iou(objects.boxes, boxes)
+            best = overlaps.argmax(axis=1)
+            pictures[f"best_boxes_{index}"] = viz.best_boxes(image, boxes, objects.boxes, best, overlaps.max(axis=1))
         pictures |= {f"{name}_{index}": picture for name, picture in _insight(image, config).items()}
     return pictures
 

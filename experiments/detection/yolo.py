@@ -14,6 +14,7 @@ import numpy as np
 
 from experiments.classification import first_kernel
 from experiments.detection import average_precision, draw, presentation
+from experiments.detection._times import yolo_times
 from jaxvision.data import stretch
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Channels, Records
@@ -123,6 +124,16 @@ _PAPER = Config(
 
 PRESETS = {
     "quick": Config(),
+    "photos": Config(  # a few hundred photographs of one's own, from random weights
+        data="voc:photos",
+        val_split="val",
+        batch_size=8,
+        steps=2400,
+        eval_every=800,
+        network=Network(grid=14, width=0.25, stride=32, batch_norm=True),
+        view=View(size=224),
+        reporting=Reporting(detections=60),
+    ),
     "paper": _PAPER,
     "fast": dataclasses.replace(_PAPER, network=Network("fast")),
     "darknet": dataclasses.replace(  # yolov1/yolo.train.cfg, whose rate begins at a tenth of the highest
@@ -148,8 +159,9 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a detector that looks at the image once."""
     source = inputs.source(config.data)
     names, every = source.class_names, config.eval_every
+    network = config.network.make(source.num_classes)
     task = yolo(
-        config.network.make(source.num_classes),
+        network,
         config.optimizer.make(config.steps),
         mean=source.mean,
         std=source.std,
@@ -171,6 +183,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
             evaluate(figures, val, every=every),
             picture("detections", val, partial(draw, class_names=names), every=every),
             picture("cells", val, lambda outputs, batch: cells(batch["image"], outputs, batch, names), every=every),
+            yolo_times(network, source.mean, source.std, config.reporting, val),
             parameters("filters", lambda state: filters.filters(np.asarray(first_kernel(state.params)))),
         ),
         presentation=presentation(names, once),

@@ -1,6 +1,7 @@
 """Five ways of unpooling in one encoder–decoder, side by side: same data, seed and steps; a table and figures.
 
 python launch.py --experiment=segmentation/unpooling
+python launch.py --experiment=segmentation/unpooling --preset=photos --data=masks:/data/camvid,ignore=11
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments.segmentation import ADAM, SMALL, STREETS, Setup, Test, View
+from experiments.segmentation import ADAM, PHOTOS, SMALL, STREETS, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.evals.segmentation import confusion
 from jaxvision.models.encoder_decoder import UNPOOLING, EncoderDecoder
@@ -55,6 +56,13 @@ class Config:
 
 PRESETS = {
     "quick": Config(),
+    "photos": Config(  # a few hundred photographs of one's own
+        data="masks:photos",
+        batch_size=4,
+        steps=800,
+        view=PHOTOS,
+        optimizer=dataclasses.replace(ADAM, lr=0.002),
+    ),
     "paper": Config(  # of no single paper: at full width, on SegNet's data
         data="masks:camvid,ignore=11",
         width=1.0,

@@ -34,7 +34,7 @@ from experiments.ssl._comparison import RANDOM, SUPERVISED, told
 from experiments.ssl._pretext import Crop
 from experiments.ssl._probing import Examples, Heads
 from jaxvision.data import crops
-from jaxvision.data.inputs import Inputs
+from jaxvision.data.inputs import Inputs, Opened
 from jaxvision.data.label_subset import class_balanced, labels_of
 from jaxvision.data.records import Source
 from jaxvision.evals.probe import accuracies, best_heads, head_accuracies
@@ -117,19 +117,6 @@ PRESETS = {
         backbone=Backbone(width=1 / 32),
     ),
 }
-
-
-class Opened(Inputs):
-    """Inputs of which all seeds and methods have the same source, read once."""
-
-    def source(self, spec: str) -> Source:
-        """See `Inputs.source`."""
-        return _open(Inputs(normalise=self.normalise), spec)
-
-
-@functools.lru_cache(maxsize=1)
-def _open(inputs: Inputs, spec: str) -> Source:
-    return inputs.source(spec)
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:

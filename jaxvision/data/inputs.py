@@ -1,6 +1,7 @@
 """How a run reads its data, whatever the experiment."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +35,10 @@ class Inputs(NamedTuple):
     def folder(self, stage: str) -> Path:
         """Where in the run's workdir a stage leaves files for later ones; it may not exist yet."""
         return self.workdir / ARTEFACTS / stage
+
+    def megabytes(self, stage: str) -> float:
+        """What the stage has left takes so much room; 0.0 where it has left nothing."""
+        return sum(path.stat().st_size for path in self.folder(stage).rglob("*") if path.is_file()) / 1e6
 
     def source(self, spec: str) -> Source:
         """See `sources.load`."""
@@ -73,3 +78,16 @@ class Inputs(NamedTuple):
             return source
         mean, std = self.normalise
         return dataclasses.replace(source, mean=mean, std=std)
+
+
+class Opened(Inputs):
+    """Inputs for several experiments in one run: they have the same source, which is read once."""
+
+    def source(self, spec: str) -> Source:
+        """See `Inputs.source`."""
+        return _open(Inputs(normalise=self.normalise, class_names=self.class_names), spec)
+
+
+@functools.lru_cache(maxsize=1)
+def _open(inputs: Inputs, spec: str) -> Source:
+    return inputs.source(spec)

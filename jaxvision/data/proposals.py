@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import errno
 import functools
 import hashlib
 import json
@@ -18,11 +19,14 @@ from absl import logging
 from jaxtyping import Float32
 from tqdm import tqdm
 
+from jaxvision.data.batches import named
 from jaxvision.data.decode import Pixels
 from jaxvision.data.records import Record, Records, extent, fetch
 from jaxvision.data.selective_search import STRATEGIES, search
 
 PER_FILE = 32  # images: so many are searched again at most after a run was killed
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Boxes = Float32[np.ndarray, "N 4"]
 
@@ -88,7 +92,7 @@ def stored(
         for found, skipped in _results(work, min(many, len(work))):
             bar.update(found)
             for index, reason in skipped.items():
-                logging.warning("no proposals: %s: %s", records.name(index), reason)
+                logging.warning("no proposals: %s", named(records, index, reason))
     return Stored(folder, len(records))
 
 
@@ -97,7 +101,7 @@ class Proposed:
     """The records of `parent` with "proposals" float32 [P, 4], boxes in pixels of the image, the best first."""
 
     parent: Records
-    proposals: Stored | Sequence[Float32[np.ndarray, "_ 4"]]
+    proposals: Sequence  # of Boxes; a check of their type would read them, when they may not be searched for yet
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -187,7 +191,9 @@ def _search_part(
             np.savez(file, allow_pickle=False, **boxes)
         os.replace(temporary, path)
     except OSError as error:
-        raise OSError(f"{path}: {error.strerror}; give proposals a disk with room") from None
+        temporary.unlink(missing_ok=True)
+        remedy = "; make room, the same command goes on from there" if error.errno in _FULL else ""
+        raise OSError(f"{path}: {error.strerror or error}{remedy}") from None
     return len(part), skipped
 
 

@@ -6,7 +6,7 @@ one pass over the images finds. `C` is the number of classes without the backgro
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -178,7 +178,7 @@ def solve(
     return machine.coef_[0], float(machine.intercept_[0]), finished
 
 
-def mean_length(features: Sequence[Shaped[np.ndarray, "_ F"]]) -> float:
+def mean_length(features: Iterable[Shaped[np.ndarray, "_ F"]]) -> float:
     """The mean Euclidean length of the rows of several arrays; ValueError where there are none, or all are 0."""
     lengths = np.concatenate([np.linalg.norm(part.astype(np.float64), axis=1) for part in features])
     if not lengths.size or not lengths.mean():

@@ -7,7 +7,7 @@ import pytest
 
 from jaxvision.data import sources
 from jaxvision.data.crops import center_crop
-from jaxvision.data.inputs import Inputs
+from jaxvision.data.inputs import Inputs, Opened
 
 
 class Broken:
@@ -59,3 +59,18 @@ def test_imported_weights_say_how_pixels_are_seen_and_what_classes_there_are():
     plain = sources.load("digits:count=32")["train"]
     assert [source["train"][i]["label"] for i in range(5)] == [10 - plain[i]["label"] for i in range(5)]
     assert inputs.source("none").class_names == inputs.label_maps("none").class_names == inputs.class_names
+
+
+def test_what_a_stage_left_has_a_size(tmp_path: Path):
+    inputs = Inputs(workdir=tmp_path)
+    assert inputs.megabytes("svm") == 0.0
+    (inputs.folder("svm") / "deep").mkdir(parents=True)
+    (inputs.folder("svm") / "deep" / "file").write_bytes(bytes(2_000_000))
+    assert inputs.megabytes("svm") == 2.0
+
+
+def test_experiments_of_one_run_read_the_source_once():
+    one, other = Opened(seed=1), Opened(seed=2, workdir=Path("elsewhere"))
+    assert one.source("digits:count=16") is other.source("digits:count=16")
+    assert Inputs().source("digits:count=16") is not one.source("digits:count=16")
+    assert Opened(class_names=("x", *"9876543210")).source("digits:count=16").class_names[0] == "x"

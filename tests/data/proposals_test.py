@@ -1,7 +1,9 @@
 """Proposals are made once, kept, and made again only where a file is missing or broken."""
 
 import dataclasses
+import errno
 import multiprocessing
+import os
 import sys
 import tracemalloc
 from pathlib import Path
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxvision.data import proposals, sources
-from jaxvision.data.proposals import PER_FILE, Proposed, Searched, propose, stored
+from jaxvision.data.proposals import PER_FILE, Proposed, Searched, Stored, propose, stored
 from jaxvision.data.records import Record, Subset, extent, fetch
 
 
@@ -107,7 +109,7 @@ def test_a_file_that_breaks_later_is_named(tmp_path: Path):
 def test_images_that_cannot_be_read_have_none_and_are_named(tmp_path: Path, caplog):
     found = stored(Squares(3, broken=(1,)), tmp_path, workers=0)
     assert found[1].shape == (0, 4) and len(found[0]) and len(found[2])
-    assert [r.getMessage() for r in caplog.records] == ["no proposals: squares/1.png: squares/1.png: torn"]
+    assert [r.getMessage() for r in caplog.records] == ["no proposals: squares/1.png: torn"]
 
 
 @pytest.mark.parametrize(
@@ -122,13 +124,22 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path, change, said: str
         stored(Squares(3), tmp_path, workers=0)
 
 
-def test_a_full_disk_is_named(tmp_path: Path, monkeypatch):
-    def full(*arguments, **named):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "No space left on device; make room, the same command goes on from there"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_what_a_file_cannot_take_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch, number: int, said: str):
+    def full(file, **arrays):
+        file.write(b"the beginning")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(proposals.np, "savez", full)
-    with pytest.raises(OSError, match="00000.npz: No space left on device; give proposals a disk with room"):
+    with pytest.raises(OSError, match=f"00000.npz: {said}$"):
         stored(Squares(2), tmp_path, workers=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
 
 
 def test_records_take_their_proposals_along(tmp_path: Path):
@@ -152,3 +163,11 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0], peaks
+
+
+def test_they_may_be_named_before_they_are_searched_for(tmp_path: Path):
+    named = Proposed(Squares(2), Stored(tmp_path, 2))
+    with pytest.raises(ValueError, match="00000.npz: cannot be read"):
+        _ = named[1]
+    stored(Squares(2), tmp_path, workers=0)
+    assert named[1]["proposals"].shape[1] == 4

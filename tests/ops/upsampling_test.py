@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from jax import lax
 
+from jaxvision.ops.convolution import spread
 from jaxvision.ops.upsampling import (
     _along,
+    _convolved,
     _dilated,
     _product,
+    _products,
     _Steps,
     _weights,
     bilinear_init,
@@ -70,6 +73,17 @@ def test_every_value_adds_its_multiple_of_the_kernel(setting):
     close(jax.jit(lambda x, k: conv_transpose(x, k, *rest))(x, kernel), want)
     if setting == SETTINGS[0]:
         close(conv_transpose(x, kernel, *rest), want)
+
+
+@pytest.mark.parametrize("setting", [s for s in SETTINGS if s[0] > s[1]])
+def test_forms_for_many_channels_say_the_same_as_those_for_few(setting):
+    size, *rest = setting
+    at, x, kernel = _Steps(*rest), normal(2, 4, 5, 3), normal(size, size, 3, 4, seed=1)
+    y = conv_transpose(x, kernel, *rest)
+    strides, lows = (at.strides,) * 2, (at.padding,) * 2
+    close(spread(x, kernel, strides, lows, at.sizes(x.shape, kernel.shape)), y)
+    for got, want in zip(_convolved(x, kernel, y, at), _products(x, kernel, y, at), strict=True):
+        close(got, want)
 
 
 def test_oblong_kernels_and_many_channels():

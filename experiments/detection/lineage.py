@@ -1,0 +1,188 @@
+"""R-CNN, Fast R-CNN, Faster R-CNN and YOLO on the same images: why each step was taken, as tables and a figure.
+
+python launch.py --experiment=detection/lineage
+python launch.py --experiment=detection/lineage --preset=photos --data=voc:/data/cells
+python launch.py --experiment=detection/lineage --methods=fast_rcnn,faster_rcnn --width=0.5
+
+The first three have the same ResNet; YOLO's convolutions are its own. Proposals are searched for once, and their time
+and room count for both detectors that need them. A stage that makes files, such as R-CNN's features, has the time since
+its last start.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from experiments.detection import Searching, fast_rcnn, faster_rcnn, nothing, rcnn, yolo
+from experiments.detection._lineage import PROPOSALS, Measured, measured, told
+from experiments.detection._times import TIMED
+from jaxvision.data.inputs import Inputs, Opened
+from jaxvision.train.types import Experiment, Hook, Predict, Result, Say, Stage, TrainState
+from jaxvision.train.writer import read_metrics
+
+MODULES: Mapping[str, ModuleType] = {
+    "rcnn": rcnn,
+    "fast_rcnn": fast_rcnn,
+    "faster_rcnn": faster_rcnn,
+    "yolo": yolo,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Fields are flags; `quick` is the default preset."""
+
+    data: str = "scenes:count=1024"  # scenes, voc:DIR, coco:DIR, tfds:NAME
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
+    protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
+    methods: tuple[str, ...] = tuple(MODULES)
+    recipe: Literal["quick", "photos", "paper", "smoke"] = (
+        "quick"  # all else of a method is as in this preset of its own
+    )
+    proposals: Searching = Searching(most=128)  # of R-CNN and Fast R-CNN
+    depth: int = 18  # of the ResNet of all but YOLO
+    width: float = 0.25  # its channels, as a fraction
+    norm: Literal["batch", "group"] = "batch"  # of Fast and Faster R-CNN; group: for batches of few images
+    batch_size: int = 8  # images in a step of Fast and Faster R-CNN
+    steps: int = 0  # of every network's training; 0: as in its recipe
+
+
+PRESETS = {
+    "quick": Config(),
+    "photos": Config(  # a few hundred photographs of one's own, from random weights
+        data="voc:photos",
+        recipe="photos",
+        proposals=Searching(most=1000),
+        width=0.5,
+        norm="group",
+        batch_size=4,
+    ),
+    "paper": Config(  # of no single paper: ResNet-50 on VOC07, with each method's own schedule
+        data="voc:VOCdevkit/VOC2007",
+        train_split="trainval",
+        val_split="test",
+        protocol="voc07_11pt",
+        recipe="paper",
+        proposals=Searching("rcnn"),
+        depth=50,
+        width=1.0,
+        norm="group",
+        batch_size=2,
+    ),
+    "smoke": Config(
+        data="scenes:count=8,size=64",
+        recipe="smoke",
+        proposals=Searching(most=16),
+        width=0.0625,
+        batch_size=4,
+        steps=2,
+    ),
+}
+
+
+class Side(Opened):
+    """Inputs of the methods of one run: proposals are for all of them, other folders are R-CNN's."""
+
+    def folder(self, stage: str) -> Path:
+        """See `Inputs.folder`."""
+        return super().folder(stage if stage == PROPOSALS else f"rcnn-{stage}")
+
+
+def build(config: Config, inputs: Inputs) -> Experiment:
+    """Train one detector after the other, and at the end put the figures side by side."""
+    if unknown := [name for name in config.methods if name not in MODULES]:
+        raise ValueError(f"--methods: there is no {unknown[0]}; known are {', '.join(MODULES)}")
+    side = Side(*inputs)
+    stages: dict[str, Stage] = {}
+    names: dict[str, list[str]] = {}
+    for method in config.methods:
+        own = [_part(method, s) for s in MODULES[method].build(settings(method, config), side).stages]
+        own[-1] = own[-1]._replace(hooks=(*own[-1].hooks, Hook("size", 0, _size)))
+        names[method] = [stage.name for stage in own]
+        for stage in own:
+            stages.setdefault(stage.name, stage)  # the first to search does it for all
+
+    def show(predict: Predict, state: TrainState) -> Result:
+        rows = read_metrics(inputs.workdir / "metrics.jsonl")
+        return told({method: _measured(rows, own, method, side) for method, own in names.items()}, _notes(config))
+
+    comparison = Stage("comparison", nothing(), None, 0, (Hook("comparison", 0, show),))
+    return Experiment((*stages.values(), comparison))
+
+
+def settings(method: str, config: Config) -> Any:
+    """A method's own Config, with the data of all, and the ResNet of all that have one."""
+    own = MODULES[method].PRESETS[config.recipe]
+    steps = config.steps or own.steps
+    same = {name: getattr(config, name) for name in ("data", "train_split", "val_split", "protocol")} | {"steps": steps}
+    size, norm = {"depth": config.depth, "width": config.width}, {"norm": config.norm}
+    searched, batches = {"proposals": config.proposals}, {"batch_size": config.batch_size, "eval_every": steps}
+    if method == "rcnn":
+        network = dataclasses.replace(own.network, kind="resnet", **size)
+        return dataclasses.replace(own, **same, **searched, network=network)
+    if method == "fast_rcnn":
+        network = dataclasses.replace(own.network, backbone="resnet", **size, **norm)
+        return dataclasses.replace(own, **same, **searched, **batches, network=network, ranks=(0, 0))
+    if method == "faster_rcnn":
+        kind = "resnet_c4" if own.network.backbone == "vgg16" else own.network.backbone  # the anchors are for one map
+        network = dataclasses.replace(own.network, backbone=kind, **size, **norm)
+        return dataclasses.replace(own, **same, **batches, network=network)
+    return dataclasses.replace(own, **same, eval_every=steps)
+
+
+def _part(method: str, stage: Stage) -> Stage:
+    """A stage of a method as one of the lineage, with its name before those of the stage and of its pictures."""
+    before = f"{method}-"
+
+    def named(result: Result) -> Result:
+        return {f"{method}_{k}" if isinstance(value, np.ndarray) else k: value for k, value in result.items()}
+
+    def look(hook: Hook) -> Hook:
+        return hook._replace(run=lambda predict, state: named(hook.run(predict, state)))
+
+    def warm_start(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+        assert stage.warm_start is not None
+        return stage.warm_start(state, {name.removeprefix(before): one for name, one in done.items()})
+
+    def make(predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
+        assert stage.make is not None
+        made, result = stage.make(predict, state, say)
+        return made, named(result)
+
+    return stage._replace(
+        name=stage.name if stage.name == PROPOSALS else before + stage.name,
+        hooks=tuple(map(look, stage.hooks)),
+        warm_start=warm_start if stage.warm_start else None,
+        make=make if stage.make else None,
+    )
+
+
+def _size(predict: Predict, state: TrainState) -> Result:
+    """How large a detector is."""
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    room = sum(leaf.nbytes for leaf in jax.tree.leaves((state.params, state.model_state)))
+    return {"test/parameters": float(parameters), "test/network_megabytes": room / 1e6}
+
+
+def _measured(rows: list[dict[str, Any]], stages: list[str], method: str, inputs: Inputs) -> Measured:
+    room = {"features": inputs.megabytes("features")} if method == "rcnn" else {}
+    searched = {PROPOSALS: inputs.megabytes(PROPOSALS)} if PROPOSALS in stages else {}
+    return measured(rows, stages, method, {**room, **searched})
+
+
+def _notes(config: Config) -> list[str]:
+    """What the measured figures depend on."""
+    count, kind, cores = jax.local_device_count(), jax.devices()[0].device_kind, len(os.sched_getaffinity(0))
+    return [
+        f"{config.data}, {config.train_split} and {config.val_split}; ResNet-{config.depth} of width {config.width:g} "
+        f"in all but YOLO, recipes {config.recipe}; at most {config.proposals.most} proposals of Selective Search "
+        f"({config.proposals.strategy}); on {count} {kind}, {cores} CPU cores. An image in testing: the median of "
+        f"{TIMED}, one at a time. Training counts no evaluation."
+    ]
