@@ -75,22 +75,23 @@ def test_what_was_measured_is_read_off_the_rows():
     assert found.room["proposals"] == 4.0 and found.room["features"] == 0.0
 
 
-def one(ap50: float, search: float) -> Measured:
-    training = dict.fromkeys(STEPS, math.nan) | {"network": 120.0}
-    testing = {"proposals": search, "features": 0.25, "heads": 0.0, "post_processing": math.nan}
+def one(ap50: float, proposals: float, searched: bool) -> Measured:
+    training = dict.fromkeys(STEPS, math.nan) | {"network": 120.0} | ({"proposals": 60.0} if searched else {})
+    testing = {"proposals": proposals, "features": 0.25, "heads": 0.0, "post_processing": math.nan}
     return Measured(
         {"AP50": ap50, "AP": math.nan}, training, testing, {"proposals": 0.0, "features": 0.0, "network": 2.0}, 3e6
     )
 
 
 def test_the_tables_hold_what_was_measured_and_both_printed_times():
-    result = told({"fast_rcnn": one(0.5, 1.0), "yolo": one(0.25, 0.0)}, ["a note"])
+    result = told({"fast_rcnn": one(0.5, 1.0, True), "yolo": one(0.25, 0.1, False)}, ["a note"])
     text = result["lineage"]
     cells: dict[str, list[list[str]]] = {}
     for line in text.splitlines():
         first, *rest = (cell.strip() for cell in line.strip("| ").split("|"))
         cells.setdefault(first, []).append(rest)
-    assert cells["Fast R-CNN"][0] == ["0.500", "–", "1000.0", "250.0", "0.0", "–", "1250.0"]
+    assert cells["Fast R-CNN"][0] == ["0.500", "–", "1000.0", "250.0", "0.0", "–", "1250.0", "250.0"]
+    assert cells["YOLO"][0][-2:] == ["350.0", "350.0"]
     assert cells["YOLO"][1][:2] == ["–", "2.00"] and cells["YOLO"][1][-1] == "3.00"
     assert cells["Fast R-CNN"][2] == ["VGG-16", "0.669", "0.197", "9.5", "8.75", "0.32", "2.3", "–"]
     assert "a note" in text and "Faster R-CNN |" not in text
