@@ -19,7 +19,7 @@ METHODS = ("rcnn", "fast_rcnn", "yolo")  # of runs here; tests/experiments_test.
 FLAGS = ("--experiment=detection/lineage", "--smoke", f"--methods={','.join(METHODS)}")
 STAGES = [
     *("proposals", "rcnn-finetune", "rcnn-features", "rcnn-svm", "rcnn-regression", "rcnn-test"),
-    *("fast_rcnn-train", "faster_rcnn-train", "yolo-train", "comparison"),
+    *("fast_rcnn-train", "faster_rcnn-train", "yolo-pretrain", "yolo-train", "comparison"),
 ]
 
 
