@@ -106,6 +106,7 @@ def test_a_file_and_photos_are_enough_to_predict_and_to_export(
     assert "--mode=evaluate needs --data" in capsys.readouterr().err
     assert launch.main([*common, "--mode=evaluate", "--data=digits:count=32"]) == 0
     assert "val/accuracy" in json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert "<h1>classification/resnet</h1>" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_what_a_file_says_goes_into_a_folder_of_its_name(weights: Path, monkeypatch: pytest.MonkeyPatch):
