@@ -78,6 +78,7 @@ def _resnet(imported: Imported) -> dict[str, Settings]:
         "classification/resnet": {**_classifier(imported), **network},
         "detection/faster_rcnn": backbone,
         "detection/mask_rcnn": backbone,
+        "detection/rcnn": {"network.kind": "resnet", "network.depth": depth, "network.width": 1.0},
     }
 
 

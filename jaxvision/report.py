@@ -58,7 +58,7 @@ def report(run: Run) -> str:
         f"<h1>{page.text(results.title(run))}</h1>{_lead(run)}",
         page.cards(_card(run, figure) for figure in results.key_figures(run)[:_CARDS]),
         _texts(run, stages[-1]) if stages else "",
-        _command(run.about.get("command", ""), _AGAIN),
+        _command(run.about.get("command", ""), _AGAIN) if stages else "",
         page.section("Curves", _curves(run)),
         *(
             # The tables of the last stage stand at the top of the page.
@@ -112,7 +112,7 @@ def _paces(run: Run) -> str:
         rates = [row["time/steps_per_second"] for row in rows if "time/steps_per_second" in row]
         pace = number(rates[-1]) if rates else ""
         lines.append((stage, rows[-1]["step"] or "", duration(took) if took else "", pace))
-    return page.table(("stage", "steps", "time", "steps a second, at the end"), lines)
+    return page.table(("stage", "steps", "time", "steps a second, at the end"), lines) if lines else ""
 
 
 def _evaluation(run: Run) -> str:

@@ -82,6 +82,15 @@ def test_a_run_that_hardly_began_has_a_page(tmp_path: Path, row: dict):
     assert "stopped at step 1 of train" in text and "Curves" not in text and "<i>" not in text
 
 
+def test_weights_that_were_only_evaluated_have_a_page(tmp_path: Path):
+    run_of(tmp_path, {"stage": EVALUATION, "val/accuracy": 0.5})
+    (tmp_path / "evaluation.json").write_text('{"command": "python launch.py --mode=evaluate"}')
+    about = {"experiment": "a/b", "config": {"data": "digits"}, "command": "python launch.py --mode=evaluate"}
+    words = Tags(report.write(tmp_path, about).read_text()).words
+    assert words.count("python launch.py --mode=evaluate") == 1 and words.count("0.5") == 2 and "digits" in words
+    assert not {"Time", "Curves"} & set(words)
+
+
 def test_no_result_is_no_page(tmp_path: Path):
     with pytest.raises(ValueError, match="nothing was written yet"):
         report.write(tmp_path)

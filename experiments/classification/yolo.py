@@ -1,7 +1,7 @@
 """Pre-training of YOLO's trunk (Redmon et al. 2016, arXiv:1506.02640, section 2.2) as a classifier.
 
 python launch.py --experiment=classification/yolo
-python launch.py --experiment=detection/yolo --init_from=workdir:runs/classification-yolo  # goes on from there
+python launch.py --experiment=detection/yolo --init_from=workdir:runs/classification-yolo --pretraining.steps=0
 python launch.py --experiment=classification/yolo --preset=paper --data=tfds:imagenet2012 --workers=8
 """
 

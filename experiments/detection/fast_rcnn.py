@@ -113,6 +113,9 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     ]
     if any(ranks):
         thin = config.network.make(classes, ranks=ranks)
+        most = thin.box_head.hidden
+        if not 0 <= min(ranks) <= max(ranks) <= most:
+            raise ValueError(f"--ranks: fc6 and fc7 have rank {most}; choose from 1 to that, or 0 for a whole layer")
         task = setup.task(("regions",), origin="batch", network=thin)
         hooks = (*setup.hooks(), times(setup, thin))
         stages.append(

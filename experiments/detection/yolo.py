@@ -1,7 +1,8 @@
 """YOLO v1 (Redmon, Divvala, Girshick & Farhadi 2016, arXiv:1506.02640).
 
 python launch.py --experiment=detection/yolo
-python launch.py --experiment=detection/yolo --init_from=workdir:runs/classification-yolo  # a pre-trained trunk
+python launch.py --experiment=detection/yolo --init_from=workdir:runs/classification-yolo --pretraining.steps=0
+python launch.py --experiment=detection/yolo --preset=photos --data=voc:~/cells
 python launch.py --experiment=detection/yolo --preset=paper --init_from=workdir:runs/imagenet --workers=8
 python launch.py --experiment=detection/yolo --preset=darknet --workers=8
 """
@@ -125,14 +126,14 @@ class Config:
     val_split: str = "val[:256]"  # what the figures are of, such as test
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
     batch_size: int = 32
-    steps: int = 2400
-    eval_every: int = 800
-    network: Network = Network("tiny", grid=5, width=0.5, stride=16, dropout=0.0)
+    steps: int = 4000
+    eval_every: int = 1000
+    network: Network = Network("tiny", grid=4, width=0.5, stride=16, dropout=0.0)
     view: View = View(size=64, jitter=0.0, saturation=1.0, exposure=1.0, flip=0.0, max_objects=8)
     pretraining: Pretraining = Pretraining(steps=800)
     loss: Loss = Loss()
     reporting: Reporting = Reporting(detections=20)
-    optimizer: Optimizer = Optimizer("adam", lr=0.001, schedule="cosine", warmup_steps=50, clip_norm=10.0)
+    optimizer: Optimizer = Optimizer("adam", lr=0.0003, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 
 # VOC's two years are 16,551 images, so 135 epochs of them are 34,900 steps of 64. The paper slowly raises the rate over

@@ -17,7 +17,8 @@ _STYLES = ("-", "--", ":")  # where the colours do not suffice
 _FEW = 20  # points; so few are marked one by one, more are smoothed
 _WIDE = 50.0  # ratio of largest to smallest value from which an axis is logarithmic
 _MANY = 6  # series, from which their legend stands beside the panel
-_ORDER = ("loss", "scores", "IoU of classes", "learning rate")  # panels that come first
+_SCORES = ("scores", "IoU of classes")  # from 0 to 1, never on a logarithmic axis
+_ORDER = ("loss", *_SCORES, "learning rate")  # panels that come first
 
 
 class _Series(NamedTuple):
@@ -111,7 +112,7 @@ def _draw_panel(axes: Axes, title: str, series: Mapping[str, _Series]) -> None:
         look = _COLORS[i % len(_COLORS)], _STYLES[i // len(_COLORS) % len(_STYLES)]
         _draw_series(axes, name, one, *look, smooth=title != "learning rate")
     values = np.concatenate([one.values for one in series.values()])
-    if title != "scores" and values.size and values.min() > 0.0 and values.max() / values.min() > _WIDE:
+    if title not in _SCORES and values.size and values.min() > 0.0 and values.max() / values.min() > _WIDE:
         axes.set_yscale("log")
     axes.set_title(title, loc="left", fontweight="bold", fontsize=11, parse_math=False)
     axes.set_xlabel("step")
@@ -122,8 +123,13 @@ def _draw_panel(axes: Axes, title: str, series: Mapping[str, _Series]) -> None:
     axes.grid(color="#e9ecef")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(series) > _MANY else {}
-    legend = axes.legend(frameon=False, fontsize=9 if len(series) <= 16 else 7, **beside)
+    beside = len(series) > _MANY
+    legend = axes.legend(
+        frameon=False,
+        fontsize=9 if len(series) <= 16 else 7,
+        loc="center left" if beside else "best",
+        bbox_to_anchor=(1.0, 0.5) if beside else None,
+    )
     for text in legend.get_texts():
         text.set_parse_math(False)
 

@@ -3,6 +3,8 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from jaxvision.viz import curves as module
 from jaxvision.viz.curves import curves
@@ -101,3 +103,15 @@ def test_the_same_picture_every_time_without_pyplot():
     before = "matplotlib.pyplot" in sys.modules
     np.testing.assert_array_equal(curves(run_of(3)), curves(run_of(3)))
     assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+def test_many_series_look_different_and_leave_their_legend_outside():
+    row = {f"val/iou_{i}": 0.1 + 0.05 * i for i in range(12)}
+    series = module._collect([{"step": 1, **row}, {"step": 2, **row}])
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    module._draw_panel(axes, "IoU of classes", series)
+    FigureCanvasAgg(figure).draw()
+    assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}) == 12
+    assert axes.get_yscale() == "linear"
