@@ -30,6 +30,7 @@ PARTS = ("proposals", "features", "heads", "post_processing", "image")
 def times(setup: Setup, network: Any) -> Hook:
     """See `timed`; of a two-stage detector, whose proposals are searched for or the network's own."""
     config, search = setup.config, setup.proposals
+    records = setup.source[config.val_split]
 
     @jax.jit
     def see(variables: PyTree, batch: Mapping[str, Any]) -> PyTree:
@@ -52,10 +53,8 @@ def times(setup: Setup, network: Any) -> Hook:
         looked, maps = seconds(see, variables, one)
         proposed, given = seconds(find, variables, maps, one)
         if isinstance(search, Searching):
-            height, width = np.rint(batch["size"][row]).astype(int).tolist()
-            proposed, _ = seconds(
-                propose, batch["image"][row][:height, :width], search.strategy, setup.inputs.seed, search.most
-            )
+            image = records[int(batch["image_id"][row])]["image"]  # searched as it is, not as the canvas has it
+            proposed, _ = seconds(propose, image, search.strategy, setup.inputs.seed, search.most)
         judged, (logits, offsets) = seconds(judge, variables, maps, given.boxes)
         told, _ = seconds(tell, logits, offsets, given, one["size"])
         return [proposed, looked, judged, told]

@@ -133,7 +133,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     hooks = (
         evaluate((figure, _unmoved(figure), worst_errors(names, min_score=MARGIN)), setup.val()),
         picture("detections", setup.val(), partial(draw, class_names=names, min_score=MARGIN)),
-        times(setup.look, config.test, setup.val(), config.proposals, inputs.seed),
+        times(setup.look, config.test, setup.testing.records, setup.val(), config.proposals, inputs.seed),
     )
     svm, regression = rcnn.machines(widths[MACHINE], classes), rcnn.regressors(widths[REGRESSOR], classes)
     test = rcnn.rcnn(setup.look, classes, config.test)
