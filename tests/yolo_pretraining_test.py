@@ -1,10 +1,17 @@
 """YOLO's trunk is learned by naming images, and the detector goes on from there (Redmon et al. 2016, section 2.2)."""
 
+import dataclasses
 from pathlib import Path
 
+import jax
 import numpy as np
 
 import launch
+from experiments.detection import yolo
+from jaxvision.data.inputs import Inputs
+from jaxvision.train.devices import first_batch
+from jaxvision.train.steps import init_state
+from jaxvision.train.types import TrainState
 from jaxvision.weights import load
 
 DETECTOR = ["launch.py", "--experiment=detection/yolo", "--smoke", "--pretraining.steps=0"]
@@ -33,3 +40,27 @@ def test_a_trunk_of_another_width_is_named(tmp_path: Path, capsys):
     assert said.startswith("error: ") and said.count("\n") == 1
     assert "classification/yolo with width 0.125" in said
     assert "bn2/scale is (4,) in the file and (2,) in the network" in said
+
+
+def state_of(value: float, layers: tuple[str, ...]) -> TrainState:
+    """Convolutions and norms that hold nothing but `value`."""
+    params = {layer: {"kernel": np.full(2, value)} for layer in layers}
+    stats = {layer: {"mean": np.full(2, value)} for layer in layers if layer.startswith("bn")}
+    return init_state(jax.random.PRNGKey(0), {"params": params, "batch_stats": stats}, {})
+
+
+def test_the_detector_begins_with_the_trunk_that_named_objects_and_with_a_head_of_its_own():
+    named = state_of(1.0, ("conv1", "bn1", "fc"))
+    found = yolo._trunk(state_of(0.0, ("conv1", "bn1", "conv8", "bn8", "predictions")), {"pretrain": named})
+    values = {layer: tree["kernel"][0] for layer, tree in found.params.items()}
+    assert values == {"conv1": 1.0, "bn1": 1.0, "conv8": 0.0, "bn8": 0.0, "predictions": 0.0}
+    assert {layer: tree["mean"][0] for layer, tree in found.model_state["batch_stats"].items()} == {"bn1": 1, "bn8": 0}
+
+
+def test_objects_are_named_first_where_that_has_steps():
+    config = yolo.PRESETS["smoke"]
+    first, then = yolo.build(config, Inputs()).stages
+    batch = first_batch(first.data)
+    assert batch["image"].shape == (4, 16, 16, 3) and (batch["label"] > 0).all() and then.warm_start is yolo._trunk
+    (only,) = yolo.build(dataclasses.replace(config, pretraining=yolo.Pretraining()), Inputs()).stages
+    assert only.warm_start is None

@@ -28,9 +28,11 @@ from jaxvision.tasks.classification import classification
 from jaxvision.tasks.yolo import Reporting, yolo
 from jaxvision.train.hooks import evaluate, parameters, picture
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.types import Data, Experiment, Stage, TrainState
+from jaxvision.train.types import Batch, Data, Experiment, PyTree, Stage, TrainState
 from jaxvision.viz import filters
 from jaxvision.viz.cells import cells
+
+SHOWN_FROM = 0.2  # scores, products of two numbers below 1, are lower than other detectors'; darknet's default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,7 +224,11 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         return inputs.evaluate(records, stretch.stretched(config.view.size, config.view.max_objects), config.batch_size)
 
     val = once(source[config.val_split])
-    figures = (average_precision(names, config.protocol), worst_errors(names))
+    figures = (average_precision(names, config.protocol), worst_errors(names, min_score=SHOWN_FROM))
+
+    def draw_cells(outputs: PyTree, batch: Batch) -> np.ndarray:
+        return cells(batch["image"], outputs, batch, names, min_score=SHOWN_FROM)
+
     detect = Stage(
         "train",
         task,
@@ -230,8 +236,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         config.steps,
         (
             evaluate(figures, val, every=every),
-            picture("detections", val, partial(draw, class_names=names), every=every),
-            picture("cells", val, lambda outputs, batch: cells(batch["image"], outputs, batch, names), every=every),
+            picture("detections", val, partial(draw, class_names=names, min_score=SHOWN_FROM), every=every),
+            picture("cells", val, draw_cells, every=every),
             yolo_times(network, source.mean, source.std, config.reporting, val),
             parameters("filters", lambda state: filters.filters(np.asarray(first_kernel(state.params)))),
         ),
@@ -239,7 +245,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     before: tuple[Stage, ...] = ()
     if config.pretraining.steps:
         before, detect = (pretrain(config, source, inputs),), detect._replace(warm_start=_trunk)
-    return Experiment((*before, detect), presentation(names, once), "val/AP50")
+    return Experiment((*before, detect), presentation(names, once, min_score=SHOWN_FROM), "val/AP50")
 
 
 def pretrain(config: Config, source: Source, inputs: Inputs) -> Stage:
