@@ -173,7 +173,7 @@ def _color(image: UInt8[np.ndarray, "S T C"]) -> UInt8[np.ndarray, "S T 3"]:
 
 
 def _effects_table(report: Report) -> str:
-    """A line for each concept; the random sets as their mean."""
+    """A line for each concept; of several sets of a kind, such as the random ones, the mean and the range."""
     kinds = list(dict.fromkeys(_kind(name) for concept in report.concepts for name in concept.effects))
     titles = {"alpha": "by α", "iou": "by IoU"}
     head = "".join(f"<th>{_text(titles.get(kind, kind))}: area left</th><th>δ</th>" for kind in kinds)
@@ -182,11 +182,17 @@ def _effects_table(report: Report) -> str:
         cells = []
         for kind in kinds:
             found = [e for name, e in concept.effects.items() if _kind(name) == kind]
-            left = float(np.mean([e.area_after for e in found])) / max(found[0].area_before, 1e-9)
-            cells.append(f"<td>{left:.0%}</td><td>{np.mean([e.effect for e in found]):.3f}</td>")
+            left = [e.area_after / max(e.area_before, 1e-9) for e in found]
+            effects = [e.effect for e in found]
+            cells.append(f"<td>{_spread(left, '.0%')}</td><td>{_spread(effects, '.3f')}</td>")
         before = next(iter(concept.effects.values())).area_before
         lines.append(f"<tr><th>{_text(concept.name)}</th><td>{before:.1%}</td>{''.join(cells)}</tr>")
     return f"<table><tr><th>concept</th><th>area</th>{head}</tr>{''.join(lines)}</table>"
+
+
+def _spread(values: Sequence[float], style: str) -> str:
+    mean = f"{np.mean(values):{style}}"
+    return f"{mean} ({min(values):{style}} to {max(values):{style}})" if len(values) > 1 else mean
 
 
 def _concept_section(concept: Concept) -> str:
