@@ -81,7 +81,8 @@ def page(report: Report, *, most: int = 64) -> str:
     lead = (
         f"{len(report.units)} units, {named} of which agree with a concept, over {report.images} generated images. "
         "Ablated units are held at 0 everywhere; the causal effect δ is how much more of the concept is at a random "
-        "place with the units held at their mean on it than with them held at 0."
+        "place with the units held at their mean on it than with them held at 0. Of random sets of as many units, the "
+        "mean and the range."
     )
     sections = [
         f"<h1>Dissection of {_text(report.layer)}</h1><p>{_text(lead)}</p>",
@@ -139,7 +140,7 @@ def detectors(report: Report) -> UInt8[np.ndarray, "H W 3"]:
     axes = figure.add_subplot()
     bars = axes.bar(range(len(names)), counts, color="#1d78d8", width=0.7)
     axes.bar_label(bars, fontsize=9)
-    axes.set_xticks(range(len(names)), names, fontsize=9, rotation=0 if max(map(len, names)) < 6 else 45, ha="center")
+    axes.set_xticks(range(len(names)), names, fontsize=9, rotation=0 if max(map(len, names)) < 9 else 45, ha="center")
     axes.set_ylabel("units")
     axes.margins(y=0.15)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -198,7 +199,7 @@ def _spread(values: Sequence[float], style: str) -> str:
 def _concept_section(concept: Concept) -> str:
     rankings = "".join(
         f"<p><b>{_text(title)}</b> {', '.join(f'{unit}&nbsp;<i>{value:.2f}</i>' for unit, value in ranking)}</p>"
-        for title, ranking in (("by α", concept.by_alpha), ("by IoU", concept.by_iou))
+        for title, ranking in (("units by α", concept.by_alpha), ("units by IoU", concept.by_iou))
     )
     picture = _image(concept.picture, f"{concept.name}: before and after")
     return f"<section><h3>{_text(concept.name)}</h3>{rankings}{picture}</section>"
