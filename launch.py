@@ -161,7 +161,8 @@ def _saved(workdir: str) -> dict[str, Any]:
 def _workdir(values: flags.FlagValues, name: str) -> str:
     """Of the experiment; of a file of weights that is used without training, its own."""
     unlearned = values.init_from and values.mode != "train"
-    return f"runs/{Path(values.init_from).stem if unlearned else name.replace('/', '-')}"
+    file = values.init_from.partition(":")[2]
+    return f"runs/{Path(file).stem if unlearned else name.replace('/', '-')}"
 
 
 def _imported_settings(values: flags.FlagValues) -> dict[str, dict[str, Any]]:

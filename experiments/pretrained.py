@@ -10,6 +10,7 @@ from typing import Any
 from jaxvision.config import to_dict
 from jaxvision.models.resnet import BLOCKS
 from jaxvision.models.vgg import NETS
+from jaxvision.models.yolo import NETS as YOLO_NETS
 from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting
 from jaxvision.weights.darknet import GRID, class_count
@@ -77,6 +78,7 @@ def _resnet(imported: Imported) -> dict[str, Settings]:
         "classification/resnet": {**_classifier(imported), **network},
         "detection/faster_rcnn": backbone,
         "detection/mask_rcnn": backbone,
+        "detection/rcnn": {"network.kind": "resnet", "network.depth": depth, "network.width": 1.0},
     }
 
 
@@ -107,8 +109,8 @@ def _rcnn(imported: Imported) -> Settings:
 
 
 def _yolo(params: Mapping[str, Any]) -> Settings:
-    net = "darknet" if "local" in params else "fast" if "fc2" in params else "paper"
+    net = "darknet" if "local" in params else "fast" if "fc2" in params else "paper" if "fc1" in params else "tiny"
     _, boxes = class_count(len(params["predictions"]["bias"]))
-    normed = "bn1" in params and net != "darknet"  # which always is
+    normed = "bn1" in params and not YOLO_NETS[net].batch_norm  # where it is published without
     network = {"net": net, "grid": GRID, "boxes": boxes, "width": 1.0, "stride": 64, "batch_norm": normed}
-    return {"view.size": 448} | {f"network.{field}": value for field, value in network.items()}
+    return {"view.size": 448, "pretraining.steps": 0} | {f"network.{field}": value for field, value in network.items()}

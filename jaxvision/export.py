@@ -20,6 +20,7 @@ from jax import export
 
 from jaxvision.ops import convolution
 from jaxvision.weights import state_dict, torchvision
+from jaxvision.weights.rename import flat
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 _TOLERANCE = 1e-4  # of each output's largest value: other programs add numbers in another order
@@ -77,8 +78,8 @@ def write_stablehlo(directory: Path, predict: Function, batch: Batch, expected: 
     path = directory / "predict.stablehlo"
     path.write_bytes(exported.serialize())
     described = {
-        "inputs": {k: _described(v) for k, v in jax.tree.unflatten(exported.in_tree, exported.in_avals)[0][0].items()},
-        "outputs": {k: _described(v) for k, v in jax.tree.unflatten(exported.out_tree, exported.out_avals).items()},
+        "inputs": _described(jax.tree.unflatten(exported.in_tree, exported.in_avals)[0][0]),
+        "outputs": _described(jax.tree.unflatten(exported.out_tree, exported.out_avals)),
         "platforms": list(exported.platforms),
     }
     path.with_suffix(".json").write_text(json.dumps(described, indent=2))
@@ -97,11 +98,12 @@ def write_safetensors(directory: Path, variables: Mapping[str, Any]) -> Path:
 def check_equal(exported: export.Exported, batch: Batch, expected: Mapping[str, Any]) -> None:
     """ValueError, naming the output, where the exported program does not give what is expected of `batch`."""
     names = jax.tree.unflatten(exported.in_tree, exported.in_avals)[0][0]
-    for name, found in jax.device_get(exported.call({k: batch[k] for k in names})).items():
-        difference = np.abs(np.asarray(found, np.float64) - np.asarray(expected[name], np.float64)).max(initial=0)
-        largest = np.abs(np.asarray(expected[name], np.float64)).max(initial=1)
+    wanted = flat(expected)
+    for path, found in flat(jax.device_get(exported.call({k: batch[k] for k in names}))).items():
+        difference = np.abs(np.asarray(found, np.float64) - np.asarray(wanted[path], np.float64)).max(initial=0)
+        largest = np.abs(np.asarray(wanted[path], np.float64)).max(initial=1)
         if not difference <= _TOLERANCE * largest:
-            raise ValueError(f"--mode=export: {name} of the exported program differs by {difference:.3g}")
+            raise ValueError(f"--mode=export: {'/'.join(path)} of the exported program differs by {difference:.3g}")
 
 
 def _shapes(batch: Batch, scope: export.SymbolicScope | None) -> dict[str, jax.ShapeDtypeStruct]:
@@ -113,5 +115,9 @@ def _shapes(batch: Batch, scope: export.SymbolicScope | None) -> dict[str, jax.S
     return found
 
 
-def _described(value: Any) -> dict[str, Any]:
-    return {"shape": [n if isinstance(n, int) else str(n) for n in value.shape], "dtype": str(value.dtype)}
+def _described(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Shapes and types by name, of an array within others as in "unmoved/boxes"."""
+    return {
+        "/".join(path): {"shape": [n if isinstance(n, int) else str(n) for n in a.shape], "dtype": str(a.dtype)}
+        for path, a in flat(arrays).items()
+    }

@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ def run(name: str, module: Any, config: Any, flags: Mapping[str, Any]) -> None:
     where = devices.choose(flags["parallel"])
     devices.check_batch_size(config.batch_size, where)
     workdir, mode = Path(flags["workdir"]), flags["mode"]
-    again = flags["from_stage"] if mode == "train" else ""
+    if (again := flags["from_stage"]) and mode != "train":
+        raise ValueError(f"--from_stage trains again: leave it out of --mode={mode}")
     imported = imported_weights(flags)
     origin = _origin(flags["init_from"], imported) if imported else {}
     about = {**origin, "command": flags["command"], "devices": devices.named(where)}
@@ -207,21 +209,32 @@ def predict(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any], imp
     batches = shown.data(records)
     network, state = ready(experiment, how, devices.first_batch(batches), flags["checkpoint"], imported)
     said: list[dict[str, Any]] = []
+    names, pictures = _own_names(records.files), 0
     with devices.share(batches) as pages:
         for page, batch in enumerate(pages):
-            outputs = network(state, batch)
             rows = np.flatnonzero(batch["_mask"])
+            if not rows.size:
+                continue  # none of its images can be read
+            outputs = network(state, batch)
             # Batches of one canvas shape are not in the order of the files, and say which images they hold.
             numbers = batch.get("image_id", page * len(batch["_mask"]) + np.arange(len(batch["_mask"])))
             said += [{"file": records.name(int(numbers[r])), **shown.describe(outputs, batch, int(r))} for r in rows]
-            save_picture(how.workdir / f"predictions-{page:03d}.png", shown.draw(outputs, batch))
+            save_picture(how.workdir / f"predictions-{pictures:03d}.png", shown.draw(outputs, batch))
+            pictures += 1
             if shown.label_map is not None:
                 for r in rows:
-                    name = f"{Path(records.name(int(numbers[r]))).stem}.png"
-                    save_picture(how.workdir / "label_maps" / name, shown.label_map(outputs, batch, int(r)))
+                    path = how.workdir / "label_maps" / f"{names[int(numbers[r])]}.png"
+                    save_picture(path, shown.label_map(outputs, batch, int(r)))
     (how.workdir / "predictions.json").write_text(json.dumps(shown.document(said), indent=2))
     how.writer.say(f"{len(said)} of {len(records)} images: {how.workdir}/predictions.json and predictions-000.png …")
-    report.safely(partial(report.write_predictions, how.workdir, page + 1, flags["command"]), how.writer.say)
+    report.safely(partial(report.write_predictions, how.workdir, pictures, flags["command"]), how.writer.say)
+
+
+def _own_names(files: Sequence[str]) -> list[str]:
+    """Of each file, its name without folder and ending, and with its number where several are called so."""
+    stems = [Path(file).stem for file in files]
+    counts = Counter(stems)
+    return [f"{stem}-{i}" if counts[stem] > 1 else stem for i, stem in enumerate(stems)]
 
 
 def export(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any], imported: Imported | None = None) -> None:

@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +22,9 @@ BATCH = {
 }
 
 
-def predict(kernel: jax.Array, batch) -> dict[str, jax.Array]:
+def predict(kernel: jax.Array, batch) -> dict[str, Any]:
     pixels = batch["image"].astype(jnp.float32).reshape(batch["image"].shape[0], -1)
-    return {"scores": pixels @ kernel, "area": batch["size"].prod(1)}
+    return {"scores": pixels @ kernel, "of": {"area": batch["size"].prod(1)}}
 
 
 KERNEL = jnp.asarray(np.random.default_rng(1).normal(size=(192, 5)).astype(np.float32))
@@ -38,6 +39,7 @@ def test_the_program_is_the_network_with_its_weights_for_any_number_of_rows(tmp_
         "size": {"shape": ["b", 2], "dtype": "float32"},
     }
     assert described["outputs"]["scores"] == {"shape": ["b", 5], "dtype": "float32"}
+    assert described["outputs"]["of/area"] == {"shape": ["b"], "dtype": "float32"}
     assert described["platforms"] == ["cpu", "cuda", "tpu"]
     loaded = export.deserialize(bytearray(path.read_bytes()))
     three = {"image": np.tile(BATCH["image"][:1], (3, 1, 1, 1)), "size": np.ones((3, 2), np.float32)}
@@ -67,9 +69,14 @@ def test_convolutions_are_ordinary_ones():
 
 
 def test_a_program_that_says_something_else_is_no_result(tmp_path: Path):
-    other = {"scores": np.zeros((2, 5), np.float32), "area": np.full(2, 64.0, np.float32)}
-    with pytest.raises(ValueError, match="--mode=export: scores of the exported program differs by"):
-        exporting.write_stablehlo(tmp_path, partial(predict, KERNEL), BATCH, other)
+    network = partial(predict, KERNEL)
+    right = jax.device_get(network(BATCH))
+    for name, other in (
+        ("scores", {"scores": right["scores"] * 0}),
+        ("of/area", {"of": {"area": right["of"]["area"] + 1}}),
+    ):
+        with pytest.raises(ValueError, match=f"--mode=export: {name} of the exported program differs by"):
+            exporting.write_stablehlo(tmp_path, network, BATCH, {**right, **other})
 
 
 def test_weights_leave_under_torchs_names(tmp_path: Path):

@@ -1,6 +1,7 @@
 """The command line: what a user types, and the one line they get for a mistake."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path

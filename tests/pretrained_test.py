@@ -14,6 +14,7 @@ from sklearn.datasets import load_sample_images
 import launch
 from experiments import pretrained
 from experiments.detection import Network
+from jaxvision.config import from_dict
 from jaxvision.models.alexnet import AlexNet
 from jaxvision.models.faster_rcnn import resnet_fpn
 from jaxvision.models.fcn_resnet import FCNResNet
@@ -60,6 +61,14 @@ def test_settings_name_the_experiment_and_the_network(name: str, filled: Callabl
     assert found[experiment].items() >= expected.items()
 
 
+def test_a_trunk_fits_the_detectors_that_start_from_it(filled: Callable[..., dict], tmp_path: Path):
+    found = pretrained.settings_of(imported(ResNet(10, 34, width=WIDTH), 32, filled, tmp_path / "w.pth"))
+    for experiment, settings in list(found.items())[1:]:
+        config = from_dict(launch.load(experiment).PRESETS["quick"], settings)
+        assert config.network.depth == 34 and config.network.width == 1.0 and "resnet" in str(config.network)
+    assert list(found)[1:] == ["detection/faster_rcnn", "detection/mask_rcnn", "detection/rcnn"]
+
+
 def test_weights_that_say_nothing_of_a_network_change_no_settings():
     assert pretrained.settings_of(Imported({"params": {"conv1_1": {}}}, None, None, "a trunk")) == {}
 
@@ -98,6 +107,13 @@ def test_a_file_and_photos_are_enough_to_predict_and_to_export(
     assert launch.main([*common, "--mode=evaluate", "--data=digits:count=32"]) == 0
     assert "val/accuracy" in json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert "<h1>classification/resnet</h1>" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_what_a_file_says_goes_into_a_folder_of_its_name(weights: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(weights.parent)
+    for file in (weights.name, f"./{weights.name}", str(weights)):
+        flags = ["launch.py", f"--init_from=torchvision:{file}", "--mode=predict"]
+        assert launch.parse(flags)[0].workdir == "runs/cifar20"
 
 
 def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from jaxvision import session
+from jaxvision.data.decode import decode
 from jaxvision.session import remember
 from jaxvision.train import devices, loop
 from jaxvision.train.types import Experiment, Hook, Presentation, Stage, TrainState
@@ -50,28 +52,43 @@ def test_flags_of_the_stage_to_be_done_again_may_differ(tmp_path: Path):
         remember(tmp_path, "area/name", 0, {"svm.c": 0.2, "lr": 2.0}, again="svm")
 
 
+def test_only_training_does_a_stage_again(tmp_path: Path):
+    flags = {"coordinator": "", "num_processes": 1, "process_id": 0, "parallel": "jit", "workdir": str(tmp_path)}
+    with pytest.raises(ValueError, match="--from_stage trains again: leave it out of --mode=evaluate"):
+        session.run("area/name", None, SimpleNamespace(batch_size=8), {**flags, "mode": "evaluate", "from_stage": "a"})
+
+
 def test_predictions_are_of_the_images_that_a_batch_names(tmp_path: Path):
-    for name in ("a", "b", "c"):
-        Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")
+    (tmp_path / "photos" / "other").mkdir(parents=True)
+    for name in ("a", "b", "other/a"):
+        Image.new("RGB", (4, 4)).save(tmp_path / "photos" / f"{name}.png")
     batches = [
         {"x": np.full((2, 3), 9.0, np.float32), "image_id": np.array([2, 0]), "_mask": np.array([True, True])},
+        {"x": np.zeros((2, 3), np.float32), "image_id": np.array([1, 1]), "_mask": np.array([False, False])},
         {"x": np.zeros((2, 3), np.float32), "image_id": np.array([1, 1]), "_mask": np.array([True, False])},
     ]
     shown = Presentation(
         lambda files: lambda shard, shards: (batch for batch in batches),
         lambda outputs, batch, row: {"id": int(batch["image_id"][row]), "far": bool(abs(outputs["y"][row]) > 0)},
-        lambda outputs, batch: np.zeros((2, 2, 3), np.uint8),
+        lambda outputs, batch: np.zeros((batch["_mask"].any() + 1, 2, 3), np.uint8),
         lambda said: {"images": said},
+        lambda outputs, batch, row: np.full((2, 2, 3), batch["image_id"][row], np.uint8),
     )
     experiment = Experiment.single(toy.regression(), toy.Numbers, 1, presentation=shown)
     where = devices.choose("jit", jax.devices()[:1])
     how = loop.Run(tmp_path / "run", jax.random.PRNGKey(0), where, Writer(tmp_path / "run"))
     loop.train(experiment, how)
-    session.predict(experiment, how, {"input": str(tmp_path / "*.png"), "checkpoint": "latest", "command": "again"})
+    session.predict(experiment, how, {"input": str(tmp_path / "photos"), "checkpoint": "latest", "command": "again"})
     said = json.loads((tmp_path / "run" / "predictions.json").read_text())["images"]
-    found = [(Path(one["file"]).name, one["id"], one["far"]) for one in said]
-    assert found == [("c.png", 2, True), ("a.png", 0, True), ("b.png", 1, False)]
-    assert (tmp_path / "run" / "predictions-001.png").exists()
+    found = [(Path(one["file"]).relative_to(tmp_path / "photos"), one["id"], one["far"]) for one in said]
+    assert [(str(file), *rest) for file, *rest in found] == [
+        ("other/a.png", 2, True),
+        ("a.png", 0, True),
+        ("b.png", 1, False),
+    ]
+    assert all(len(decode(tmp_path / "run" / f"predictions-00{i}.png")) == 2 for i in range(2))  # no empty one
+    maps = {path.name: int(decode(path).max()) for path in (tmp_path / "run" / "label_maps").iterdir()}
+    assert maps == {"a-0.png": 0, "a-2.png": 2, "b.png": 1}  # none in the place of another
     shown = (tmp_path / "run" / "predictions.html").read_text()
     assert "again" in shown and "predictions-001.png" in shown and "predictions-002.png" not in shown
 

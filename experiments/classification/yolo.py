@@ -1,7 +1,7 @@
 """Pre-training of YOLO's trunk (Redmon et al. 2016, arXiv:1506.02640, section 2.2) as a classifier.
 
 python launch.py --experiment=classification/yolo
-python launch.py --experiment=detection/yolo --init_from=workdir:runs/classification-yolo  # goes on from there
+python launch.py --experiment=detection/yolo --init_from=workdir:runs/classification-yolo --pretraining.steps=0
 python launch.py --experiment=classification/yolo --preset=paper --data=tfds:imagenet2012 --workers=8
 """
 
@@ -20,10 +20,10 @@ class Config:
     """Fields are flags; `quick` is the default preset. The network's are those of the detector that goes on from it."""
 
     data: str = "digits"  # digits, folder:DIR, idx:DIR, tfds:NAME
-    net: Literal["paper", "fast", "darknet"] = "paper"  # whose first 20 (fast: 7) convolutions are learned
-    width: float = 0.125  # fraction of the paper's channels
+    net: Literal["paper", "fast", "darknet", "tiny"] = "tiny"  # whose first 20 (fast, tiny: 7) convolutions are learned
+    width: float = 0.5  # fraction of the paper's channels
     stride: int = 16  # pixels of a cell of the detector's last map
-    batch_norm: bool = True  # also where the net is published without
+    batch_norm: bool = False  # also where the net is published without
     image_size: int = 32
     batch_size: int = 64
     steps: int = 400
@@ -37,9 +37,9 @@ PRESETS = {
     "quick": Config(),
     "paper": Config(  # of the schedule the paper says "approximately a week"; a polynomial is darknet's habit
         data="tfds:imagenet2012",
+        net="paper",
         width=1.0,
         stride=64,
-        batch_norm=False,
         image_size=224,
         batch_size=128,
         steps=600_000,
@@ -48,7 +48,7 @@ PRESETS = {
         test=Test(resize=256),
         optimizer=Optimizer(lr=0.01, weight_decay=5e-4, schedule="polynomial", power=4.0, decay_norms=True),
     ),
-    "smoke": Config(data="digits:count=32", width=1 / 32, batch_size=8, steps=2, eval_every=1),
+    "smoke": Config(data="digits:count=32", width=1 / 16, batch_size=8, steps=2, eval_every=1),
 }
 
 

@@ -122,7 +122,7 @@ class View:
 class Searching:
     """Where objects may be."""
 
-    strategy: str = "fast"  # of Selective Search: fast, quality, rcnn
+    strategy: Literal["fast", "quality", "rcnn"] = "fast"  # of Selective Search
     most: int = 2000  # proposals an image, the best
 
 

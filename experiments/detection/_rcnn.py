@@ -15,6 +15,7 @@ from experiments.detection._times import timed
 from experiments.detection._windows import Split
 from jaxvision.data.feature_store import Precision
 from jaxvision.data.proposals import propose
+from jaxvision.data.records import Records
 from jaxvision.evals import best_overlap
 from jaxvision.models.alexnet import AlexNet
 from jaxvision.models.resnet import ResNet
@@ -118,16 +119,16 @@ def draw_hard_negatives(
     return grid(windows([(image, window) for _, image, window, _ in rows]), HARDEST, captions)
 
 
-def times(look: Look, numbers: Reported, data: Data, search: Searching, seed: int) -> Hook:
-    """See `_times.timed`; proposals are searched for, and features are those of windows."""
+def times(look: Look, numbers: Reported, records: Records, data: Data, search: Searching, seed: int) -> Hook:
+    """See `_times.timed`; proposals of `records` are searched for, and features are those of windows."""
     see = jax.jit(look.features)
     judge = jax.jit(score)
     tell = jax.jit(partial(report, numbers=numbers))
 
     def once(state: TrainState, batch: Mapping[str, Any], row: int) -> list[float]:
         one = {key: jnp.asarray(batch[key][row : row + 1]) for key in ("image", "proposals", "proposal_valid", "size")}
-        height, width = np.rint(batch["size"][row]).astype(int).tolist()
-        searched, _ = seconds(propose, batch["image"][row][:height, :width], search.strategy, seed, search.most)
+        image = records[int(batch["image_id"][row])]["image"]  # searched as it is, not as the canvas has it
+        searched, _ = seconds(propose, image, search.strategy, seed, search.most)
         variables = {"params": state.params["network"], **state.model_state}
         looked, features = seconds(see, variables, one["image"], one["proposals"], one["proposal_valid"])
         judged, (scores, offsets) = seconds(judge, state.params, *features)

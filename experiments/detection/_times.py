@@ -1,6 +1,7 @@
 """What an image costs in testing, part by part."""
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ from jaxvision.ops.proposals import Proposals
 from jaxvision.tasks import proposals as first_stage
 from jaxvision.tasks import regions as second_stage
 from jaxvision.tasks.yolo import Reporting, cells_of, outputs_of
-from jaxvision.train.devices import first_batch
+from jaxvision.train.devices import share
 from jaxvision.train.timing import seconds
 from jaxvision.train.types import Batch, Data, Hook, Predict, PyTree, Result, TrainState
 
@@ -29,6 +30,7 @@ PARTS = ("proposals", "features", "heads", "post_processing", "image")
 def times(setup: Setup, network: Any) -> Hook:
     """See `timed`; of a two-stage detector, whose proposals are searched for or the network's own."""
     config, search = setup.config, setup.proposals
+    records = setup.source[config.val_split]
 
     @jax.jit
     def see(variables: PyTree, batch: Mapping[str, Any]) -> PyTree:
@@ -51,10 +53,8 @@ def times(setup: Setup, network: Any) -> Hook:
         looked, maps = seconds(see, variables, one)
         proposed, given = seconds(find, variables, maps, one)
         if isinstance(search, Searching):
-            height, width = np.rint(batch["size"][row]).astype(int).tolist()
-            proposed, _ = seconds(
-                propose, batch["image"][row][:height, :width], search.strategy, setup.inputs.seed, search.most
-            )
+            image = records[int(batch["image_id"][row])]["image"]  # searched as it is, not as the canvas has it
+            proposed, _ = seconds(propose, image, search.strategy, setup.inputs.seed, search.most)
         judged, (logits, offsets) = seconds(judge, variables, maps, given.boxes)
         told, _ = seconds(tell, logits, offsets, given, one["size"])
         return [proposed, looked, judged, told]
@@ -96,10 +96,21 @@ def timed(once: Callable[[TrainState, Batch, int], list[float]], data: Data) -> 
     """
 
     def run(predict: Predict, state: TrainState) -> Result:
-        batch = first_batch(data)
-        rows = np.flatnonzero(batch["_mask"])[:TIMED].tolist()
-        once(state, batch, rows[0])  # compiles
-        medians = np.median([once(state, batch, row) for row in rows], axis=0)
+        images = list(itertools.islice(_images(data), TIMED))
+        once(state, *images[0])  # compiles
+        medians = np.median([once(state, *image) for image in images], axis=0)
         return {f"test/seconds_{part}": float(s) for part, s in zip(PARTS, [*medians, medians.sum()], strict=True)}
 
     return Hook("times", 0, run)
+
+
+def _images(data: Data) -> Iterator[tuple[Batch, int]]:
+    """Every image that can be read, as a batch and its row there, while canvases have the shape of the first."""
+    shape: tuple[int, ...] = ()
+    with share(data) as batches:
+        for batch in batches:
+            for row in np.flatnonzero(batch["_mask"]).tolist():
+                shape = shape or batch["image"].shape
+                if batch["image"].shape != shape:
+                    return
+                yield batch, row

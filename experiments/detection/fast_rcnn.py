@@ -51,11 +51,11 @@ class Config:
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
     proposals: Searching = Searching(most=128)
     batch_size: int = 8
-    steps: int = 1200
-    eval_every: int = 600
+    steps: int = 2000
+    eval_every: int = 1000
     network: Network = Network(width=0.25)
     ranks: Ranks = (0, 0)  # of fc6 and fc7 in testing, by truncated SVD; 0: whole
-    view: View = View(flip=0.0)
+    view: View = View(192, 192)  # enlarged, as the paper does: a cell of the last map is 8 pixels
     detecting: Detecting = dataclasses.replace(FAST_RCNN, detections=20)
     optimizer: Optimizer = Optimizer(lr=0.02, weight_decay=1e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
@@ -113,6 +113,9 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     ]
     if any(ranks):
         thin = config.network.make(classes, ranks=ranks)
+        most = thin.box_head.hidden
+        if not 0 <= min(ranks) <= max(ranks) <= most:
+            raise ValueError(f"--ranks: fc6 and fc7 have rank {most}; choose from 1 to that, or 0 for a whole layer")
         task = setup.task(("regions",), origin="batch", network=thin)
         hooks = (*setup.hooks(), times(setup, thin))
         stages.append(

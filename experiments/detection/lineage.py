@@ -134,7 +134,8 @@ def settings(method: str, config: Config) -> Any:
         kind = "resnet_c4" if own.network.backbone == "vgg16" else own.network.backbone  # the anchors are for one map
         network = dataclasses.replace(own.network, backbone=kind, **size, **norm)
         return dataclasses.replace(own, **same, **batches, network=network)
-    return dataclasses.replace(own, **same, eval_every=steps)
+    view = dataclasses.replace(own.view, jitter=0.2, saturation=1.5, exposure=1.5)  # the paper's: images are few
+    return dataclasses.replace(own, **same, eval_every=steps, view=view)
 
 
 def _part(method: str, stage: Stage) -> Stage:

@@ -63,11 +63,11 @@ MARGIN = 0.0  # score of a machine that lies half way between object and not: fr
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=300"  # scenes, voc:DIR, coco:DIR, tfds:NAME
+    data: str = "scenes:count=1024"  # scenes, voc:DIR, coco:DIR, tfds:NAME
     train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
     val_split: str = "val"  # what the figures are of, such as test
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
-    proposals: Searching = Searching(most=300)
+    proposals: Searching = Searching(most=128)
     network: Network = Network(width=0.25)
     warping: Warping = Warping(64, 5)
     view: View = View()
@@ -133,7 +133,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     hooks = (
         evaluate((figure, _unmoved(figure), worst_errors(names, min_score=MARGIN)), setup.val()),
         picture("detections", setup.val(), partial(draw, class_names=names, min_score=MARGIN)),
-        times(setup.look, config.test, setup.val(), config.proposals, inputs.seed),
+        times(setup.look, config.test, setup.testing.records, setup.val(), config.proposals, inputs.seed),
     )
     svm, regression = rcnn.machines(widths[MACHINE], classes), rcnn.regressors(widths[REGRESSOR], classes)
     test = rcnn.rcnn(setup.look, classes, config.test)

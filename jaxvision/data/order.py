@@ -9,7 +9,6 @@ from jaxtyping import Bool, Int
 
 
 @runtime_checkable
-@runtime_checkable
 class Order(Protocol):
     """The record at each position of an endless pass over the data: a pure function, the same in every process.
 

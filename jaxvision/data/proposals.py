@@ -12,6 +12,7 @@ import signal
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,8 @@ def stored(
         functools.partial(_search_part, _file(folder, n), records, parts[n], strategy, seed, max_boxes) for n in missing
     ]
     many = len(os.sched_getaffinity(0)) if workers is None else workers
-    with tqdm(total=sum(len(parts[n]) for n in missing), desc="proposals", unit="image", disable=None) as bar:
+    images = sum(len(parts[n]) for n in missing)
+    with tqdm(total=images, desc="proposals", unit="image", disable=None if images else True) as bar:
         for found, skipped in _results(work, min(many, len(work))):
             bar.update(found)
             for index, reason in skipped.items():
@@ -207,6 +209,11 @@ def _results(work: Sequence[functools.partial], workers: int) -> Iterator[tuple[
     try:
         for done in concurrent.futures.as_completed([pool.submit(call) for call in work]):
             yield done.result()
+    except BrokenProcessPool:
+        raise ValueError(
+            "a process that searches for proposals was ended from outside, maybe for want of memory; take fewer "
+            "--workers (the same command goes on from there)"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 

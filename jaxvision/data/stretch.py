@@ -1,7 +1,7 @@
 """YOLO's transforms: the whole image stretched to a square, and in training a part of it, or more than all of it.
 
 The records that come out are those of `canvas.Canvases.evaluate`, with an image that fills its canvas: of the sides'
-two scales each is its own.
+two scales each is its own. Or one object alone is cut out, to be named (`one_object`).
 """
 
 import functools
@@ -44,14 +44,59 @@ def jittered(
     is `fill` (0..255). Boxes are cut at the new edges, and gone where under 1 % of the side is left. Objects come in
     random order, which decides between two in one cell.
     """
-    tint = [color.hsv_jitter(saturation, exposure, hue)] if (saturation, exposure, hue) != (1.0, 1.0, 0.0) else []
     return transforms.compose(
         FromFile(_cut, size=size, jitter=jitter, fill=fill),
-        *tint,
+        *_tint(saturation, exposure, hue),
         transforms.horizontal_flip(flip),
         _shuffle,
         functools.partial(canvas.place, max_boxes=max_boxes, fill=fill),
     )
+
+
+def one_object(
+    size: int,
+    *,
+    context: tuple[float, float] = (1.0, 1.6),  # a wider one shows neighbours, and which one is meant is not said
+    saturation: float = 1.5,
+    exposure: float = 1.5,
+    hue: float = 0.0,
+    flip: float = 0.5,
+    fill: Channels = (0.0, 0.0, 0.0),
+) -> Transform:
+    """A random object as "image" uint8 [size, size, 3] and "label", of an image with objects.
+
+    The window has the image's own shape, is `context` times as large as the object fills it, and the object lies
+    anywhere in it; it is stretched as the whole image would be, colours and mirroring are those of `jittered`. Of an
+    image without objects that count it is any fifth to half, under label 0, the background.
+    """
+    return transforms.compose(
+        FromFile(_one, size=size, context=context, fill=fill),
+        *_tint(saturation, exposure, hue),
+        transforms.horizontal_flip(flip),
+    )
+
+
+def _one(
+    record: Record, rng: np.random.Generator, *, size: int, context: tuple[float, float], fill: Channels
+) -> Record:
+    width, height = decode.extent(record["image"])
+    counts = np.flatnonzero(~canvas.ignored(record, len(record["boxes"])))
+    extent = np.array([width, height], np.float64)
+    if len(counts):
+        chosen = rng.choice(counts)
+        label, low, high = record["labels"][chosen], record["boxes"][chosen, :2], record["boxes"][chosen, 2:]
+        sides = extent * ((high - low) / extent).max() * rng.uniform(*context)
+        left, top = rng.uniform(high - sides, low)
+    else:
+        label, sides = np.int32(0), extent * rng.uniform(0.2, 0.5)
+        left, top = rng.uniform(0, extent - sides)
+    window = (float(left), float(top), float(left + sides[0]), float(top + sides[1]))
+    return {"image": _window(record["image"], window, size, fill), "label": label}
+
+
+def _tint(saturation: float, exposure: float, hue: float) -> list[Transform]:
+    """HSV jitter, where there is any."""
+    return [color.hsv_jitter(saturation, exposure, hue)] if (saturation, exposure, hue) != (1.0, 1.0, 0.0) else []
 
 
 def _cut(record: Record, rng: np.random.Generator, *, size: int, jitter: float, fill: Channels) -> Record:

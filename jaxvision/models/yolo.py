@@ -65,10 +65,9 @@ _TWENTY_FOUR = (
     Convolution(1024, 3),
     Convolution(1024, 3),
 )
-_NINE = (
-    *(Convolution(channels, 3, pool=True) for channels in (16, 32, 64, 128, 256, 512)),
-    *(Convolution(1024, 3),) * 3,
-)
+_SIX = tuple(Convolution(channels, 3, pool=True) for channels in (16, 32, 64, 128, 256, 512))
+_NINE = (*_SIX, *(Convolution(1024, 3),) * 3)
+_EIGHT = (*_SIX, Convolution(1024, 3), Convolution(256, 3))
 
 NETS = {
     "paper": Net(_TWENTY_FOUR, len(_TWENTY), (Dense(4096),)),
@@ -76,6 +75,8 @@ NETS = {
     "fast": Net(_NINE, 7, (Dense(256, leaky=False), Dense(4096))),
     # What darknet's later yolov1.cfg trains. It predicts three boxes a cell.
     "darknet": Net(_TWENTY_FOUR, len(_TWENTY), (), batch_norm=True, local=256),
+    # Its yolov1-tiny.cfg: each output sees the whole last map, and nothing narrower lies between.
+    "tiny": Net(_EIGHT, 7, (), batch_norm=True),
 }
 
 

@@ -25,5 +25,7 @@ def load(spec: str, head: str = "keep") -> Imported:
     file = os.path.expanduser(file)
     if not os.path.exists(file):
         raise ValueError(f"--init_from={spec}: no such file or folder")
+    if kind != "workdir" and os.path.isdir(file):
+        raise ValueError(f"--init_from={spec}: a folder, not a file of weights")
     imported = READERS[kind](file)
     return imported.without_head() if head == "new" else imported

@@ -1,7 +1,7 @@
 """The encoder that another run of this library has learned: `--init_from=workdir:runs/ssl-simclr`.
 
 Of a run without labels that is what its parameters hold under "encoder"; of a classifier, everything but the last
-layer, "fc".
+layer: "fc", or "fc8" after fully connected ones.
 """
 
 import json
@@ -16,7 +16,7 @@ from etils import epath
 
 from jaxvision.weights.imported import Imported
 
-_CLASSIFIER = "fc"
+_CLASSIFIERS = ("fc", "fc8")
 _TOLD = ("depth", "stem", "width", "version")  # settings of a network, which say in messages what it is
 
 
@@ -29,7 +29,7 @@ def read(workdir: str) -> Imported:
     if "encoder" in state["params"]:
         variables = {name: tree["encoder"] for name, tree in collections.items() if "encoder" in tree}
     else:
-        variables = {name: {k: v for k, v in t.items() if k != _CLASSIFIER} for name, t in collections.items()}
+        variables = {name: {k: v for k, v in t.items() if k not in _CLASSIFIERS} for name, t in collections.items()}
     seen = config.get("normalise") or {"mean": None, "std": None}
     mean, std = (tuple(seen[k]) if seen[k] else None for k in ("mean", "std"))
     return Imported(variables, mean, std, f"{newest} ({_network(config)})")

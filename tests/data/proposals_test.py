@@ -79,6 +79,20 @@ def test_processes_find_the_same_without_jax(tmp_path: Path):
         np.testing.assert_array_equal(one, other)
 
 
+class Deadly(Squares):
+    """Ends the worker that reads it, as the operating system does when memory is short."""
+
+    def __getitem__(self, index: int) -> Record:
+        if multiprocessing.parent_process() is not None:
+            os._exit(9)
+        return super().__getitem__(index)
+
+
+def test_a_worker_that_is_ended_is_an_error_of_one_line(tmp_path: Path):
+    with pytest.raises(ValueError, match="maybe for want of memory; take fewer --workers"):
+        stored(Deadly(PER_FILE + 1), tmp_path, workers=1)
+
+
 @pytest.mark.parametrize("harm", ["truncated", "emptied", "removed", "incomplete"])
 def test_a_broken_file_is_made_again_with_a_line(tmp_path: Path, harm: str, caplog):
     found = list(stored(Squares(PER_FILE + 2), tmp_path, workers=0))

@@ -7,7 +7,7 @@ from PIL import Image
 
 from jaxvision.data import decode
 from jaxvision.data.records import INDEX, NOTE
-from jaxvision.data.stretch import jittered, stretched
+from jaxvision.data.stretch import jittered, one_object, stretched
 
 
 def image(width: int, height: int) -> np.ndarray:
@@ -115,3 +115,49 @@ def test_encoded_images_give_the_same_and_transforms_can_be_pickled():
         for key, value in found.items():
             np.testing.assert_array_equal(value, again[key])
     np.testing.assert_array_equal(item["image"], image(90, 70))
+
+
+def one(size: int = 32, **changes):
+    """Pixels stay as they are, unless told otherwise."""
+    return one_object(size, **{"saturation": 1.0, "exposure": 1.0, "flip": 0.0, **changes})
+
+
+def test_one_object_is_whole_in_its_window_and_as_large_as_the_context_says():
+    pixels = np.zeros((60, 120, 3), np.uint8)
+    pixels[20:35, 30:60] = 255  # as wide as high, on the square
+    item = {"image": pixels, "boxes": np.array([[30, 20, 60, 35]], np.float32), "labels": np.array([4], np.int32)}
+    places = set()
+    for seed in range(20):
+        found = run(one(context=(2.0, 2.0)), item, seed)
+        assert found.keys() == {"image", "label"} and found["label"] == 4
+        assert found["image"].shape == (32, 32, 3) and found["image"].dtype == np.uint8
+        assert found["image"][..., 0].sum() / 255 == pytest.approx(256, rel=0.03)
+        places.add(int(found["image"][..., 0].argmax()))
+    assert len(places) > 10
+    assert run(one(context=(1.0, 1.0)), item)["image"][1:-1, 1:-1].min() == 255
+
+
+def test_every_object_that_counts_is_shown_and_no_other():
+    item = record(64, 64, (1, 1, 9, 9), (20, 20, 40, 30), (5, 40, 30, 60), crowd=np.array([False, True, False]))
+    assert {int(run(one(), item, seed)["label"]) for seed in range(30)} == {1, 3}
+
+
+def test_a_window_beyond_the_border_is_filled():
+    item = record(40, 40, (0, 0, 40, 40))
+    found = run(one(context=(2.0, 2.0), fill=(7.0, 8.0, 9.0)), item)["image"]
+    outside = (found == np.array([7, 8, 9], np.uint8).reshape(1, 1, 3)).all(axis=-1)
+    assert {32 * 32 - outside.sum()} <= {h * w for h in (15, 16) for w in (15, 16)}  # whole pixels
+
+
+def test_an_image_without_objects_is_background():
+    for item in (record(50, 30), record(50, 30, (1, 1, 9, 9), difficult=np.array([True]))):
+        found = run(one(), item)
+        assert found["label"] == 0 and found["label"].dtype == np.int32 and (found["image"][..., 2] == 100).all()
+
+
+def test_one_object_is_mirrored_and_tinted_like_a_whole_image():
+    item = record(40, 40, (0, 0, 40, 40))
+    plain_image, mirrored = (run(one(context=(1.0, 1.0), flip=p), item)["image"].astype(int) for p in (0.0, 1.0))
+    assert np.abs(plain_image[:, ::-1] - mirrored).max() == 0
+    tinted = run(one(context=(1.0, 1.0), exposure=1.5), item, 3)["image"]
+    assert np.abs(plain_image - tinted).max() > 10

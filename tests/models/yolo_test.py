@@ -40,6 +40,13 @@ def test_fast_yolo_has_nine_convolutions() -> None:
     assert _count(variables["params"]) == 45_089_374 and len(_convolutions(variables["params"])) == 9
 
 
+def test_tiny_has_nothing_between_the_last_map_and_the_predictions() -> None:
+    _, variables = _shapes(YOLO(21, net="tiny"), 448)
+    params = variables["params"]
+    assert _count(params) == 27_095_374 and len(_convolutions(params)) == 8
+    assert params["predictions"]["kernel"].shape == (7 * 7 * 256, 1470) and not {"fc1", "local"} & params.keys()
+
+
 def test_the_darknet_variant() -> None:
     outputs, variables = _shapes(YOLO(21, net="darknet", boxes=3), 448)
     params = variables["params"]
@@ -73,7 +80,7 @@ def test_a_smaller_stride_leaves_out_the_last_poolings(net: str, stride: int) ->
     outputs, _ = _shapes(YOLO(5, net=net, stride=stride, width=1 / 32, grid=3), 128)
     assert outputs["trunk"].shape[1:3] == (128 // stride,) * 2 and outputs["classes"].shape == (2, 3, 3, 4)
     smaller, _ = _shapes(Classifier(5, net=net, stride=stride, width=1 / 32), 128)
-    assert smaller["trunk"].shape[1:3] == (max(128 // stride, 4 if net != "fast" else 2),) * 2
+    assert smaller["trunk"].shape[1:3] == (max(128 // stride, 2 if net in ("fast", "tiny") else 4),) * 2
 
 
 def test_outputs_are_in_darknets_order(filled: Callable) -> None:
@@ -115,7 +122,7 @@ def test_training_gives_finite_gradients(net: str, filled: Callable) -> None:
 
     gradients, state = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
     chex.assert_tree_all_finite(gradients)
-    assert bool(state) == (net == "darknet")
+    assert bool(state) == NETS[net].batch_norm
 
 
 def test_bfloat16_computes_with_float32_parameters() -> None:

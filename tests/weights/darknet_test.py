@@ -142,13 +142,21 @@ def test_the_published_networks_have_the_published_files(monkeypatch: pytest.Mon
     sizes = {layout: darknet._size(layout) for layout in darknet._layouts()}
     whole = {layout.name: size for layout, size in sizes.items() if layout.outputs == 1470 and not layout.batch_norm}
     assert whole == {"paper": 271703550, "fast": 45089374}
+    # 27,095,374 parameters and the running statistics of 2,288 channels
+    (tiny,) = (size for layout, size in sizes.items() if layout.name == "tiny" and layout.outputs == 1470)
+    assert tiny == 27_095_374 + 2 * 2288
     assert len({size for layout, size in sizes.items() if layout.outputs}) == len(
         [layout for layout in sizes if layout.outputs]
     )
 
 
-def test_settings_build_the_network():
+def test_settings_build_the_network(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.undo()
     params = {"local": {}, "bn1": {}, "predictions": {"bias": np.zeros(49 * 35)}}
     settings = pretrained._yolo(params)
     assert settings["network.net"] == "darknet" and settings["network.boxes"] == 3 and settings["view.size"] == 448
-    assert pretrained._yolo({"fc1": {}, "fc2": {}, "predictions": {"bias": np.zeros(1470)}})["network.net"] == "fast"
+    last = {"predictions": {"bias": np.zeros(1470)}}
+    assert pretrained._yolo({"fc1": {}, "fc2": {}, **last})["network.net"] == "fast"
+    found = [pretrained._yolo({"bn1": {}, **hidden, **last}) for hidden in ({"fc1": {}}, {})]
+    assert [one["network.net"] for one in found] == ["paper", "tiny"]
+    assert [one["network.batch_norm"] for one in found] == [True, False]

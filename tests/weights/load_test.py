@@ -14,7 +14,13 @@ def test_a_file_by_its_kind(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("spec", "message"),
-    [("weights.h5", "write it like torchvision:FILE"), ("hed:", "write it like"), ("hed:/nowhere.h5", "no such file")],
+    [
+        ("weights.h5", "write it like torchvision:FILE"),
+        ("hed:", "write it like"),
+        ("hed:/nowhere.h5", "no such file"),
+        ("darknet:.", "--init_from=darknet:.: a folder, not a file of weights"),
+        ("workdir:/", "no config.json there"),
+    ],
 )
 def test_a_mistake_is_named(spec: str, message: str):
     with pytest.raises(ValueError, match=message):

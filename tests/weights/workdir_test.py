@@ -61,6 +61,21 @@ def test_a_classifiers_last_layer_is_left_out(tmp_path: Path):
     np.testing.assert_array_equal(merged["params"]["encoder"]["conv1"]["kernel"], trained["params"]["conv1"]["kernel"])
 
 
+def test_the_last_of_three_fully_connected_layers_is_left_out(tmp_path: Path):
+    def network(classes: int) -> dict:
+        sizes = {"conv1": (3, 4), "fc6": (4, 6), "fc7": (6, 6), "fc8": (6, classes)}
+        return {"params": {name: {"kernel": jnp.full(size, float(classes))} for name, size in sizes.items()}}
+
+    imported = load.load(f"workdir:{write(tmp_path, network(5))}")
+    merged = merge(network(3), imported)["params"]  # as R-CNN starts from an AlexNet for other classes
+    assert {name: float(layer["kernel"][0, 0]) for name, layer in merged.items()} == {
+        "conv1": 5.0,
+        "fc6": 5.0,
+        "fc7": 5.0,
+        "fc8": 3.0,
+    }
+
+
 def test_the_normalisation_of_imported_weights_goes_along(tmp_path: Path):
     seen = {"mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0]}
     imported = load.load(f"workdir:{write(tmp_path, within(variables_of(1)), normalise=seen)}")
