@@ -128,7 +128,7 @@ class Config:
     val_split: str = "val[:256]"  # what the figures are of, such as test
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
     batch_size: int = 32
-    steps: int = 4000
+    steps: int = 3000
     eval_every: int = 1000
     network: Network = Network("tiny", grid=4, width=0.5, stride=16, dropout=0.0)
     view: View = View(size=64, jitter=0.0, saturation=1.0, exposure=1.0, flip=0.0, max_objects=8)

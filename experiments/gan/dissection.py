@@ -2,6 +2,12 @@
 
 python launch.py --experiment=gan/dissection  # dissection.html in the workdir
 python launch.py --experiment=gan/dissection --dissect.layer=layer2 --dissect.concepts=classes
+
+The first, seed 0, about 12 CPU minutes on two shared cores: 55 of 64 units agree with a concept, with IoU up to 0.36.
+Of the area of dark objects 7.9 % is left without their ten units of largest α, and 51 to 157 % (mean 94 %) without ten
+random ones, in five draws; of bright objects 0.4 %, against 30 to 98 % (mean 75 %). The segmenter's mean IoU on held-
+out scenes is 0.94. Of eight units tried as artefacts on one half of the held-out scenes three were removed, which
+lowers the Fréchet distance by the segmenter's features on the other half from 0.82 to 0.80.
 """
 
 import dataclasses

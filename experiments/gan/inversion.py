@@ -2,6 +2,14 @@
 
 python launch.py --experiment=gan/inversion
 python launch.py --experiment=gan/inversion --dissect.layer=layer2 --invert.late=image
+
+The first, seed 0, after the stages of gan/dissection, 2.4 CPU minutes on two shared cores; mean PSNR of 32 images, dB:
+
+                    encoder   latent   layer   tuned
+    its own            23.0     33.6    45.9    46.1
+    held-out scenes    20.6     23.4    33.9    42.1
+
+After 300 steps the encoder finds little more than the background; the search for the latent finds the objects.
 """
 
 import contextlib

@@ -56,7 +56,7 @@ def jittered(
 def one_object(
     size: int,
     *,
-    context: tuple[float, float] = (1.0, 1.6),  # a wider one shows neighbours, and which one is meant is not said
+    context: tuple[float, float] = (1.1, 2.2),
     saturation: float = 1.5,
     exposure: float = 1.5,
     hue: float = 0.0,

@@ -75,8 +75,9 @@ NETS = {
     "fast": Net(_NINE, 7, (Dense(256, leaky=False), Dense(4096))),
     # What darknet's later yolov1.cfg trains. It predicts three boxes a cell.
     "darknet": Net(_TWENTY_FOUR, len(_TWENTY), (), batch_norm=True, local=256),
-    # Its yolov1-tiny.cfg: each output sees the whole last map, and nothing narrower lies between.
-    "tiny": Net(_EIGHT, 7, (), batch_norm=True),
+    # Its yolov1-tiny.cfg: each output sees the whole last map. Darknet pre-trains seven convolutions; here it is all,
+    # so that what the outputs see tells classes apart from the first step on.
+    "tiny": Net(_EIGHT, len(_EIGHT), (), batch_norm=True),
 }
 
 

@@ -79,7 +79,8 @@ def page(report: Report, *, most: int = 64) -> str:
     lead = (
         f"{len(report.units)} units, {named} of which agree with a concept, over {report.images} generated images. "
         "Ablated units are held at 0 everywhere; the causal effect δ is how much more of the concept is at a random "
-        "place with the units held at their mean on it than with them held at 0."
+        "place with the units held at their mean on it than with them held at 0. Of random sets of as many units, the "
+        "mean and the range."
     )
     title = f"Dissection of {report.layer}"
     concepts = "".join(_concept(concept) for concept in report.concepts)
@@ -141,7 +142,7 @@ def detectors(report: Report) -> UInt8[np.ndarray, "H W 3"]:
     axes = figure.add_subplot()
     bars = axes.bar(range(len(names)), counts, color="#1d78d8", width=0.7)
     axes.bar_label(bars, fontsize=9)
-    axes.set_xticks(range(len(names)), names, fontsize=9, rotation=0 if max(map(len, names)) < 6 else 45, ha="center")
+    axes.set_xticks(range(len(names)), names, fontsize=9, rotation=0 if max(map(len, names)) < 9 else 45, ha="center")
     axes.set_ylabel("units")
     axes.margins(y=0.15)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -175,7 +176,7 @@ def _color(image: UInt8[np.ndarray, "S T C"]) -> UInt8[np.ndarray, "S T 3"]:
 
 
 def _effects_table(report: Report) -> str:
-    """A line for each concept; the random sets as their mean."""
+    """A line for each concept; of several sets of a kind, such as the random ones, the mean and the range."""
     kinds = list(dict.fromkeys(_kind(name) for concept in report.concepts for name in concept.effects))
     titles = {"alpha": "by α", "iou": "by IoU"}
     columns = ["concept", "area", *(x for kind in kinds for x in (f"{titles.get(kind, kind)}: area left", "δ"))]
@@ -185,16 +186,21 @@ def _effects_table(report: Report) -> str:
         line = [concept.name, f"{before:.1%}"]
         for kind in kinds:
             found = [e for name, e in concept.effects.items() if _kind(name) == kind]
-            left = float(np.mean([e.area_after for e in found])) / max(found[0].area_before, 1e-9)
-            line += [f"{left:.0%}", f"{np.mean([e.effect for e in found]):.3f}"]
+            left = [e.area_after / max(e.area_before, 1e-9) for e in found]
+            line += [_spread(left, ".0%"), _spread([e.effect for e in found], ".3f")]
         lines.append(line)
     return html.table(columns, lines)
+
+
+def _spread(values: Sequence[float], style: str) -> str:
+    mean = f"{np.mean(values):{style}}"
+    return f"{mean} ({min(values):{style}} to {max(values):{style}})" if len(values) > 1 else mean
 
 
 def _concept(concept: Concept) -> str:
     rankings = "".join(
         f"<p><b>{html.text(title)}</b> {', '.join(f'{unit}&nbsp;<i>{value:.2f}</i>' for unit, value in ranking)}</p>"
-        for title, ranking in (("by α", concept.by_alpha), ("by IoU", concept.by_iou))
+        for title, ranking in (("units by α", concept.by_alpha), ("units by IoU", concept.by_iou))
     )
     picture = html.picture(concept.picture, f"{concept.name}: before and after")
     return f"<div><h3>{html.text(concept.name)}</h3>{rankings}{picture}</div>"

@@ -39,7 +39,7 @@ def test_a_page_is_whole_and_escapes_names():
     assert (
         "<tree>" not in text and "&lt;tree&gt;" in text and "http" not in text and 'src="data:image/png;base64,' in text
     )
-    assert "<td>25%</td><td>0.100</td><td>95%</td>" in text  # of random sets the mean
+    assert "<td>25%</td><td>0.100</td><td>95% (90% to 100%)</td>" in text  # of random sets the mean and the range
 
 
 def test_json_has_no_pictures_and_no_infinity():
