@@ -1,7 +1,10 @@
 """DCGAN (Radford, Metz & Chintala 2016, arXiv:1511.06434).
 
 python launch.py --experiment=gan/dcgan
-python launch.py --experiment=gan/dcgan --data=idx:fashion-mnist --steps=3000
+python launch.py --experiment=gan/dcgan --data=idx:fashion-mnist
+
+Fréchet distance to held-out images by a classifier's features, seed 0, two shared cores: digits 6.6 (blurred noise:
+41.6), 5 minutes; Fashion-MNIST 3.7 (73.2), 7.2 minutes of CPU time. With the paper's rates digits were at 10.2.
 """
 
 import dataclasses
@@ -11,6 +14,8 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.models.dcgan import Discriminator
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
+
+FAST = dataclasses.replace(ADAM, lr=5e-4)  # what a network of a quarter of the width learns from in minutes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +28,9 @@ class Config:
     eval_every: int = 500
     judge_steps: int = 300  # of the classifier that the samples are judged by
     network: Network = Network()
-    play: Play = Play()
-    generator: Optimizer = ADAM
-    discriminator: Optimizer = ADAM
+    play: Play = Play(smooth=0.1)
+    generator: Optimizer = FAST
+    discriminator: Optimizer = FAST
 
 
 PRESETS = {
@@ -37,6 +42,9 @@ PRESETS = {
         eval_every=10_000,
         judge_steps=20_000,
         network=Network(size=64, width=1.0, kernel=5),
+        play=Play(),
+        generator=ADAM,
+        discriminator=ADAM,
     ),
     "smoke": Config(
         data="digits:count=32",
