@@ -60,7 +60,12 @@ def test_torch_takes_back_what_it_gave(tmp_path: Path, name: str):
     torch, peer = pytest.importorskip("torch"), pytest.importorskip("torchvision")
     from safetensors.torch import load_file
 
-    settings = {"fcn_resnet50": {"aux_loss": True}, "googlenet": {"init_weights": False}}.get(name, {})
+    untrained = {"weights_backbone": None}  # or it would be downloaded
+    settings = {
+        "fcn_resnet50": {"aux_loss": True, **untrained},
+        "maskrcnn_resnet50_fpn": untrained,
+        "googlenet": {"init_weights": False},
+    }.get(name, {})
     torch_model = randomised(peer.models.get_model(name, weights=None, **settings))
     found, tensors = torchvision.write(through_a_file(torch_model, tmp_path).variables)
     state_dict.write(str(tmp_path / "back.safetensors"), tensors)
