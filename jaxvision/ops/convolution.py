@@ -154,10 +154,12 @@ def _matrix_form(
     if groups > 1:
         parts = zip(jnp.split(x, groups, 3), jnp.split(kernel, groups, 3), strict=True)
         return jnp.concatenate([_matrix_form(a, b, strides, pads) for a, b in parts], 3)
-    sides = list(zip(x.shape[1:3], size, strides, pads, strict=True))
-    if (met := tuple(_taps_that_meet(*side) for side in sides)) != tuple((0, k) for k in size):
-        rest = tuple((p[0] - a, p[1] - (k - b)) for (_, k, _, p), (a, b) in zip(sides, met, strict=True))
-        return _matrix_form(x, kernel[slice(*met[0]), slice(*met[1])], strides, rest)
+    axes = zip(x.shape[1:3], size, strides, pads, strict=True)
+    (top, bottom), (left, right) = (_taps_that_meet(*axis) for axis in axes)
+    if (bottom - top, right - left) != size:
+        rows = (pads[0][0] - top, pads[0][1] - (size[0] - bottom))
+        columns = (pads[1][0] - left, pads[1][1] - (size[1] - right))
+        return _matrix_form(x, kernel[top:bottom, left:right], strides, (rows, columns))
     if size == (1, 1):
         return _pointwise(windows.pad(x, pads)[:, :: strides[0], :: strides[1]], kernel)
     if strides != (1, 1) and channels[0] <= _FEW_CHANNELS and _in_strides(size, strides) == (3, 3):
