@@ -5,13 +5,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from experiments.ssl import compare
 from experiments.ssl._comparison import told
 from jaxvision.data.inputs import Inputs
+from jaxvision.train.steps import nothing
 
 ROOT = Path(__file__).parent.parent
 SMOKE = compare.PRESETS["smoke"]
@@ -20,11 +23,44 @@ SMOKE = compare.PRESETS["smoke"]
 @pytest.mark.parametrize("name", compare.MODULES)
 @pytest.mark.parametrize("preset", ["smoke", "quick", "fashion"])
 def test_every_method_has_the_network_and_the_budget_of_all(name: str, preset: str):
-    config = dataclasses.replace(compare.PRESETS[preset], data="tinted", batch_size=8, steps=7)
+    config = dataclasses.replace(
+        compare.PRESETS[preset],
+        data="tinted",
+        train_split="train[:90%]",
+        val_split="train[90%:]",
+        batch_size=8,
+        steps=7,
+    )
     own = compare.settings(name, config)
     assert (own.backbone, own.batch_size, own.steps, own.data) == (config.backbone, 8, 7, config.data)
     (stage,) = compare.MODULES[name].build(own, Inputs()).stages
-    assert stage.steps == 7 and len(next(stage.data(0, 1))["image"]) == 8
+    data = stage.data(0, 1)
+    assert stage.steps == 7 and len(next(data)["image"]) == 8
+    assert data.get_state()["records"] == len(Inputs().source("tinted")["train[:90%]"])
+
+
+def test_a_method_without_the_recipe_s_preset_takes_quick():
+    config = compare.PRESETS["fashion"]
+    piecewise, whole = (compare.settings(name, config) for name in ("relative_patch", "rotation"))
+    assert piecewise.patch == compare.relative_patch.PRESETS["fashion"].patch == config.image_size
+    assert whole.optimizer == compare.rotation.PRESETS["quick"].optimizer
+
+
+def test_settings_can_be_chosen_without_the_images_that_figures_are_of():
+    config = dataclasses.replace(SMOKE, train_split="train[:90%]", val_split="train[90%:]", methods=())
+    source = Inputs().source(config.data)
+    learned, kept = (len(source[split]) for split in (config.train_split, config.val_split))
+    stages = {stage.name: stage for stage in compare.build(config, Inputs()).stages}
+    assert stages["supervised-0"].data(0, 1).get_state()["records"] == learned
+    asked: list[int] = []
+
+    def predict(state: Any, batch: Any) -> dict[str, np.ndarray]:
+        asked.append(int(batch["_mask"].sum()))
+        return {"probabilities": np.ones((len(batch["_mask"]), 2, 2, 10))}
+
+    stages["probe-random-0"].hooks[0].run(predict, nothing().init(jax.random.PRNGKey(0), {}))
+    subsets = compare._examples(config, Inputs(), compare.labels_of(source[config.train_split])).subsets
+    assert sum(asked) == kept + sum(len(subset.held_out) for subset in subsets)
 
 
 def test_every_encoder_is_probed_for_every_seed_and_then_compared():

@@ -28,7 +28,7 @@ from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.steps import Trainable, everything, init_state, no_step
+from jaxvision.train.steps import Trainable, everything
 from jaxvision.train.types import (
     Batch,
     Data,
@@ -287,11 +287,6 @@ class Setup:
 
     def _mask_size(self) -> int:
         return MASK_SIZE if self.masks else 0
-
-
-def nothing() -> Task:
-    """What is learned in a stage that only makes files for later ones, or a table of what others found."""
-    return Task(lambda key, batch: init_state(key, {"params": {}}, {}), no_step, lambda state, batch: {})
 
 
 def average_precision(

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from experiments.detection import Searching, View, average_precision, draw, later, nothing, presentation, searched
+from experiments.detection import Searching, View, average_precision, draw, later, presentation, searched
 from experiments.detection._rcnn import (
     Network,
     Storing,
@@ -54,6 +54,7 @@ from jaxvision.tasks.hard_negatives import Mining
 from jaxvision.tasks.rcnn import Look, Reported, Warping
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.steps import nothing
 from jaxvision.train.types import Data, Experiment, Metric, Predict, Result, Say, Stage, Task, TrainState
 
 MARGIN = 0.0  # score of a machine that lies half way between object and not: from there on detections are shown

@@ -80,6 +80,12 @@ class Settings(Protocol):
     """The fields that the Config of a method with two views has."""
 
     @property
+    def train_split(self) -> str: ...
+
+    @property
+    def val_split(self) -> str: ...
+
+    @property
     def source_size(self) -> int: ...
 
     @property
@@ -95,19 +101,20 @@ class Settings(Protocol):
 def contrastive(task: Task, view: Augmentation, source: Source, config: Settings, inputs: Inputs) -> Experiment:
     """Train on pairs of views; look at nearest neighbours, and at some views."""
     square = crops.center_crop(config.source_size, config.source_size)
-    train = inputs.train(source["train"], square, config.batch_size)
-    held_out = inputs.evaluate(source["val"], square, config.batch_size)
-    neighbours = _knn(source, inputs, square, config.batch_size, config.eval_every)
+    train = inputs.train(source[config.train_split], square, config.batch_size)
+    held_out = inputs.evaluate(source[config.val_split], square, config.batch_size)
+    neighbours = _knn(source, config, inputs, square)
     return Experiment.single(task, train, config.steps, (neighbours, _views(view, held_out)), best="knn/accuracy")
 
 
-def _knn(source: Source, inputs: Inputs, transform: Transform, batch_size: int, every: int) -> Hook:
+def _knn(source: Source, config: Settings, inputs: Inputs, transform: Transform) -> Hook:
     """Accuracy of nearest neighbours, of some held-out images among some of the training images."""
 
     def embedded(records: Records, most: int) -> Hook:
-        return evaluate((embeddings(),), inputs.evaluate(evenly(records, most), transform, batch_size))
+        return evaluate((embeddings(),), inputs.evaluate(evenly(records, most), transform, config.batch_size))
 
-    return knn(embedded(source["train"], _BANK), embedded(source["val"], _QUERIES), source.num_classes, every=every)
+    known, asked = embedded(source[config.train_split], _BANK), embedded(source[config.val_split], _QUERIES)
+    return knn(known, asked, source.num_classes, every=config.eval_every)
 
 
 def _views(view: Augmentation, data: Data) -> Hook:

@@ -41,6 +41,12 @@ class Settings(Protocol):
     """The fields that every pretext Config has."""
 
     @property
+    def train_split(self) -> str: ...
+
+    @property
+    def val_split(self) -> str: ...
+
+    @property
     def image_size(self) -> int: ...
 
     @property
@@ -75,10 +81,10 @@ def experiment(
     def describe(outputs: PyTree, batch: Batch, row: int) -> dict[str, Any]:
         return {name: round(float(outputs[name][row]), 6) for name in figures}
 
-    held_out = inputs.evaluate(source["val"], whole, config.batch_size)
+    held_out = inputs.evaluate(source[config.val_split], whole, config.batch_size)
     return Experiment.single(
         task,
-        inputs.train(source["train"], config.crop.make(config.image_size), config.batch_size),
+        inputs.train(source[config.train_split], config.crop.make(config.image_size), config.batch_size),
         config.steps,
         (
             evaluate((means(*figures),), held_out, every=config.eval_every),

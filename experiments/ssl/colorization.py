@@ -38,6 +38,8 @@ class Config:
     """Fields are flags; `quick` is the default preset."""
 
     data: str = "tinted"  # tinted, folder:DIR, tfds:NAME: data in colours
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
     image_size: int = 32  # pixels
     rebalance: float = 0.5  # λ: 1 weighs all colours alike, 0 the rarest the most
     temperature: float = 0.38  # of the annealed mean: towards 0 vivid and spotted, 1 is dull
@@ -93,7 +95,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
 def frequencies(source: Source, config: Config, inputs: Inputs) -> Float[Array, " Q"]:
     """How often each bin's colours are met in the first training images. ValueError: images without colours."""
-    records = Subset(source["train"], np.arange(min(_SAMPLE, len(source["train"]))))
+    known = source[config.train_split]
+    records = Subset(known, np.arange(min(_SAMPLE, len(known))))
     batches = inputs.evaluate(records, square(config.image_size), config.batch_size)(0, 1)  # the same in every process
     counts, chroma = zip(*(_count(batch["image"], batch["_mask"]) for batch in batches), strict=True)
     if float(np.max([np.max(each) for each in chroma])) < _GREY:

@@ -1,7 +1,7 @@
 """Every way to learn features without labels, with one network and one budget, and what a few labels make of each.
 
 python launch.py --experiment=ssl/compare
-python launch.py --experiment=ssl/compare --preset=fashion --data=idx:fashion-mnist  # three seeds: 52 CPU minutes
+python launch.py --experiment=ssl/compare --preset=fashion --data=idx:fashion-mnist  # three seeds, within the hour
 
 Each method, an encoder that learned nothing and one that learned from all labels are probed alike: linear heads on
 frozen features, for each share of the labels. Colourisation is left out where the data have no colours.
@@ -11,11 +11,11 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -36,14 +36,15 @@ from experiments.ssl._probing import Examples, Heads
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs, Opened
 from jaxvision.data.label_subset import class_balanced, labels_of
-from jaxvision.data.records import Source
+from jaxvision.data.records import Records, Source
 from jaxvision.evals.probe import accuracies, best_heads, head_accuracies
 from jaxvision.tasks.encoder import encoder_variables
 from jaxvision.tasks.probe import finetune
 from jaxvision.train.hooks import evaluate
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.steps import init_state, no_step
-from jaxvision.train.types import Experiment, Hook, Key, Predict, Result, Stage, Task, TrainState
+from jaxvision.train.steps import nothing
+from jaxvision.train.types import Experiment, Hook, Predict, Result, Stage, Task, TrainState
+from jaxvision.train.writer import read_metrics
 
 MODULES: Mapping[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
@@ -56,6 +57,8 @@ class Config:
     """Fields are flags; `quick` is the default preset."""
 
     data: str = "digits"  # digits, tinted, idx:DIR, folder:DIR, tfds:NAME
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
     methods: tuple[str, ...] = tuple(MODULES)  # besides random and supervised
     shares: tuple[float, ...] = (0.05, 0.25)  # of the training images, that have labels when features are probed
     seeds: int = 1  # runs of everything, each with other weights, batches and labels
@@ -64,7 +67,7 @@ class Config:
     steps: int = 300  # of every method
     probe_batch_size: int = 128
     probe_steps: int = 300
-    recipe: Literal["quick", "paper", "smoke"] = "quick"  # all else of a method is as in this preset of its own
+    recipe: Literal["quick", "fashion", "paper", "smoke"] = "quick"  # a method's own preset (quick, where it lacks it)
     flip: bool = False  # methods may mirror images
     heads: Heads = Heads()
     backbone: Backbone = Backbone(stem="imagenet")
@@ -84,8 +87,9 @@ PRESETS = {
         shares=(0.01, 0.1),
         seeds=3,
         image_size=28,
-        steps=1250,
+        steps=1800,
         probe_steps=500,
+        recipe="fashion",
         flip=True,
         view=View(area=(0.3, 1.0), flip=0.5, jitter=(0.4, 0.4, 0.0, 0.0), grayscale=0.0),
     ),
@@ -123,8 +127,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Train every encoder, probe it, and at the end put the figures side by side."""
     opened = Opened(*inputs)
     source, whole = opened.source(config.data), crops.center_crop(config.image_size, config.image_size)
-    labels = labels_of(source["train"])
-    test = evaluate((head_accuracies(),), opened.evaluate(source["val"], whole, config.probe_batch_size))
+    labels = labels_of(source[config.train_split])
+    test = evaluate((head_accuracies(),), opened.evaluate(source[config.val_split], whole, config.probe_batch_size))
     parts = [_examples(config, opened._replace(seed=opened.seed + n), labels) for n in range(config.seeds)]
     encoder, tx = config.backbone.make(), config.optimizer.make(config.probe_steps)
     probe = config.heads.task(encoder, tx, source, config.image_size, parts[0].bank)
@@ -137,7 +141,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
             begin = functools.partial(_take_encoder, f"{name}-{seed}" if name != RANDOM else "")
             own = _seeded(probe, seed)
             stages.append(examples.stage(f"probe-{name}-{seed}", own, config.probe_steps, (report,), begin))
-    return Experiment((*stages, _comparison(config, source, probe, parts, test)))
+    return Experiment((*stages, _comparison(config, rows(config, source), inputs.workdir / "metrics.jsonl")))
 
 
 def rows(config: Config, source: Source) -> list[str]:
@@ -145,14 +149,16 @@ def rows(config: Config, source: Source) -> list[str]:
     unknown = [name for name in config.methods if name not in MODULES]
     if unknown:
         raise ValueError(f"--methods: there is no {unknown[0]}; known are {', '.join(MODULES)}")
-    kept = [name for name in config.methods if name != "colorization" or _has_colors(source)]
+    kept = [name for name in config.methods if name != "colorization" or _has_colors(source[config.train_split])]
     return [RANDOM, *kept, SUPERVISED]
 
 
 def settings(name: str, config: Config) -> object:
     """A method's own Config, with the network and the budget of all."""
-    own, size = MODULES[name].PRESETS[config.recipe], config.image_size
-    same = {"data": config.data, "batch_size": config.batch_size, "steps": config.steps, "backbone": config.backbone}
+    presets, size = MODULES[name].PRESETS, config.image_size
+    own = presets.get(config.recipe, presets["quick"])
+    shared = ("data", "train_split", "val_split", "batch_size", "steps", "backbone")
+    same = {field: getattr(config, field) for field in shared}
     if name in ("simclr", "moco"):
         views = {"image_size": size, "source_size": size, "view": config.view, "temperature": config.temperature}
         return dataclasses.replace(own, **same, **views, optimizer=config.contrastive)
@@ -164,7 +170,7 @@ def settings(name: str, config: Config) -> object:
 def _examples(config: Config, inputs: Inputs, labels: Int[np.ndarray, " N"]) -> Examples:
     size, held_out = config.image_size, config.heads.held_out
     subsets = [class_balanced(labels, share, held_out=held_out, seed=inputs.seed) for share in config.shares]
-    records = inputs.source(config.data)["train"]
+    records = inputs.source(config.data)[config.train_split]
     return Examples(records, subsets, crops.center_crop(size, size), config.probe_batch_size, inputs)
 
 
@@ -174,7 +180,7 @@ def _pretraining(name: str, config: Config, inputs: Inputs, seed: int) -> Stage:
     if name == SUPERVISED:
         size = config.image_size
         shifted = crops.crop_pad(size, max(1, size // 8))
-        data = inputs.train(inputs.source(config.data)["train"], shifted, config.batch_size)
+        data = inputs.train(inputs.source(config.data)[config.train_split], shifted, config.batch_size)
     else:
         data = MODULES[name].build(settings(name, config), inputs).stages[0].data
     return Stage(f"{name}-{seed}", _seeded(task, seed), data, config.steps)
@@ -202,35 +208,30 @@ def _take_encoder(name: str, state: TrainState, finished: Mapping[str, TrainStat
     return dataclasses.replace(state, params=params, model_state={**state.model_state, **collections})
 
 
-def _scores(held_out: list[Hook], test: Hook, predict: Predict, state: TrainState) -> Float[np.ndarray, " F"]:
-    """For each share the test accuracy of the head that is best on held-out training images."""
-    best, found = best_heads(held_out, predict, state), accuracies(test, predict, state)
-    return found[np.arange(len(best)), best]
-
-
 def _report(shares: tuple[float, ...], held_out: list[Hook], test: Hook, predict: Predict, state: TrainState) -> Result:
-    scores = _scores(held_out, test, predict, state)
-    return {f"probe/accuracy_{share:g}": float(score) for share, score in zip(shares, scores, strict=True)}
+    """For each share the accuracy of the head that is best on held-out training images."""
+    best, found = best_heads(held_out, predict, state), accuracies(test, predict, state)
+    return {_metric(share): float(found[n, best[n]]) for n, share in enumerate(shares)}
 
 
-def _comparison(config: Config, source: Source, probe: Task, parts: list[Examples], test: Hook) -> Stage:
-    """The last stage: no training, only the table and the figure of what the probes before have found."""
-    names, predict = rows(config, source), jax.jit(probe.predict)
+def _metric(share: float) -> str:
+    return f"probe/accuracy_{share:g}"
 
-    def init(key: Key, batch: Mapping) -> TrainState:
-        return init_state(key, {"params": {}}, {}, {n: jnp.zeros((len(parts), len(config.shares))) for n in names})
 
-    def collect(state: TrainState, finished: Mapping[str, TrainState]) -> TrainState:
-        def of_run(name: str, seed: int) -> Float[np.ndarray, " F"]:
-            return _scores(parts[seed].held_out(), test, predict, finished[f"probe-{name}-{seed}"])
-
-        return dataclasses.replace(state, aux={n: np.stack([of_run(n, s) for s in range(len(parts))]) for n in names})
+def _comparison(config: Config, names: list[str], metrics: Path) -> Stage:
+    """The last stage: no training, only the table and the figure of what the probes before have written."""
 
     def show(predict: Predict, state: TrainState) -> Result:
-        return told({n: np.asarray(state.aux[n], np.float64) for n in names}, config.shares, _notes(config, names))
+        found = {row["stage"]: row for row in read_metrics(metrics) if _metric(config.shares[0]) in row}
+        return told({name: _scores(config, name, found) for name in names}, config.shares, _notes(config, names))
 
-    task = Task(init, no_step, lambda state, batch: {})
-    return Stage("comparison", task, None, 0, (Hook("comparison", 0, show),), collect)
+    return Stage("comparison", nothing(), None, 0, (Hook("comparison", 0, show),))
+
+
+def _scores(config: Config, name: str, found: Mapping[str, Mapping[str, float]]) -> Float[np.ndarray, "R F"]:
+    """Of every seed and share."""
+    probes = [found[f"probe-{name}-{seed}"] for seed in range(config.seeds)]
+    return np.array([[probe[_metric(share)] for share in config.shares] for probe in probes])
 
 
 def _notes(config: Config, names: list[str]) -> list[str]:
@@ -248,9 +249,8 @@ def _notes(config: Config, names: list[str]) -> list[str]:
     return notes
 
 
-def _has_colors(source: Source) -> bool:
-    """Whether any of some training images is not grey."""
-    records = source["train"]
+def _has_colors(records: Records) -> bool:
+    """Whether any of some images is not grey."""
     for index in np.unique(np.linspace(0, len(records) - 1, 32).astype(int)):
         with contextlib.suppress(ValueError, OSError):
             if np.ptp(records[int(index)]["image"], axis=-1).max() > 0:

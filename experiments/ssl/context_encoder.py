@@ -26,6 +26,8 @@ class Config:
     """Fields are flags; `quick` is the default preset."""
 
     data: str = "digits"  # digits, scenes, idx:DIR, folder:DIR, tfds:NAME
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
     image_size: int = 32  # pixels
     hole: Literal[16, 32, 64] = 16  # pixels of what is filled, in the middle
     overlap: int = 2  # pixels at the hole's border that are seen

@@ -25,6 +25,8 @@ class Config:
     """Fields are flags; `quick` is the default preset."""
 
     data: str = "digits"  # digits, scenes, idx:DIR, folder:DIR, tfds:NAME
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
     image_size: int = 48  # pixels of the square that puzzles are cut from
     cell: int = 15  # pixels of a cell; a puzzle is three by three of them
     tile: int = 12  # pixels of a tile, anywhere in its cell
@@ -58,6 +60,17 @@ PRESETS = {
         crop=Crop((256, 288)),
         backbone=Backbone(stem="imagenet", width=1.0),
         optimizer=Optimizer(lr=0.01, weight_decay=5e-4, schedule="step", milestones=(0.33, 0.66), warmup_steps=5000),
+    ),
+    "fashion": Config(  # Fashion-MNIST: grey images of 28 pixels, which have no fringes of colour to hide
+        data="idx:fashion-mnist",
+        image_size=28,
+        cell=9,
+        tile=8,
+        shift=0,
+        grey=1.0,
+        steps=1800,
+        eval_every=600,
+        crop=Crop((28, 32), flip=True),
     ),
     "smoke": Config(
         data="digits:count=16",

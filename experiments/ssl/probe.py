@@ -41,6 +41,8 @@ class Config:
     """Fields are flags; `quick` is the default preset."""
 
     data: str = "digits"  # digits, idx:DIR, folder:DIR, tfds:NAME
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
     labels: float = 1.0  # share of the training images whose labels are used, as many of each class
     method: Literal["linear", "finetune"] = "linear"  # heads on a frozen encoder, or everything learns
     image_size: int = 32
@@ -81,18 +83,20 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Probe the encoder of --init_from, or a random one."""
     source = inputs.source(config.data)
     whole = crops.center_crop(config.image_size, config.image_size)
-    records, chosen = source["train"], _choose(source["train"], config, inputs.seed)
+    records = source[config.train_split]
+    chosen = _choose(records, config, inputs.seed)
     examples = Examples(records, [chosen], whole, config.batch_size, inputs)
-    val = inputs.evaluate(source["val"], whole, config.batch_size)
+    val = inputs.evaluate(source[config.val_split], whole, config.batch_size)
     report = evaluate((accuracy((1,)), confusion_matrix(source.class_names)), val, name="probe")
+    looks = _looks(source, source[config.val_split], examples)
     tx, encoder = config.optimizer.make(config.steps), config.backbone.make()
     anew = inputs.train(Subset(records, chosen.fit), _augment(config), config.batch_size)
     if config.method == "finetune":
         task = finetune(encoder, tx, source.num_classes, mean=source.mean, std=source.std)
-        return Experiment.single(task, anew, config.steps, (_told(report, config), *_looks(source, examples)))
+        return Experiment.single(task, anew, config.steps, (_told(report, config), *looks))
     rates = tuple(config.optimizer.lr * rate for rate in config.heads.rates)
     report = of_best_head(examples.held_out()[0], report, rates)
-    hooks = (_told(report, config), *_looks(source, examples))
+    hooks = (_told(report, config), *looks)
     if config.crop != "none" or config.flip:
         return Experiment.single(config.heads.task(encoder, tx, source, config.image_size), anew, config.steps, hooks)
     task = config.heads.task(encoder, tx, source, config.image_size, examples.bank)
@@ -118,10 +122,10 @@ def _augment(config: Config) -> Transform:
     return compose(crop, horizontal_flip()) if config.flip else crop
 
 
-def _looks(source: Source, examples: Examples) -> tuple[Hook, Hook]:
+def _looks(source: Source, val: Records, examples: Examples) -> tuple[Hook, Hook]:
     """Accuracy by neighbours among the images with labels; maps of held-out images."""
     open_data = partial(examples.inputs.evaluate, transform=examples.transform, batch_size=examples.batch_size)
-    known, val = Subset(examples.records, examples.subsets[0].all), source["val"]
+    known = Subset(examples.records, examples.subsets[0].all)
     bank, queries = (evaluate((embeddings(),), open_data(records)) for records in (known, val))
     shown = evaluate((embeddings(images=True),), open_data(evenly(val, _MAPPED)))
     return knn(bank, queries, source.num_classes), maps_and_neighbours(shown, source.class_names)

@@ -22,6 +22,8 @@ class Config:
     """Fields are flags; `quick` is the default preset."""
 
     data: str = "digits"  # digits, scenes, idx:DIR, folder:DIR, tfds:NAME
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
     image_size: int = 32  # pixels
     batch_size: int = 16  # images, each of which is seen at four angles
     steps: int = 400

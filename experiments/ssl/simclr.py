@@ -24,6 +24,8 @@ class Config:
     """Fields are flags; `quick` is the default preset."""
 
     data: str = "digits"  # digits, idx:DIR, folder:DIR, tfds:NAME
+    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
+    val_split: str = "val"  # what the figures are of, such as test
     image_size: int = 32  # pixels of a view
     source_size: int = 32  # pixels of the square that views are cut from
     batch_size: int = 128

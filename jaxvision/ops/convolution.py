@@ -154,6 +154,12 @@ def _matrix_form(
     if groups > 1:
         parts = zip(jnp.split(x, groups, 3), jnp.split(kernel, groups, 3), strict=True)
         return jnp.concatenate([_matrix_form(a, b, strides, pads) for a, b in parts], 3)
+    axes = zip(x.shape[1:3], size, strides, pads, strict=True)
+    (top, bottom), (left, right) = (_taps_that_meet(*axis) for axis in axes)
+    if (bottom - top, right - left) != size:
+        rows = (pads[0][0] - top, pads[0][1] - (size[0] - bottom))
+        columns = (pads[1][0] - left, pads[1][1] - (size[1] - right))
+        return _matrix_form(x, kernel[top:bottom, left:right], strides, (rows, columns))
     if size == (1, 1):
         return _pointwise(windows.pad(x, pads)[:, :: strides[0], :: strides[1]], kernel)
     if strides != (1, 1) and channels[0] <= _FEW_CHANNELS and _in_strides(size, strides) == (3, 3):
@@ -189,6 +195,16 @@ def spread(
     y = jnp.stack([jnp.stack([pixels(r, c) for c in range(strides[1])], 3) for r in range(strides[0])], 2)
     y = y.reshape(len(x), cells[0] * strides[0], cells[1] * strides[1], -1)
     return y[:, : size[0], : size[1]]
+
+
+def _taps_that_meet(n: int, k: int, stride: int, pad: tuple[int, int]) -> tuple[int, int]:
+    """Of a kernel's k taps along one axis, the range outside of which all lie on the padding, wherever the kernel is.
+
+    On a map of one pixel that leaves the middle of a 3×3 kernel, on two pixels in a stride of two 2×2 of it.
+    """
+    starts = range(-pad[0], windows.count(n, k, stride, pad) * stride - pad[0], stride)
+    met = [tap for tap in range(k) if any(0 <= start + tap < n for start in starts)]
+    return (met[0], met[-1] + 1) if met else (0, k)
 
 
 def _in_whole_strides(shape: tuple[int, ...], strides: Strides) -> bool:

@@ -65,3 +65,8 @@ def test_init_state_keeps_every_other_collection():
 def test_a_task_that_only_looks_stays_as_it_is():
     state = state_at(3)
     assert steps.no_step(state, {}, axis_name=None) == (state, {})
+
+
+def test_where_nothing_is_learned_there_is_a_state_without_parameters():
+    state = steps.nothing().init(jax.random.PRNGKey(0), {})
+    assert (int(state.step), jax.tree.leaves((state.params, state.opt_state, state.model_state))) == (0, [])
