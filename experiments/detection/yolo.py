@@ -108,7 +108,7 @@ class Pretraining:
     steps: int = 0  # 0: no such stage
     batch_size: int = 64
     size: int = 32  # pixels of both sides of a window with an object; the paper: half of view.size
-    optimizer: Optimizer = Optimizer("adam", lr=0.002, schedule="cosine", warmup_steps=50)
+    optimizer: Optimizer = Optimizer(lr=0.1, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 
 @dataclasses.dataclass(frozen=True)

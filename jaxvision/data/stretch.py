@@ -56,7 +56,7 @@ def jittered(
 def one_object(
     size: int,
     *,
-    context: tuple[float, float] = (1.1, 2.2),
+    context: tuple[float, float] = (1.05, 1.5),
     saturation: float = 1.5,
     exposure: float = 1.5,
     hue: float = 0.0,
@@ -65,8 +65,8 @@ def one_object(
 ) -> Transform:
     """A random object as "image" uint8 [size, size, 3] and "label", of an image with objects.
 
-    The window has the image's own shape, is `context` times as large as the object fills it, and the object lies
-    anywhere in it; it is stretched as the whole image would be, colours and mirroring are those of `jittered`. Of an
+    The window has the image's own shape, is `context` times as large as the object fills it (little more, so that
+    other objects seldom lie in it too), and the object lies anywhere in it; it is stretched as the whole image would be, colours and mirroring are those of `jittered`. Of an
     image without objects that count it is any fifth to half, under label 0, the background.
     """
     return transforms.compose(
