@@ -66,8 +66,9 @@ def one_object(
     """A random object as "image" uint8 [size, size, 3] and "label", of an image with objects.
 
     The window has the image's own shape, is `context` times as large as the object fills it (little more, so that
-    other objects seldom lie in it too), and the object lies anywhere in it; it is stretched as the whole image would be, colours and mirroring are those of `jittered`. Of an
-    image without objects that count it is any fifth to half, under label 0, the background.
+    other objects seldom lie in it too), and the object lies anywhere in it; it is stretched as the whole image would
+    be, colours and mirroring are those of `jittered`. Of an image without objects that count it is any fifth to half,
+    under label 0, the background.
     """
     return transforms.compose(
         FromFile(_one, size=size, context=context, fill=fill),
