@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 import flax.linen as nn
 import numpy as np
 
+from experiments.settings import Run
 from jaxvision.data import color, crops
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Source
@@ -62,20 +63,11 @@ class Test:
         return crops.center_crop(size, resize), whole
 
 
-class Settings(Protocol):
+class Settings(Run, Protocol):
     """The fields that every classification Config has."""
 
     @property
     def image_size(self) -> int: ...
-
-    @property
-    def batch_size(self) -> int: ...
-
-    @property
-    def steps(self) -> int: ...
-
-    @property
-    def eval_every(self) -> int: ...
 
     @property
     def augment(self) -> Augment: ...

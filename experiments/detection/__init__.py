@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from experiments.settings import Run, Splits
 from jaxvision.data.canvas import MASK_SIZE, Canvases, canvases
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.proposals import PER_FILE, Proposed, Searched, Stored, stored
@@ -135,26 +136,11 @@ class Networks(Protocol):
     def make(self, num_classes: int, masks: bool) -> FasterRCNN: ...
 
 
-class Settings(Protocol):
+class Settings(Run, Splits, Protocol):
     """The fields that every detection Config has."""
 
     @property
     def data(self) -> str: ...
-
-    @property
-    def train_split(self) -> str: ...
-
-    @property
-    def val_split(self) -> str: ...
-
-    @property
-    def batch_size(self) -> int: ...
-
-    @property
-    def steps(self) -> int: ...
-
-    @property
-    def eval_every(self) -> int: ...
 
     @property
     def protocol(self) -> Literal["coco"] | ApProtocol: ...

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import flax.linen as nn
 import numpy as np
 
+from experiments.settings import Run
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.latents import with_latents
@@ -83,14 +84,8 @@ class Match(Protocol):
     def discriminator(self) -> Optimizer: ...
 
 
-class Settings(Match, Protocol):
+class Settings(Match, Run, Protocol):
     """The fields that the Config of an image GAN with a judge has."""
-
-    @property
-    def batch_size(self) -> int: ...
-
-    @property
-    def eval_every(self) -> int: ...
 
     @property
     def judge_steps(self) -> int: ...

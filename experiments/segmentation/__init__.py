@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import flax.linen as nn
 import numpy as np
 
+from experiments.settings import Run, Splits
 from jaxvision.data import segmentation as transforms
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.pixel_weights import median_frequency, with_borders
@@ -65,26 +66,11 @@ class Test:
         return sliding(_pair("test.window", self.window), _pair("test.stride", self.stride))
 
 
-class Settings(Protocol):
+class Settings(Run, Splits, Protocol):
     """The fields that every segmentation Config has."""
 
     @property
     def data(self) -> str: ...
-
-    @property
-    def train_split(self) -> str: ...
-
-    @property
-    def val_split(self) -> str: ...
-
-    @property
-    def batch_size(self) -> int: ...
-
-    @property
-    def steps(self) -> int: ...
-
-    @property
-    def eval_every(self) -> int: ...
 
     @property
     def class_weights(self) -> Literal["none", "median_frequency"]: ...

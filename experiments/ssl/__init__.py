@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.settings import Run, Splits
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Records, Source, evenly
@@ -76,26 +77,11 @@ class View:
         return augment.chain(*steps)
 
 
-class Settings(Protocol):
+class Settings(Run, Splits, Protocol):
     """The fields that the Config of a method with two views has."""
 
     @property
-    def train_split(self) -> str: ...
-
-    @property
-    def val_split(self) -> str: ...
-
-    @property
     def source_size(self) -> int: ...
-
-    @property
-    def batch_size(self) -> int: ...
-
-    @property
-    def steps(self) -> int: ...
-
-    @property
-    def eval_every(self) -> int: ...
 
 
 def contrastive(task: Task, view: Augmentation, source: Source, config: Settings, inputs: Inputs) -> Experiment:

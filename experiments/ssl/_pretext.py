@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import flax.linen as nn
 import numpy as np
 
+from experiments.settings import Run, Splits
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Source
@@ -37,26 +38,11 @@ class Crop:
         return compose(cut, horizontal_flip()) if self.flip else cut
 
 
-class Settings(Protocol):
+class Settings(Run, Splits, Protocol):
     """The fields that every pretext Config has."""
 
     @property
-    def train_split(self) -> str: ...
-
-    @property
-    def val_split(self) -> str: ...
-
-    @property
     def image_size(self) -> int: ...
-
-    @property
-    def batch_size(self) -> int: ...
-
-    @property
-    def steps(self) -> int: ...
-
-    @property
-    def eval_every(self) -> int: ...
 
     @property
     def crop(self) -> Crop: ...
