@@ -41,8 +41,8 @@ def test_every_method_has_the_network_and_the_budget_of_all(name: str, preset: s
 
 def test_a_method_without_the_recipe_s_preset_takes_quick():
     config = compare.PRESETS["fashion"]
-    piecewise, whole = (compare.settings(name, config) for name in ("relative_patch", "rotation"))
-    assert piecewise.patch == compare.relative_patch.PRESETS["fashion"].patch == config.image_size
+    pieces, whole = (compare.settings(name, config) for name in ("jigsaw", "rotation"))
+    assert pieces.tile == compare.jigsaw.PRESETS["fashion"].tile != compare.jigsaw.PRESETS["quick"].tile
     assert whole.optimizer == compare.rotation.PRESETS["quick"].optimizer
 
 

@@ -68,8 +68,8 @@ PRESETS = {
         tile=8,
         shift=0,
         grey=1.0,
-        steps=1800,
-        eval_every=600,
+        steps=600,
+        eval_every=300,
         crop=Crop((28, 32), flip=True),
     ),
     "smoke": Config(

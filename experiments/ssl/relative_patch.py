@@ -61,16 +61,6 @@ PRESETS = {
         backbone=Backbone(stem="imagenet", width=1.0),
         optimizer=Optimizer(lr=0.03, weight_decay=1e-4, schedule="cosine", warmup_steps=5000),
     ),
-    "fashion": Config(  # Fashion-MNIST: patches of 28 pixels, as images are, so that all the weights that see an image
-        # learn; slowly, since features become worse than random ones where positions are learned well
-        data="idx:fashion-mnist",
-        image_size=100,
-        patch=28,
-        steps=1800,
-        eval_every=600,
-        crop=Crop((100, 110), flip=True),
-        optimizer=Optimizer(lr=0.005, weight_decay=5e-4, schedule="cosine", warmup_steps=20),
-    ),
     "smoke": Config(
         data="digits:count=16",
         image_size=32,
