@@ -17,6 +17,7 @@ _STYLES = ("-", "--", ":")  # where the colours do not suffice
 _FEW = 20  # points; so few are marked one by one, more are smoothed
 _WIDE = 50.0  # ratio of largest to smallest value from which an axis is logarithmic
 _MANY = 6  # series, from which their legend stands beside the panel
+_MOST = 16  # series in a panel; more go on in another
 _SCORES = ("scores", "IoU of classes")  # from 0 to 1, never on a logarithmic axis
 _ORDER = ("loss", *_SCORES, "learning rate")  # panels that come first
 
@@ -33,7 +34,8 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> UInt8[np.ndarray, "H W 3"]:
 
     Losses share a panel (logarithmic over a wide range), values between 0 and 1 another, the learning rate has its own,
     and so has every other metric. Long series are smoothed, over their faint raw points. Values that are not finite are
-    left out and counted in the legend. ValueError: no metric at all.
+    left out and counted in the legend. Of several stages only what was measured more than once is drawn, if anything
+    was. ValueError: no metric at all.
     """
     series = _collect(rows)
     if not series:
@@ -71,7 +73,8 @@ def _collect(rows: Sequence[Mapping[str, Any]]) -> dict[str, _Series]:
             if "step" in row and _is_metric(key, value):
                 name = f"{row.get('stage')}: {key}" if several else key
                 points.setdefault(name, []).append((float(row["step"]), math.nan if value is None else float(value)))
-    return {name: _series(pairs) for name, pairs in points.items()}
+    repeated = {name: pairs for name, pairs in points.items() if len(pairs) > 1} if several else {}
+    return {name: _series(pairs) for name, pairs in (repeated or points).items()}
 
 
 def _series(pairs: Sequence[tuple[float, float]]) -> _Series:
@@ -91,7 +94,14 @@ def _arrange(series: Mapping[str, _Series]) -> dict[str, list[str]]:
     for name, one in series.items():
         panels.setdefault(_panel(name, one), []).append(name)
     first = {title: panels.pop(title) for title in _ORDER if title in panels}
-    return first | panels
+    return {part: names for title, all_names in (first | panels).items() for part, names in _parts(title, all_names)}
+
+
+def _parts(title: str, names: list[str]) -> list[tuple[str, list[str]]]:
+    """A panel with too many series as several, equally full ones."""
+    count = math.ceil(len(names) / _MOST)
+    parts = [names[i * len(names) // count : (i + 1) * len(names) // count] for i in range(count)]
+    return [(f"{title}, {i} of {count}" if count > 1 else title, part) for i, part in enumerate(parts, 1)]
 
 
 def _panel(name: str, one: _Series) -> str:
@@ -108,11 +118,12 @@ def _panel(name: str, one: _Series) -> str:
 
 
 def _draw_panel(axes: Axes, title: str, series: Mapping[str, _Series]) -> None:
+    kind = title.partition(",")[0]  # of "loss, 2 of 3"
     for i, (name, one) in enumerate(series.items()):
         look = _COLORS[i % len(_COLORS)], _STYLES[i // len(_COLORS) % len(_STYLES)]
-        _draw_series(axes, name, one, *look, smooth=title != "learning rate")
+        _draw_series(axes, name, one, *look, smooth=kind != "learning rate")
     values = np.concatenate([one.values for one in series.values()])
-    if title not in _SCORES and values.size and values.min() > 0.0 and values.max() / values.min() > _WIDE:
+    if kind not in _SCORES and values.size and values.min() > 0.0 and values.max() / values.min() > _WIDE:
         axes.set_yscale("log")
     axes.set_title(title, loc="left", fontweight="bold", fontsize=11, parse_math=False)
     axes.set_xlabel("step")

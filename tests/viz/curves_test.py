@@ -115,3 +115,20 @@ def test_many_series_look_different_and_leave_their_legend_outside():
     assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1
     assert len({(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}) == 12
     assert axes.get_yscale() == "linear"
+
+
+def test_a_panel_with_too_many_series_goes_on_in_another():
+    rows = [{"step": step, **{f"val/iou_{i}": 0.5 for i in range(40)}} for step in (1, 2)]
+    titles = {title: len(names) for title, names in arranged(rows).items()}
+    assert titles == {"IoU of classes, 1 of 3": 13, "IoU of classes, 2 of 3": 13, "IoU of classes, 3 of 3": 14}
+    assert curves(rows).shape == (800, 1280, 3)
+
+
+def test_of_several_stages_what_was_measured_once_is_no_curve():
+    rows = [{"stage": stage, "step": step, "train/loss": 1.0} for stage in "ab" for step in (1, 2)]
+    rows.append({"stage": "a", "step": 2, "time/a_seconds": 9.0})
+    assert arranged(rows) == {"loss": ["a: train/loss", "b: train/loss"]}
+    assert list(arranged(rows[-1:] + rows[:1] + [{"stage": "b", "step": 1, "train/loss": 1.0}])) == [
+        "loss",
+        "a seconds",
+    ]
