@@ -92,6 +92,7 @@ PRESETS = {
         recipe="fashion",
         flip=True,
         view=View(area=(0.3, 1.0), flip=0.5, jitter=(0.4, 0.4, 0.0, 0.0), grayscale=0.0),
+        contrastive=Optimizer(rule="adam", lr=4e-3, weight_decay=1e-4, schedule="cosine", warmup_steps=50),
     ),
     "paper": Config(  # of no single paper: ResNet-50 on ImageNet, with each method's own settings
         data="tfds:imagenet2012",
