@@ -1,7 +1,7 @@
 """Every way to learn features without labels, with one network and one budget, and what a few labels make of each.
 
 python launch.py --experiment=ssl/compare
-python launch.py --experiment=ssl/compare --preset=fashion --data=idx:fashion-mnist  # three seeds: 13 minutes on one core
+python launch.py --experiment=ssl/compare --preset=fashion --data=idx:fashion-mnist  # 3 seeds: 13 minutes on one core
 
 Each method, an encoder that learned nothing and one that learned from all labels are probed alike: linear heads on
 frozen features, for each share of the labels. Colourisation is left out where the data have no colours.

@@ -17,7 +17,7 @@ from jaxvision.data.records import Channels, Record, Source, label_names, parse_
 MEAN: Channels = (126.7, 126.7, 126.7)
 STD: Channels = (60.0, 60.0, 60.0)
 
-DEFAULTS = {"count": 1024, "size": 128, "objects": 4}
+DEFAULTS = {"count": 1024, "size": 128, "objects": 4, "classes": 10}
 
 Place = tuple[slice, slice]  # rows, columns
 
@@ -36,7 +36,8 @@ class Scenes:
     """`count` scenes of `size`×`size` pixels, each with 1 to `objects` digits.
 
     Records hold image uint8 [S, S, 3], boxes float32 [N, 4] (x0, y0, x1, y1, tight on the visible masks), labels int32
-    [N] (digit + 1; 0 is background), masks bool [N, S, S] (visible pixels, disjoint) and label_map uint8 [S, S].
+    [N] (digit + 1, or 1 for every digit; 0 is background), masks bool [N, S, S] (visible pixels, disjoint) and
+    label_map uint8 [S, S].
     """
 
     digits: Digits
@@ -44,6 +45,7 @@ class Scenes:
     size: int
     objects: int
     seed: int
+    classes: int = 10
 
     def __len__(self) -> int:
         return self.count
@@ -59,7 +61,7 @@ class Scenes:
             item = int(rng.integers(len(self.digits)))
             canvas, masks, pasted = _paste(rng, canvas, masks, self.digits.images[item])
             if pasted:
-                labels.append(int(self.digits.labels[item]) + 1)
+                labels.append(int(self.digits.labels[item]) + 1 if self.classes > 1 else 1)
         return _record(canvas, np.stack(masks), np.array(labels, np.int32))
 
     def extent(self, index: int) -> tuple[int, int]:
@@ -71,14 +73,21 @@ class Scenes:
 
 
 def load(spec: str) -> Source:
-    """`scenes` or `scenes:count=64,size=128,objects=3`: `count` to train on and a quarter as many to validate."""
+    """`scenes` or `scenes:count=64,size=128,objects=3`: `count` to train on and a quarter as many to validate.
+
+    With `classes=1` digits are found but not told apart: all are of the class "digit".
+    """
     options = parse_options(spec, spec.partition(":")[2], DEFAULTS)
-    count, size, objects = options["count"], options["size"], options["objects"]
+    count, size, objects, classes = (options[key] for key in DEFAULTS)
     if size < _MIN_SIZE:
         raise ValueError(f"--data={spec}: size={size} is too small for digits; use size={_MIN_SIZE} or more")
-    train = Scenes(digits("train"), count, size, objects, seed=0)
-    val = Scenes(digits("val"), max(1, count // 4), size, objects, seed=1)
-    return Source({"train": train, "val": val}, ("background", *label_names(10)), MEAN, STD)
+    if classes not in (1, 10):
+        raise ValueError(f"--data={spec}: classes={classes}: choose 10, one for each digit, or 1 for all")
+    train = Scenes(digits("train"), count, size, objects, 0, classes)
+    val = Scenes(digits("val"), max(1, count // 4), size, objects, 1, classes)
+    return Source(
+        {"train": train, "val": val}, ("background", *(label_names(10) if classes > 1 else ("digit",))), MEAN, STD
+    )
 
 
 def boxes_of(masks: Bool[np.ndarray, "N H W"]) -> Float32[np.ndarray, "N 4"]:

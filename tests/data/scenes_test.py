@@ -47,6 +47,18 @@ def test_scenes_depend_on_seed_and_index_only():
     assert first["train"].name(3) == "scenes/0/3"
 
 
+def test_digits_need_not_be_told_apart():
+    apart, alike = scenes.load("scenes:count=4"), scenes.load("scenes:count=4,classes=1")
+    assert alike.class_names == ("background", "digit")
+    for split in ("train", "val"):
+        one, other = apart[split][0], alike[split][0]
+        np.testing.assert_array_equal(other["image"], one["image"])
+        np.testing.assert_array_equal(other["label_map"], one["label_map"] > 0)
+        assert other["labels"].tolist() == [1] * len(one["labels"])
+    with pytest.raises(ValueError, match="classes=5: choose 10"):
+        scenes.load("scenes:classes=5")
+
+
 def test_training_and_validation_share_no_handwriting():
     source = scenes.load("scenes")
     assert not set(source["train"].digits.ids) & set(source["val"].digits.ids)
