@@ -91,8 +91,8 @@ PRESETS = {
         probe_steps=500,
         recipe="fashion",
         flip=True,
-        view=View(area=(0.3, 1.0), flip=0.5, jitter=(0.4, 0.4, 0.0, 0.0), grayscale=0.0),
-        contrastive=Optimizer(rule="adam", lr=4e-3, weight_decay=1e-4, schedule="cosine", warmup_steps=50),
+        view=moco.PRESETS["fashion"].view,
+        contrastive=moco.PRESETS["fashion"].optimizer,
     ),
     "paper": Config(  # of no single paper: ResNet-50 on ImageNet, with each method's own settings
         data="tfds:imagenet2012",
@@ -134,7 +134,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     encoder, tx = config.backbone.make(), config.optimizer.make(config.probe_steps)
     probe = config.heads.task(encoder, tx, source, config.image_size, parts[0].bank)
     stages: list[Stage] = []
-    for name in rows(config, source):
+    names = rows(config, source)
+    for name in names:
         for seed, examples in enumerate(parts):
             if name != RANDOM:
                 stages.append(_pretraining(name, config, examples.inputs, seed))
@@ -142,7 +143,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
             begin = functools.partial(_take_encoder, f"{name}-{seed}" if name != RANDOM else "")
             own = _seeded(probe, seed)
             stages.append(examples.stage(f"probe-{name}-{seed}", own, config.probe_steps, (report,), begin))
-    return Experiment((*stages, _comparison(config, rows(config, source), inputs.workdir / "metrics.jsonl")))
+    return Experiment((*stages, _comparison(config, names, inputs.workdir / "metrics.jsonl")))
 
 
 def rows(config: Config, source: Source) -> list[str]:
