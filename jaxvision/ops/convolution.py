@@ -141,8 +141,17 @@ def _lax_form(
     groups: int = 1,
     precision: Any = None,
 ) -> Float[Array, "B h w O"]:
+    """lax's own, handed pads from 0 to k - 1 only, which its gradients turn into others of the same range.
+
+    Given pads of both signs, XLA's call of Eigen reads beyond the map.
+    """
+    rows, columns = (
+        (min(max(a, 0), k - 1), min(max(b, 0), k - 1)) for (a, b), k in zip(pads, kernel.shape, strict=False)
+    )
+    if (rows, columns) != pads:
+        x = windows.pad(x, (_beyond(pads[0], rows), _beyond(pads[1], columns)))
     return lax.conv_general_dilated(
-        x, kernel, strides, pads, None, None, _NHWC, feature_group_count=groups, precision=precision
+        x, kernel, strides, (rows, columns), None, None, _NHWC, feature_group_count=groups, precision=precision
     )
 
 
@@ -205,6 +214,10 @@ def _taps_that_meet(n: int, k: int, stride: int, pad: tuple[int, int]) -> tuple[
     starts = range(-pad[0], windows.count(n, k, stride, pad) * stride - pad[0], stride)
     met = [tap for tap in range(k) if any(0 <= start + tap < n for start in starts)]
     return (met[0], met[-1] + 1) if met else (0, k)
+
+
+def _beyond(pad: tuple[int, int], near: tuple[int, int]) -> tuple[int, int]:
+    return pad[0] - near[0], pad[1] - near[1]
 
 
 def _in_whole_strides(shape: tuple[int, ...], strides: Strides) -> bool:
