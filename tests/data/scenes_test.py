@@ -1,5 +1,6 @@
 import pickle
 
+import chex
 import numpy as np
 import pytest
 
@@ -45,6 +46,17 @@ def test_scenes_depend_on_seed_and_index_only():
     assert not np.array_equal(first["train"][0]["image"], first["train"][1]["image"])
     assert not np.array_equal(first["train"][0]["image"], first["val"][0]["image"])
     assert first["train"].name(3) == "scenes/0/3"
+
+
+def test_what_stays_in_memory_is_limited_and_cannot_be_changed(monkeypatch):
+    monkeypatch.setattr(scenes, "_KEPT_BYTES", 3 * 32**2 * 8)
+    records = scenes.load("scenes:count=5,size=32")["train"]
+    drawn = [records[i] for i in (4, 0, 1, 2, 3)]
+    assert sorted(records.kept) == [0, 1, 2]
+    with pytest.raises(ValueError, match="read-only"):
+        drawn[1]["image"][:] = 0
+    drawn[1].clear()
+    chex.assert_trees_all_equal(records[0], scenes.load("scenes:count=5,size=32")["train"][0])
 
 
 def test_digits_need_not_be_told_apart():
