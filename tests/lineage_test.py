@@ -15,7 +15,7 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Source
 from jaxvision.train.writer import Writer, read_metrics
 
-METHODS = ("rcnn", "fast_rcnn", "yolo")  # of runs here; tests/experiments_test.py has one of all four
+METHODS = ("rcnn", "yolo")  # of runs here; tests/experiments_test.py has one of all four
 FLAGS = ("--experiment=detection/lineage", "--smoke", f"--methods={','.join(METHODS)}")
 STAGES = [
     *("proposals", "rcnn-finetune", "rcnn-features", "rcnn-svm", "rcnn-regression", "rcnn-test"),
@@ -131,7 +131,7 @@ def kill_in(stage: str, workdir: Path) -> None:
 def test_killed_and_started_again_it_says_the_same(tmp_path: Path):
     for stage in ("rcnn-svm", "comparison"):
         kill_in(stage, tmp_path / "killed")
-        before = [name for name in STAGES[: STAGES.index(stage)] if not name.startswith("faster")]
+        before = [name for name in STAGES[: STAGES.index(stage)] if not name.startswith("fast")]
         assert all((tmp_path / "killed" / "checkpoints" / done / "finished").exists() for done in before)
     run(tmp_path / "killed")
     run(tmp_path / "straight")

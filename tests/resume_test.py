@@ -19,7 +19,9 @@ FLAGS = ["--experiment=classification/resnet", "--smoke", f"--steps={STEPS}", "-
 
 
 def start(workdir: Path, count: int, parallel: str = "auto") -> subprocess.Popen[str]:
-    env = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
+    devices = "--xla_force_host_platform_device_count="
+    flags = [flag for flag in os.environ["XLA_FLAGS"].split() if not flag.startswith(devices)]
+    env = {**os.environ, "XLA_FLAGS": " ".join([*flags, f"{devices}{count}"])}
     command = [sys.executable, "launch.py", *FLAGS, f"--workdir={workdir}", f"--parallel={parallel}", "--log_every=1"]
     return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
 

@@ -91,6 +91,19 @@ def _convolve(
     groups: int,
     precision: Any,
 ) -> Float[Array, "B h w O"]:
+    return _values(x, kernel, strides, pads, groups, precision)
+
+
+# Traced once for all layers of one shape, in whatever program: Winograd's transforms are some hundred operations.
+@partial(jax.jit, static_argnums=(2, 3, 4, 5))
+def _values(
+    x: Float[Array, "B H W C"],
+    kernel: Float[Array, "K L c O"],
+    strides: Strides,
+    pads: Pads,
+    groups: int,
+    precision: Any,
+) -> Float[Array, "B h w O"]:
     return lax.platform_dependent(
         x,
         kernel,
@@ -103,6 +116,7 @@ def _forward(x: Array, kernel: Array, *settings: Any) -> tuple[Array, tuple[Arra
     return _convolve(x, kernel, *settings), (x, kernel)
 
 
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _backward(
     strides: Strides, pads: Pads, groups: int, precision: Any, residuals: tuple[Array, Array], dy: Array
 ) -> tuple[Array, Array]:
