@@ -4,15 +4,8 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 
-from jaxvision.xla import known
-
-# Without optimisation, and with the older emitters of fused loops, XLA compiles several times faster; tests compile
-# much and run little.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
-    + (" --xla_cpu_use_fusion_emitters=false" if known("xla_cpu_use_fusion_emitters") else ""),
-)
+# Without optimisation XLA compiles several times faster, and tests compile much and run little.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "jaxvision-test-cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 os.environ["JAX_PLATFORMS"] = "cpu"
