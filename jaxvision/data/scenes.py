@@ -29,7 +29,7 @@ _ASPECTS = (0.75, 1.2)
 _TRIES = 20
 _LEAST_VISIBLE = 0.85  # of a digit, once others were pasted over it
 _LEAST_PIXELS = 12
-# Of scenes once drawn: to draw one takes 1 to 3 ms of a core, as long as a small network's step takes for it.
+# Of scenes once drawn: to draw one takes 3 to 4 ms of a busy core (64 and 128 px).
 _KEPT_BYTES = 2**28
 
 

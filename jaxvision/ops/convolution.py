@@ -82,21 +82,10 @@ def conv_general_dilated(
     )
 
 
+# jit, here and below: traced once for all layers of one shape, since Winograd's transforms are some hundred operations.
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
-def _convolve(
-    x: Float[Array, "B H W C"],
-    kernel: Float[Array, "K L c O"],
-    strides: Strides,
-    pads: Pads,
-    groups: int,
-    precision: Any,
-) -> Float[Array, "B h w O"]:
-    return _values(x, kernel, strides, pads, groups, precision)
-
-
-# Traced once for all layers of one shape, in whatever program: Winograd's transforms are some hundred operations.
 @partial(jax.jit, static_argnums=(2, 3, 4, 5))
-def _values(
+def _convolve(
     x: Float[Array, "B H W C"],
     kernel: Float[Array, "K L c O"],
     strides: Strides,

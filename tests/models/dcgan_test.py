@@ -67,9 +67,8 @@ def test_conditions_are_seen():
     variables = net.init(jax.random.PRNGKey(0), z, labels, train=False)
     images = net.apply(variables, z, labels, train=False)["image"]
     assert jnp.abs(images[0] - images[1]).max() > 1e-5
-    chex.assert_trees_all_close(
-        images[1], images[2], rtol=0, atol=1e-9
-    )  # rows of a product need not be equal to the bit
+    # Rows of a product need not be equal to the bit.
+    chex.assert_trees_all_close(images[1], images[2], rtol=0, atol=1e-9)
     for condition in ("projection", "concat"):
         judge = Discriminator(32, 1 / 32, 4, 2, condition)
         variables = judge.init(jax.random.PRNGKey(0), images, labels, train=False)
