@@ -1,5 +1,6 @@
 """Four fake CPU devices, strict numerics, annotations checked at run time, one compilation cache for all workers."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ import pytest  # noqa: E402
 from absl import flags  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+gc.set_threshold(100_000, 20, 20)  # tracing makes many objects and little garbage
 flags.FLAGS.mark_as_parsed()  # grain's worker processes read absl flags
 
 

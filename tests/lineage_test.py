@@ -13,6 +13,7 @@ from experiments.detection import Searching, lineage
 from experiments.detection._lineage import PRINTED, STEPS, Measured, measured, told
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Source
+from jaxvision.ops.convolution import as_lax
 from jaxvision.train.writer import Writer, read_metrics
 
 METHODS = ("rcnn", "yolo")  # of runs here; tests/experiments_test.py has one of all four
@@ -112,7 +113,8 @@ class Killed(BaseException):
 
 
 def run(workdir: Path) -> None:
-    assert launch.main(["launch.py", *FLAGS, f"--workdir={workdir}"]) == 0
+    with as_lax():  # which compile sooner
+        assert launch.main(["launch.py", *FLAGS, f"--workdir={workdir}"]) == 0
 
 
 def kill_in(stage: str, workdir: Path) -> None:

@@ -13,6 +13,7 @@ import launch
 from experiments import detection
 from experiments.detection import _rcnn, _windows
 from jaxvision.data import feature_store, sources
+from jaxvision.ops.convolution import as_lax
 from jaxvision.tasks import hard_negatives
 from jaxvision.train.writer import Writer, read_metrics
 
@@ -34,7 +35,8 @@ class Killed(BaseException):
 
 
 def run(workdir: Path, *flags: str) -> None:
-    assert launch.main(["launch.py", *FLAGS, *flags, f"--workdir={workdir}"]) == 0
+    with as_lax():  # which compile sooner
+        assert launch.main(["launch.py", *FLAGS, *flags, f"--workdir={workdir}"]) == 0
 
 
 def kill_in(stage: str, workdir: Path) -> None:
