@@ -107,7 +107,7 @@ class Pretraining:
 
     steps: int = 0  # 0: no such stage
     batch_size: int = 64
-    size: int = 32  # pixels of both sides of a window with an object; the paper: half of view.size
+    size: int = 64  # pixels of both sides of a window with an object; half of view.size in the paper
     optimizer: Optimizer = Optimizer(lr=0.1, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 
@@ -123,19 +123,19 @@ class Loss:
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=131072,size=64"  # scenes, voc:DIR, voc:DIR+voc:DIR, coco:DIR, tfds:NAME
+    data: str = "scenes:count=4096"  # scenes, voc:DIR, voc:DIR+voc:DIR, coco:DIR, tfds:NAME
     train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
     val_split: str = "val[:256]"  # what the figures are of, such as test
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
     batch_size: int = 32
-    steps: int = 3000
+    steps: int = 4000
     eval_every: int = 1000
-    network: Network = Network("tiny", grid=4, width=0.5, stride=16, dropout=0.0)
-    view: View = View(size=64, jitter=0.0, saturation=1.0, exposure=1.0, flip=0.0, max_objects=8)
-    pretraining: Pretraining = Pretraining(steps=800)
+    network: Network = Network("tiny", grid=4, width=0.5, stride=32, dropout=0.0)
+    view: View = View(size=128, jitter=0.1, saturation=1.0, exposure=1.0, flip=0.0, max_objects=8)
+    pretraining: Pretraining = Pretraining(steps=600)
     loss: Loss = Loss()
     reporting: Reporting = Reporting(detections=20)
-    optimizer: Optimizer = Optimizer("adam", lr=0.0003, schedule="cosine", warmup_steps=50, clip_norm=10.0)
+    optimizer: Optimizer = Optimizer("adam", lr=0.001, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 
 # VOC's two years are 16,551 images, so 135 epochs of them are 34,900 steps of 64. The paper slowly raises the rate over

@@ -19,9 +19,9 @@ from jaxvision.train.types import Experiment
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=4096,size=64"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
+    data: str = "scenes:count=16384,size=64"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
     train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
+    val_split: str = "val[:1024]"  # what the figures are of, such as test
     width: float = 0.125  # fraction of the paper's channels
     levels: int = 5  # resolutions, as in the paper
     valid: bool = False  # convolutions without padding, as in the paper: predict with --test.look=sliding
@@ -30,8 +30,8 @@ class Config:
     borders: bool = False  # weigh the pixels between objects, equation 2
     class_weights: Literal["none", "median_frequency"] = "none"
     batch_size: int = 8
-    steps: int = 6000
-    eval_every: int = 1500
+    steps: int = 9000
+    eval_every: int = 3000
     view: View = SMALL
     test: Test = Test()
     optimizer: Optimizer = ADAM
@@ -41,6 +41,7 @@ PRESETS = {
     "quick": Config(),
     "photos": Config(  # a few hundred photographs of one's own, from random weights
         data="masks:photos",
+        val_split="val",
         width=0.25,
         batch_size=4,
         steps=1200,
@@ -50,6 +51,7 @@ PRESETS = {
     ),
     "paper": Config(  # sections 2 and 3: tiles of 572 pixels, one a step, elastic deformations
         data="masks:cells",
+        val_split="val",
         width=1.0,
         valid=True,
         batch_norm=False,
@@ -64,6 +66,7 @@ PRESETS = {
     ),
     "smoke": Config(
         data="scenes:count=8,size=64",
+        val_split="val",
         width=0.0625,
         levels=3,
         valid=True,

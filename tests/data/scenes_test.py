@@ -49,7 +49,7 @@ def test_scenes_depend_on_seed_and_index_only():
 
 
 def test_what_stays_in_memory_is_limited_and_cannot_be_changed(monkeypatch):
-    monkeypatch.setattr(scenes, "_KEPT_BYTES", 3 * 32**2 * 8)
+    monkeypatch.setattr(scenes, "_KEPT_BYTES", 3 * 32**2 * 4)
     records = scenes.load("scenes:count=5,size=32")["train"]
     drawn = [records[i] for i in (4, 0, 1, 2, 3)]
     assert sorted(records.kept) == [0, 1, 2]
@@ -69,6 +69,8 @@ def test_digits_need_not_be_told_apart():
         assert other["labels"].tolist() == [1] * len(one["labels"])
     with pytest.raises(ValueError, match="classes=5: choose 10"):
         scenes.load("scenes:classes=5")
+    with pytest.raises(ValueError, match="objects=256 is too many; choose 1 to 255"):
+        scenes.load("scenes:objects=256")
 
 
 def test_training_and_validation_share_no_handwriting():
