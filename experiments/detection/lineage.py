@@ -1,6 +1,6 @@
 """R-CNN, Fast R-CNN, Faster R-CNN and YOLO on the same images: why each step was taken, as tables and a figure.
 
-python launch.py --experiment=detection/lineage  # scenes: 42 minutes, two CPU cores
+python launch.py --experiment=detection/lineage  # scenes: 17 minutes, two CPU cores
 python launch.py --experiment=detection/lineage --preset=photos --data=voc:/data/cells
 python launch.py --experiment=detection/lineage --methods=fast_rcnn,faster_rcnn --width=0.5
 

@@ -1,6 +1,6 @@
 """FCN on VGG-16 and ResNet (Long, Shelhamer & Darrell 2015, arXiv:1411.4038; Shelhamer et al. 2017, 1605.06211).
 
-python launch.py --experiment=segmentation/fcn  # scenes: mean IoU 0.676 at step 2,625, 6.0 minutes, two CPU cores
+python launch.py --experiment=segmentation/fcn  # scenes: mean IoU 0.911, 1.8 minutes, two CPU cores
 python launch.py --experiment=segmentation/fcn --schedule=staged
 python launch.py --experiment=segmentation/fcn --preset=paper --data=voc:/data/VOC2012 --init_from=hed:hed.weights.h5
 python launch.py --experiment=segmentation/fcn --preset=resnet50 --data=voc:/data/VOC2012 --workers=4
@@ -26,7 +26,7 @@ Network = Literal["fcn32s", "fcn16s", "fcn8s", "fcn_resnet50", "fcn_resnet101"]
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet. To tell digits apart takes ten times as many images.
+    # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet. To tell digits apart takes three times as many steps.
     data: str = "scenes:count=2048,size=192,classes=1"
     train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
     val_split: str = "val"  # what the figures are of, such as test
