@@ -1,6 +1,6 @@
 """DeconvNet (Noh, Hong & Han 2015, arXiv:1505.04366).
 
-python launch.py --experiment=segmentation/deconvnet
+python launch.py --experiment=segmentation/deconvnet  # scenes, digits not told apart: mean IoU 0.859, 3 minutes
 python launch.py --experiment=segmentation/deconvnet --preset=paper --data=voc:/data/VOC2012
 """
 

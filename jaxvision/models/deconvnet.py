@@ -54,15 +54,14 @@ class DeconvNet(nn.Module):
             for i in range(1, convolutions[block - 1] + 1):
                 last = i == convolutions[block - 1]
                 channels = CHANNELS[max(block - 2, 0) if last else block - 1]
-                x = self._deconv(channels, 3, f"deconv{block}_{i}")(x)
+                x = self._deconv(channels, 3, f"deconv{block}_{i}", padding=1)(x)
                 x = self._activate(x, f"_deconv{block}_{i}", train)
         return {**features, "logits": Conv(self.num_classes, 1, dtype=self.dtype, name="score")(x)}
 
     def _conv(self, channels: int, kernel_size: int, name: str) -> nn.Module:
         return Conv(scaled(channels, self.width), kernel_size, kernel_init=he_normal, dtype=self.dtype, name=name)
 
-    def _deconv(self, channels: int, kernel_size: int, name: str) -> nn.Module:
-        padding = 1 if kernel_size == 3 else 0
+    def _deconv(self, channels: int, kernel_size: int, name: str, padding: int = 0) -> nn.Module:
         return ConvTranspose(
             scaled(channels, self.width), kernel_size, 1, padding, kernel_init=he_normal, dtype=self.dtype, name=name
         )

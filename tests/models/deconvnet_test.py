@@ -21,6 +21,14 @@ def test_maps_of_the_paper():
     assert len([k for k in kernels if k.startswith("deconv")]) == 14
 
 
+@pytest.mark.parametrize("window", [1, 2, 3, 7])
+def test_the_last_map_is_as_large_as_the_image(window: int):
+    side = 32 * window
+    net, x = DeconvNet(5, window, 1 / 32), jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    (features, _) = jax.eval_shape(lambda x: net.init_with_output(jax.random.PRNGKey(0), x, train=False), x)
+    assert features["deconv_fc6"].shape[1:3] == (window, window) and features["logits"].shape == (1, side, side, 5)
+
+
 def test_trains_and_refuses_another_size():
     net = DeconvNet(3, window=1, width=1 / 32)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 32, 32, 3)), jnp.float32)
