@@ -4,10 +4,13 @@ import contextlib
 import json
 from pathlib import Path
 
+import jax
 import pytest
 
 import launch
+from jaxvision.data.inputs import Inputs
 from jaxvision.ops.convolution import as_lax
+from jaxvision.train.devices import first_batch
 
 
 @pytest.mark.parametrize("name", launch.experiments())
@@ -27,3 +30,14 @@ def test_every_preset_is_a_config(name: str):
     for preset in module.PRESETS.values():
         assert isinstance(preset, module.Config)
         assert preset.steps >= 0 and preset.batch_size > 0
+
+
+@pytest.mark.parametrize("name", launch.experiments())
+def test_networks_of_the_quick_preset_fit_its_images(name: str, tmp_path: Path):
+    """By shapes alone. Where a smoke preset's maps are smaller, they meet other paddings and windows."""
+    module = launch.load(name)
+    stages = module.build(module.PRESETS["quick"], Inputs(workdir=tmp_path)).stages
+    made = [stage.make is not None for stage in stages] + [True]  # later stages read what such a stage makes
+    for stage in stages[: made.index(True)]:
+        if stage.data:
+            jax.eval_shape(stage.task.init, jax.random.PRNGKey(0), first_batch(stage.data))

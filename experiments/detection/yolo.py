@@ -46,11 +46,12 @@ class Network:
     stride: int = 64  # pixels of a cell of the last map: 64 as published, 8, 16 or 32 for images of few pixels
     batch_norm: bool = False  # also where the net is published without
     dropout: float = 0.5  # of what the last layer is given
+    per_cell: bool = False  # one last layer for every cell, of the last map there, in place of fully connected layers
 
     def make(self, num_classes: int) -> YOLO:
         """The network."""
-        norm = self._norm()
-        return YOLO(num_classes, self.net, self.grid, self.boxes, self.width, self.stride, norm, self.dropout)
+        outputs = (num_classes, self.net, self.grid, self.boxes)
+        return YOLO(*outputs, self.width, self.stride, self._norm(), self.dropout, self.per_cell)
 
     def classifier(self, num_classes: int) -> Classifier:
         """Its first convolutions as a classifier."""
@@ -123,16 +124,16 @@ class Loss:
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=4096"  # scenes, voc:DIR, voc:DIR+voc:DIR, coco:DIR, tfds:NAME
+    data: str = "scenes:count=16384,size=64"  # scenes, voc:DIR, voc:DIR+voc:DIR, coco:DIR, tfds:NAME
     train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
     val_split: str = "val[:256]"  # what the figures are of, such as test
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
-    batch_size: int = 32
-    steps: int = 4000
-    eval_every: int = 1000
-    network: Network = Network("tiny", grid=4, width=0.5, stride=32, dropout=0.0)
+    batch_size: int = 16
+    steps: int = 2000
+    eval_every: int = 500
+    network: Network = Network("tiny", grid=8, width=0.5, stride=16, dropout=0.0, per_cell=True)
     view: View = View(size=128, jitter=0.1, saturation=1.0, exposure=1.0, flip=0.0, max_objects=8)
-    pretraining: Pretraining = Pretraining(steps=600)
+    pretraining: Pretraining = Pretraining(steps=800, size=40)
     loss: Loss = Loss()
     reporting: Reporting = Reporting(detections=20)
     optimizer: Optimizer = Optimizer("adam", lr=0.001, schedule="cosine", warmup_steps=50, clip_norm=10.0)
@@ -185,9 +186,9 @@ PRESETS = {
         data="voc:photos",
         val_split="val",
         batch_size=16,
-        steps=2000,
-        eval_every=500,
-        network=Network("tiny", grid=10, width=0.5, stride=32, dropout=0.5),
+        steps=1000,
+        eval_every=250,
+        network=Network("tiny", grid=16, width=0.5, stride=16, dropout=0.0, per_cell=True),
         view=View(size=256, hue=0.02, max_objects=48),
         pretraining=Pretraining(steps=400),
         reporting=Reporting(detections=60),
@@ -198,7 +199,7 @@ PRESETS = {
         batch_size=4,
         steps=2,
         eval_every=1,
-        network=Network("tiny", grid=3, width=1 / 16, stride=16),
+        network=Network("tiny", grid=2, width=1 / 16, stride=16, per_cell=True),
         view=View(size=32, max_objects=4),
         pretraining=Pretraining(steps=2, batch_size=4, size=16),
     ),

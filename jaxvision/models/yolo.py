@@ -131,6 +131,8 @@ class YOLO(nn.Module):
 
     `num_classes` counts the background, of which a grid of cells says nothing. The fully connected layers see the whole
     image, so `grid` (cells a side) need not be the size of the last map, but a network works on one image size only.
+    With `per_cell` there are none: all cells share one linear layer, of the last map at their place, as in the networks
+    that followed (Redmon & Farhadi 2017, arXiv:1612.08242, section 2). The map then has to be the grid.
     """
 
     num_classes: int
@@ -141,6 +143,7 @@ class YOLO(nn.Module):
     stride: int = 64
     batch_norm: bool | None = None
     dropout: float = 0.5
+    per_cell: bool = False
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -156,13 +159,14 @@ class YOLO(nn.Module):
         """The convolutions and what follows them, which can each be applied to the detector's variables alone."""
         trunk = Trunk(self.net, None, self.width, self.stride, self.batch_norm, dtype=self.dtype)
         outputs = (self.num_classes - 1, self.grid, self.boxes)
-        return trunk, Head(*outputs, self.net, self.width, self.dropout, self.dtype)
+        return trunk, Head(*outputs, self.net, self.width, self.dropout, self.per_cell, self.dtype)
 
 
 class Head(nn.Module):
     """The layers after the convolutions: a map [B, h, w, C] -> "local", "fc1", …, "classes", "confidence", "boxes".
 
-    The order of the last layer's outputs is darknet's: all cells' classes, then all confidences, then all boxes.
+    The order of the last layer's outputs is darknet's: all cells' classes, then all confidences, then all boxes (of one
+    cell, with `per_cell`).
     """
 
     classes: int
@@ -171,12 +175,32 @@ class Head(nn.Module):
     net: str
     width: float
     dropout: float
+    per_cell: bool
     dtype: Dtype
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> dict[str, Float[Array, "..."]]:
         net = net_of(self.net)
         features: dict[str, Array] = {}
+        if self.per_cell:
+            self._check(x)
+        else:
+            x = self._hidden(x, net, features)
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        cells = 1 if self.per_cell else self.grid**2  # that one row of outputs speaks of
+        outputs = cells * (self.classes + 5 * self.boxes)
+        x = nn.Dense(outputs, kernel_init=_small, dtype=self.dtype, name="predictions")(x).astype(jnp.float32)
+        classes, confidence, boxes = jnp.split(x, [cells * self.classes, cells * (self.classes + self.boxes)], -1)
+        grid = (x.shape[0], self.grid, self.grid)
+        return {
+            **features,
+            "classes": classes.reshape(*grid, -1),
+            "confidence": confidence.reshape(*grid, -1),
+            "boxes": boxes.reshape(*grid, -1, 4),
+        }
+
+    def _hidden(self, x: Float[Array, "B H W C"], net: Net, features: dict[str, Array]) -> Float[Array, "B N"]:
+        """What the fully connected layers before the last make of the whole map; each is added to `features`."""
         if net.local:
             channels, pad = scaled(net.local, self.width), (1, 1)
             local = nn.ConvLocal(
@@ -187,19 +211,12 @@ class Head(nn.Module):
         for i, layer in enumerate(net.hidden, start=1):
             x = nn.Dense(scaled(layer.features, self.width), kernel_init=_he, dtype=self.dtype, name=f"fc{i}")(x)
             x = features[f"fc{i}"] = nn.leaky_relu(x, SLOPE) if layer.leaky else x
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        outputs = self.grid**2 * (self.classes + 5 * self.boxes)
-        x = nn.Dense(outputs, kernel_init=_small, dtype=self.dtype, name="predictions")(x).astype(jnp.float32)
-        return {**features, **self._split(x)}
+        return x
 
-    def _split(self, x: Float[Array, "B N"]) -> dict[str, Float[Array, "B S S ..."]]:
-        classes, confidences = self.grid**2 * self.classes, self.grid**2 * self.boxes
-        grid = (x.shape[0], self.grid, self.grid)
-        return {
-            "classes": x[:, :classes].reshape(*grid, -1),
-            "confidence": x[:, classes : classes + confidences].reshape(*grid, self.boxes),
-            "boxes": x[:, classes + confidences :].reshape(*grid, self.boxes, 4),
-        }
+    def _check(self, x: Float[Array, "B H W C"]) -> None:
+        height, width = x.shape[1:3]
+        if (height, width) != (self.grid, self.grid):
+            raise ValueError(f"YOLO grid {self.grid}: with per_cell it is the last map, here {height}×{width} cells")
 
 
 class Classifier(nn.Module):

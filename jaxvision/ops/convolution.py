@@ -1,8 +1,9 @@
 """Convolution in the form that is fastest on the platform, with the meaning of `jax.lax.conv_general_dilated`.
 
 Accelerators take lax's own. On a CPU, float32 maps go through matrix products where that is faster: 1×1 kernels as one
-product, 3×3 kernels of stride 1 by Winograd's algorithm, a kernel three strides wide over few channels as 3×3 over
-blocks. For the rest, XLA's call of Eigen (see `jaxvision.xla`) beat products over patches, values and gradients alike.
+product, 3×3 kernels of stride 1 by Winograd's algorithm or, from few channels to few, over blocks of four pixels, a
+kernel three strides wide over few channels as 3×3 over blocks. For the rest, XLA's call of Eigen (see `jaxvision.xla`)
+beat products over patches, values and gradients alike.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from jaxvision.ops.windows import Pads
 Strides = tuple[int, int]
 _NHWC = lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
 _FEW_CHANNELS = 4
+_FEW_OUTPUTS = 16
 _MANY_GROUPS = 4
 _WINOGRAD_CHANNELS = 32
 _WIDE = 128  # channels from which a gradient goes through `spread`
@@ -112,13 +114,12 @@ def _backward(
     def pullback(form: Any, **settings: Any) -> Any:
         return lambda x, kernel, dy: jax.vjp(partial(form, strides=strides, pads=pads, **settings), x, kernel)[1](dy)
 
-    apart = groups == 1 and _in_whole_strides(residuals[1].shape, strides) and min(residuals[1].shape[2:]) >= _WIDE
-    return lax.platform_dependent(
-        *residuals,
-        dy,
-        cpu=partial(_pullback_apart, strides=strides, pads=pads) if apart else pullback(_matrix_form, groups=groups),
-        default=pullback(_lax_form, groups=groups, precision=precision),
-    )
+    shape = residuals[1].shape
+    ours = pullback(_lax_form if _from_few_to_few(shape, strides) else _matrix_form, groups=groups)
+    if groups == 1 and _in_whole_strides(shape, strides) and min(shape[2:]) >= _WIDE:
+        ours = partial(_pullback_apart, strides=strides, pads=pads)
+    default = pullback(_lax_form, groups=groups, precision=precision)
+    return lax.platform_dependent(*residuals, dy, cpu=ours, default=default)
 
 
 def _pullback_apart(
@@ -178,6 +179,8 @@ def _matrix_form(
         return _space_to_depth(x, kernel, strides, pads)
     if size == (3, 3) and strides == (1, 1) and min(channels) >= _WINOGRAD_CHANNELS:
         return winograd.conv3x3(windows.pad(x, pads), kernel)
+    if _from_few_to_few(kernel.shape, strides):
+        return _four_at_once(x, kernel, pads)
     return _lax_form(x, kernel, strides, pads)
 
 
@@ -228,6 +231,10 @@ def _in_whole_strides(shape: tuple[int, ...], strides: Strides) -> bool:
     return strides != (1, 1) and all(k > s and k % s == 0 for k, s in zip(shape, strides, strict=False))
 
 
+def _from_few_to_few(shape: tuple[int, ...], strides: Strides) -> bool:
+    return (*shape[:2], *strides) == (3, 3, 1, 1) and shape[2] <= _FEW_CHANNELS and shape[3] <= _FEW_OUTPUTS
+
+
 def _in_strides(size: tuple[int, ...], strides: Strides) -> tuple[int, ...]:
     """How many strides a kernel spans."""
     return tuple(-(-k // s) for k, s in zip(size, strides, strict=True))
@@ -253,6 +260,22 @@ def _space_to_depth(
     grown = [(0, k * s - n) for k, s, n in zip(taps, strides, kernel.shape[:2], strict=True)]
     kernel = _blocks(jnp.pad(kernel, (*grown, (0, 0), (0, 0))).transpose(3, 0, 1, 2), strides).transpose(1, 2, 3, 0)
     return _matrix_form(x, kernel, (1, 1), ((0, 0), (0, 0)))
+
+
+def _four_at_once(x: Float[Array, "B H W C"], kernel: Float[Array, "3 3 C O"], pads: Pads) -> Float[Array, "B h w O"]:
+    """A 3×3 convolution as one of 2×2 blocks of 2×2 pixels, which gives the outputs of four pixels at once.
+
+    Four times as many outputs are what Eigen multiplies well, though of the wider kernel 7/16 are zeros:
+    32×128×128×3 to 8 channels in 13 ms of a core, 34 as lax has it. Its gradients are no faster so.
+    """
+    height, width = (windows.count(n, 3, 1, pad) for n, pad in zip(x.shape[1:3], pads, strict=True))
+    x = windows.pad(x, ((pads[0][0], pads[0][1] + height % 2), (pads[1][0], pads[1][1] + width % 2)))
+    moved = [jnp.pad(kernel, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in range(2) for j in range(2)]
+    wide = _blocks(jnp.concatenate(moved, 3).transpose(3, 0, 1, 2), (2, 2)).transpose(1, 2, 3, 0)
+    y = _lax_form(_blocks(x, (2, 2)), wide, (1, 1), ((0, 0), (0, 0)))
+    batch, rows, columns, _ = y.shape
+    y = y.reshape(batch, rows, columns, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
+    return y.reshape(batch, 2 * rows, 2 * columns, -1)[:, :height, :width]
 
 
 def _blocks(x: Float[Array, "B H W C"], strides: Strides) -> Float[Array, "B h w c"]:

@@ -109,6 +109,20 @@ def test_the_local_layer_has_a_kernel_for_each_place(filled: Callable) -> None:
         np.testing.assert_allclose(outputs["local"][0, row, column], np.where(y > 0, y, 0.1 * y), atol=1e-5)
 
 
+def test_per_cell_every_cell_is_told_by_the_same_layer(filled: Callable) -> None:
+    model = YOLO(3, net="darknet", grid=2, boxes=2, width=1 / 64, stride=8, per_cell=True)
+    x = jax.random.normal(jax.random.PRNGKey(1), (1, 16, 16, 3))
+    variables = filled(model, x)
+    assert not {"local", "fc1"} & variables["params"].keys()
+    outputs = jax.jit(partial(model.apply, train=False))(variables, x)
+    last = variables["params"]["predictions"]
+    for row, column in np.ndindex(2, 2):
+        y = outputs["trunk"][0, row, column] @ last["kernel"] + last["bias"]
+        got = [outputs[name][0, row, column].ravel() for name in ("classes", "confidence", "boxes")]
+        assert [len(part) for part in got] == [2, 2, 8]
+        np.testing.assert_allclose(np.concatenate(got), y, atol=1e-5)
+
+
 @pytest.mark.parametrize("net", NETS)
 def test_training_gives_finite_gradients(net: str, filled: Callable) -> None:
     model = YOLO(4, net=net, grid=2, width=1 / 64, stride=8)
@@ -138,3 +152,5 @@ def test_errors_name_the_field() -> None:
         _shapes(YOLO(4, stride=10), 64)
     with pytest.raises(ValueError, match="image_size of at least that"):
         _shapes(YOLO(4, stride=64), 32)
+    with pytest.raises(ValueError, match="grid 7: with per_cell it is the last map, here 4×4 cells"):
+        _shapes(YOLO(4, stride=16, per_cell=True), 64)
