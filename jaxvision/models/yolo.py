@@ -216,7 +216,7 @@ class Head(nn.Module):
     def _check(self, x: Float[Array, "B H W C"]) -> None:
         height, width = x.shape[1:3]
         if (height, width) != (self.grid, self.grid):
-            raise ValueError(f"YOLO grid {self.grid}: with per_cell it is the last map, here {height}×{width} cells")
+            raise ValueError(f"YOLO grid {self.grid}: the last map is {height}×{width}; with per_cell choose that")
 
 
 class Classifier(nn.Module):

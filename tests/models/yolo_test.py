@@ -152,5 +152,5 @@ def test_errors_name_the_field() -> None:
         _shapes(YOLO(4, stride=10), 64)
     with pytest.raises(ValueError, match="image_size of at least that"):
         _shapes(YOLO(4, stride=64), 32)
-    with pytest.raises(ValueError, match="grid 7: with per_cell it is the last map, here 4×4 cells"):
+    with pytest.raises(ValueError, match="grid 7: the last map is 4×4"):
         _shapes(YOLO(4, stride=16, per_cell=True), 64)
