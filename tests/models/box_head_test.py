@@ -38,14 +38,14 @@ def test_the_last_stage_of_a_resnet():
 @pytest.mark.parametrize(
     "head", [TwoFCHead(5, 8), VGGHead(5, 8, dropout=0.0), Res5Head(5, width=0.0625, norm=GroupNorm)]
 )
-def test_offsets_are_for_each_class(head):
+def test_offsets_are_for_each_class(head, filled):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4, 4, 64)).astype(np.float32))
-    variables = head.init({"params": jax.random.PRNGKey(0), "dropout": jax.random.PRNGKey(1)}, x, train=False)
+    variables = filled(head, x)
     bias = jnp.arange(20.0)
     variables["params"]["predictor"]["bbox_pred"] = {
         "kernel": jnp.zeros_like(variables["params"]["predictor"]["bbox_pred"]["kernel"]),
         "bias": bias,
     }
-    logits, offsets = head.apply(variables, x, train=False)
+    logits, offsets = jax.jit(lambda variables: head.apply(variables, x, train=False))(variables)
     assert logits.shape == (3, 5)
     np.testing.assert_array_equal(offsets, np.broadcast_to(bias.reshape(1, 5, 4), (3, 5, 4)))

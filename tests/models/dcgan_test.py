@@ -1,5 +1,8 @@
 """DCGAN: the paper's shapes and parameters, conditions, and edits on the way."""
 
+from collections.abc import Callable
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -28,18 +31,17 @@ def test_parameters_by_hand(kernel: int, taps: int):
 
 @pytest.mark.parametrize("size", [16, 32, 64])
 @pytest.mark.parametrize("kernel", [4, 5])
-def test_images_fill_their_range_and_maps_double(size: int, kernel: int):
+def test_images_fill_their_range_and_maps_double(size: int, kernel: int, filled: Callable):
     net = Generator(size, 1, 1 / 32, kernel)
     z = jax.random.normal(jax.random.PRNGKey(0), (4, 10))
-    variables = net.init(jax.random.PRNGKey(1), z, train=True)
-    features, _ = net.apply(variables, z, train=True, mutable=["batch_stats"])
-    sides = [m.shape[1] for m in features.values()]
+    apply = jax.jit(partial(net.apply, train=True, mutable=["batch_stats"]))
+    features, _ = apply(filled(net, z), z)
+    sides = sorted(m.shape[1] for m in features.values())
     assert sides == [4 * 2**i for i in range(len(sides))] and features["image"].shape == (4, size, size, 1)
     assert jnp.abs(features["image"]).max() <= 1
     judged = Discriminator(size, 1 / 32, kernel)
-    seen = judged.apply(
-        judged.init(jax.random.PRNGKey(0), features["image"], train=False), features["image"], train=False
-    )
+    look = partial(judged.init_with_output, train=False)
+    seen, _ = jax.eval_shape(look, jax.random.PRNGKey(0), features["image"])
     assert seen["logits"].shape == (4,) and seen["features"].shape == (4, 16 * seen[f"layer{len(sides) - 1}"].shape[-1])
 
 
