@@ -57,6 +57,13 @@ def test_the_detector_begins_with_the_trunk_that_named_objects_and_with_a_head_o
     assert {layer: tree["mean"][0] for layer, tree in found.model_state["batch_stats"].items()} == {"bn1": 1, "bn8": 0}
 
 
+def test_a_grid_that_is_not_the_last_map_is_refused_before_anything_is_learned(tmp_path: Path, capsys):
+    wrong = ["launch.py", "--experiment=detection/yolo", "--smoke", "--network.grid=3", f"--workdir={tmp_path}"]
+    assert launch.main(wrong) == 2
+    assert capsys.readouterr().err == "error: --network.grid=3: set it to 2, view.size by stride, for per_cell\n"
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
 def test_objects_are_named_first_where_that_has_steps():
     config = yolo.PRESETS["smoke"]
     first, then = yolo.build(config, Inputs()).stages
