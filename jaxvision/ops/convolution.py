@@ -258,7 +258,7 @@ def _space_to_depth(
     x = windows.pad(x, ((pads[0][0], high[0]), (pads[1][0], high[1])))
     x = _blocks(x, strides)
     grown = [(0, k * s - n) for k, s, n in zip(taps, strides, kernel.shape[:2], strict=True)]
-    kernel = _blocks(jnp.pad(kernel, (*grown, (0, 0), (0, 0))).transpose(3, 0, 1, 2), strides).transpose(1, 2, 3, 0)
+    kernel = _kernel_blocks(jnp.pad(kernel, (*grown, (0, 0), (0, 0))), strides)
     return _matrix_form(x, kernel, (1, 1), ((0, 0), (0, 0)))
 
 
@@ -271,11 +271,21 @@ def _four_at_once(x: Float[Array, "B H W C"], kernel: Float[Array, "3 3 C O"], p
     height, width = (windows.count(n, 3, 1, pad) for n, pad in zip(x.shape[1:3], pads, strict=True))
     x = windows.pad(x, ((pads[0][0], pads[0][1] + height % 2), (pads[1][0], pads[1][1] + width % 2)))
     moved = [jnp.pad(kernel, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in range(2) for j in range(2)]
-    wide = _blocks(jnp.concatenate(moved, 3).transpose(3, 0, 1, 2), (2, 2)).transpose(1, 2, 3, 0)
+    wide = _kernel_blocks(jnp.concatenate(moved, 3), (2, 2))
     y = _lax_form(_blocks(x, (2, 2)), wide, (1, 1), ((0, 0), (0, 0)))
-    batch, rows, columns, _ = y.shape
-    y = y.reshape(batch, rows, columns, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
-    return y.reshape(batch, 2 * rows, 2 * columns, -1)[:, :height, :width]
+    return from_blocks(y, (2, 2))[:, :height, :width]
+
+
+def from_blocks(x: Float[Array, "B h w c"], strides: Strides) -> Float[Array, "B H W C"]:
+    """The map whose blocks of `strides` pixels are the channels of `x`, in row order."""
+    batch, rows, columns, channels = x.shape
+    s, t = strides
+    x = x.reshape(batch, rows, columns, s, t, channels // (s * t)).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(batch, s * rows, t * columns, channels // (s * t))
+
+
+def _kernel_blocks(kernel: Float[Array, "K L C O"], strides: Strides) -> Float[Array, "k l c O"]:
+    return _blocks(kernel.transpose(3, 0, 1, 2), strides).transpose(1, 2, 3, 0)
 
 
 def _blocks(x: Float[Array, "B H W C"], strides: Strides) -> Float[Array, "B h w c"]:

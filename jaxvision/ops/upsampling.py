@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float, Float32
 
 from jaxvision.ops import windows
-from jaxvision.ops.convolution import conv_general_dilated, spread
+from jaxvision.ops.convolution import conv_general_dilated, from_blocks, spread
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
 _FEW_TAPS = 32
@@ -204,15 +204,14 @@ def _phases(x: Float[Array, "B H W C"], kernel: Float[Array, "K L C O"], at: _St
 
 def _phases_at_once(x: Float[Array, "B H W C"], kernel: Float[Array, "K L C O"], at: _Steps) -> Float[Array, "B h w O"]:
     """One convolution whose channels are the pixels of a cell; it also gives pixels that are then cut off."""
-    batch, channels, s = x.shape[0], x.shape[3], at.strides
+    channels, s = x.shape[3], at.strides
     taps = [-(-k // s) for k in kernel.shape[:2]]
     grown = [(0, t * s - k) for t, k in zip(taps, kernel.shape[:2], strict=True)]
     split = jnp.pad(kernel, (*grown, (0, 0), (0, 0)))
     split = split.reshape(taps[0], s, taps[1], s, channels, -1)[::-1, :, ::-1]
     cells = split.transpose(0, 2, 4, 1, 3, 5).reshape(taps[0], taps[1], channels, -1)
     y = conv_general_dilated(x, cells, (1, 1), [(t - 1, t - 1) for t in taps], dimension_numbers=_NHWC)
-    y = y.reshape(batch, y.shape[1], y.shape[2], s, s, -1).transpose(0, 1, 3, 2, 4, 5)
-    y = y.reshape(batch, y.shape[1] * s, y.shape[3] * s, -1)
+    y = from_blocks(y, (s, s))
     height, width = at.sizes(x.shape, kernel.shape)
     far = (height - y.shape[1] + at.padding, width - y.shape[2] + at.padding)
     return windows.pad(y, ((-at.padding, far[0]), (-at.padding, far[1])))
