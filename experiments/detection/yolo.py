@@ -213,12 +213,12 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a detector that looks at the image once, after its trunk where `pretraining` has steps."""
     source = inputs.source(config.data)
     names, every = source.class_names, config.eval_every
-    last_map = config.view.size // config.network.stride
-    if config.network.per_cell and config.network.grid != last_map:  # said here, before the trunk has learned
-        raise ValueError(
-            f"--network.grid={config.network.grid}: set it to {last_map}, view.size by stride, for per_cell"
-        )
     network = config.network.make(source.num_classes)
+    # Said here, before the trunk has learned.
+    if config.network.per_cell and config.network.grid != (cells_a_side := network.last_map(config.view.size)):
+        raise ValueError(
+            f"--network.grid={config.network.grid}: set it to {cells_a_side}, view.size by stride, for per_cell"
+        )
     task = yolo(
         network,
         config.optimizer.make(config.steps),

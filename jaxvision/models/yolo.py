@@ -1,8 +1,10 @@
 """YOLO (Redmon, Divvala, Girshick & Farhadi 2016, "You only look once: unified, real-time object detection")."""
 
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -160,6 +162,13 @@ class YOLO(nn.Module):
         trunk = Trunk(self.net, None, self.width, self.stride, self.batch_norm, dtype=self.dtype)
         outputs = (self.num_classes - 1, self.grid, self.boxes)
         return trunk, Head(*outputs, self.net, self.width, self.dropout, self.per_cell, self.dtype)
+
+    @nn.nowrap
+    def last_map(self, size: int) -> int:
+        """Cells a side of the trunk's map of images of `size`×`size`, by shapes alone."""
+        look = partial(self.parts()[0].init_with_output, train=False)
+        images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+        return jax.eval_shape(look, jax.random.PRNGKey(0), images)[0]["trunk"].shape[1]
 
 
 class Head(nn.Module):

@@ -109,6 +109,15 @@ def test_the_local_layer_has_a_kernel_for_each_place(filled: Callable) -> None:
         np.testing.assert_allclose(outputs["local"][0, row, column], np.where(y > 0, y, 0.1 * y), atol=1e-5)
 
 
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("size", [127, 128])
+def test_the_last_map_is_that_of_the_trunk_where_strides_and_poolings_round_differently(net: str, size: int) -> None:
+    side = 7 if size == 127 and net in ("fast", "tiny") else 8  # a 7×7/2 convolution rounds up, a pooling down
+    model = YOLO(4, net=net, grid=side, width=1 / 64, stride=16, per_cell=True)
+    assert model.last_map(size) == side
+    assert _shapes(model, size)[0]["classes"].shape == (2, side, side, 3)
+
+
 def test_per_cell_every_cell_is_told_by_the_same_layer(filled: Callable) -> None:
     model = YOLO(3, net="darknet", grid=2, boxes=2, width=1 / 64, stride=8, per_cell=True)
     x = jax.random.normal(jax.random.PRNGKey(1), (1, 16, 16, 3))
