@@ -23,8 +23,8 @@ from typing import Any
 
 from absl import flags
 
-from jaxvision import config as settings
-from jaxvision import xla
+from jaxvision.run import config as settings
+from jaxvision.run import xla
 
 ROOT = Path(__file__).resolve().parent
 
@@ -127,14 +127,14 @@ def main(argv: list[str]) -> int:
 
 def _run(values: flags.FlagValues, name: str, config: Any) -> None:
     """Everything that needs jax."""
-    from jaxvision import session
+    from jaxvision.run import session
 
     session.run(name, load(name), config, {**values.flag_values_dict(), "command": command(values)})
 
 
 def _gallery(folder: Path) -> None:
     """Without jax, so in a moment."""
-    from jaxvision import gallery
+    from jaxvision.run import gallery
 
     print(f"written to {gallery.write(folder, print)}")
 
@@ -167,7 +167,7 @@ def _workdir(values: flags.FlagValues, name: str) -> str:
 
 def _imported_settings(values: flags.FlagValues) -> dict[str, dict[str, Any]]:
     """By experiment, what the network in a file of weights needs; {} where the file does not say."""
-    from experiments import pretrained
+    from jaxvision.recipes import pretrained
     from jaxvision.weights import load as weights
 
     found = pretrained.settings_of(weights.load(values.init_from))

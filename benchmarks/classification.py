@@ -19,7 +19,7 @@ from absl import app, flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from jaxvision import xla  # noqa: E402
+from jaxvision.run import xla
 
 MODELS = ("alexnet", "vgg11", "googlenet", "resnet18", "resnet50")
 _MODELS = flags.DEFINE_list("models", list(MODELS), "which to measure")

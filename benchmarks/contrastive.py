@@ -20,7 +20,7 @@ from absl import app, flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from jaxvision import xla  # noqa: E402
+from jaxvision.run import xla
 
 METHODS = ("simclr", "moco")
 SIZE, QUEUE, DIM, HIDDEN, GROUPS = 32, 4096, 128, 512, 4
@@ -56,11 +56,11 @@ def _ours(method: str, batch_size: int) -> turns.Calls:
     import jax
     import numpy as np
 
-    from experiments.ssl import View
     from jaxvision.models.layers import BatchNorm
     from jaxvision.models.norms import SplitBatchNorm
     from jaxvision.models.resnet import ResNet18
     from jaxvision.models.ssl_heads import Projected, ProjectionHead
+    from jaxvision.recipes.two_views import View
     from jaxvision.tasks.moco import moco
     from jaxvision.tasks.simclr import simclr
     from jaxvision.tasks.views import two_views

@@ -20,7 +20,7 @@ from absl import app, flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from jaxvision import xla  # noqa: E402
+from jaxvision.run import xla
 
 _GROUPS = ("roi", "pyramid", "nms", "network")
 _ROWS = flags.DEFINE_list("rows", list(_GROUPS), f"groups of rows to measure, of {', '.join(_GROUPS)}")

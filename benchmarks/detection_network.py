@@ -50,7 +50,7 @@ def images(batch_size: int) -> Images:
 
 def ours(what: str, batch_size: int) -> turns.Calls:
     """The step and the prediction that `launch.py` runs."""
-    from jaxvision import xla
+    from jaxvision.run import xla
 
     xla.configure()
     import jax

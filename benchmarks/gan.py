@@ -17,7 +17,7 @@ from absl import app, flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from jaxvision import xla  # noqa: E402
+from jaxvision.run import xla
 
 SIZE, LATENT_DIM, CHANNELS = 64, 100, 128  # pixels, numbers, channels of the finest hidden map
 LR, BETA = 2e-4, 0.5

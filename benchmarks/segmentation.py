@@ -17,7 +17,7 @@ from absl import app, flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from jaxvision import xla  # noqa: E402
+from jaxvision.run import xla
 
 SIZES = {"fcn_resnet50": 520, "unet": 256}
 CLASSES = 21

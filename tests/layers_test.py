@@ -18,6 +18,10 @@ MAY_IMPORT = {
     "viz": {"viz"},
     "evals": {"evals", "viz", "ops", "train.types"},
     "weights": {"weights", "models"},
+    "fits": {"fits", "tasks", "train.types", "train.steps", "losses", "ops"},
+    "recipes": {"recipes", "data", "evals", "fits", "losses", "models", "ops", "tasks", "train", "viz", "weights"}
+    | {"run.config"},
+    "run": {"run", "data", "ops", "train", "viz", "weights"},
 }
 NEVER = {"data": {"jax", "flax", "optax", "torch"}, "viz": {"jax", "flax"}, "models": {"torch"}, "ops": {"flax"}}
 PEERS = {"torch", "torchvision", "cv2", "pycocotools", "tensorflow"}

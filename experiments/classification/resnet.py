@@ -10,9 +10,9 @@ from typing import Literal
 
 import flax.linen as nn
 
-from experiments.classification import Augment, Test, experiment
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.resnet import CifarResNet, ResNet
+from jaxvision.recipes.classification import Augment, Test, experiment
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 

@@ -7,9 +7,9 @@ python launch.py --experiment=classification/vgg --preset=paper --net=D --data=t
 import dataclasses
 from typing import Literal
 
-from experiments.classification import Augment, Test, experiment
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.vgg import VGG
+from jaxvision.recipes.classification import Augment, Test, experiment
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 

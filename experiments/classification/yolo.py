@@ -8,9 +8,9 @@ python launch.py --experiment=classification/yolo --preset=paper --data=tfds:ima
 import dataclasses
 from typing import Literal
 
-from experiments.classification import Augment, Test, experiment
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.yolo import Classifier
+from jaxvision.recipes.classification import Augment, Test, experiment
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 

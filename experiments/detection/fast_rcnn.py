@@ -9,12 +9,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from experiments.detection import Searching, Setup, View
-from experiments.detection._times import times
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.faster_rcnn import FasterRCNN, resnet_fc, vgg16
 from jaxvision.models.low_rank import Ranks, truncate
 from jaxvision.models.norms import NORMS
+from jaxvision.recipes.detection import Searching, Setup, View
+from jaxvision.recipes.detection_times import times
 from jaxvision.tasks.regions import FAST_RCNN, Detecting
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import nothing

@@ -9,10 +9,10 @@ python launch.py --experiment=detection/faster_rcnn --preset=fpn --data=coco:/da
 import dataclasses
 from typing import Literal
 
-from experiments.detection import FEW, FEWEST, HALF, MORE, SMALL, TINY, Network, Setup, View
-from experiments.detection._schedules import alternating, joint
-from experiments.detection._times import times
 from jaxvision.data.inputs import Inputs
+from jaxvision.recipes.detection import FEW, FEWEST, HALF, MORE, SMALL, TINY, Network, Setup, View
+from jaxvision.recipes.detection_schedules import alternating, joint
+from jaxvision.recipes.detection_times import times
 from jaxvision.tasks import proposals, regions
 from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting

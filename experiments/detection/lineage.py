@@ -19,10 +19,11 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from experiments.detection import Searching, fast_rcnn, faster_rcnn, rcnn, yolo
-from experiments.detection._lineage import PROPOSALS, Measured, measured, told
-from experiments.detection._times import TIMED
+from experiments.detection import fast_rcnn, faster_rcnn, rcnn, yolo
 from jaxvision.data.inputs import Inputs, Opened
+from jaxvision.recipes.detection import Searching
+from jaxvision.recipes.detection_times import TIMED
+from jaxvision.recipes.lineage import PROPOSALS, Measured, measured, told
 from jaxvision.train.steps import nothing
 from jaxvision.train.types import Experiment, Hook, Predict, Result, Say, Stage, TrainState
 from jaxvision.train.writer import read_metrics

@@ -7,9 +7,9 @@ python launch.py --experiment=detection/mask_rcnn --preset=paper --data=coco:/da
 import dataclasses
 from typing import Literal
 
-from experiments.detection import FEW, FEWEST, HALF, SMALL, TINY, Network, Setup, View
-from experiments.detection._schedules import joint
 from jaxvision.data.inputs import Inputs
+from jaxvision.recipes.detection import FEW, FEWEST, HALF, SMALL, TINY, Network, Setup, View
+from jaxvision.recipes.detection_schedules import joint
 from jaxvision.tasks.proposals import Proposing
 from jaxvision.tasks.regions import Detecting
 from jaxvision.train.optim import Optimizer

@@ -18,8 +18,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from experiments.detection import Searching, View, average_precision, draw, later, presentation, searched
-from experiments.detection._rcnn import (
+from jaxvision.data import pipeline
+from jaxvision.data.canvas import Canvases
+from jaxvision.data.feature_store import FeatureStore
+from jaxvision.data.inputs import Inputs
+from jaxvision.data.order import InShares
+from jaxvision.data.proposals import Proposed, Searched
+from jaxvision.data.records import Records, Source, Subset
+from jaxvision.evals.detection_errors import worst_errors
+from jaxvision.fits.box_regression import Regression
+from jaxvision.fits.hard_negatives import Mining
+from jaxvision.recipes.detection import Searching, View, average_precision, draw, later, presentation, searched
+from jaxvision.recipes.rcnn import (
     Network,
     Storing,
     Tuning,
@@ -29,7 +39,7 @@ from experiments.detection._rcnn import (
     draw_windows,
     times,
 )
-from experiments.detection._windows import (
+from jaxvision.recipes.rcnn_windows import (
     MACHINE,
     REGRESSOR,
     Split,
@@ -39,18 +49,8 @@ from experiments.detection._windows import (
     tuning_windows,
     write_features,
 )
-from jaxvision.data import pipeline
-from jaxvision.data.canvas import Canvases
-from jaxvision.data.feature_store import FeatureStore
-from jaxvision.data.inputs import Inputs
-from jaxvision.data.order import InShares
-from jaxvision.data.proposals import Proposed, Searched
-from jaxvision.data.records import Records, Source, Subset
-from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.tasks import rcnn
-from jaxvision.tasks.box_regression import Regression
 from jaxvision.tasks.classification import classification
-from jaxvision.tasks.hard_negatives import Mining
 from jaxvision.tasks.rcnn import Look, Reported, Warping
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer

@@ -12,7 +12,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from experiments.detection import Searching, searched
 from jaxvision.data import selective_search, superpixels
 from jaxvision.data.canvas import canvases, ignored
 from jaxvision.data.grouping import cut
@@ -21,6 +20,7 @@ from jaxvision.data.proposals import Searched, Stored, propose
 from jaxvision.data.records import Record, Records, fetch
 from jaxvision.evals.best_overlap import THRESHOLDS, Coverage, best_overlaps, coverage
 from jaxvision.evals.detection import iou, scale_of
+from jaxvision.recipes.detection import Searching, searched
 from jaxvision.train.steps import init_state, no_step
 from jaxvision.train.types import (
     Batch,

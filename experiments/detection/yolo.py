@@ -17,9 +17,6 @@ from typing import Literal
 
 import numpy as np
 
-from experiments.classification import first_kernel
-from experiments.detection import average_precision, draw, presentation
-from experiments.detection._times import yolo_times
 from jaxvision.data import stretch
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Channels, Records, Source
@@ -27,6 +24,9 @@ from jaxvision.data.transforms import Transform
 from jaxvision.evals.classification import accuracy
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.models.yolo import YOLO, Classifier
+from jaxvision.recipes.classification import first_kernel
+from jaxvision.recipes.detection import average_precision, draw, presentation
+from jaxvision.recipes.detection_times import yolo_times
 from jaxvision.tasks.classification import classification
 from jaxvision.tasks.yolo import Reporting, yolo
 from jaxvision.train.hooks import evaluate, parameters, picture

@@ -7,9 +7,9 @@ python launch.py --experiment=gan/conditional --condition=concat
 import dataclasses
 from typing import Literal
 
-from experiments.gan import ADAM, TINY, Network, Play, experiment
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.dcgan import Discriminator
+from jaxvision.recipes.gan import ADAM, TINY, Network, Play, experiment
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 

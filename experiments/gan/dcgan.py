@@ -9,9 +9,9 @@ Fréchet distance to held-out images by a classifier's features, seed 0, two sha
 
 import dataclasses
 
-from experiments.gan import ADAM, TINY, Network, Play, experiment
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.dcgan import Discriminator
+from jaxvision.recipes.gan import ADAM, TINY, Network, Play, experiment
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 

@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments.gan import ADAM, TINY, Match, Network, Play, draw_samples, learning
 from jaxvision.data import segmentation as views
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.latents import with_latents
@@ -36,6 +35,7 @@ from jaxvision.models.layers import BatchNorm
 from jaxvision.models.unet import UNet
 from jaxvision.ops.images import normalise
 from jaxvision.ops.interventions import chosen
+from jaxvision.recipes.gan import ADAM, TINY, Match, Network, Play, draw_samples, learning
 from jaxvision.tasks import collapse
 from jaxvision.tasks.dissection import dissection, examining, networks, values
 from jaxvision.tasks.extractor import Extractor

@@ -22,7 +22,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.gan import ADAM, TINY, Network, Play
 from experiments.gan.dissection import FAST, Dissect, Setup
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.latents import with_latents
@@ -33,6 +32,7 @@ from jaxvision.evals.dissection import best, under
 from jaxvision.evals.inversion import psnr, recovery
 from jaxvision.models.dcgan import Encoder
 from jaxvision.ops.interventions import chosen
+from jaxvision.recipes.gan import ADAM, TINY, Network, Play
 from jaxvision.tasks.dissection import values
 from jaxvision.tasks.gan import averaged
 from jaxvision.tasks.inversion import STAGES, Frozen, Searched, encoding, following, search

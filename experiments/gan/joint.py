@@ -5,9 +5,9 @@ python launch.py --experiment=gan/joint
 
 import dataclasses
 
-from experiments.gan import ADAM, TINY, Network, Play, experiment
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.dcgan import Discriminator, Encoder
+from jaxvision.recipes.gan import ADAM, TINY, Network, Play, experiment
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 

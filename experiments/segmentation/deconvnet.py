@@ -7,9 +7,9 @@ python launch.py --experiment=segmentation/deconvnet --preset=paper --data=voc:/
 import dataclasses
 from typing import Literal
 
-from experiments.segmentation import ADAM, SMALL, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.deconvnet import DeconvNet
+from jaxvision.recipes.segmentation import ADAM, SMALL, Setup, Test, View
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 

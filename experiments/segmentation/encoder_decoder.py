@@ -6,9 +6,9 @@ python launch.py --experiment=segmentation/encoder_decoder --unpooling=bed_of_na
 import dataclasses
 from typing import Literal
 
-from experiments.segmentation import ADAM, SMALL, STREETS, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.encoder_decoder import EncoderDecoder
+from jaxvision.recipes.segmentation import ADAM, SMALL, STREETS, Setup, Test, View
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import flax.linen as nn
 
-from experiments.segmentation import ADAM, PHOTOS, SMALL, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.fcn import FCN
 from jaxvision.models.fcn_resnet import FCNResNet
+from jaxvision.recipes.segmentation import ADAM, PHOTOS, SMALL, Setup, Test, View
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment, Stage, TrainState
 

@@ -7,9 +7,9 @@ python launch.py --experiment=segmentation/segnet --preset=paper --data=masks:/d
 import dataclasses
 from typing import Literal
 
-from experiments.segmentation import ADAM, PHOTOS, SMALL, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.segnet import SegNet
+from jaxvision.recipes.segmentation import ADAM, PHOTOS, SMALL, Setup, Test, View
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 

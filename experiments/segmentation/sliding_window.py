@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.segmentation import ADAM, SMALL, STREETS, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.patch_classifier import STRIDE, PatchClassifier, patches
 from jaxvision.ops.images import normalise
+from jaxvision.recipes.segmentation import ADAM, SMALL, STREETS, Setup, Test, View
 from jaxvision.train.devices import first_batch
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment, Hook, Result, TrainState

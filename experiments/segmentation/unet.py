@@ -7,10 +7,10 @@ python launch.py --experiment=segmentation/unet --preset=paper --data=masks:/dat
 import dataclasses
 from typing import Literal
 
-from experiments.segmentation import ADAM, PHOTOS, SMALL, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.layers import BatchNorm
 from jaxvision.models.unet import UNet
+from jaxvision.recipes.segmentation import ADAM, PHOTOS, SMALL, Setup, Test, View
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments.segmentation import ADAM, PHOTOS, SMALL, STREETS, Setup, Test, View
 from jaxvision.data.inputs import Inputs
 from jaxvision.evals.segmentation import confusion
 from jaxvision.models.encoder_decoder import UNPOOLING, EncoderDecoder
 from jaxvision.ops.images import normalise
+from jaxvision.recipes.segmentation import ADAM, PHOTOS, SMALL, STREETS, Setup, Test, View
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import init_state, no_step

@@ -15,14 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from experiments.ssl import Backbone
-from experiments.ssl._pretext import Crop, experiment, square
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Source, Subset
 from jaxvision.losses.colorization import rebalancing, soft_encode
 from jaxvision.models.pretext_heads import Colorizer
 from jaxvision.ops.images import unit
 from jaxvision.ops.lab import color_bins, grey, to_lab
+from jaxvision.recipes.pretext import Crop, experiment, square
+from jaxvision.recipes.two_views import Backbone
 from jaxvision.tasks.colorization import colorization
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Batch, Experiment, PyTree

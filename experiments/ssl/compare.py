@@ -19,25 +19,16 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from experiments.ssl import (  # fmt: skip
-    Backbone,
-    View,
-    colorization,
-    context_encoder,
-    jigsaw,
-    moco,
-    relative_patch,
-    rotation,
-    simclr,
-)
-from experiments.ssl._comparison import RANDOM, SUPERVISED, told
-from experiments.ssl._pretext import Crop
-from experiments.ssl._probing import Examples, Heads
+from experiments.ssl import colorization, context_encoder, jigsaw, moco, relative_patch, rotation, simclr
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs, Opened
 from jaxvision.data.label_subset import class_balanced, labels_of
 from jaxvision.data.records import Records, Source
 from jaxvision.evals.probe import accuracies, best_heads, head_accuracies
+from jaxvision.recipes.comparison import RANDOM, SUPERVISED, told
+from jaxvision.recipes.pretext import Crop
+from jaxvision.recipes.probing import Examples, Heads
+from jaxvision.recipes.two_views import Backbone, View
 from jaxvision.tasks.encoder import encoder_variables
 from jaxvision.tasks.probe import finetune
 from jaxvision.train.hooks import evaluate

@@ -10,11 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from experiments.ssl import Backbone
-from experiments.ssl._pretext import Crop, experiment
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.dcgan import Discriminator
 from jaxvision.models.pretext_heads import ContextEncoder
+from jaxvision.recipes.pretext import Crop, experiment
+from jaxvision.recipes.two_views import Backbone
 from jaxvision.tasks.context_encoder import context_encoder
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Batch, Experiment, PyTree

@@ -9,11 +9,11 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from experiments.ssl import Backbone
-from experiments.ssl._pretext import Crop, answering
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.pretext_heads import PieceClassifier
 from jaxvision.ops.permutations import spread
+from jaxvision.recipes.pretext import Crop, answering
+from jaxvision.recipes.two_views import Backbone
 from jaxvision.tasks.questions import jigsaw
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment

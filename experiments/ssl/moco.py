@@ -11,10 +11,10 @@ from typing import Literal
 
 import flax.linen as nn
 
-from experiments.ssl import Backbone, View, contrastive
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.norms import SplitBatchNorm
 from jaxvision.models.ssl_heads import Projected, ProjectionHead
+from jaxvision.recipes.two_views import Backbone, View, contrastive
 from jaxvision.tasks.moco import moco
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment

@@ -15,8 +15,6 @@ from typing import Literal
 
 import numpy as np
 
-from experiments.ssl import Backbone
-from experiments.ssl._probing import Examples, Heads
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.label_subset import Labelled, class_balanced, labels_of
@@ -27,6 +25,8 @@ from jaxvision.evals.embedding import embeddings
 from jaxvision.evals.knn import knn
 from jaxvision.evals.neighbourhood import maps_and_neighbours
 from jaxvision.evals.probe import of_best_head
+from jaxvision.recipes.probing import Examples, Heads
+from jaxvision.recipes.two_views import Backbone
 from jaxvision.tasks.probe import finetune
 from jaxvision.train.hooks import evaluate
 from jaxvision.train.optim import Optimizer

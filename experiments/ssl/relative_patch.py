@@ -8,11 +8,11 @@ python launch.py --experiment=ssl/relative_patch --preset=paper --data=tfds:imag
 import dataclasses
 from typing import Literal
 
-from experiments.ssl import Backbone
-from experiments.ssl._pretext import Crop, answering
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.pretext_heads import PieceClassifier
 from jaxvision.ops.patches import NEIGHBOURS
+from jaxvision.recipes.pretext import Crop, answering
+from jaxvision.recipes.two_views import Backbone
 from jaxvision.tasks.questions import relative_patch
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment

@@ -7,10 +7,10 @@ python launch.py --experiment=ssl/rotation --preset=paper --data=tfds:cifar10
 
 import dataclasses
 
-from experiments.ssl import Backbone
-from experiments.ssl._pretext import Crop, answering
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.pretext_heads import PieceClassifier
+from jaxvision.recipes.pretext import Crop, answering
+from jaxvision.recipes.two_views import Backbone
 from jaxvision.tasks.questions import rotation
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment

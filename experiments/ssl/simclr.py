@@ -10,10 +10,10 @@ from functools import partial
 
 import flax.linen as nn
 
-from experiments.ssl import Backbone, View, contrastive
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.layers import BatchNorm
 from jaxvision.models.ssl_heads import Projected, ProjectionHead
+from jaxvision.recipes.two_views import Backbone, View, contrastive
 from jaxvision.tasks.simclr import simclr
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment

@@ -2,7 +2,7 @@
 
 Accelerators take lax's own. On a CPU, float32 maps go through matrix products where that is faster: 1×1 kernels as one
 product, 3×3 kernels of stride 1 by Winograd's algorithm or, from few channels to few, over blocks of four pixels, a
-kernel three strides wide over few channels as 3×3 over blocks. For the rest, XLA's call of Eigen (see `jaxvision.xla`)
+kernel three strides wide over few channels as 3×3 over blocks. For the rest, XLA's call of Eigen (see `run.xla`)
 beat products over patches, values and gradients alike.
 """
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import pretrained
 from jaxvision.models import yolo
 from jaxvision.models.yolo import NETS, YOLO, Convolution, Dense, Net
+from jaxvision.recipes import pretrained
 from jaxvision.weights import darknet
 from jaxvision.weights.imported import merge
 

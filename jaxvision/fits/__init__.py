@@ -1,0 +1,1 @@
+"""Solvers of R-CNN's stages that are not gradient descent: SVMs on hard negatives, box regression."""

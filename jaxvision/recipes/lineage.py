@@ -1,0 +1,193 @@
+"""Detectors side by side: what a run measured of each, and what the papers print, as tables and as a figure."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxvision.recipes.detection_times import PARTS
+from jaxvision.train.types import Result
+from jaxvision.viz.panels import Panel, panels
+from jaxvision.viz.table import table
+
+PROPOSALS = "proposals"  # the stage, and the part of times and room
+STEPS = ("proposals", "network", "features", "SVMs", "box regression")  # of training; others are the network's
+_STEP_OF = {"proposals": "proposals", "features": "features", "svm": "SVMs", "regression": "box regression"}
+ROOM = ("proposals", "features", "network")
+UNKNOWN = math.nan
+
+
+class Measured(NamedTuple):
+    """What this run found of a detector; NaN: it was not measured."""
+
+    ap: Mapping[str, float]  # "AP50", "AP"
+    training: Mapping[str, float]  # seconds by `STEPS`
+    testing: Mapping[str, float]  # seconds an image, of `PARTS` but the last
+    room: Mapping[str, float]  # megabytes by `ROOM`
+    parameters: float
+
+
+class Printed(NamedTuple):
+    """What papers say of a detector; NaN: nothing."""
+
+    network: str
+    voc07: float  # mean AP at IoU 0.5 on VOC07's test split
+    coco: float  # AP
+    training: float  # hours
+    slides_training: float  # the same, by the slides
+    testing: float  # seconds an image; without the search for proposals, where there is one
+    slides_testing: float  # the same with proposals, by the slides
+    features: float  # gigabytes that the features of windows take
+
+
+PRINTED = {
+    "rcnn": Printed("VGG-16", 0.660, UNKNOWN, 84, UNKNOWN, 47, 49, 200),
+    "fast_rcnn": Printed("VGG-16", 0.669, 0.197, 9.5, 8.75, 0.32, 2.3, UNKNOWN),
+    "faster_rcnn": Printed("VGG-16", 0.699, 0.219, 48, UNKNOWN, 0.198, 0.2, UNKNOWN),
+    "yolo": Printed("its own", 0.634, UNKNOWN, UNKNOWN, UNKNOWN, 1 / 45, UNKNOWN, UNKNOWN),
+}
+TITLES = {"rcnn": "R-CNN", "fast_rcnn": "Fast R-CNN", "faster_rcnn": "Faster R-CNN", "yolo": "YOLO"}
+PAPER, SLIDES = "papers (search not counted)", "slides of CS231n (search counted)"
+_SOURCES = (
+    "Sources of what is printed. R-CNN and Fast R-CNN: Girshick 2015, on an Nvidia K40, seconds without Selective "
+    "Search (Ren et al. 2015, table 5, have 1.51 s for it, and 1.83 s in all); with truncated SVD Fast R-CNN takes "
+    "0.22 s. The room of features: the notes of R-CNN's code, for VOC07. Faster R-CNN: Ren et al. 2015 and the notes "
+    "of its code, about two days for the four steps, seconds with its own proposals. YOLO: Redmon et al. 2016, trained "
+    "on VOC07 and VOC12, 45 images a second on a Titan X. The slides of Stanford's CS231n have other times, which "
+    "count the search; they print 8.75 hours for training Fast R-CNN where the paper has 9.5, so both are given."
+)
+
+
+def measured(
+    rows: Iterable[Mapping[str, Any]], stages: Sequence[str], method: str, room: Mapping[str, float]
+) -> Measured:
+    """Of the detector whose `stages` have written `rows` of metrics.jsonl; what was written last counts.
+
+    Stages have the names that they have in the experiment of the method, but for `method-` in front of them. `room` is
+    that of proposals and features, in megabytes.
+    """
+    found = {key: value for row in rows if row["stage"] in stages for key, value in row.items()}
+    taken: dict[str, dict[str, float]] = {step: {} for step in STEPS}
+    for stage in stages:
+        step = _STEP_OF.get(stage.removeprefix(f"{method}-"), "network")
+        taken[step][stage] = found.get(f"time/{stage}_seconds", UNKNOWN)
+    return Measured(
+        {key: found.get(f"val/{key}", UNKNOWN) for key in ("AP50", "AP")},
+        {step: _total(times) for step, times in taken.items()},
+        {part: found.get(f"test/seconds_{part}", UNKNOWN) for part in PARTS[:-1]},
+        {**dict.fromkeys(ROOM, 0.0), **room, "network": found.get("test/network_megabytes", UNKNOWN)},
+        found.get("test/parameters", UNKNOWN),
+    )
+
+
+def told(found: Mapping[str, Measured], notes: Sequence[str]) -> Result:
+    """ "lineage", two tables over `notes`; "lineage_figure"; and the figures of each detector as metrics."""
+    text = "\n\n".join([_measured_table(found), _training_table(found), *notes, _printed_table(found), _SOURCES])
+    figures = {f"{method}/{key}": value for method, one in found.items() for key, value in _figures(one).items()}
+    known = {key: value for key, value in figures.items() if not math.isnan(value)}
+    return {**known, "lineage": text, "lineage_figure": _figure(found)}
+
+
+def _figures(one: Measured) -> dict[str, float]:
+    return {
+        **one.ap,
+        "training_minutes": _total(one.training) / 60,
+        "seconds_an_image": _total(one.testing),
+        "seconds_without_search": _without_search(one),
+        "megabytes": _total(one.room),
+    }
+
+
+def _measured_table(found: Mapping[str, Measured]) -> str:
+    parts = [part.replace("_", "-") for part in PARTS[:-1]]
+    columns = ["detector", "AP50", "AP", *(f"{part}, ms" for part in parts), "an image, ms", "without search, ms"]
+    rows = {
+        TITLES[method]: [
+            *(_cell(value, ".3f") for value in one.ap.values()),
+            *(
+                _cell(1000 * value, ".1f")
+                for value in (*one.testing.values(), _total(one.testing), _without_search(one))
+            ),
+        ]
+        for method, one in found.items()
+    }
+    return table(columns, rows)
+
+
+def _without_search(one: Measured) -> float:
+    """Seconds an image, as the papers count them: proposals of the network's own belong to it."""
+    searched = not math.isnan(one.training[PROPOSALS])
+    return _total({part: s for part, s in one.testing.items() if not (searched and part == PROPOSALS)})
+
+
+def _training_table(found: Mapping[str, Measured]) -> str:
+    columns = ["trained in minutes", *STEPS, "all", *(f"{part}, MB" for part in ROOM), "parameters, millions"]
+    rows = {
+        TITLES[method]: [
+            *(_cell(value / 60, ".2f") for value in (*one.training.values(), _total(one.training))),
+            *(_cell(value, ".1f") for value in one.room.values()),
+            _cell(one.parameters / 1e6, ".2f"),
+        ]
+        for method, one in found.items()
+    }
+    return table(columns, rows)
+
+
+def _printed_table(methods: Iterable[str]) -> str:
+    columns = (
+        *("as printed", "network", "VOC07 mAP", "COCO AP", "training, h", "the same, slides"),
+        *("an image, s, without search", "with search, slides", "features, GB"),
+    )
+    rows = {}
+    for method in methods:
+        network, *figures = PRINTED[method]
+        rows[TITLES[method]] = [network, *(_cell(value, ".3g") for value in figures)]
+    return table(columns, rows)
+
+
+def _figure(found: Mapping[str, Measured]) -> np.ndarray:
+    """The run's figures above those of the papers."""
+    ones, printed = list(found.values()), [PRINTED[method] for method in found]
+
+    def here(field: str, keys: Sequence[str], unit: float = 1.0) -> dict[str, Float[np.ndarray, " N"]]:
+        parts = {key.replace("_", "-"): np.array([getattr(one, field)[key] / unit for one in ones]) for key in keys}
+        return {key: values for key, values in parts.items() if np.nansum(values) > 0} or {"nothing": _unknown(ones)}
+
+    def there(field: str) -> Float[np.ndarray, " N"]:
+        return np.array([getattr(one, field) for one in printed])
+
+    return panels(
+        [TITLES[method] for method in found],
+        {
+            "Measured here": (
+                Panel("AP50", "", here("ap", ("AP50",))),
+                Panel("AP, IoU 0.5 to 0.95", "", here("ap", ("AP",))),
+                Panel("Training", "minutes", here("training", STEPS, 60.0)),
+                Panel("Testing", "seconds an image", here("testing", PARTS[:-1])),
+                Panel("Disk", "megabytes", here("room", ROOM)),
+            ),
+            "As printed": (
+                Panel("VOC07, mean AP at IoU 0.5", "", {"": there("voc07")}),
+                Panel("COCO, AP", "", {"": there("coco")}),
+                Panel("Training", "hours", {PAPER: there("training"), SLIDES: there("slides_training")}, False),
+                Panel("Testing", "seconds an image", {PAPER: there("testing"), SLIDES: there("slides_testing")}, False),
+                Panel("Features on disk", "gigabytes", {"": there("features")}),
+            ),
+        },
+    )
+
+
+def _unknown(ones: Sequence[Measured]) -> Float[np.ndarray, " N"]:
+    return np.full(len(ones), UNKNOWN)
+
+
+def _total(parts: Mapping[str, float]) -> float:
+    """Of what is known; NaN where nothing is."""
+    known = [value for value in parts.values() if not math.isnan(value)]
+    return sum(known) if known else UNKNOWN
+
+
+def _cell(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else format(value, form)

@@ -1,0 +1,109 @@
+"""gallery.html: every run below a folder, with its key figures, a picture and its report."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from jaxvision.run import report, results
+from jaxvision.run.results import Run, duration, number
+from jaxvision.viz import page
+
+_FIGURES = 3  # of a run
+_CUT = 720  # pixels of a picture that are shown, from its upper left corner: the whole would be too small
+_WIDTH = 360  # pixels
+_DRY = re.compile("confusion|errors|filters|gradients")  # pictures that say little at a glance
+
+
+def write(folder: Path, say: Callable[[str], None]) -> Path:
+    """Write `folder`/gallery.html, and a report for every run that has none since it last wrote something.
+
+    A run that cannot be read is left out, and said. ValueError: there is no run below the folder.
+    """
+    runs = []
+    for workdir in find(folder):
+        try:
+            runs.append(_read(workdir))
+        except (OSError, ValueError, KeyError) as error:
+            say(f"{workdir} is left out: {error}")
+    if not runs:
+        raise ValueError(f"--workdir={folder}: no run lies below it; --mode=gallery is for a folder of runs")
+    path = folder / "gallery.html"
+    path.write_text(gallery(runs, folder), encoding="utf-8")
+    return path
+
+
+def find(folder: Path) -> Iterator[Path]:
+    """The workdirs below a folder, by name: those that hold a run's config.json and metrics.jsonl."""
+    for parent, children, files in os.walk(folder):
+        if {"config.json", "metrics.jsonl"} <= set(files):
+            children.clear()
+            yield Path(parent)
+        children[:] = sorted(name for name in children if not name.startswith("."))
+
+
+def gallery(runs: list[Run], folder: Path) -> str:
+    """The page: a heading for each area, the runs below it by experiment."""
+    areas: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (results.title(run), str(run.workdir))):
+        areas.setdefault(results.title(run).partition("/")[0], []).append(run)
+    parts = [f"<h1>Runs</h1><p class='quiet'>{len(runs)} below {page.text(folder)}</p>"]
+    for area, members in areas.items():
+        cards = "".join(_card(run, folder) for run in members)
+        parts.append(page.section(area, f'<div class="runs">{cards}</div>'))
+    return page.document(f"Runs below {folder}", parts, style=_STYLE)
+
+
+def thumbnail(run: Run) -> str:
+    """The upper left part of a picture of the last stage that has any, else of the curves; else ""."""
+    shown = [run.workdir / "images" / "curves.png"]
+    for stage in reversed(results.stages(run)):
+        if found := results.files(run, stage, ".png"):
+            shown.insert(0, found[min(found, key=lambda name: bool(_DRY.search(name)))][-1])
+            break
+    if not shown[0].exists():
+        return ""
+    with Image.open(shown[0]) as image:
+        part = image.convert("RGB").crop((0, 0, min(image.width, _CUT), min(image.height, _CUT * 3 // 4)))
+    return page.picture(np.asarray(part), f"{results.title(run)}: {shown[0].stem}", widest=_WIDTH)
+
+
+def _read(workdir: Path) -> Run:
+    """A run, whose report is of now."""
+    path = workdir / "report.html"
+    if not path.exists() or path.stat().st_mtime < (workdir / "metrics.jsonl").stat().st_mtime:
+        report.write(workdir)
+    return results.read(workdir)
+
+
+def _card(run: Run, folder: Path) -> str:
+    lines = "".join(
+        f"<div><dt>{page.name(figure.name)}</dt><dd>{number(figure.value)}</dd></div>"
+        for figure in results.key_figures(run)[:_FIGURES]
+    )
+    took = sum(results.seconds(run, stage) for stage in results.stages(run))
+    known = (
+        results.state(run),
+        duration(took) if took else "",
+        time.strftime("%d %B %Y", time.localtime(run.rows[-1]["time"])).lstrip("0"),
+    )
+    where = run.workdir.relative_to(folder)
+    return (
+        f'<a class="run" href="{page.address(where / "report.html")}"><div class="thumb">{thumbnail(run)}</div>'
+        f"<h3>{page.name(results.title(run))}</h3><p class='quiet'>{page.text(where)}</p><dl>{lines}</dl>"
+        f"<p class='quiet'>{page.text(' · '.join(part for part in known if part))}</p></a>"
+    )
+
+
+_STYLE = """
+.runs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(260px,100%),1fr));gap:18px}
+.run{display:block;border:1px solid #d8dee4;border-radius:10px;overflow:hidden;color:inherit;text-decoration:none}
+.run:hover,.run:focus{border-color:#0b5cad}.run h3{margin:12px 14px 0;font-size:1.02rem}.run p{margin:2px 14px}
+.run dl{display:block;margin:8px 14px}.run dd{white-space:nowrap}.run>p:last-child{margin-bottom:12px}
+.thumb{aspect-ratio:4/3;background:#f6f8fa;border-bottom:1px solid #d8dee4}
+.thumb img{width:100%;height:100%;object-fit:cover;object-position:top left}
+"""

@@ -1,0 +1,168 @@
+"""report.html of a workdir: how a run went and what came out, on one page.
+
+Its pictures lie in the page itself, so that it can be sent or moved alone; only links to other pages need the workdir.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxvision.run import results
+from jaxvision.run.results import EVALUATION, Run, duration, number
+from jaxvision.viz import page
+from jaxvision.viz.curves import panels
+
+_CARDS = 4
+_EARLIER = 8  # older pictures of a kind
+_EARLIER_WIDTH = 300  # pixels
+_AGAIN = "Typed again, it goes on from the last checkpoint; with another --workdir it begins anew."
+_PREDICTIONS = 20  # pictures of predictions in a page
+
+
+def safely(write: Callable[[], Path], say: Callable[[str], None]) -> None:
+    """A page is not worth a run: whatever goes wrong with it becomes a line that says so."""
+    try:
+        say(f"written to {write()}")
+    except Exception as error:
+        say(f"no page was written: {type(error).__name__}: {error}")
+
+
+def write(workdir: Path, about: Mapping[str, Any] | None = None) -> Path:
+    """Write report.html of a run; `about` is for a workdir without config.json. ValueError: there is no result yet."""
+    run = results.read(workdir, about)
+    if not run.rows:
+        raise ValueError(f"{workdir}/metrics.jsonl: nothing was written yet")
+    return _put(workdir / "report.html", report(run))
+
+
+def write_predictions(workdir: Path, count: int, command: str) -> Path:
+    """Write predictions.html: the pictures of --mode=predict, of which there are `count`."""
+    shown = [workdir / f"predictions-{i:03d}.png" for i in range(min(count, _PREDICTIONS))]
+    rest = f"; {count - len(shown)} more pictures lie beside them" if count > len(shown) else ""
+    link = page.link(Path("predictions.json"))
+    parts = (
+        f"<h1>Predictions</h1><p>As numbers they are in {link}{rest}.</p>",
+        _command(command),
+        _side_by_side(page.figure(page.picture(path, "images with predictions"), path.name) for path in shown),
+    )
+    return _put(workdir / "predictions.html", page.document(f"Predictions: {workdir.name}", parts))
+
+
+def report(run: Run) -> str:
+    """The page: what is asked first comes first."""
+    stages = results.stages(run)
+    settings = {name: _setting(value) for name, value in run.about.get("config", {}).items()}
+    parts = [
+        f"<h1>{page.text(results.title(run))}</h1>{_lead(run)}",
+        page.cards(_card(run, figure) for figure in results.key_figures(run)[:_CARDS]),
+        _texts(run, stages[-1]) if stages else "",
+        _command(run.about.get("command", ""), _AGAIN) if stages else "",
+        page.section("Curves", _curves(run)),
+        *(
+            # The tables of the last stage stand at the top of the page.
+            page.section(f"Stage {stage}", _texts(run, stage) if stage != stages[-1] else "", _outcome(run, stage))
+            for stage in stages
+        ),
+        _evaluation(run),
+        page.section("Time", _paces(run)),
+        page.section("Configuration", page.fields(settings)),
+    ]
+    return page.document(f"{results.title(run)}: {run.workdir.name}", parts)
+
+
+def _lead(run: Run) -> str:
+    """A line under the title: where, when, how long, on what."""
+    began = time.strftime("%d %B %Y, %H:%M", time.localtime(run.rows[0]["time"])).lstrip("0")
+    took = sum(results.seconds(run, stage) for stage in results.stages(run))
+    seed = f"seed {run.about['seed']}" if "seed" in run.about else ""
+    known = (
+        str(run.workdir),
+        results.state(run),
+        f"began {began}",
+        f"took {duration(took)}" if took else "",
+        run.about.get("devices", ""),
+        seed,
+    )
+    return _quiet(known)
+
+
+def _card(run: Run, figure: results.Figure) -> tuple[str, str, str]:
+    where = f"step {figure.step}" if figure.step else ""
+    stage = figure.stage if len(results.stages(run)) > 1 or figure.stage == EVALUATION else ""
+    return number(figure.value), figure.name, ", ".join(part for part in (stage, where) if part)
+
+
+def _curves(run: Run) -> str:
+    """Of metrics that changed: a single value is no curve."""
+    rows = [row for row in run.rows if row["stage"] != EVALUATION]
+    seen = {(row["stage"], name, value) for row in rows for name, value in row.items() if "/" in name}
+    values = Counter((stage, name) for stage, name, _ in seen)
+    drawn = panels([{k: v for k, v in row.items() if values[row["stage"], k] > 1 or "/" not in k} for row in rows])
+    images = "".join(page.picture(panel, f"{name} over the steps") for name, panel in drawn.items())
+    return f'<div class="curves">{images}</div>' if images else ""
+
+
+def _paces(run: Run) -> str:
+    """How long each stage took."""
+    lines = []
+    for stage in results.stages(run):
+        rows, took = results.rows_of(run, stage), results.seconds(run, stage)
+        rates = [row["time/steps_per_second"] for row in rows if "time/steps_per_second" in row]
+        pace = number(rates[-1]) if rates else ""
+        lines.append((stage, rows[-1]["step"] or "", duration(took) if took else "", pace))
+    return page.table(("stage", "steps", "time", "steps a second, at the end"), lines) if lines else ""
+
+
+def _evaluation(run: Run) -> str:
+    """What --mode=evaluate said last."""
+    command = _command(run.evaluation.get("command", ""))
+    return page.section("Evaluation", command, _texts(run, EVALUATION), _outcome(run, EVALUATION))
+
+
+def _outcome(run: Run, stage: str) -> str:
+    """Figures, the newest picture of every kind, small ones of before, links to other pages."""
+    values = {figure.name: number(figure.value) for figure in results.figures(run, stage)}
+    shown, before = [], []
+    for name, paths in results.files(run, stage, ".png").items():
+        shown.append(page.figure(page.picture(paths[-1], name), f"{name} · {paths[-1].name}"))
+        every = -(-(len(paths) - 1) // _EARLIER) or 1
+        before += [page.figure(page.picture(p, p.stem, widest=_EARLIER_WIDTH), p.stem) for p in paths[:-1][::every]]
+    earlier = f"<details><summary>Earlier pictures</summary>{_side_by_side(before)}</details>" if before else ""
+    pages = [paths[-1].relative_to(run.workdir) for paths in results.files(run, stage, ".html", ".json").values()]
+    links = f"<p>{' · '.join(map(page.link, pages))}</p>" if pages else ""
+    return page.fields(values) + links + _side_by_side(shown) + earlier
+
+
+def _texts(run: Run, stage: str) -> str:
+    paths = [paths[-1] for paths in results.files(run, stage, ".md").values()]
+    return "".join(page.from_markdown(path.read_text(encoding="utf-8")) for path in paths)
+
+
+def _side_by_side(shown: Iterable[str]) -> str:
+    every = "".join(shown)
+    return f'<div class="pictures">{every}</div>' if every else ""
+
+
+def _command(command: str, remark: str = "") -> str:
+    return f"{page.command(command)}{_quiet((remark,))}" if command else ""
+
+
+def _quiet(parts: Iterable[str]) -> str:
+    line = " · ".join(part for part in parts if part)
+    return f'<p class="quiet">{page.text(line)}</p>' if line else ""
+
+
+def _setting(value: Any) -> str:
+    """As a flag has it."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _put(path: Path, text: str) -> Path:
+    """A file, whole."""
+    path.with_suffix(".tmp").write_text(text, encoding="utf-8")
+    path.with_suffix(".tmp").replace(path)
+    return path
