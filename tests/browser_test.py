@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from jaxvision.run import gallery, report
-from tests.report_test import finished_run, picture
+from tests.run.report_test import finished_run, picture
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 WIDTHS = (400, 1400)

@@ -84,8 +84,12 @@ def _fields(config: Any) -> Iterator[tuple[str, Any, Any, str]]:
 
 
 def _comments(cls: type) -> dict[str, str]:
-    lines = (re.match(r"\s+(\w+)\s*:[^#]*#\s*(.+)", line) for line in inspect.getsource(cls).splitlines())
-    return {m.group(1): m.group(2).strip() for m in lines if m}
+    """Collect each field's trailing comment; a class overrides the comments of the classes it inherits from."""
+    found: dict[str, str] = {}
+    for one in reversed(cls.__mro__[:-1]):
+        lines = (re.match(r"\s+(\w+)\s*:[^#]*#\s*(.+)", line) for line in inspect.getsource(one).splitlines())
+        found |= {m.group(1): m.group(2).strip() for m in lines if m}
+    return found
 
 
 def _define(name: str, kind: Any, default: Any, text: str, values: flags.FlagValues) -> None:

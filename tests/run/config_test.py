@@ -65,3 +65,15 @@ def test_json_and_back():
 def test_differences_name_the_flags():
     found = config.differences({"depth": 18, "data": "digits"}, {"depth": 34, "data": "digits"})
     assert found == ["--depth is 34 (saved: 18)"]
+
+
+def test_fields_that_are_inherited_keep_their_help_unless_it_is_given_anew():
+    @dataclasses.dataclass(frozen=True)
+    class Own(Outer):
+        data: str = "scenes"  # pictures with objects
+        extra: int = 1  # another field
+
+    values = flags.FlagValues()
+    config.define_flags(Own(), values)
+    assert values["data"].help == "pictures with objects"
+    assert values["inner.lr"].help == "learning rate" and values["extra"].help == "another field"
