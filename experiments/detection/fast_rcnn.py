@@ -15,7 +15,7 @@ from jaxvision.models.low_rank import Ranks, truncate
 from jaxvision.models.norms import NORMS
 from jaxvision.recipes.detection import Searching, Setup, View
 from jaxvision.recipes.detection_times import times
-from jaxvision.tasks.regions import FAST_RCNN, Detecting
+from jaxvision.tasks.regions import FAST_RCNN, RegionConfig
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import nothing
 from jaxvision.train.types import Experiment, Stage, TrainState
@@ -57,7 +57,7 @@ class Config:
     network: Network = Network(width=0.25)
     ranks: Ranks = (0, 0)  # of fc6 and fc7 in testing, by truncated SVD; 0: whole
     view: View = View(192, 192)  # enlarged, as the paper does: a cell of the last map is 8 pixels
-    detecting: Detecting = dataclasses.replace(FAST_RCNN, detections=20)
+    detecting: RegionConfig = dataclasses.replace(FAST_RCNN, detections=20)
     optimizer: Optimizer = Optimizer(lr=0.02, weight_decay=1e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 
@@ -97,7 +97,7 @@ PRESETS = {
         network=Network(width=0.0625),
         ranks=(4, 4),
         view=View(64, 64),
-        detecting=Detecting(samples=16, positives=4, detections=8),
+        detecting=RegionConfig(samples=16, positives=4, detections=8),
     ),
 }
 

@@ -14,8 +14,8 @@ from jaxvision.recipes.detection import FEW, FEWEST, HALF, MORE, SMALL, TINY, Ne
 from jaxvision.recipes.detection_schedules import alternating, joint
 from jaxvision.recipes.detection_times import times
 from jaxvision.tasks import proposals, regions
-from jaxvision.tasks.proposals import Proposing
-from jaxvision.tasks.regions import Detecting
+from jaxvision.tasks.proposals import ProposalConfig
+from jaxvision.tasks.regions import RegionConfig
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 
@@ -34,8 +34,8 @@ class Config:
     eval_every: int = 1000
     network: Network = SMALL
     view: View = View()
-    proposing: Proposing = FEW
-    detecting: Detecting = Detecting(samples=48, positives=16, detections=20)
+    proposing: ProposalConfig = FEW
+    detecting: RegionConfig = RegionConfig(samples=48, positives=16, detections=20)
     optimizer: Optimizer = Optimizer(lr=0.02, weight_decay=1e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 
@@ -49,7 +49,7 @@ PRESETS = {
         network=HALF,
         view=View(240, 320, flip=0.5, max_objects=32),
         proposing=MORE,
-        detecting=Detecting(samples=64, positives=16, detections=60),
+        detecting=RegionConfig(samples=64, positives=16, detections=60),
     ),
     "paper": Config(  # py-faster-rcnn on VOC07 trainval, end to end; the paper starts from ImageNet's weights
         data="voc:VOCdevkit/VOC2007",
@@ -72,8 +72,8 @@ PRESETS = {
         eval_every=20_000,
         network=Network(),
         view=View(800, 1333, flip=0.5, max_objects=100),
-        proposing=Proposing(),
-        detecting=Detecting(),
+        proposing=ProposalConfig(),
+        detecting=RegionConfig(),
         optimizer=Optimizer(
             lr=0.02, weight_decay=1e-4, schedule="step", milestones=(16 / 26, 22 / 26), warmup_steps=1000
         ),
@@ -86,7 +86,7 @@ PRESETS = {
         network=TINY,
         view=View(64, 64),
         proposing=FEWEST,
-        detecting=Detecting(samples=16, positives=4, detections=8),
+        detecting=RegionConfig(samples=16, positives=4, detections=8),
     ),
 }
 

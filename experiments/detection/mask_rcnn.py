@@ -10,8 +10,8 @@ from typing import Literal
 from jaxvision.data.inputs import Inputs
 from jaxvision.recipes.detection import FEW, FEWEST, HALF, SMALL, TINY, Network, Setup, View
 from jaxvision.recipes.detection_schedules import joint
-from jaxvision.tasks.proposals import Proposing
-from jaxvision.tasks.regions import Detecting
+from jaxvision.tasks.proposals import ProposalConfig
+from jaxvision.tasks.regions import RegionConfig
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 
@@ -29,8 +29,8 @@ class Config:
     eval_every: int = 850
     network: Network = SMALL
     view: View = View()
-    proposing: Proposing = FEW
-    detecting: Detecting = Detecting(samples=32, positives=8, detections=20)
+    proposing: ProposalConfig = FEW
+    detecting: RegionConfig = RegionConfig(samples=32, positives=8, detections=20)
     optimizer: Optimizer = Optimizer(lr=0.02, weight_decay=1e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 
@@ -43,7 +43,7 @@ PRESETS = {
         eval_every=300,
         network=dataclasses.replace(HALF, anchor_sizes=(24.0, 48.0, 64.0, 96.0, 128.0)),
         view=View(240, 320, flip=0.5, max_objects=24),
-        detecting=Detecting(samples=64, positives=16, detections=40),
+        detecting=RegionConfig(samples=64, positives=16, detections=40),
     ),
     "paper": Config(  # section 3.1: ResNet-50-FPN, 8 GPUs of 2 images; the paper starts from ImageNet's weights
         data="coco:coco",
@@ -52,8 +52,8 @@ PRESETS = {
         eval_every=20_000,
         network=Network(),
         view=View(800, 1333, flip=0.5, max_objects=100),
-        proposing=Proposing(),
-        detecting=Detecting(),
+        proposing=ProposalConfig(),
+        detecting=RegionConfig(),
         optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="step", milestones=(0.75,), warmup_steps=500),
     ),
     "smoke": Config(
@@ -64,7 +64,7 @@ PRESETS = {
         network=TINY,
         view=View(64, 64),
         proposing=FEWEST,
-        detecting=Detecting(samples=16, positives=4, detections=8),
+        detecting=RegionConfig(samples=16, positives=4, detections=8),
     ),
 }
 

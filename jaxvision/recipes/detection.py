@@ -25,8 +25,8 @@ from jaxvision.models.norms import NORMS, FrozenBatchNorm
 from jaxvision.models.rpn import Anchors
 from jaxvision.recipes.settings import Run, Splits
 from jaxvision.tasks.detection import Origin, detection
-from jaxvision.tasks.proposals import Proposing
-from jaxvision.tasks.regions import Detecting
+from jaxvision.tasks.proposals import ProposalConfig
+from jaxvision.tasks.regions import RegionConfig
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import Trainable, everything
@@ -87,7 +87,7 @@ class Network:
 # Of the presets `quick` and `smoke`: networks for canvases of 128 and of 64 pixels, and how many proposals they take.
 SMALL = Network(depth=18, width=0.25, anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
 TINY = Network(depth=18, width=0.125, anchor_sizes=(8.0, 16.0, 24.0, 32.0, 48.0))
-FEW = Proposing(
+FEW = ProposalConfig(
     samples=128,
     positives=64,
     train_before_nms=256,
@@ -95,7 +95,7 @@ FEW = Proposing(
     test_before_nms=256,
     test_after_nms=100,
 )
-FEWEST = Proposing(
+FEWEST = ProposalConfig(
     samples=32, positives=16, train_before_nms=64, train_after_nms=32, test_before_nms=64, test_after_nms=16
 )
 
@@ -154,7 +154,7 @@ class Settings(Run, Splits, Protocol):
     def view(self) -> View: ...
 
     @property
-    def detecting(self) -> Detecting: ...
+    def detecting(self) -> RegionConfig: ...
 
     @property
     def optimizer(self) -> Optimizer: ...
@@ -167,7 +167,7 @@ class Setup:
     source: Source
     config: Settings
     inputs: Inputs
-    proposals: Proposing | Searching  # of the network itself, or searched for before
+    proposals: ProposalConfig | Searching  # of the network itself, or searched for before
     masks: bool = False
 
     def task(
@@ -182,7 +182,7 @@ class Setup:
 
         ValueError: a frozen norm without statistics to freeze.
         """
-        proposing = self.proposals if isinstance(self.proposals, Proposing) else Proposing()
+        proposing = self.proposals if isinstance(self.proposals, ProposalConfig) else ProposalConfig()
         if self.config.network.norm == "frozen" and self.inputs.normalise is None:
             raise ValueError("--network.norm=frozen never learns statistics: it needs weights from --init_from")
         return detection(
@@ -259,14 +259,14 @@ class Setup:
 
     def _proposed(self, split: str) -> Records:
         records = self.source[split]
-        return records if isinstance(self.proposals, Proposing) else Proposed(records, self._found(split))
+        return records if isinstance(self.proposals, ProposalConfig) else Proposed(records, self._found(split))
 
     def _found(self, split: str) -> Stored:
         assert isinstance(self.proposals, Searching)
         return searched(self.inputs, self.config.data, split, self.source[split], self.proposals)
 
     def _searched(self, files: Records) -> Records:
-        if isinstance(self.proposals, Proposing):
+        if isinstance(self.proposals, ProposalConfig):
             return files
         return Searched(files, self.proposals.strategy, self.inputs.seed, self.proposals.most)
 

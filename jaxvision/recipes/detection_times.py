@@ -45,7 +45,7 @@ def times(setup: Setup, network: Any) -> Hook:
         return first_stage.proposals_of(levels, batch, search, train=False)
 
     judge = jax.jit(partial(network.apply, train=False, method="box"))
-    tell = jax.jit(partial(second_stage.detections_of, numbers=config.detecting))
+    tell = jax.jit(partial(second_stage.detections_of, config=config.detecting))
 
     def once(state: TrainState, batch: Mapping[str, Any], row: int) -> list[float]:
         one = {key: jnp.asarray(value[row : row + 1]) for key, value in batch.items()}

@@ -11,8 +11,8 @@ from jaxvision.models.resnet import BLOCKS
 from jaxvision.models.vgg import NETS
 from jaxvision.models.yolo import NETS as YOLO_NETS
 from jaxvision.run.config import to_dict
-from jaxvision.tasks.proposals import Proposing
-from jaxvision.tasks.regions import Detecting
+from jaxvision.tasks.proposals import ProposalConfig
+from jaxvision.tasks.regions import RegionConfig
 from jaxvision.weights.darknet import GRID, class_count
 from jaxvision.weights.imported import Imported
 
@@ -104,7 +104,7 @@ def _rcnn(imported: Imported) -> Settings:
         "view.short": imported.preprocess.resize,
         "view.long": imported.preprocess.longest,
     }
-    numbers = {"proposing": Proposing(), "detecting": Detecting()}
+    numbers = {"proposing": ProposalConfig(), "detecting": RegionConfig()}
     return settings | {f"{part}.{k}": v for part, value in numbers.items() for k, v in to_dict(value).items()}
 
 

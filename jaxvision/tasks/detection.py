@@ -12,8 +12,8 @@ from jaxvision.ops.images import Color, normalise
 from jaxvision.ops.proposals import Proposals
 from jaxvision.tasks import proposals as first_stage
 from jaxvision.tasks import regions as second_stage
-from jaxvision.tasks.proposals import Proposing
-from jaxvision.tasks.regions import Detecting
+from jaxvision.tasks.proposals import ProposalConfig
+from jaxvision.tasks.regions import RegionConfig
 from jaxvision.train.steps import Trainable, descend, everything, example_keys, init_state, only, step_key, stop
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
@@ -27,8 +27,8 @@ def detection(
     *,
     mean: Color,
     std: Color,
-    proposing: Proposing = first_stage.PYRAMID,
-    detecting: Detecting = second_stage.PYRAMID,
+    proposing: ProposalConfig = first_stage.PYRAMID,
+    detecting: RegionConfig = second_stage.PYRAMID,
     stages: Sequence[str] = ("proposals", "regions"),
     trainable: Trainable = everything,
     origin: Origin = "own",
@@ -89,8 +89,8 @@ def detection(
 class _Plan(NamedTuple):
     """What is done with the network's parts."""
 
-    proposing: Proposing
-    detecting: Detecting
+    proposing: ProposalConfig
+    detecting: RegionConfig
     stages: Sequence[str]
     train_features: bool  # not where shared layers stay as they are, batch statistics included
 

@@ -17,8 +17,8 @@ from jaxvision.train.types import Batch
 
 
 @dataclasses.dataclass(frozen=True)
-class Proposing:
-    """Numbers of the first stage. The defaults are those of networks with a pyramid."""
+class ProposalConfig:
+    """Settings of the first stage. The defaults are those of networks with a pyramid."""
 
     positive_iou: float = 0.7  # anchors that overlap an object so much are positives; the best of each object always is
     negative_iou: float = 0.3  # anchors that overlap every object less are negatives
@@ -34,8 +34,8 @@ class Proposing:
     min_side: float = 0.001  # smallest proposal, in pixels of the original image
 
 
-PYRAMID = Proposing()
-PY_FASTER_RCNN = Proposing(
+PYRAMID = ProposalConfig()
+PY_FASTER_RCNN = ProposalConfig(
     inside_only=True,
     train_before_nms=12_000,
     test_before_nms=6000,
@@ -61,16 +61,16 @@ def objects_of(batch: Batch) -> Objects:
     return Objects(boxes, batch["labels"], sound & ~batch["ignore"], sound & batch["ignore"])
 
 
-def proposals_of(levels: Sequence[Level], batch: Batch, numbers: Proposing, *, train: bool) -> Proposals:
+def proposals_of(levels: Sequence[Level], batch: Batch, config: ProposalConfig, *, train: bool) -> Proposals:
     """The proposals of each image, without a gradient."""
     scale = batch["scale"].reshape(batch["size"].shape[0], -1).min(axis=1)  # of height and width, or one of both
     return propose(
         levels,
         batch["size"],
-        before_nms=numbers.train_before_nms if train else numbers.test_before_nms,
-        after_nms=numbers.train_after_nms if train else numbers.test_after_nms,
-        iou_threshold=numbers.nms_iou,
-        min_side=numbers.min_side * scale,
+        before_nms=config.train_before_nms if train else config.test_before_nms,
+        after_nms=config.train_after_nms if train else config.test_after_nms,
+        iou_threshold=config.nms_iou,
+        min_side=config.min_side * scale,
     )
 
 
@@ -86,7 +86,7 @@ def proposal_losses(
     levels: Sequence[Level],
     objects: Objects,
     size: Float[Array, "B 2"],
-    numbers: Proposing,
+    config: ProposalConfig,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
     """The losses "objectness" and "rpn_box" on a sample of each image's anchors (Ren et al. 2015, section 3.1.2)."""
@@ -95,7 +95,7 @@ def proposal_losses(
     offsets = jnp.concatenate([level.offsets for level in levels], axis=1)
 
     def draw(key: PRNGKeyArray, one: Objects, size: Float[Array, "2"]) -> tuple[Sample, Float[Array, "K 4"]]:
-        return sample_anchors(key, anchors, one, size, numbers)
+        return sample_anchors(key, anchors, one, size, config)
 
     drawn, targets = jax.vmap(draw)(keys, objects, size)
     return rpn_loss(
@@ -104,25 +104,25 @@ def proposal_losses(
         targets,
         drawn.used,
         drawn.positive,
-        sigma=numbers.sigma,
+        sigma=config.sigma,
         axis_name=axis_name,
     )
 
 
 def sample_anchors(
-    key: PRNGKeyArray, anchors: Float[Array, "A 4"], objects: Objects, size: Float[Array, "2"], numbers: Proposing
+    key: PRNGKeyArray, anchors: Float[Array, "A 4"], objects: Objects, size: Float[Array, "2"], config: ProposalConfig
 ) -> tuple[Sample, Float[Array, "K 4"]]:
     """Anchors of one image to learn from, and the offsets from each to its object."""
-    usable = box_ops.inside(anchors, size) if numbers.inside_only else None
+    usable = box_ops.inside(anchors, size) if config.inside_only else None
     found = match(
         box_ops.iou(anchors, objects.boxes),
         objects.real,
-        low=numbers.negative_iou,
-        high=numbers.positive_iou,
+        low=config.negative_iou,
+        high=config.positive_iou,
         best_for_object=True,
         usable=usable,
     )
     label = ignore_covered(found.label, anchors, objects.boxes, objects.ignored)
-    drawn = sample(key, label, count=numbers.samples, max_positives=numbers.positives)
+    drawn = sample(key, label, count=config.samples, max_positives=config.positives)
     own = objects.boxes[found.target[drawn.indices]]
     return drawn, box_ops.encode(own, anchors[drawn.indices])

@@ -21,8 +21,8 @@ _WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the offsets: the inverse of Fast R-CNN's
 
 
 @dataclasses.dataclass(frozen=True)
-class Detecting:
-    """Numbers of the second stage. The defaults are those of networks with a pyramid."""
+class RegionConfig:
+    """Settings of the second stage. The defaults are those of networks with a pyramid."""
 
     positive_iou: float = 0.5  # RoIs that overlap an object so much belong to it
     background_iou: float = 0.0  # others are background, but not those that overlap every object less than this
@@ -34,10 +34,10 @@ class Detecting:
     detections: int = 100  # an image, at most
 
 
-PYRAMID = Detecting()
-FAST_RCNN = Detecting(background_iou=0.1, samples=64, positives=16, sigma=1.0, nms_iou=0.3)
+PYRAMID = RegionConfig()
+FAST_RCNN = RegionConfig(background_iou=0.1, samples=64, positives=16, sigma=1.0, nms_iou=0.3)
 """Girshick (2015), section 2.3."""
-PY_FASTER_RCNN = Detecting(samples=128, positives=32, sigma=1.0, nms_iou=0.3)
+PY_FASTER_RCNN = RegionConfig(samples=128, positives=32, sigma=1.0, nms_iou=0.3)
 """The released code of Ren et al. (2015)."""
 
 
@@ -52,22 +52,22 @@ class Regions(NamedTuple):
     positive: Bool[Array, "*b K"]
 
 
-def sample_regions(keys: UInt32[Array, "B 2"], proposals: Proposals, objects: Objects, numbers: Detecting) -> Regions:
+def sample_regions(keys: UInt32[Array, "B 2"], proposals: Proposals, objects: Objects, config: RegionConfig) -> Regions:
     """RoIs of each image, drawn from its proposals and its objects' own boxes."""
     boxes = jnp.concatenate([proposals.boxes, objects.boxes], axis=1)
     valid = jnp.concatenate([proposals.valid, objects.real], axis=1)
-    return jax.lax.stop_gradient(jax.vmap(partial(_sample, numbers=numbers))(keys, boxes, valid, objects))
+    return jax.lax.stop_gradient(jax.vmap(partial(_sample, config=config))(keys, boxes, valid, objects))
 
 
 def region_losses(
     logits: Float[Array, "B K C"],
     offsets: Float[Array, "B K C 4"],
     regions: Regions,
-    numbers: Detecting,
+    config: RegionConfig,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
     """The losses "classifier" and "box" (Girshick 2015, section 2.3)."""
-    penalty = partial(smooth_l1, sigma=numbers.sigma)
+    penalty = partial(smooth_l1, sigma=config.sigma)
     return box_head_loss(
         logits, offsets, regions.labels, regions.targets, regions.used, penalty=penalty, axis_name=axis_name
     )
@@ -97,7 +97,7 @@ def detections_of(
     offsets: Float[Array, "B R C 4"],
     proposals: Proposals,
     size: Float[Array, "B 2"],
-    numbers: Detecting,
+    config: RegionConfig,
 ) -> Detections:
     """What is reported of each image."""
     return detect(
@@ -107,9 +107,9 @@ def detections_of(
         proposals.valid,
         size,
         weights=_WEIGHTS,
-        score_threshold=numbers.score_threshold,
-        iou_threshold=numbers.nms_iou,
-        count=numbers.detections,
+        score_threshold=config.score_threshold,
+        iou_threshold=config.nms_iou,
+        count=config.detections,
     )
 
 
@@ -125,16 +125,16 @@ def _sample(
     valid: Bool[Array, " R"],
     objects: Objects,
     *,
-    numbers: Detecting,
+    config: RegionConfig,
 ) -> Regions:
     overlap = box_ops.iou(boxes, objects.boxes)
-    found = match(overlap, objects.real, low=numbers.positive_iou, high=numbers.positive_iou, usable=valid)
+    found = match(overlap, objects.real, low=config.positive_iou, high=config.positive_iou, usable=valid)
     label = ignore_covered(found.label, boxes, objects.boxes, objects.ignored)
-    if numbers.background_iou:
+    if config.background_iou:
         # Where nothing is, nothing is far from it: an image without objects is background all over.
-        far = (jnp.where(objects.real[None], overlap, 0).max(axis=-1) < numbers.background_iou) & objects.real.any()
+        far = (jnp.where(objects.real[None], overlap, 0).max(axis=-1) < config.background_iou) & objects.real.any()
         label = jnp.where((label == NEGATIVE) & far, IGNORED, label)
-    drawn = sample(key, label, count=numbers.samples, max_positives=numbers.positives)
+    drawn = sample(key, label, count=config.samples, max_positives=config.positives)
     rois, target = boxes[drawn.indices], found.target[drawn.indices]
     labels = jnp.where(drawn.positive, objects.labels[target], 0)
     offsets = box_ops.encode(objects.boxes[target], rois, _WEIGHTS)

@@ -11,7 +11,7 @@ from jaxvision.ops import anchors as anchor_ops
 from jaxvision.ops.proposals import Level
 from jaxvision.tasks.proposals import (
     Objects,
-    Proposing,
+    ProposalConfig,
     objects_of,
     proposal_losses,
     proposals_of,
@@ -72,9 +72,9 @@ def test_assignment_equals_the_reference(seed: int, inside_only: bool):
     corner = rng.uniform(0, 30, (4, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(4, 20, (4, 2))], -1)
     boxes, crowds = boxes[: seed % 4], boxes[3:] * (2.0 if seed % 2 else 1.0)
-    numbers = Proposing(samples=len(anchors), positives=len(anchors), inside_only=inside_only)
+    config = ProposalConfig(samples=len(anchors), positives=len(anchors), inside_only=inside_only)
     drawn, targets = sample_anchors(
-        jax.random.PRNGKey(0), jnp.asarray(anchors), objects_from(boxes, crowds), jnp.asarray(SIZE), numbers
+        jax.random.PRNGKey(0), jnp.asarray(anchors), objects_from(boxes, crowds), jnp.asarray(SIZE), config
     )
     expected = reference(anchors, boxes, crowds, inside_only)
     found = np.full(len(anchors), -1)
@@ -91,9 +91,9 @@ def test_assignment_equals_the_reference(seed: int, inside_only: bool):
 
 def test_samples_are_bounded():
     anchors = anchor_ops.grid(anchor_ops.base_anchors((8.0,), (1.0,)), (5, 8), (8, 8), offset=0.5)
-    numbers = Proposing(samples=12, positives=2)
+    config = ProposalConfig(samples=12, positives=2)
     objects = objects_from(np.asarray(anchors[:6]), np.zeros((0, 4)))
-    drawn, _ = sample_anchors(jax.random.PRNGKey(0), anchors, objects, jnp.asarray(SIZE), numbers)
+    drawn, _ = sample_anchors(jax.random.PRNGKey(0), anchors, objects, jnp.asarray(SIZE), config)
     assert int(drawn.positive.sum()) == 2 and int(drawn.used.sum()) == 12
 
 
@@ -120,8 +120,8 @@ def test_the_smallest_side_is_in_pixels_of_the_original():
     boxes = np.array([[0, 0, 20, 20], [30, 0, 60, 12]], np.float32)
     batch = {"size": jnp.asarray(SIZE)[None], "scale": jnp.full((1, 2), 2.0)}
     for min_side, kept in ((5.0, [True, True]), (8.0, [True, False]), (11.0, [False, False])):
-        numbers = dataclasses.replace(Proposing(), test_after_nms=2, min_side=min_side)
-        found = proposals_of([level_of(boxes, np.zeros(2, np.float32))], batch, numbers, train=False)
+        config = dataclasses.replace(ProposalConfig(), test_after_nms=2, min_side=min_side)
+        found = proposals_of([level_of(boxes, np.zeros(2, np.float32))], batch, config, train=False)
         assert found.valid.tolist() == [kept]
 
 
@@ -130,8 +130,8 @@ def test_losses_of_a_sure_network_are_nearly_zero():
     objects = jax.tree.map(lambda a: a[None], objects_from(anchors[:1], np.zeros((0, 4))))
     logits = np.where(np.arange(8) == 0, 20, -20).astype(np.float32)
     keys, size = jax.random.PRNGKey(0)[None], jnp.asarray(SIZE)[None]
-    good = proposal_losses(keys, [level_of(anchors, logits)], objects, size, Proposing())
-    bad = proposal_losses(keys, [level_of(anchors, -logits)], objects, size, Proposing())
+    good = proposal_losses(keys, [level_of(anchors, logits)], objects, size, ProposalConfig())
+    bad = proposal_losses(keys, [level_of(anchors, -logits)], objects, size, ProposalConfig())
     assert float(good["objectness"]) < 1e-6 and float(good["rpn_box"]) < 1e-6
     np.testing.assert_allclose(bad["objectness"], 20, rtol=1e-5)
 

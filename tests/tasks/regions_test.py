@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxvision.ops.proposals import Proposals
 from jaxvision.tasks.proposals import Objects
-from jaxvision.tasks.regions import Detecting, detections_of, first, mask_losses, own_masks, sample_regions
+from jaxvision.tasks.regions import RegionConfig, detections_of, first, mask_losses, own_masks, sample_regions
 
 
 def scene() -> tuple[Proposals, Objects]:
@@ -24,7 +24,7 @@ def scene() -> tuple[Proposals, Objects]:
 
 def test_objects_join_the_proposals_and_crowds_are_spared():
     proposals, objects = scene()
-    regions = sample_regions(jax.random.PRNGKey(0)[None], proposals, objects, Detecting(samples=6, positives=3))
+    regions = sample_regions(jax.random.PRNGKey(0)[None], proposals, objects, RegionConfig(samples=6, positives=3))
     used = np.asarray(regions.used[0])
     assert used.sum() == 3 and np.asarray(regions.positive[0]).tolist() == [True, True] + [False] * 4
     found = {
@@ -40,25 +40,25 @@ def test_background_far_from_every_object_may_be_left_out():
     boxes = jnp.array([[[10, 10, 30, 30], [13, 10, 33, 30], [20, 10, 40, 30], [28, 10, 48, 30], [60, 60, 70, 70.0]]])
     proposals = Proposals(boxes, jnp.zeros((1, 5)), jnp.ones((1, 5), bool))
     objects = Objects(boxes[:, :1], jnp.array([[2]]), jnp.ones((1, 1), bool), jnp.zeros((1, 1), bool))
-    numbers = Detecting(background_iou=0.1, samples=6, positives=3)
-    regions = sample_regions(jax.random.PRNGKey(0)[None], proposals, objects, numbers)
+    config = RegionConfig(background_iou=0.1, samples=6, positives=3)
+    regions = sample_regions(jax.random.PRNGKey(0)[None], proposals, objects, config)
     used = np.asarray(regions.used[0])
     assert sorted(np.asarray(regions.boxes[0, :, 0])[used].tolist()) == [10, 10, 13, 20]
     empty = objects._replace(real=jnp.zeros((1, 1), bool))
-    regions = sample_regions(jax.random.PRNGKey(0)[None], proposals, empty, numbers)
+    regions = sample_regions(jax.random.PRNGKey(0)[None], proposals, empty, config)
     assert regions.used[0].sum() == 5 and not regions.positive.any()
 
 
 def test_positives_come_first():
     proposals, objects = scene()
-    regions = sample_regions(jax.random.PRNGKey(1)[None], proposals, objects, Detecting(samples=6, positives=2))
+    regions = sample_regions(jax.random.PRNGKey(1)[None], proposals, objects, RegionConfig(samples=6, positives=2))
     assert first(regions, 2).positive.all() and first(regions, 2).boxes.shape == (1, 2, 4)
 
 
 def test_a_perfect_mask_costs_nothing():
     proposals, objects = scene()
     regions = first(
-        sample_regions(jax.random.PRNGKey(0)[None], proposals, objects, Detecting(samples=6, positives=3)), 3
+        sample_regions(jax.random.PRNGKey(0)[None], proposals, objects, RegionConfig(samples=6, positives=3)), 3
     )
     crops = np.zeros((1, 3, 8, 8), np.uint8)
     crops[0, 0, :4] = 255  # the upper half of the object
@@ -80,7 +80,7 @@ def test_detections_use_the_offsets_of_their_class():
     offsets = np.zeros((1, 4, 3, 4), np.float32)
     offsets[0, 0, 2, 0] = 5.0  # half a width, after division by 10
     found = detections_of(
-        jnp.asarray(logits), jnp.asarray(offsets), proposals, jnp.array([[100, 100.0]]), Detecting(detections=4)
+        jnp.asarray(logits), jnp.asarray(offsets), proposals, jnp.array([[100, 100.0]]), RegionConfig(detections=4)
     )
     assert found.valid.tolist() == [[True, False, False, False]] and found.labels[0, 0] == 2
     np.testing.assert_allclose(found.boxes[0, 0], [20, 10, 40, 30], atol=1e-4)

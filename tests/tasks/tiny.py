@@ -8,17 +8,17 @@ from jaxvision.models.faster_rcnn import FasterRCNN, RoIs
 from jaxvision.models.mask_head import MaskHead
 from jaxvision.models.rpn import RPN, Anchors
 from jaxvision.tasks.detection import detection
-from jaxvision.tasks.proposals import Proposing
-from jaxvision.tasks.regions import Detecting
+from jaxvision.tasks.proposals import ProposalConfig
+from jaxvision.tasks.regions import RegionConfig
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Task
 
 SIZE, CLASSES = 32, 4
 GREY = {"mean": (127.5, 127.5, 127.5), "std": (127.5, 127.5, 127.5)}
-PROPOSING = Proposing(
+PROPOSING = ProposalConfig(
     samples=32, positives=16, train_before_nms=64, train_after_nms=24, test_before_nms=64, test_after_nms=24
 )
-DETECTING = Detecting(samples=16, positives=6, detections=8)
+DETECTING = RegionConfig(samples=16, positives=6, detections=8)
 
 
 class Backbone(nn.Module):
