@@ -5,7 +5,6 @@ one after the other, and opens with `np.load`; features.json says how many there
 """
 
 import dataclasses
-import errno
 import json
 import shutil
 import time
@@ -16,12 +15,13 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
+from jaxvision.files import DISK_FULL, atomic_open, atomic_write
+
 Precision = Literal["float32", "float16"]
 Features = Mapping[str, Float[np.ndarray, "_ _"]]
 Compute = Callable[[Int[np.ndarray, " M"]], Iterator[Features]]
 """The features of these items, one item after the other."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SPOKEN_EVERY = 10.0  # seconds
 
 
@@ -122,16 +122,13 @@ def _write_shards(
 
 def _save(store: FeatureStore, path: Path, array: Float[np.ndarray, "N F"]) -> None:
     """The array under its name, all of it or nothing."""
-    temporary = path.with_suffix(".tmp")
     try:
-        with open(temporary, "wb") as file:
+        with atomic_open(path) as file:
             np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
             file.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")  # np.save hides why
-        temporary.replace(path)
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in DISK_FULL:
             raise
-        temporary.unlink(missing_ok=True)
         raise ValueError(
             f"{path}: the disk is full; make room{_cheaper(store)}; the same command goes on from there"
         ) from None
@@ -140,7 +137,7 @@ def _save(store: FeatureStore, path: Path, array: Float[np.ndarray, "N F"]) -> N
 def _describe(store: FeatureStore) -> None:
     rows = {name: int(counts.sum()) for name, counts in store.rows.items()}
     about = {"items": store.items, "per_shard": store.per_shard, "dtype": store.precision, "rows": rows}
-    (store.folder / "features.json").write_text(json.dumps({**about, "widths": dict(store.widths)}, indent=2))
+    atomic_write(store.folder / "features.json", json.dumps({**about, "widths": dict(store.widths)}, indent=2))
 
 
 def _cheaper(store: FeatureStore) -> str:

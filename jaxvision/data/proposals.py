@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import errno
 import functools
 import hashlib
 import json
@@ -24,10 +23,9 @@ from jaxvision.data.batches import named
 from jaxvision.data.decode import Pixels
 from jaxvision.data.records import Record, Records, extent, fetch
 from jaxvision.data.selective_search import STRATEGIES, search
+from jaxvision.files import DISK_FULL, atomic_open, atomic_write
 
 PER_FILE = 32  # images: so many are searched again at most after a run was killed
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Boxes = Float32[np.ndarray, "N 4"]
 
@@ -155,8 +153,7 @@ def _claim(folder: Path, records: Records, settings: Mapping[str, object]) -> No
             raise ValueError(f"{folder}: holds proposals of other {', '.join(different)}; delete it or choose another")
         return
     folder.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".tmp").write_text(json.dumps(wanted, indent=2))
-    os.replace(path.with_suffix(".tmp"), path)
+    atomic_write(path, json.dumps(wanted, indent=2))
 
 
 def _file(folder: Path, number: int) -> Path:
@@ -187,14 +184,11 @@ def _search_part(
             boxes[str(index)] = propose(records[index]["image"], strategy, seed, max_boxes)
         except (ValueError, OSError) as error:
             boxes[str(index)], skipped[index] = np.zeros((0, 4), np.float32), str(error)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with atomic_open(path) as file:
             np.savez(file, allow_pickle=False, **boxes)
-        os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        remedy = "; make room, the same command goes on from there" if error.errno in _FULL else ""
+        remedy = "; make room, the same command goes on from there" if error.errno in DISK_FULL else ""
         raise OSError(f"{path}: {error.strerror or error}{remedy}") from None
     return len(part), skipped
 

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 from jax import export
 
+from jaxvision.files import atomic_write
 from jaxvision.ops import convolution
 from jaxvision.weights import state_dict, torchvision
 from jaxvision.weights.rename import flat
@@ -76,13 +77,13 @@ def write_stablehlo(directory: Path, predict: Function, batch: Batch, expected: 
     check_equal(exported, batch, expected)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "predict.stablehlo"
-    path.write_bytes(exported.serialize())
+    atomic_write(path, bytes(exported.serialize()))
     described = {
         "inputs": _described(jax.tree.unflatten(exported.in_tree, exported.in_avals)[0][0]),
         "outputs": _described(jax.tree.unflatten(exported.out_tree, exported.out_avals)),
         "platforms": list(exported.platforms),
     }
-    path.with_suffix(".json").write_text(json.dumps(described, indent=2))
+    atomic_write(path.with_suffix(".json"), json.dumps(described, indent=2))
     return path
 
 

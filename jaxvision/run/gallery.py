@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from jaxvision.files import atomic_write
 from jaxvision.run import report, results
 from jaxvision.run.results import Run, duration, number
 from jaxvision.viz import page
@@ -33,7 +34,7 @@ def write(folder: Path, say: Callable[[str], None]) -> Path:
     if not runs:
         raise ValueError(f"--workdir={folder}: no run lies below it; --mode=gallery is for a folder of runs")
     path = folder / "gallery.html"
-    path.write_text(gallery(runs, folder), encoding="utf-8")
+    atomic_write(path, gallery(runs, folder))
     return path
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxvision.files import atomic_write
 from jaxvision.run import results
 from jaxvision.run.results import EVALUATION, Run, duration, number
 from jaxvision.viz import page
@@ -163,6 +164,5 @@ def _setting(value: Any) -> str:
 
 def _put(path: Path, text: str) -> Path:
     """A file, whole."""
-    path.with_suffix(".tmp").write_text(text, encoding="utf-8")
-    path.with_suffix(".tmp").replace(path)
+    atomic_write(path, text)
     return path

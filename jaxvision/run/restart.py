@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxvision.data.inputs import ARTEFACTS
+from jaxvision.files import atomic_write
 from jaxvision.train.writer import read_metrics
 
 
@@ -35,5 +36,4 @@ def _remove(folder: Path) -> None:
 
 def _remove_rows(path: Path, stage: str) -> None:
     kept = [row for row in read_metrics(path) if row.get("stage") != stage]
-    path.with_suffix(".tmp").write_text("".join(json.dumps(row) + "\n" for row in kept))
-    path.with_suffix(".tmp").replace(path)
+    atomic_write(path, "".join(json.dumps(row) + "\n" for row in kept))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,6 +15,7 @@ from jaxvision.data.classes import NO_DATA, OneGreyImage
 from jaxvision.data.folder import image_files
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Channels
+from jaxvision.files import atomic_write
 from jaxvision.run import config as settings
 from jaxvision.run import export as exporting
 from jaxvision.run import report, restart
@@ -153,8 +153,7 @@ def write(workdir: Path, wanted: Mapping[str, Any]) -> None:
     if jax.process_index() == 0:
         path = workdir / "config.json"
         workdir.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".tmp").write_text(json.dumps(wanted, indent=2))
-        os.replace(path.with_suffix(".tmp"), path)
+        atomic_write(path, json.dumps(wanted, indent=2))
 
 
 def train(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any]) -> None:
@@ -192,7 +191,7 @@ def evaluate(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any], im
     figures = {k: float(v) for k, v in result.items() if not isinstance(v, np.ndarray | str)}
     if how.writer.active:
         said = {"step": int(state.step), **figures, "command": flags["command"]}
-        (how.workdir / "evaluation.json").write_text(json.dumps(said, indent=2))
+        atomic_write(how.workdir / "evaluation.json", json.dumps(said, indent=2))
         how.writer.say(f"written to {how.workdir}/evaluation.json")
 
 
@@ -225,7 +224,7 @@ def predict(experiment: Experiment, how: loop.Run, flags: Mapping[str, Any], imp
                 for r in rows:
                     path = how.workdir / "label_maps" / f"{names[int(numbers[r])]}.png"
                     save_picture(path, shown.label_map(outputs, batch, int(r)))
-    (how.workdir / "predictions.json").write_text(json.dumps(shown.document(said), indent=2))
+    atomic_write(how.workdir / "predictions.json", json.dumps(shown.document(said), indent=2))
     how.writer.say(f"{len(said)} of {len(records)} images: {how.workdir}/predictions.json and predictions-000.png …")
     report.safely(partial(report.write_predictions, how.workdir, pictures, flags["command"]), how.writer.say)
 

@@ -95,6 +95,25 @@ def init_state(key: Key, variables: PyTree, opt_state: PyTree, aux: PyTree = Non
     return TrainState(step, variables["params"], opt_state, model_state, {} if aux is None else aux, key)
 
 
+def advance(
+    state: TrainState, params: PyTree, opt_state: PyTree, model_state: PyTree = None, aux: PyTree = None
+) -> TrainState:
+    """Return the state after one more step.
+
+    Args:
+        state: the state before the step; its key stays the same, as `step_key` folds the step into it.
+        params: the updated parameters.
+        opt_state: the optimizer's state after the update.
+        model_state: mutable linen collections, such as batch statistics; None keeps those of `state`.
+        aux: what the task carries besides, such as averaged parameters; None keeps that of `state`.
+
+    Returns:
+        A state with `step` one higher.
+    """
+    model_state = state.model_state if model_state is None else model_state
+    return TrainState(state.step + 1, params, opt_state, model_state, state.aux if aux is None else aux, state.key)
+
+
 def no_step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
     """The step of a task that only looks at what others have learned."""
     return state, {}

@@ -13,6 +13,8 @@ from PIL import Image
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from jaxvision.files import atomic_write
+
 _PAGES = (".html", ".json")
 
 
@@ -79,7 +81,7 @@ class Writer:
     def _keep(self, path: Path, text: str) -> None:
         """A text in a file of its own; a page or JSON is too long to be shown."""
         page = path.suffix in _PAGES
-        path.write_text(text if page else text + "\n", encoding="utf-8")
+        atomic_write(path, text if page else text + "\n")
         self.say(f"written to {path}" if page else text)
 
     def _show(self, stage: str, step: int, scalars: Mapping[str, float]) -> None:
@@ -99,9 +101,7 @@ class Writer:
         path = self.workdir / "metrics.jsonl"
         if self.active and path.exists():
             kept = [r for r in read_metrics(path) if r.get("stage") != stage or r["step"] <= step]
-            new = path.with_suffix(".tmp")
-            new.write_text("".join(json.dumps(r) + "\n" for r in kept))
-            new.replace(path)
+            atomic_write(path, "".join(json.dumps(r) + "\n" for r in kept))
 
 
 def _file(name: str) -> str:

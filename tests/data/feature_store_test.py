@@ -1,6 +1,7 @@
 """Every row comes back; a stopped, torn or crowded disk costs no more than the shard at hand."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def test_too_little_room_is_an_error_before_anything_is_computed(tmp_path: Path,
 
 def test_a_disk_that_fills_up_meanwhile_is_an_error_that_says_so(tmp_path: Path):
     store, again = store_in(tmp_path), Computing()
-    (tmp_path / "fc7-00001.tmp").symlink_to("/dev/full")
+    (tmp_path / f"fc7-00001.npy.{os.getpid()}.tmp").symlink_to("/dev/full")
     with pytest.raises(ValueError, match="fc7-00001.npy: the disk is full; .* the same command goes on from there"):
         write(store, Computing(), silent)
     write(store, again, silent)

@@ -62,6 +62,17 @@ def test_init_state_keeps_every_other_collection():
     assert state.params == {"w": 1} and state.model_state == {"batch_stats": {"mean": 2}} and state.aux == {}
 
 
+def test_advance_counts_the_step_and_keeps_what_it_is_not_given():
+    state = steps.init_state(
+        jax.random.PRNGKey(0), {"params": {"w": 1}, "batch_stats": {"mean": 2}}, (0,), {"queue": 3}
+    )
+    kept = steps.advance(state, {"w": 4}, (5,))
+    assert (int(kept.step), kept.params, kept.opt_state) == (1, {"w": 4}, (5,))
+    assert kept.model_state == {"batch_stats": {"mean": 2}} and kept.aux == {"queue": 3} and kept.key is state.key
+    replaced = steps.advance(kept, {"w": 6}, (7,), {}, {"queue": 8})
+    assert int(replaced.step) == 2 and replaced.model_state == {} and replaced.aux == {"queue": 8}
+
+
 def test_a_task_that_only_looks_stays_as_it_is():
     state = state_at(3)
     assert steps.no_step(state, {}, axis_name=None) == (state, {})

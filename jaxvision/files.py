@@ -1,0 +1,51 @@
+"""Files that exist whole or not at all, whenever the process or the machine stops."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Values of `OSError.errno` that say that nothing more fits on the disk, or into the user's quota."""
+
+_NOT_OFFERED = (errno.EINVAL, errno.ENOTSUP)
+
+
+def atomic_write(path: Path, data: str | bytes) -> None:
+    """Write `data` (text as UTF-8) to `path`: the old file stays until the new one is complete and on disk."""
+    with atomic_open(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextlib.contextmanager
+def atomic_open(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file that takes the place of `path` at the end of the `with`, once it is on disk.
+
+    After an exception `path` is as it was and no other file is left. The temporary file beside it carries the number of
+    the process, so that two processes that write the same path do not mix.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the folder's entries on disk: without that, a power cut may undo the renaming of a file in it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:  # some network file systems cannot do it
+            raise
+    finally:
+        os.close(descriptor)
