@@ -63,8 +63,8 @@ class FasterRCNN(nn.Module):
         logits, offsets = net.box(maps, rois, train=train)       # [B, R, K] and [B, R, K, 4]
         masks = net.mask(maps, rois, train=train)                # logits [B, R, S, S, K]
 
-    `rois` [B, R, 4] are in pixels of the canvas, class 0 is the background. See `resnet_fpn`, `resnet_c4`, `resnet_fc`
-    and `vgg16`; `net.clone(rpn=None)` has proposals from elsewhere.
+    `rois` [B, R, 4] are in pixels of the canvas, class 0 is the background. See `with_pyramid`, `resnet_fpn`,
+    `resnet_c4`, `resnet_fc` and `vgg16`; `net.clone(rpn=None)` has proposals from elsewhere.
     """
 
     backbone: nn.Module
@@ -73,7 +73,7 @@ class FasterRCNN(nn.Module):
     box_head: nn.Module
     mask_head: MaskHead | None
     rois: RoIs
-    map_name: str = ""  # without a neck: the feature of the backbone that is used
+    map_names: tuple[str, ...]  # the backbone's outputs that the neck takes, finest first; without one: the only map
 
     def __call__(self, images: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Array]:
         """Every part once, on one RoI an image, the whole canvas: what initialises all parameters."""
@@ -88,10 +88,9 @@ class FasterRCNN(nn.Module):
 
     def features(self, images: Float[Array, "B H W 3"], *, train: bool) -> Maps:
         """The maps that proposals and RoIs are computed from."""
-        found = self.backbone(images, train=train)
-        if self.neck is None:
-            return {self.map_name: found[self.map_name]}
-        return self.neck([found[f"layer{i}"] for i in (1, 2, 3, 4)])
+        outputs = self.backbone(images, train=train)
+        maps = {name: outputs[name] for name in self.map_names}
+        return maps if self.neck is None else self.neck(list(maps.values()))
 
     def propose(self, maps: Maps, canvas: tuple[int, int]) -> list[Level]:
         """Objectness and offsets of the anchors of every map; `canvas` is the images' (height, width)."""
@@ -131,14 +130,48 @@ def resnet_fpn(
 
     torchvision's weights need `aligned=False` and `anchors` that are `rounded`. `width` scales all channels.
     """
+    backbone = ResNet(None, depth, version, width=width, norm=norm, dtype=dtype)
+    maps = ("layer1", "layer2", "layer3", "layer4")
+    return with_pyramid(
+        num_classes, backbone, maps, width=width, masks=masks, anchors=anchors, aligned=aligned, dtype=dtype
+    )
+
+
+def with_pyramid(
+    num_classes: int,
+    backbone: nn.Module,
+    map_names: tuple[str, ...],
+    *,
+    width: float = 1.0,
+    masks: bool = False,
+    anchors: Anchors = PYRAMID,
+    aligned: bool = True,
+    dtype: Dtype = jnp.float32,
+) -> FasterRCNN:
+    """Put a feature pyramid, an RPN and the heads on any backbone.
+
+    Args:
+        num_classes: classes with the background.
+        backbone: module called as `backbone(images, train=train)`, which returns a dict of maps.
+        map_names: keys of the four maps of strides 4, 8, 16 and 32 in that dict.
+        width: fraction of the papers' channels in pyramid, RPN and heads.
+        masks: whether there is a mask branch.
+        anchors: anchors of the pyramid's five maps.
+        aligned: see `RoIs`.
+        dtype: type of the computation.
+
+    Returns:
+        The network, with random weights until it is initialised.
+    """
     channels = scaled(256, width)
     return FasterRCNN(
-        ResNet(None, depth, version, width=width, norm=norm, dtype=dtype),
+        backbone,
         FPN(channels, dtype),
         RPN(channels, anchors, dtype),
         TwoFCHead(num_classes, scaled(1024, width), dtype=dtype),
         MaskHead(num_classes, channels=channels, dtype=dtype) if masks else None,
         RoIs({"p2": 4, "p3": 8, "p4": 16, "p5": 32}, aligned=aligned),
+        map_names,
     )
 
 
@@ -164,7 +197,7 @@ def resnet_c4(
         Res5Head(num_classes, version, width, norm, dtype),
         MaskHead(num_classes, 0, scaled(256, width), dtype) if masks else None,
         RoIs({"layer3": 16}, size=14, operation=operation),
-        map_name="layer3",
+        map_names=("layer3",),
     )
 
 
@@ -190,7 +223,7 @@ def resnet_fc(
         TwoFCHead(num_classes, scaled(1024, width), ranks, dtype),
         None,
         RoIs({"layer3": 8}, operation=operation),
-        map_name="layer3",
+        map_names=("layer3",),
     )
 
 
@@ -214,5 +247,5 @@ def vgg16(
         VGGHead(num_classes, scaled(4096, width), ranks=ranks, dtype=dtype),
         None,
         RoIs({"conv5_3": 16}, operation=operation),
-        map_name="conv5_3",
+        map_names=("conv5_3",),
     )

@@ -62,24 +62,3 @@ def grid(
 def floor_strides(canvas: tuple[int, int], shapes: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """Strides as torchvision counts them, `canvas // shape`: where a level's last row is cut, 61 instead of 64."""
     return tuple((canvas[0] // rows, canvas[1] // columns) for rows, columns in shapes)
-
-
-def pyramid(
-    sizes: Sequence[Sequence[float]],
-    ratios: Sequence[float],
-    shapes: Sequence[tuple[int, int]],
-    strides: Sequence[tuple[int, int]],
-    *,
-    offset: float = 0.0,
-    rounded: bool = False,
-) -> tuple[Float[Array, "_ 4"], ...]:
-    """The anchors of each level of a feature pyramid (Lin et al. 2017, section 4.1); `sizes[l]` belong to level l."""
-    if not len(sizes) == len(shapes) == len(strides):
-        raise ValueError(
-            f"anchors: {len(sizes)} levels of sizes, {len(shapes)} of shapes and {len(strides)} of strides;"
-            " give one of each for every level"
-        )
-    return tuple(
-        grid(base_anchors(size, ratios, rounded=rounded), shape, stride, offset=offset)
-        for size, shape, stride in zip(sizes, shapes, strides, strict=True)
-    )

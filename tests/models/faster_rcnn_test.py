@@ -1,9 +1,10 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision.models.faster_rcnn import RoIs, resnet_c4, resnet_fc, resnet_fpn, vgg16
+from jaxvision.models.faster_rcnn import RoIs, resnet_c4, resnet_fc, resnet_fpn, vgg16, with_pyramid
 from jaxvision.models.norms import FrozenBatchNorm, GroupNorm
 from jaxvision.models.rpn import Anchors
 
@@ -81,6 +82,26 @@ def test_every_roi_operation_on_a_single_map():
         np.testing.assert_allclose(found, np.ones((1, 2, 2, 3)), atol=1e-6)
     with pytest.raises(ValueError, match="choose align, or on a single map pool or warp"):
         RoIs({"m": 16, "n": 32}, operation="pool").features({**maps, "n": maps["m"]}, rois, 2)
+
+
+class OwnBackbone(nn.Module):
+    """Four maps under names that no ResNet has, and one that the detector does not ask for."""
+
+    @nn.compact
+    def __call__(self, images, *, train: bool):
+        maps = {f"stride{s}": nn.Conv(8, (s, s), (s, s), name=f"conv{s}")(images) for s in (4, 8, 16, 32)}
+        return {**maps, "pool": images.mean((1, 2))}
+
+
+def test_any_backbone_with_four_maps_makes_a_detector():
+    model = with_pyramid(5, OwnBackbone(), ("stride4", "stride8", "stride16", "stride32"), width=0.0625)
+    shapes = shapes_of(model)
+    assert set(shapes["params"]["backbone"]) == {"conv4", "conv8", "conv16", "conv32"}
+    image = jnp.zeros((1, 64, 64, 3))
+    maps = jax.eval_shape(lambda v: model.apply(v, image, train=False, method="features"), shapes)
+    assert {name: m.shape[1:] for name, m in maps.items()} == {
+        f"p{i}": (s, s, 16) for i, s in zip(range(2, 7), (16, 8, 4, 2, 1), strict=True)
+    }
 
 
 def test_c4_needs_bottlenecks():

@@ -47,14 +47,6 @@ def test_an_odd_offset_is_refused():
         anchors.grid(anchors.legacy_base_anchors(), (1, 1), (16, 16), offset=1.0)
 
 
-def test_a_pyramid_gives_each_level_its_size():
-    levels = anchors.pyramid(((32.0,), (64.0,)), (0.5, 1.0, 2.0), ((4, 6), (2, 3)), ((4, 4), (8, 8)))
-    assert [level.shape for level in levels] == [(72, 4), (18, 4)]
-    np.testing.assert_allclose(levels[1][1], [-32, -32, 32, 32])
-    with pytest.raises(ValueError, match="one of each"):
-        anchors.pyramid(((32.0,),), (1.0,), ((4, 6), (2, 3)), ((4, 4), (8, 8)))
-
-
 def test_floor_strides():
     assert anchors.floor_strides((800, 1344), ((25, 42), (13, 21))) == ((32, 32), (61, 64))
 
@@ -70,5 +62,7 @@ def test_peer_torchvision_anchors():
     theirs = generator(
         images.ImageList(torch.zeros(1, 3, *canvas), [canvas]), [torch.zeros(1, 1, *shape) for shape in shapes]
     )[0]
-    ours = anchors.pyramid(sizes, ratios, shapes, anchors.floor_strides(canvas, shapes), rounded=True)
+    strides = anchors.floor_strides(canvas, shapes)
+    bases = [anchors.base_anchors(size, ratios, rounded=True) for size in sizes]
+    ours = [anchors.grid(base, *level) for base, *level in zip(bases, shapes, strides, strict=True)]
     np.testing.assert_array_equal(np.concatenate(ours), theirs.numpy())

@@ -39,7 +39,7 @@ def network(masks: bool = True) -> FasterRCNN:
         TwoFCHead(CLASSES, 48),
         MaskHead(CLASSES, 1, 16) if masks else None,
         RoIs({"c": 4}, size=5, mask_size=7),
-        map_name="c",
+        map_names=("c",),
     )
 
 
