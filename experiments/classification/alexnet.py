@@ -55,7 +55,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train AlexNet to name what is in an image."""
-    source = inputs.source(config.data)
+    source = inputs.source(config.data, "labels")
     kernel_init = nn.initializers.he_normal() if config.init == "he" else None
     model = AlexNet(source.num_classes, config.variant, config.width, kernel_init=kernel_init)
     return experiment(model, source, config, inputs)

@@ -52,7 +52,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train GoogLeNet to name what is in an image."""
-    source = inputs.source(config.data)
+    source = inputs.source(config.data, "labels")
     return experiment(
         GoogLeNet(source.num_classes, config.variant, config.width),
         source,

@@ -57,7 +57,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a residual network to name what is in an image."""
-    source = inputs.source(config.data)
+    source = inputs.source(config.data, "labels")
     return experiment(network(config, source.num_classes), source, config, inputs)
 
 

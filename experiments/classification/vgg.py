@@ -52,7 +52,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train VGG to name what is in an image. Its head is convolutional, so that a test image may have any size."""
-    source = inputs.source(config.data)
+    source = inputs.source(config.data, "labels")
     window = config.image_size // 32  # the size of pool5's map
     model = VGG(source.num_classes, config.net, config.batch_norm, config.width, dense=True, window=window)
     return experiment(model, source, config, inputs)

@@ -54,6 +54,6 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train the first convolutions of a detector to name what is in an image."""
-    source = inputs.source(config.data)
+    source = inputs.source(config.data, "labels")
     model = Classifier(source.num_classes, config.net, config.width, config.stride, True if config.batch_norm else None)
     return experiment(model, source, config, inputs)

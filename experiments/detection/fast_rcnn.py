@@ -104,7 +104,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Search for proposals, train a detector on them, and with `ranks` make its last layers thin."""
-    setup = Setup(inputs.source(config.data), config, inputs, config.proposals)
+    setup = Setup(inputs.source(config.data, "boxes"), config, inputs, config.proposals)
     classes, ranks = setup.source.num_classes, config.ranks
     task = setup.task(("regions",), origin="batch")
     hooks = (*setup.hooks(), times(setup, config.network.make(classes)))

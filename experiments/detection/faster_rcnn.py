@@ -93,6 +93,6 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a two-stage detector."""
-    setup = Setup(inputs.source(config.data), config, inputs, config.proposing)
+    setup = Setup(inputs.source(config.data, "boxes"), config, inputs, config.proposing)
     train = alternating if config.schedule == "alternating" else joint
     return train(setup, times(setup, config.network.make(setup.source.num_classes, masks=False)))

@@ -71,4 +71,4 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a detector that also outlines what it finds."""
-    return joint(Setup(inputs.source(config.data), config, inputs, config.proposing, masks=True))
+    return joint(Setup(inputs.source(config.data, "masks"), config, inputs, config.proposing, masks=True))

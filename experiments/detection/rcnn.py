@@ -125,7 +125,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """From proposals to a detector, in six stages."""
     if jax.process_count() > 1:
         raise ValueError("detection/rcnn runs in one process: leave --num_processes out")
-    setup = Setup(inputs.source(config.data), config, inputs)
+    setup = Setup(inputs.source(config.data, "boxes"), config, inputs)
     names, classes = setup.source.class_names, setup.classes
     widths = dict(zip((MACHINE, REGRESSOR), setup.look.widths(), strict=True))
     tuning, features = setup.tuning_data(), rcnn.features(setup.look)

@@ -76,7 +76,7 @@ class Objects(NamedTuple):
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Search every image, and report how well the boxes cover the objects."""
-    records = inputs.source(config.data)[config.split]
+    records = inputs.source(config.data, "boxes")[config.split]
 
     def find() -> Stored:
         return searched(inputs, config.data, config.split, records, Searching(config.strategy, config.max_boxes))

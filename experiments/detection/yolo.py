@@ -211,7 +211,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a detector that looks at the image once, after its trunk where `pretraining` has steps."""
-    source = inputs.source(config.data)
+    source = inputs.source(config.data, "boxes")
     names, every = source.class_names, config.eval_every
     network = config.network.make(source.num_classes)
     # Said here, before the trunk has learned.

@@ -145,7 +145,7 @@ class Setup:
     @cached_property
     def source(self) -> Source:
         """Images and label maps of the generator's size, with their concepts as classes."""
-        given, size = self.inputs.label_maps(self.config.data), self.config.network.size
+        given, size = self.inputs.source(self.config.data, "label_maps"), self.config.network.size
         whole = views.evaluate((size, size), fill=given.mean)
         shades = self.config.dissect.concepts == "shades"
         transform = compose(whole, _shaded) if shades else whole

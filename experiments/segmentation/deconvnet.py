@@ -61,5 +61,5 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train VGG-16 and its mirror image of unpooling and transposed convolutions."""
-    setup = Setup(inputs.label_maps(config.data), config, inputs)
+    setup = Setup(inputs.source(config.data, "label_maps"), config, inputs)
     return setup.experiment(DeconvNet(setup.source.num_classes, config.window, config.width))

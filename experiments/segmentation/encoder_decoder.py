@@ -56,5 +56,5 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a small encoder–decoder without connections across."""
-    setup = Setup(inputs.label_maps(config.data), config, inputs)
+    setup = Setup(inputs.source(config.data, "label_maps"), config, inputs)
     return setup.experiment(EncoderDecoder(setup.source.num_classes, config.unpooling, config.width))

@@ -98,7 +98,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a fully convolutional network to name every pixel."""
-    setup = Setup(inputs.label_maps(config.data), config, inputs)
+    setup = Setup(inputs.source(config.data, "label_maps"), config, inputs)
     model = network(config, config.network, setup.source.num_classes)
     if config.schedule == "at_once":
         return setup.experiment(model, normalise=config.loss)

@@ -65,5 +65,5 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train an encoder–decoder that unpools to the places its encoder's maxima came from."""
-    setup = Setup(inputs.label_maps(config.data), config, inputs)
+    setup = Setup(inputs.source(config.data, "label_maps"), config, inputs)
     return setup.experiment(SegNet(setup.source.num_classes, config.width), normalise="weights")

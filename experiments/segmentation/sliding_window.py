@@ -64,7 +64,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
     In training the class map is interpolated, so that every pixel's label teaches the patches around it.
     """
-    setup = Setup(inputs.label_maps(config.data), config, inputs)
+    setup = Setup(inputs.source(config.data, "label_maps"), config, inputs)
     model = PatchClassifier(setup.source.num_classes, dense=True, width=config.width)
     whole = setup.experiment(model)
     cost = Hook("cost", 0, lambda predict, state: _cost(model, setup, state))

@@ -82,7 +82,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train an encoder–decoder whose decoder sees the encoder's map of every resolution."""
-    setup = Setup(inputs.label_maps(config.data), config, inputs, config.borders)
+    setup = Setup(inputs.source(config.data, "label_maps"), config, inputs, config.borders)
     norm = BatchNorm if config.batch_norm else None
     model = UNet(setup.source.num_classes, config.valid, config.levels, config.width, config.dropout, norm)
     return setup.experiment(model)

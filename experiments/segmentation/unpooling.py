@@ -84,7 +84,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """A stage for each kind of unpooling, and one that looks at them all."""
-    setup = Setup(inputs.label_maps(config.data), config, inputs)
+    setup = Setup(inputs.source(config.data, "label_maps"), config, inputs)
     models = {kind: EncoderDecoder(setup.source.num_classes, kind, config.width) for kind in UNPOOLING}
     names = setup.source.class_names
     stages = [Stage(kind, setup.task(model), setup.train(), config.steps) for kind, model in models.items()]

@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Bool, Float32, Int32
 
-from jaxvision.data import decode, objects, outlines
+from jaxvision.data import decode, objects, outlines, specs
 from jaxvision.data.outlines import Outlines
 from jaxvision.data.records import Record, Records, Source, with_val
 
@@ -89,7 +89,7 @@ def load(spec: str) -> Source:
     With a single JSON, "trainval" is all of it and "train" lacks a fixed tenth, "val". Labels 1, 2, … follow the sorted
     category ids. Raises ValueError where there is nothing to read or the splits differ in categories.
     """
-    root = pathlib.Path(spec.partition(":")[2]).expanduser()
+    root = specs.path(spec)
     parts = {split: _read(file, folders) for split, (file, folders) in _found(spec, root).items()}
     if "train" not in parts:
         raise ValueError(f"--data={spec}: no annotations to train on under {str(root)!r}; {_LAYOUT}")

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from sklearn import datasets
 
-from jaxvision.data.records import Channels, Record, Source, label_names, parse_options
+from jaxvision.data import specs
+from jaxvision.data.records import Channels, Record, Source, label_names
 
 # Over the training split, 0..255.
 MEAN: Channels = (77.9, 77.9, 77.9)
@@ -37,7 +38,7 @@ class Digits:
 
 def load(spec: str) -> Source:
     """`digits` or `digits:count=64` (the first 64 of each split), split 80/20 within each class, always the same."""
-    options = parse_options(spec, spec.partition(":")[2], {"count": len(_all())})
+    options = specs.counts(spec, {"count": len(_all())})
     splits = {name: digits(name, options["count"]) for name in ("train", "val")}
     return Source(splits, label_names(10), MEAN, STD)
 

@@ -6,7 +6,7 @@ import os
 import pathlib
 from collections.abc import Iterable
 
-from jaxvision.data import decode
+from jaxvision.data import decode, specs
 from jaxvision.data.records import Record, Records, Source, with_val
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"})
@@ -60,7 +60,7 @@ def load(spec: str) -> Source:
     Classes are numbered in the order of their sorted names, which must be the same in every split. Raises ValueError
     where there is no image to read.
     """
-    root = pathlib.Path(spec.partition(":")[2]).expanduser()
+    root = specs.path(spec)
     if not root.is_dir():
         raise ValueError(f"--data={spec}: no folder {str(root)!r}; {_LAYOUT}")
     split_folders = {_SPLITS[path.name.lower()]: path for path in _folders(root) if path.name.lower() in _SPLITS}

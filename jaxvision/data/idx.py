@@ -10,6 +10,7 @@ import zlib
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxvision.data import specs
 from jaxvision.data.records import Channels, Record, Records, Source, label_names, with_val
 
 FASHION_CLASSES = (
@@ -56,7 +57,7 @@ def load(spec: str) -> Source:
 
     A folder whose name holds "fashion" gets Fashion-MNIST's class names.
     """
-    root = pathlib.Path(spec.partition(":")[2]).expanduser()
+    root = specs.path(spec)
     splits: dict[str, Records] = {"train": _read_pair(spec, root, "train")}
     if _find(root, "t10k", "images", 3):
         splits["test"] = _read_pair(spec, root, "test")

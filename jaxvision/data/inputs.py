@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from jaxvision.data import classes, label_maps, pipeline, sources
+from jaxvision.data import classes, pipeline, sources
 from jaxvision.data.order import GroupedByShape
 from jaxvision.data.records import Channels, Records, Source
+from jaxvision.data.sources import Content
 from jaxvision.data.transforms import Transform
 
 ARTEFACTS = "artefacts"  # the folder in a workdir with what stages make, a folder each
@@ -40,13 +41,17 @@ class Inputs(NamedTuple):
         """What the stage has left takes so much room; 0.0 where it has left nothing."""
         return sum(path.stat().st_size for path in self.folder(stage).rglob("*") if path.is_file()) / 1e6
 
-    def source(self, spec: str) -> Source:
-        """See `sources.load`."""
-        return self._adapted(spec, sources.load)
+    def source(self, spec: str, needs: Content | None = None) -> Source:
+        """Open `--data`, whose records have the content that the experiment `needs`; see `sources.load`.
 
-    def label_maps(self, spec: str) -> Source:
-        """See `label_maps.load`."""
-        return self._adapted(spec, label_maps.load)
+        Where imported weights are used, the source has their classes, mean and standard deviation.
+        """
+        source = classes.without_images(self.class_names) if spec == classes.NO_DATA else sources.load(spec, needs)
+        source = classes.renumbered(source, self.class_names)
+        if self.normalise is None:
+            return source
+        mean, std = self.normalise
+        return dataclasses.replace(source, mean=mean, std=std)
 
     def train(
         self, records: Records, transform: Transform, batch_size: int, groups: Int[np.ndarray, "N"] | None = None
@@ -71,23 +76,15 @@ class Inputs(NamedTuple):
             records, transform, batch_size, workers=self.workers, groups=groups, strict=self.strict
         )
 
-    def _adapted(self, spec: str, load: Callable[[str], Source]) -> Source:
-        source = classes.without_images(self.class_names) if spec == classes.NO_DATA else load(spec)
-        source = classes.renumbered(source, self.class_names)
-        if self.normalise is None:
-            return source
-        mean, std = self.normalise
-        return dataclasses.replace(source, mean=mean, std=std)
-
 
 class Opened(Inputs):
     """Inputs for several experiments in one run: they have the same source, which is read once."""
 
-    def source(self, spec: str) -> Source:
-        """See `Inputs.source`."""
-        return _open(Inputs(normalise=self.normalise, class_names=self.class_names), spec)
+    def source(self, spec: str, needs: Content | None = None) -> Source:
+        """Open `--data` as `Inputs.source` does, or return what the experiment before has opened."""
+        return _open(Inputs(normalise=self.normalise, class_names=self.class_names), spec, needs)
 
 
 @functools.lru_cache(maxsize=1)
-def _open(inputs: Inputs, spec: str) -> Source:
-    return inputs.source(spec)
+def _open(inputs: Inputs, spec: str, needs: Content | None) -> Source:
+    return inputs.source(spec, needs)

@@ -12,13 +12,12 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from jaxvision.data import decode, objects, scenes, tfds, voc
+from jaxvision.data import decode, objects, specs, tfds, voc
 from jaxvision.data.folder import EXTENSIONS
 from jaxvision.data.objects import VOC_NAMES
 from jaxvision.data.records import Record, Records, Source, label_names, with_val
 
 UNLABELLED = 255
-_KINDS = "scenes[:count=N,size=N,objects=N], masks:DIR[,ignore=N], voc:DIR, tfds:oxford_iiit_pet"
 _LAYOUT = "expected DIR/train/images and DIR/train/labels (and val), or DIR/images and DIR/labels, names alike"
 _TRIMAP = ("pet", "background", "border")
 _SPLITS = ("train", "val", "test", "trainval")
@@ -77,18 +76,6 @@ class TfdsTrimaps:
         return f"{self.source}[{index}]"
 
 
-def load(spec: str) -> Source:
-    """The source that `spec` names, with label maps. ValueError, in one line, where it has none."""
-    kind, _, rest = spec.partition(":")
-    if kind == "scenes":
-        return scenes.load(spec)
-    if kind == "tfds" and rest.partition(":")[0] == "oxford_iiit_pet":
-        return _pets(spec)
-    if kind not in ("masks", "voc") or not rest:
-        raise ValueError(f"--data={spec}: no such source of label maps; known are {_KINDS}")
-    return load_masks(spec) if kind == "masks" else load_voc(spec)
-
-
 def load_masks(spec: str) -> Source:
     """`masks:DIR`: DIR/train and DIR/val (or DIR alone), each with images/ and labels/ of the same names.
 
@@ -96,8 +83,8 @@ def load_masks(spec: str) -> Source:
     names the classes, one a line; without it they are "0", "1", … up to the largest label there is. ValueError where
     the layout is another, an image has no label map, or there is but one class.
     """
-    path, ignored = _options(spec)
-    root = pathlib.Path(path).expanduser()
+    root, options = specs.path_and_options(spec, ("ignore",))
+    ignored = _label(spec, options.get("ignore", str(UNLABELLED)))
     folders = {split: root / split for split in _SPLITS if (root / split / "images").is_dir()}
     if not folders and (root / "images").is_dir():
         folders = {"train": root}
@@ -114,7 +101,7 @@ def load_masks(spec: str) -> Source:
 
 def load_voc(spec: str) -> Source:
     """`voc:DIR`: the images that ImageSets/Segmentation lists, with their PNGs in SegmentationClass; 21 classes."""
-    root = voc.root_of(spec, pathlib.Path(spec.partition(":")[2]).expanduser())
+    root = voc.root_of(spec, specs.path(spec))
     splits: dict[str, Records] = {}
     for split in _SPLITS:
         listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
@@ -130,7 +117,13 @@ def load_voc(spec: str) -> Source:
     return Source(with_val(splits), ("background", *VOC_NAMES))
 
 
-def _pets(spec: str) -> Source:
+def load_pets(spec: str) -> Source:
+    """Read `tfds:oxford_iiit_pet`, the one set of TFDS whose label maps are known here; 3 classes.
+
+    Raises ValueError for another set, or where it is not prepared (see `tfds.prepared`) or lacks label maps.
+    """
+    if specs.argument(spec).partition(":")[0] != "oxford_iiit_pet":
+        raise ValueError(f"--data={spec}: its label maps are not known; of TFDS, use tfds:oxford_iiit_pet")
     builder, features = tfds.prepared(spec), ("image", "segmentation_mask")
     if missing := [feature for feature in features if feature not in builder.info.features]:
         raise ValueError(f"--data={spec}: has no {missing[0]}, only {', '.join(builder.info.features)}")
@@ -160,14 +153,10 @@ def _record(
     return {"image": image, "label_map": labels}
 
 
-def _options(spec: str) -> tuple[str, int]:
-    """The folder of `masks:DIR,ignore=N`, and N."""
-    path, found, text = spec.partition(":")[2].rpartition(",ignore=")
-    if not found:
-        return text, UNLABELLED
+def _label(spec: str, text: str) -> int:
     if not text.isdecimal() or int(text) > UNLABELLED:
         raise ValueError(f"--data={spec}: ignore={text}: give one label, 0 to {UNLABELLED}")
-    return path, int(text)
+    return int(text)
 
 
 def _pairs(spec: str, folder: pathlib.Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

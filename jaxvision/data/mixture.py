@@ -8,7 +8,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float32, Int
 
-from jaxvision.data.records import Channels, Record, Source, label_names, parse_options
+from jaxvision.data import specs
+from jaxvision.data.records import Channels, Record, Source, label_names
 
 RADIUS = 2.0
 SIGMA = 0.02
@@ -39,7 +40,7 @@ class Points:
 
 def load(spec: str) -> Source:
     """`mixture` or `mixture:modes=8,count=1024`: `count` points to train on and a quarter as many to validate."""
-    options = parse_options(spec, spec.partition(":")[2], DEFAULTS)
+    options = specs.counts(spec, DEFAULTS)
     modes, count = options["modes"], options["count"]
     splits = {"train": points(modes, count, seed=0), "val": points(modes, max(1, count // 4), seed=1)}
     return Source(splits, label_names(modes), MEAN, STD)

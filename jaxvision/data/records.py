@@ -144,15 +144,3 @@ def _bound(split: str, text: str, length: int) -> int:
 def label_names(count: int) -> tuple[str, ...]:
     """Class names "0", "1", … for a source that does not name its classes."""
     return tuple(str(label) for label in range(count))
-
-
-def parse_options(spec: str, options: str, defaults: Mapping[str, int]) -> dict[str, int]:
-    """Reads "count=64,size=128" over `defaults`; every value is a positive integer."""
-    values = dict(defaults)
-    for item in filter(None, options.split(",")):
-        key, _, text = item.partition("=")
-        if key not in defaults or not text.isdecimal() or int(text) < 1:
-            known = ", ".join(f"{name}=N" for name in defaults)
-            raise ValueError(f"--data={spec}: cannot read {item!r}; the options are {known} with N at least 1")
-        values[key] = int(text)
-    return values

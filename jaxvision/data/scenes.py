@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, UInt8
 from PIL import Image
 
+from jaxvision.data import specs
 from jaxvision.data.digits import Digits, digits
-from jaxvision.data.records import Channels, Record, Source, label_names, parse_options
+from jaxvision.data.records import Channels, Record, Source, label_names
 
 # Over 200 training scenes of the default size, 0..255.
 MEAN: Channels = (126.7, 126.7, 126.7)
@@ -117,7 +118,7 @@ def load(spec: str) -> Source:
 
     With `classes=1` digits are found but not told apart: all are of the class "digit".
     """
-    options = parse_options(spec, spec.partition(":")[2], DEFAULTS)
+    options = specs.counts(spec, DEFAULTS)
     count, size, objects, classes = (options[key] for key in DEFAULTS)
     if size < _MIN_SIZE:
         raise ValueError(f"--data={spec}: size={size} is too small for digits; use size={_MIN_SIZE} or more")

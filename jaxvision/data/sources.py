@@ -1,45 +1,72 @@
-"""Data sources by name: what stands behind `--data=`."""
+"""The data sources that `--data` can name, in one table, and the function that opens them.
+
+A new kind is a row in `KINDS` and a file with its reader: a function that takes the spec, returns a `records.Source`,
+and raises ValueError("--data=SPEC: reason"), in one line, where there is nothing to read. `specs` takes specs apart.
+"""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Set
+from typing import Literal, NamedTuple
 
-from jaxvision.data import coco, digits, folder, idx, mixture, scenes, tfds, tinted, voc
+from jaxvision.data import coco, digits, folder, idx, label_maps, mixture, scenes, specs, tfds, tinted, voc
 from jaxvision.data.joined import join
 from jaxvision.data.records import Source
 
-LOADERS: Mapping[str, Callable[[str], Source]] = {
-    "digits": digits.load,
-    "tinted": tinted.load,
-    "scenes": scenes.load,
-    "mixture": mixture.load,
-    "folder": folder.load,
-    "idx": idx.load,
-    "voc": voc.load,
-    "coco": coco.load,
-    "tfds": tfds.load,
-}
+# What the records of a source hold beside "image": "label", "boxes" (with "labels"), "masks" or "label_map".
+Content = Literal["labels", "boxes", "masks", "label_maps"]
 
-_EMBEDDED = ("digits", "tinted", "scenes", "mixture")
-_KNOWN = (
-    "digits[:count=N], tinted[:count=N], scenes[:count=N,size=N,objects=N], mixture[:modes=N,count=N], folder:DIR, "
-    "idx:DIR, voc:DIR, coco:DIR, tfds:NAME"
+
+class Kind(NamedTuple):
+    """One way to read a data set."""
+
+    usage: str  # how its specs are written: the kind, then what follows the colon, in brackets where it may be left out
+    gives: Set[Content]  # contents of its records; those of some kinds depend on the files
+    load: Callable[[str], Source]  # the reader, which takes the spec
+
+    @property
+    def name(self) -> str:
+        """The word before the colon."""
+        return re.split(r"[:\[]", self.usage)[0]
+
+
+# A kind that is read in several ways has several rows; an experiment that needs images alone gets the first of them.
+KINDS: tuple[Kind, ...] = (
+    Kind("digits[:count=N]", {"labels"}, digits.load),
+    Kind("tinted[:count=N]", {"labels"}, tinted.load),
+    Kind("scenes[:count=N,size=N,objects=N,classes=N]", {"boxes", "masks", "label_maps"}, scenes.load),
+    Kind("mixture[:modes=N,count=N]", {"labels"}, mixture.load),
+    Kind("folder:DIR", {"labels"}, folder.load),
+    Kind("idx:DIR", {"labels"}, idx.load),
+    Kind("masks:DIR[,ignore=N]", {"label_maps"}, label_maps.load_masks),
+    Kind("voc:DIR", {"boxes"}, voc.load),
+    Kind("voc:DIR", {"label_maps"}, label_maps.load_voc),
+    Kind("coco:DIR", {"boxes", "masks"}, coco.load),
+    Kind("tfds:NAME", {"labels", "boxes"}, tfds.load),
+    Kind("tfds:oxford_iiit_pet", {"label_maps"}, label_maps.load_pets),
 )
-_JOINT = re.compile(rf"\+(?=(?:{'|'.join(LOADERS)})(?::|$))")  # a + in the name of a file joins nothing
+
+_NAMES = tuple(dict.fromkeys(row.name for row in KINDS))
+_JOINT = re.compile(rf"\+(?=(?:{'|'.join(_NAMES)})(?::|$))")  # a + in the name of a file joins nothing
 
 
-def load(spec: str) -> Source:
-    """The source that `spec` names; see each reader's `load` for its options.
+def load(spec: str, needs: Content | None = None) -> Source:
+    """Open the source that `spec` names; see each reader's `load` for its options.
 
-        load("digits")   load("scenes:count=64,size=128")   load("folder:~/flowers")   load("tfds:imagenet2012")
+        load("digits")   load("scenes:count=64,size=128")   load("folder:~/flowers")   load("voc:~/voc", "label_maps")
 
-    Several with + between them are one: load("voc:VOCdevkit/VOC2007+voc:VOCdevkit/VOC2012"), see `joined.join`.
-    Raises ValueError, in one line, where the name, an option, or the data are not there.
+    Several with + between them become one: load("voc:VOCdevkit/VOC2007+voc:VOCdevkit/VOC2012"), see `joined.join`.
+    With `needs`, the source is one whose records have that content; without it, records may hold images alone.
+
+    Raises ValueError, in one line, where the kind does not exist or lacks what is needed, or the reader finds no data.
     """
     if len(parts := _JOINT.split(spec)) > 1:
-        return join(spec, [load(part) for part in parts])
-    kind, _, rest = spec.partition(":")
-    if kind not in LOADERS:
-        raise ValueError(f"--data={spec}: no such source; known are {_KNOWN}")
-    if kind not in _EMBEDDED and not rest:
-        raise ValueError(f"--data={spec}: say which, like {next(k for k in _KNOWN.split(', ') if k.startswith(kind))}")
-    return LOADERS[kind](spec)
+        return join(spec, [load(part, needs) for part in parts])
+    rows = {row.name: row for row in reversed(KINDS) if needs is None or needs in row.gives}
+    row = rows.get(specs.kind(spec))
+    if row is None:
+        usages = ", ".join(rows[name].usage for name in _NAMES if name in rows)
+        content = f" of {needs.replace('_', ' ')}" if needs else ""
+        raise ValueError(f"--data={spec}: no such source{content}; known are {usages}")
+    if not row.usage.startswith(f"{row.name}[") and not specs.argument(spec):
+        raise ValueError(f"--data={spec}: say which, like {row.usage}")
+    return row.load(spec)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from jaxvision.data import decode, objects
+from jaxvision.data import decode, objects, specs
 from jaxvision.data.records import Record, Records, Source, with_val
 
 _FLAGS = {"is_difficult": "difficult", "is_crowd": "crowd"}
@@ -90,7 +90,7 @@ def load(spec: str) -> Source:
     The default folder is ~/tensorflow_datasets. Raises ValueError, saying what to run, where the set is not prepared as
     array_record or holds neither labelled images nor labelled boxes.
     """
-    name = spec.partition(":")[2]
+    name = specs.argument(spec)
     builder = prepared(spec)
     read, class_names = _kind(spec, name, builder.info.features)
     splits: dict[str, Records] = {
@@ -127,7 +127,7 @@ def _names(features: Any) -> tuple[str, ...]:
 
 def prepared(spec: str) -> Any:
     """The read-only builder of `tfds:NAME`: from its files alone, since most builders' code imports TensorFlow."""
-    package, name = _package(), spec.partition(":")[2]
+    package, name = _package(), specs.argument(spec)
     how = f"prepare it once: pip install tensorflow && tfds build {name} --file_format=array_record"
     try:
         builder = package.core.read_only_builder.builder_from_files(name, data_dir=os.environ.get("TFDS_DATA_DIR"))

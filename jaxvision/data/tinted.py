@@ -7,8 +7,9 @@ import dataclasses
 
 import numpy as np
 
+from jaxvision.data import specs
 from jaxvision.data.digits import Digits, digits
-from jaxvision.data.records import Channels, Record, Source, label_names, parse_options
+from jaxvision.data.records import Channels, Record, Source, label_names
 
 # sRGB of CIE Lab with L = 65, chroma 36 (the most that all hues have on a screen) and the hue 36° times the digit.
 INKS = np.array(
@@ -45,6 +46,6 @@ class Tinted:
 
 def load(spec: str) -> Source:
     """`tinted` or `tinted:count=64`: the splits of `digits`."""
-    options = parse_options(spec, spec.partition(":")[2], {"count": len(digits("train")) + len(digits("val"))})
+    options = specs.counts(spec, {"count": len(digits("train")) + len(digits("val"))})
     splits = {name: Tinted(digits(name, options["count"])) for name in ("train", "val")}
     return Source(splits, label_names(10), MEAN, STD)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 
-from jaxvision.data import decode, objects
+from jaxvision.data import decode, objects, specs
 from jaxvision.data.decode import header_extent
 from jaxvision.data.objects import VOC_NAMES
 from jaxvision.data.records import Record, Records, Source, with_val
@@ -86,7 +86,7 @@ def load(spec: str) -> Source:
     training, less a fixed tenth for validation. Classes are the 20 of VOC where no other occurs, else the sorted names.
     Raises ValueError where there is nothing to read.
     """
-    root = root_of(spec, pathlib.Path(spec.partition(":")[2]).expanduser())
+    root = root_of(spec, specs.path(spec))
     images = {_stem(name): str(root / "JPEGImages" / name) for name in sorted(os.listdir(root / "JPEGImages"))}
     lists = _lists(root)
     found = {item: _annotation_or_reason(root, item) for items in lists.values() for item in items}

@@ -58,7 +58,7 @@ def test_imported_weights_say_how_pixels_are_seen_and_what_classes_there_are():
     assert source.class_names == ("x", *"9876543210")
     plain = sources.load("digits:count=32")["train"]
     assert [source["train"][i]["label"] for i in range(5)] == [10 - plain[i]["label"] for i in range(5)]
-    assert inputs.source("none").class_names == inputs.label_maps("none").class_names == inputs.class_names
+    assert inputs.source("none").class_names == inputs.source("none", "label_maps").class_names == inputs.class_names
 
 
 def test_what_a_stage_left_has_a_size(tmp_path: Path):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow_datasets
 from PIL import Image
 
-from jaxvision.data import decode, label_maps, pipeline, segmentation
+from jaxvision.data import decode, label_maps, pipeline, segmentation, sources
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.objects import VOC_NAMES
 from jaxvision.data.records import extent
@@ -31,7 +31,7 @@ def test_masks_in_splits_are_matched_by_name(tmp_path):
     for split, count in (("train", 3), ("val", 2), ("test", 1)):
         for index in range(count):
             write(tmp_path / split, f"b{index}", rows(0, index, 11), colour=index, suffix=".JPG" if index else ".png")
-    source = label_maps.load(f"masks:{tmp_path},ignore=11")
+    source = sources.load(f"masks:{tmp_path},ignore=11", "label_maps")
     assert {split: len(records) for split, records in source.splits.items()} == {"train": 3, "val": 2, "test": 1}
     assert source.class_names == ("0", "1", "2")
     record = pickle.loads(pickle.dumps(source["train"]))[2]
@@ -39,7 +39,7 @@ def test_masks_in_splits_are_matched_by_name(tmp_path):
     assert record["image"].shape == (3, 3, 3) and (record["image"] == 2).all()
     assert isinstance(source["train"].encoded(1)["image"], decode.Encoded)
     assert extent(source["train"], 1) == (3, 3) and source["val"].name(1) == str(tmp_path / "val" / "images" / "b1.JPG")
-    assert label_maps.load(f"masks:{tmp_path}").num_classes == 12
+    assert sources.load(f"masks:{tmp_path}", "label_maps").num_classes == 12
 
 
 def test_masks_of_one_folder_hold_out_a_tenth(tmp_path):
@@ -47,7 +47,7 @@ def test_masks_of_one_folder_hold_out_a_tenth(tmp_path):
         write(tmp_path, f"{index:02}", rows(1, 0), colour=index)
     (tmp_path / "labels" / "._00.png").write_bytes(b"")
     (tmp_path / "classes.txt").write_text("sky\n\n road \ncar\n", "utf-8-sig")
-    source = label_maps.load(f"masks:{tmp_path},ignore=0")
+    source = sources.load(f"masks:{tmp_path},ignore=0", "label_maps")
     assert source.class_names == ("sky", "road", "car")
     assert (len(source["train"]), len(source["val"])) == (18, 2)
     colours = [records[i]["image"][0, 0, 0] for records in source.splits.values() for i in range(len(records))]
@@ -70,7 +70,7 @@ def test_label_maps_are_indices(tmp_path, mode):
     elif mode != "L":
         picture = picture.convert(mode)
     picture.save(file)
-    records = label_maps.load(f"masks:{tmp_path}")["train"].parent
+    records = sources.load(f"masks:{tmp_path}", "label_maps")["train"].parent
     if mode in ("L", "P"):
         assert records[0]["label_map"].tolist() == rows(0, 2, 255).tolist()
     else:
@@ -87,7 +87,7 @@ def test_pairs_that_do_not_fit_are_named_and_skipped(tmp_path):
     Image.fromarray(rows(0, 1, 1)).save(labels / "long.png")
     Image.fromarray(np.zeros((3, 2), np.uint8)).save(labels / "turned.png")
     (labels / "torn.png").write_bytes((labels / "a.png").read_bytes()[:40])
-    records = label_maps.load(f"masks:{tmp_path}")["train"]
+    records = sources.load(f"masks:{tmp_path}", "label_maps")["train"]
     reasons = {
         "big": "has label 7, but there are 2 classes, from 0; mark what does not count by 255",
         "long": r"the label map is 3x3, but \S+images/long.png is 3x2",
@@ -118,16 +118,16 @@ def test_largest_labels_skip_what_cannot_be_read(tmp_path):
     for split, top in (("train", 2), ("val", 4)):
         write(tmp_path / split, "a", rows(0, top, 255))
     (tmp_path / "train" / "labels" / "a.png").write_bytes(b"torn")
-    assert label_maps.load(f"masks:{tmp_path}").num_classes == 5
+    assert sources.load(f"masks:{tmp_path}", "label_maps").num_classes == 5
     (tmp_path / "val" / "labels" / "a.png").write_bytes(b"torn")
     with pytest.raises(ValueError, match="^[^\n]+labels/a.png: cannot identify[^\n]+$"):
-        label_maps.load(f"masks:{tmp_path}")
+        sources.load(f"masks:{tmp_path}", "label_maps")
 
 
 def test_layouts_that_cannot_be_read_are_one_line(tmp_path):
     def expect(reason: str, options: str = "") -> None:
         with pytest.raises(ValueError, match=f"^(--data=masks:|[^\n]*classes.txt: )[^\n]*{reason}[^\n]*$"):
-            label_maps.load(f"masks:{tmp_path}{options}")
+            sources.load(f"masks:{tmp_path}{options}", "label_maps")
 
     expect("no images to train on under [^\n]+; expected DIR/train/images")
     (tmp_path / "images").mkdir()
@@ -146,14 +146,14 @@ def test_layouts_that_cannot_be_read_are_one_line(tmp_path):
     expect("a.bmp and [^\n]+a.png would share a label map; rename one")
 
 
-@pytest.mark.parametrize("spec", ["", "masks", "masks:", "voc:", "digits", "folder:x", "tfds:mnist", "Scenes"])
-def test_sources_without_label_maps_are_one_line(spec):
-    with pytest.raises(ValueError, match=f"^--data={spec}: no such source of label maps; known are scenes[^\n]+$"):
-        label_maps.load(spec)
+@pytest.mark.parametrize("spec", ["tfds:mnist", "tfds:oxford_flowers102:2.1.1"])
+def test_sets_of_tfds_without_known_label_maps_are_one_line(spec):
+    with pytest.raises(ValueError, match=f"^--data={spec}: [^\n]+ use tfds:oxford_iiit_pet$"):
+        sources.load(spec, "label_maps")
 
 
 def test_scenes_have_label_maps():
-    source = Inputs().label_maps("scenes:count=4,size=48")
+    source = Inputs().source("scenes:count=4,size=48", "label_maps")
     assert source.class_names[0] == "background" and source["val"][0]["label_map"].shape == (48, 48)
 
 
@@ -174,7 +174,7 @@ def test_voc_lists_its_segmented_images(tmp_path):
     voc(root, train="2007_1 2007_2", val="2007_3")
     (root / "SegmentationClass" / "2007_2.png").unlink()
     for path in (root, tmp_path):
-        source = label_maps.load(f"voc:{path}")
+        source = sources.load(f"voc:{path}", "label_maps")
         assert source.class_names == ("background", *VOC_NAMES)
         assert {split: len(records) for split, records in source.splits.items()} == {"train": 2, "val": 1}
     assert source["train"][0]["label_map"].tolist() == rows(20, 255).tolist()
@@ -182,7 +182,7 @@ def test_voc_lists_its_segmented_images(tmp_path):
         source["train"][1]
     voc(tmp_path / "other")
     with pytest.raises(ValueError, match="^--data=voc:[^\n]+: no ImageSets/Segmentation/train.txt; [^\n]+$"):
-        label_maps.load(f"voc:{tmp_path / 'other'}")
+        sources.load(f"voc:{tmp_path / 'other'}", "label_maps")
 
 
 @pytest.mark.filterwarnings("ignore")  # the package's own
@@ -190,7 +190,7 @@ def test_pets_are_read_without_tensorflow(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     os.makedirs(tmp_path / "tfds")
     prepare_pets(tmp_path, [rows(1, 2, 3), rows(3, 3, 2), rows(2, 0, 1), rows(1, 2, 4), rows(1, 2)])
-    source = label_maps.load("tfds:oxford_iiit_pet")
+    source = sources.load("tfds:oxford_iiit_pet", "label_maps")
     assert source.class_names == ("pet", "background", "border")
     assert {split: len(records) for split, records in source.splits.items()} == {"train": 5, "test": 5, "val": 5}
     records = pickle.loads(pickle.dumps(source["train"]))

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from jaxvision.data import label_maps, pipeline, segmentation
+from jaxvision.data import pipeline, segmentation, sources
 from jaxvision.data.pixel_weights import border_weights, components, median_frequency, with_borders
 from jaxvision.data.records import Record
 from jaxvision.data.transforms import FromFile
@@ -37,7 +37,7 @@ def test_median_frequency_by_hand():
 
 
 def test_median_frequency_of_scenes():
-    source = label_maps.load("scenes:count=12,size=48")
+    source = sources.load("scenes:count=12,size=48")
     weights = median_frequency(source["train"], source.num_classes)
     assert weights[0] == weights[weights > 0].min() < 0.2 and np.median(weights[weights > 0]) == pytest.approx(1, 0.2)
 
@@ -93,7 +93,7 @@ def test_weights_belong_to_the_transformed_label_map():
     inner = segmentation.train((40, 56), scales=(0.5, 2.0), elastic=2.0)
     transform = pickle.loads(pickle.dumps(with_borders(inner, 7.0, 3.0)))
     assert isinstance(transform, FromFile)
-    records = label_maps.load("scenes:count=6,size=48")["train"]
+    records = sources.load("scenes:count=6,size=48")["train"]
     batch = next(pipeline.train(records, transform, 4, seed=1)(0, 1))
     assert batch["weight_map"].dtype == np.float32 and batch["weight_map"].shape == (4, 40, 56)
     for labels, weights in zip(batch["label_map"], batch["weight_map"], strict=True):

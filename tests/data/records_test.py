@@ -119,14 +119,6 @@ def test_val_is_test_where_there_is_one():
     assert records.with_val(splits) == splits
 
 
-def test_options():
-    assert records.parse_options("x:a=3", "a=3", {"a": 1, "b": 2}) == {"a": 3, "b": 2}
-    assert records.parse_options("x", "", {"a": 1}) == {"a": 1}
-    for bad in ("a", "a=", "a=0", "a=-1", "a=1.5", "c=1", "a=1;b=2", "=3"):
-        with pytest.raises(ValueError, match=f"^--data=x:{re.escape(bad)}: cannot read .* a=N, b=N"):
-            records.parse_options(f"x:{bad}", bad, {"a": 1, "b": 2})
-
-
 def test_a_source_counts_its_classes():
     assert SOURCE.num_classes == 2
     assert records.label_names(3) == ("0", "1", "2")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxvision.data import decode, label_maps, pipeline, segmentation
+from jaxvision.data import decode, pipeline, segmentation, sources
 from jaxvision.data.records import INDEX, NOTE, Record
 
 FILL = (10.4, 20.6, 30.0)
@@ -166,7 +166,7 @@ def test_images_to_predict_need_no_labels():
 
 
 def test_batches_through_the_pipeline_are_the_same_for_any_number_of_processes():
-    records = label_maps.load("scenes:count=6,size=48")["train"]
+    records = sources.load("scenes:count=6,size=48")["train"]
     transform = pickle.loads(pickle.dumps(segmentation.train((40, 56), scales=(0.5, 2.0), elastic=3.0)))
     data = pipeline.train(records, transform, 4, seed=3)
     whole, halves = next(data(0, 1)), [next(data(shard, 2)) for shard in range(2)]

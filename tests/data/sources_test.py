@@ -46,3 +46,42 @@ def test_a_plus_joins_sets_and_is_otherwise_part_of_a_name():
     assert len(sources.load("scenes:count=3,size=32+scenes:count=5,size=32")["train"]) == 8
     with pytest.raises(ValueError, match=r"^--data=voc:/no\+where: "):
         sources.load("voc:/no+where")
+
+
+@pytest.mark.parametrize("needs", ["labels", "boxes", "masks", "label_maps"])
+def test_sources_without_the_content_are_one_line(needs):
+    content = needs.replace("_", " ")
+    for spec in (
+        "",
+        "Scenes",
+        "digits" if needs != "labels" else "coco:/x",
+        "masks:x" if needs != "label_maps" else "folder:x",
+    ):
+        with pytest.raises(
+            ValueError, match=f"^--data={spec}: no such source of {content}; known are [^\n]+$"
+        ) as error:
+            sources.load(spec, needs)
+        assert all(
+            (row.usage in str(error.value)) == (needs in row.gives) for row in sources.KINDS if row.name != "voc"
+        )
+
+
+@pytest.mark.parametrize("spec", ["masks", "masks:", "voc:", "tfds"])
+def test_a_kind_without_its_folder_is_one_line(spec):
+    with pytest.raises(ValueError, match=f"^--data={spec}: say which, like {spec.strip(':')}:[^\n]+$"):
+        sources.load(spec, "label_maps")
+
+
+@pytest.mark.parametrize(("content", "key"), [("boxes", "boxes"), ("masks", "masks"), ("label_maps", "label_map")])
+def test_scenes_give_what_their_row_says(content, key):
+    assert key in sources.load("scenes:count=1,size=32", content)["train"][0]
+
+
+def test_a_kind_is_opened_by_the_row_that_gives_what_is_needed(tmp_path):
+    with pytest.raises(ValueError, match="ImageSets/Segmentation|not the layout of VOC"):
+        sources.load(f"voc:{tmp_path}", "label_maps")
+    read = {
+        needs: next(row.load for row in sources.KINDS if row.name == "voc" and needs in row.gives)
+        for needs in ("boxes", "label_maps")
+    }
+    assert read["boxes"] is not read["label_maps"]
