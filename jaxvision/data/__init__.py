@@ -1,0 +1,1 @@
+"""Readers of images and annotations, transforms, and batches; nothing here imports jax."""

@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
 from jaxvision.evals.classification import refuse_empty
 from jaxvision.train.types import Hook, Metric, Predict, Result, TrainState
@@ -65,6 +63,8 @@ def pca(features: Float32[np.ndarray, "N D"]) -> tuple[Float[np.ndarray, "N 2"],
     are equal.
     """
     count = min(2, *features.shape)
+    from sklearn.decomposition import PCA  # takes seconds, which whoever imports jaxvision.evals need not wait
+
     model = PCA(count, svd_solver="full")
     with np.errstate(invalid="ignore"):  # no variance at all: 0 / 0, shown as 0
         places = model.fit_transform(features.astype(np.float64))
@@ -80,5 +80,7 @@ def tsne(features: Float32[np.ndarray, "N D"], *, seed: int = 0) -> Float[np.nda
     if len(features) < 4:
         raise ValueError(f"tsne: {len(features)} examples; a map needs at least 4")
     perplexity = min(30.0, len(features) / 4.0)
+    from sklearn.manifold import TSNE
+
     model = TSNE(2, perplexity=perplexity, init="pca", random_state=seed)
     return model.fit_transform(directions(features)).astype(np.float64)

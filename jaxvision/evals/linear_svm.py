@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Integer
-from sklearn.svm import LinearSVC
 
 _GRID = 4  # cells a side that a map is pooled to
 
@@ -26,6 +25,8 @@ def svm_accuracy(
     mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     spread[spread == 0.0] = 1.0
     scaled = [(x - mean[None]) / spread[None] for x in (features, test_features)]
+    from sklearn.svm import LinearSVC  # takes seconds, which whoever imports jaxvision.evals need not wait
+
     machine = LinearSVC(C=c, dual="auto", max_iter=20_000, random_state=0)
     machine.fit(scaled[0], labels)
     return float(np.mean(machine.predict(scaled[1]) == test_labels))

@@ -1,1 +1,1 @@
-"""What the experiments of one area share, one subject a file."""
+"""Settings and builders that the experiments of one area share, one subject a file."""

@@ -1,1 +1,1 @@
-"""What `launch.py` does with what was typed."""
+"""The commands of `launch.py`: training, evaluation, prediction, export, reports, the gallery."""

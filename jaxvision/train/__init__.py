@@ -1,0 +1,1 @@
+"""The one training loop: devices, steps, checkpoints, metrics, optimisers, hooks."""

@@ -1,0 +1,1 @@
+"""Arrays to pictures and pages; nothing here imports jax."""
