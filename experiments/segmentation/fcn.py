@@ -4,6 +4,8 @@ python launch.py --experiment=segmentation/fcn  # scenes, digits not told apart:
 python launch.py --experiment=segmentation/fcn --schedule=staged
 python launch.py --experiment=segmentation/fcn --preset=paper --data=voc:/data/VOC2012 --init_from=hed:hed.weights.h5
 python launch.py --experiment=segmentation/fcn --preset=resnet50 --data=voc:/data/VOC2012 --workers=4
+
+Telling digits apart would take three times as many steps: the quick preset's scenes have one class of objects.
 """
 
 import dataclasses
@@ -15,51 +17,45 @@ import flax.linen as nn
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.fcn import FCN
 from jaxvision.models.fcn_resnet import FCNResNet
-from jaxvision.recipes.segmentation import ADAM, PHOTOS, SMALL, Setup, Test, View
+from jaxvision.recipes.segmentation import (
+    SLOWER_ADAM,
+    SegmenterConfig,
+    SegmenterSetup,
+    SegmenterView,
+    photos,
+    smoke,
+)
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment, Stage, TrainState
 
-Network = Literal["fcn32s", "fcn16s", "fcn8s", "fcn_resnet50", "fcn_resnet101"]
+FCNName = Literal["fcn32s", "fcn16s", "fcn8s", "fcn_resnet50", "fcn_resnet101"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(SegmenterConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet. To tell digits apart takes three times as many steps.
-    data: str = "scenes:count=2048,size=192,classes=1"
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
-    network: Network = "fcn8s"  # how fine the maps are that the VGG nets fuse; or torchvision's, on a dilated ResNet
+    data: str = "scenes:count=2048,size=192,classes=1"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
+    network: FCNName = "fcn8s"  # VGG-16 whose logits are fused at strides 32, 16, 8; or torchvision's dilated ResNet
     schedule: Literal["at_once", "staged"] = "at_once"  # staged: fcn32s, then fcn16s from it, then fcn8s
     width: float = 0.125  # fraction of the paper's channels
-    batch_norm: bool = True  # in the VGG nets, which the paper's, from ImageNet's weights, do without
+    batch_norm: bool = True  # VGG nets: batch norm after each convolution; the paper's start from ImageNet without it
     pad: Literal[0, 100] = 0  # pixels around an image; 0: only fc6 is padded, which small images need
-    window: int = 3  # cells of fc6's side
+    window: int = 3  # height and width of fc6's kernel, in cells
     hidden: int = 4096  # channels of fc6 and fc7, times width
-    skip_scales: tuple[float, ...] = (1.0, 1.0)  # of pool4 and pool3; 0.01, 0.0001 for ImageNet's weights
-    dropout: float = 0.0  # behind fc6 and fc7; 0.5 in the paper
-    loss: Literal["pixels", "weights", "none"] = "pixels"  # what a loss is divided by; none: the paper's sum
-    class_weights: Literal["none", "median_frequency"] = "none"
-    batch_size: int = 4
-    steps: int = 1800
-    eval_every: int = 600
-    view: View = View((192, 192), (192, 192))  # a cell of 8 pixels is then little beside a digit
-    test: Test = Test()
-    optimizer: Optimizer = dataclasses.replace(ADAM, lr=0.002)
+    skip_scales: tuple[float, ...] = (1.0, 1.0)  # factors of pool4 and pool3; 0.01, 0.0001 for ImageNet's weights
+    dropout: float = 0.0  # share of fc6's and fc7's activations dropped; 0.5 in the paper
+    loss: Literal["pixels", "weights", "none"] = "pixels"  # what the loss is divided by; none: the paper's sum
+    batch_size: int = 4  # images in a training step, over all devices
+    steps: int = 1800  # training steps
+    eval_every: int = 600  # training steps between evaluations
+    view: SegmenterView = SegmenterView((192, 192), (192, 192))  # fcn8s's cells of 8 pixels are small beside a digit
+    optimizer: Optimizer = SLOWER_ADAM
 
 
 PRESETS = {
     "quick": Config(),
-    "photos": Config(  # a few hundred photographs of one's own, from random weights
-        data="masks:photos",
-        width=0.25,
-        batch_size=4,
-        steps=1200,
-        eval_every=600,
-        view=PHOTOS,
-        optimizer=dataclasses.replace(ADAM, lr=0.002),
-    ),
+    "photos": photos(Config(width=0.25)),
     "paper": Config(  # Shelhamer et al. 2017, section 4.3: "heavy" learning, one image a step, at once
         data="voc:VOCdevkit/VOC2012",
         width=1.0,
@@ -72,7 +68,7 @@ PRESETS = {
         batch_size=1,
         steps=300_000,
         eval_every=20_000,
-        view=View((500, 500), (500, 500)),
+        view=SegmenterView((500, 500), (500, 500)),
         optimizer=Optimizer(lr=1e-10, momentum=0.99, weight_decay=5e-4),
     ),
     "resnet50": Config(  # torchvision's recipe: crops of 480 pixels, polynomial schedule, side classifier
@@ -82,31 +78,40 @@ PRESETS = {
         batch_size=32,
         steps=90_000,
         eval_every=10_000,
-        view=View((480, 480), (520, 520), (0.5, 2.0), flip=True),
+        view=SegmenterView((480, 480), (520, 520), (0.5, 2.0), flip=True),
         optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="polynomial", power=0.9),
     ),
-    "smoke": Config(
-        data="scenes:count=8,size=64",
-        width=0.0625,
-        batch_size=4,
-        steps=2,
-        eval_every=1,
-        view=SMALL,
-    ),
+    "smoke": smoke(Config(width=0.0625)),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train a fully convolutional network to name every pixel."""
-    setup = Setup(inputs.source(config.data, "label_maps"), config, inputs)
+    """Train a fully convolutional network to label every pixel."""
+    setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs)
+    if config.schedule == "staged":
+        return _staged(config, setup)
     model = network(config, config.network, setup.source.num_classes)
-    if config.schedule == "at_once":
-        return setup.experiment(model, normalise=config.loss)
-    return _staged(config, setup)
+    return Experiment.single(
+        setup.task(model, normalise=config.loss),
+        setup.train(),
+        config.steps,
+        setup.hooks(),
+        presentation=setup.presentation(),
+        best="val/mean_iou",
+    )
 
 
-def network(config: Config, name: Network, num_classes: int) -> nn.Module:
-    """The network of that name."""
+def network(config: Config, name: FCNName, num_classes: int) -> nn.Module:
+    """Make the network called `name`.
+
+    Args:
+        config: the experiment's settings, among them the network's width and padding.
+        name: an FCN on VGG-16 by the stride of its output, or one on a ResNet by that one's depth.
+        num_classes: channels of the logits.
+
+    Returns:
+        A model that takes images and returns "logits" [B, H, W, num_classes].
+    """
     if name.startswith("fcn_resnet"):
         return FCNResNet(num_classes, int(name.removeprefix("fcn_resnet")), width=config.width)
     return FCN(
@@ -122,11 +127,11 @@ def network(config: Config, name: Network, num_classes: int) -> nn.Module:
     )
 
 
-def _staged(config: Config, setup: Setup) -> Experiment:
-    """Coarse to fine, each from what the one before has learned (Long et al. 2015, section 4.2)."""
+def _staged(config: Config, setup: SegmenterSetup) -> Experiment:
+    """Train the nets from coarse to fine, each from the weights of the one before (Long et al. 2015, section 4.2)."""
     if config.network != "fcn8s":
         raise ValueError(f"--schedule=staged trains fcn32s, fcn16s and fcn8s: leave out --network={config.network}")
-    names: tuple[Network, ...] = ("fcn32s", "fcn16s", "fcn8s")
+    names: tuple[FCNName, ...] = ("fcn32s", "fcn16s", "fcn8s")
     stages = []
     for before, name in zip((None, *names), names, strict=False):
         task = setup.task(network(config, name, setup.source.num_classes), normalise=config.loss)
@@ -135,7 +140,7 @@ def _staged(config: Config, setup: Setup) -> Experiment:
 
 
 def _grow(before: str) -> Any:
-    """A finer network begins with the coarser one's layers."""
+    """Start a finer network from the trained layers of the coarser one, stage `before`."""
 
     def warm_start(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
         old = done[before]

@@ -1,4 +1,4 @@
-"""A patch classifier under a sliding window, and what convolving it saves (Long et al. 2015, section 3.1).
+"""A patch classifier as a sliding window and as one convolution, timed both ways (Long et al. 2015, section 3.1).
 
 python launch.py --experiment=segmentation/sliding_window
 """
@@ -6,7 +6,7 @@ python launch.py --experiment=segmentation/sliding_window
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,27 +15,19 @@ import numpy as np
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.patch_classifier import STRIDE, PatchClassifier, patches
 from jaxvision.ops.images import normalise
-from jaxvision.recipes.segmentation import ADAM, SMALL, STREETS, Setup, Test, View
+from jaxvision.recipes.segmentation import STREETS, SegmenterConfig, SegmenterSetup, smoke
 from jaxvision.train.devices import first_batch
-from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment, Hook, Result, TrainState
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(SegmenterConfig):
     """Fields are flags; `quick` is the default preset."""
 
     data: str = "scenes:count=4096,size=64"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
     width: float = 0.5  # fraction of 32, 64 and 256 channels
-    class_weights: Literal["none", "median_frequency"] = "none"
-    batch_size: int = 8
-    steps: int = 1000
-    eval_every: int = 500
-    view: View = SMALL
-    test: Test = Test()
-    optimizer: Optimizer = ADAM
+    steps: int = 1000  # training steps
+    eval_every: int = 500  # training steps between evaluations
 
 
 PRESETS = {
@@ -48,32 +40,30 @@ PRESETS = {
         eval_every=2000,
         view=STREETS,
     ),
-    "smoke": Config(
-        data="scenes:count=8,size=64",
-        width=0.125,
-        batch_size=4,
-        steps=2,
-        eval_every=1,
-        view=SMALL,
-    ),
+    "smoke": smoke(Config(width=0.125)),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train a network that names the middle of a patch, on every patch of an image at once; then time both ways.
+    """Train a network that classifies a patch by its middle pixel, on every patch of an image at once; then time both.
 
     In training the class map is interpolated, so that every pixel's label teaches the patches around it.
     """
-    setup = Setup(inputs.source(config.data, "label_maps"), config, inputs)
+    setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs)
     model = PatchClassifier(setup.source.num_classes, dense=True, width=config.width)
-    whole = setup.experiment(model)
     cost = Hook("cost", 0, lambda predict, state: _cost(model, setup, state))
-    (stage,) = whole.stages
-    return whole._replace(stages=(stage._replace(hooks=(*stage.hooks, cost)),))
+    return Experiment.single(
+        setup.task(model),
+        setup.train(),
+        config.steps,
+        (*setup.hooks(), cost),
+        presentation=setup.presentation(),
+        best="val/mean_iou",
+    )
 
 
-def _cost(model: PatchClassifier, setup: Setup, state: TrainState) -> Result:
-    """Seconds for one image patch by patch and at once, and how far the two class maps are apart."""
+def _cost(model: PatchClassifier, setup: SegmenterSetup, state: TrainState) -> Result:
+    """Measure the seconds for one image patch by patch and at once, and the difference of the two class maps."""
     image = jnp.asarray(first_batch(setup.val())["image"][:1])
     image = normalise(image, setup.source.mean, setup.source.std)
     variables = {"params": state.params, **state.model_state}
@@ -83,7 +73,7 @@ def _cost(model: PatchClassifier, setup: Setup, state: TrainState) -> Result:
         return outputs["class_map"]
 
     def slide(image: jax.Array) -> jax.Array:
-        """One patch after the other, as a window moves."""
+        """Classify one patch after the other, as a sliding window does."""
         single = model.clone(dense=False)
 
         def classify(patch: jax.Array) -> jax.Array:
@@ -103,7 +93,7 @@ def _cost(model: PatchClassifier, setup: Setup, state: TrainState) -> Result:
 
 
 def _timed(run: Callable[[jax.Array], jax.Array], image: jax.Array) -> tuple[float, jax.Array]:
-    """The median seconds of five runs, compiled before, and the result."""
+    """Return the median seconds of five runs, without the compilation, and the result."""
     result = jax.block_until_ready(run(image))
     times = []
     for _ in range(5):

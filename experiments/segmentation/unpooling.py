@@ -1,4 +1,4 @@
-"""Five ways of unpooling in one encoder–decoder, side by side: same data, seed and steps; a table and figures.
+"""Five ways of unpooling in one encoder–decoder, compared on the same data, seed and steps, in a table and pictures.
 
 python launch.py --experiment=segmentation/unpooling  # scenes: 6 minutes, two CPU cores
 python launch.py --experiment=segmentation/unpooling --preset=photos --data=masks:/data/camvid,ignore=11
@@ -7,7 +7,7 @@ python launch.py --experiment=segmentation/unpooling --preset=photos --data=mask
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,42 +17,34 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.evals.segmentation import confusion
 from jaxvision.models.encoder_decoder import UNPOOLING, EncoderDecoder
 from jaxvision.ops.images import normalise
-from jaxvision.recipes.segmentation import ADAM, PHOTOS, SMALL, STREETS, Setup, Test, View
+from jaxvision.recipes.segmentation import (
+    PHOTOS,
+    SLOWER_ADAM,
+    SMALL,
+    STREETS,
+    SegmenterConfig,
+    SegmenterSetup,
+    SegmenterTest,
+)
 from jaxvision.train.hooks import evaluate, picture
-from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import init_state, no_step
 from jaxvision.train.types import Batch, Experiment, Hook, Metric, Predict, PyTree, Result, Stage, Task, TrainState
 from jaxvision.viz import segmentation as viz
 from jaxvision.viz.table import table
 
-LEVELS = (3, 2, 1)  # of the decoder, in the order of its maps
+LEVELS = (3, 2, 1)  # the decoder's levels, from the smallest maps to the largest
 FIGURES = ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(SegmenterConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet. With one class of digits, borders are all there is to learn.
-    data: str = "scenes:count=4096,size=64,classes=1"
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
     width: float = 0.5  # fraction of 32, 64, 128 and 256 channels
-    class_weights: Literal["none", "median_frequency"] = "none"
-    batch_size: int = 8
-    steps: int = 300  # of each kind
-    view: View = SMALL
-    optimizer: Optimizer = ADAM
-
-    @property
-    def eval_every(self) -> int:
-        """Never before the end, where all are looked at together."""
-        return 0
-
-    @property
-    def test(self) -> Test:
-        """Whole images, whose maps are then shown."""
-        return Test()
+    steps: int = 300  # training steps of each kind of unpooling
+    # No flags here: all networks are compared after the last is trained, on whole images.
+    eval_every: ClassVar[int] = 0  # type: ignore[misc]
+    test: ClassVar[SegmenterTest] = SegmenterTest()  # type: ignore[misc]
 
 
 PRESETS = {
@@ -62,7 +54,7 @@ PRESETS = {
         batch_size=4,
         steps=800,
         view=PHOTOS,
-        optimizer=dataclasses.replace(ADAM, lr=0.002),
+        optimizer=SLOWER_ADAM,
     ),
     "paper": Config(  # of no single paper: at full width, on SegNet's data
         data="masks:camvid,ignore=11",
@@ -83,8 +75,8 @@ PRESETS = {
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """A stage for each kind of unpooling, and one that looks at them all."""
-    setup = Setup(inputs.source(config.data, "label_maps"), config, inputs)
+    """Train a network with each kind of unpooling, a stage each; then compare them all in a last stage."""
+    setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs)
     models = {kind: EncoderDecoder(setup.source.num_classes, kind, config.width) for kind in UNPOOLING}
     names = setup.source.class_names
     stages = [Stage(kind, setup.task(model), setup.train(), config.steps) for kind, model in models.items()]
@@ -93,11 +85,11 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         picture("unpooling", setup.val(), _draw_maps),
         picture("predictions", setup.val(), partial(_draw_classes, class_names=names)),
     )
-    return Experiment((*stages, Stage("comparison", _together(models, setup), None, 0, hooks, _gather)))
+    return Experiment((*stages, Stage("comparison", _comparison(models, setup), None, 0, hooks, _gather)))
 
 
-def _together(models: Mapping[str, EncoderDecoder], setup: Setup) -> Task:
-    """Every network on the same images: their classes, and what each unpooling does to the maps of the first image."""
+def _comparison(models: Mapping[str, EncoderDecoder], setup: SegmenterSetup) -> Task:
+    """Return a task that predicts with every network: its classes, and its maps before and after each unpooling."""
 
     def predict(state: TrainState, batch: Batch) -> PyTree:
         images = normalise(batch["image"], setup.source.mean, setup.source.std)
@@ -114,26 +106,27 @@ def _together(models: Mapping[str, EncoderDecoder], setup: Setup) -> Task:
 
 
 def _gather(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+    """Put the trained networks' variables into the state of the comparison."""
     trained = {kind: {"params": done[kind].params, **done[kind].model_state} for kind in UNPOOLING}
     return dataclasses.replace(state, aux=trained)
 
 
 def _energy(maps: Float[Array, "B h w C"]) -> Float[Array, "B h w 1"]:
-    """The root mean square over channels: what a picture shows of a map."""
+    """Return the root mean square over channels, which a picture shows in place of all channels."""
     return jnp.sqrt(jnp.mean(jnp.square(maps), axis=-1, keepdims=True))
 
 
-def _table(setup: Setup, predict: Predict, state: TrainState) -> Result:
-    """The figures of every kind over the whole of the data, and a table of them."""
+def _table(setup: SegmenterSetup, predict: Predict, state: TrainState) -> Result:
+    """Measure every kind of unpooling on the whole validation split; return the figures and a table of them."""
     metrics = tuple(_confusion_of(kind, setup.source.class_names) for kind in UNPOOLING)
-    found = evaluate(metrics, setup.val(), name="val").run(predict, state)
-    figures = {k: v for k, v in found.items() if k.rpartition("/")[2] in FIGURES}
+    result = evaluate(metrics, setup.val(), name="val").run(predict, state)
+    figures = {k: v for k, v in result.items() if k.rpartition("/")[2] in FIGURES}
     rows = {kind: [figures[f"val/{kind}/{name}"] for name in FIGURES] for kind in UNPOOLING}
     return {**figures, "comparison": table(("unpooling", *FIGURES), rows)}
 
 
 def _confusion_of(kind: str, class_names: Sequence[str]) -> Metric:
-    """`confusion` of one network among several, its keys behind "<kind>/"."""
+    """Return `confusion` for one network among several; its keys begin with "<kind>/"."""
     inner = confusion(class_names)
     return Metric(
         inner.init,

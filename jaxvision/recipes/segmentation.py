@@ -1,10 +1,10 @@
-"""What the segmentation experiments share: views of training and test images, class weights, figures, predictions."""
+"""The parts that the segmentation experiments share: their settings, and the task, data and hooks made from them."""
 
 import dataclasses
 import functools
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, TypeVar
 
 import flax.linen as nn
 import numpy as np
@@ -16,19 +16,19 @@ from jaxvision.data.records import Records, Source
 from jaxvision.evals.segmentation import confusion
 from jaxvision.losses.segmentation import Normalisation
 from jaxvision.ops.looks import Look, multi_scale, sliding, whole
-from jaxvision.recipes.settings import Run, Splits
+from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.tasks.segmentation import segmentation
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.types import Batch, Data, Experiment, Hook, Presentation, PyTree, Task
+from jaxvision.train.types import Batch, Data, Hook, Presentation, PyTree, Task
 from jaxvision.viz import segmentation as viz
 
 SHOWN = 6  # images in a picture
 
 
 @dataclasses.dataclass(frozen=True)
-class View:
-    """What is cut from a training image, and the canvas that a test image is fitted on, with their label maps."""
+class SegmenterView:
+    """The crops that a segmenter is trained on, and the canvas that a test image is placed on."""
 
     size: tuple[int, ...] = (96, 96)  # height, width of a training crop in pixels
     test_size: tuple[int, ...] = (128, 128)  # height, width of the canvas; larger images are made smaller
@@ -37,24 +37,17 @@ class View:
     elastic: float = 0.0  # pixels, standard deviation of U-Net's random deformations
 
 
-# Of the presets: scenes of 64 pixels; photographs of one's own, about 240×180; CamVid at half its size.
-SMALL = View((64, 64), (64, 64))
-PHOTOS = View((160, 224), (192, 256), (0.8, 1.3), flip=True)
-STREETS = View((360, 480), (360, 480), flip=True)
-ADAM = Optimizer(rule="adam", lr=0.003, schedule="cosine", warmup_steps=50)
-
-
 @dataclasses.dataclass(frozen=True)
-class Test:
-    """How the network looks at a test image."""
+class SegmenterTest:
+    """The way a test image is given to the network: as a whole, in windows, or at several sizes."""
 
-    look: Literal["whole", "sliding", "multi_scale"] = "whole"
+    look: Literal["whole", "sliding", "multi_scale"] = "whole"  # at once, in windows, or averaged over sizes
     window: tuple[int, ...] = (0, 0)  # sliding: height, width in pixels
     stride: tuple[int, ...] = (0, 0)  # sliding: pixels down and across
     scales: tuple[float, ...] = (0.75, 1.0, 1.25)  # multi_scale, each with its mirror image
 
     def make(self) -> Look:
-        """The look; ValueError where a sliding window has no size."""
+        """Return the function of `ops.looks` that predicts this way; ValueError if a sliding window has no size."""
         if self.look == "whole":
             return whole
         if self.look == "multi_scale":
@@ -66,37 +59,67 @@ class Test:
         return sliding(_pair("test.window", self.window), _pair("test.stride", self.stride))
 
 
-@runtime_checkable
-class Settings(Run, Splits, Protocol):
-    """The fields that every segmentation Config has."""
-
-    @property
-    def data(self) -> str: ...
-
-    @property
-    def class_weights(self) -> Literal["none", "median_frequency"]: ...
-
-    @property
-    def view(self) -> View: ...
-
-    @property
-    def test(self) -> Test: ...
-
-    @property
-    def optimizer(self) -> Optimizer: ...
+SMALL = SegmenterView((64, 64), (64, 64))  # scenes of 64 pixels
+PHOTOS = SegmenterView((160, 224), (192, 256), (0.8, 1.3), flip=True)  # a user's photographs, about 240×180
+STREETS = SegmenterView((360, 480), (360, 480), flip=True)  # CamVid at half its size
+ADAM = Optimizer(rule="adam", lr=0.003, schedule="cosine", warmup_steps=50)
+SLOWER_ADAM = dataclasses.replace(ADAM, lr=0.002)
 
 
 @dataclasses.dataclass(frozen=True)
-class Setup:
-    """An experiment's parts, from which stages are made."""
+class SegmenterConfig(SplitConfig):
+    """The settings that every segmentation experiment has."""
 
-    source: Source
-    config: Settings
+    data: str = "scenes:count=4096,size=64,classes=1"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
+    batch_size: int = 8  # images in a training step, over all devices
+    width: float = 0.25  # fraction of the paper's channels
+    class_weights: Literal["none", "median_frequency"] = "none"  # weights in the loss; rare classes count for more
+    view: SegmenterView = SMALL
+    test: SegmenterTest = SegmenterTest()
+    optimizer: Optimizer = ADAM
+
+
+C = TypeVar("C", bound=SegmenterConfig)
+
+
+def photos(config: C) -> C:
+    """Return `config` for a few hundred photographs of a user's own, learned from random weights."""
+    return dataclasses.replace(
+        config,
+        data="masks:photos",
+        val_split="val",
+        batch_size=4,
+        steps=1200,
+        eval_every=600,
+        view=PHOTOS,
+        optimizer=SLOWER_ADAM,
+    )
+
+
+def smoke(config: C) -> C:
+    """Return `config` for two steps on eight small scenes."""
+    return dataclasses.replace(
+        config,
+        data="scenes:count=8,size=64",
+        val_split="val",
+        batch_size=4,
+        steps=2,
+        eval_every=1,
+        view=SMALL,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmenterSetup:
+    """The parts of a segmentation experiment, each made from its settings and its data."""
+
+    source: Source  # images with label maps
+    config: SegmenterConfig
     inputs: Inputs
-    borders: bool = False  # U-Net's weights of the pixels between objects
+    borders: bool = False  # weigh the pixels between objects as U-Net does
 
     def task(self, model: nn.Module, *, normalise: Normalisation = "pixels") -> Task:
-        """See `tasks.segmentation`."""
+        """Return the task of labelling every pixel with `model`; `normalise` says what the loss is divided by."""
         return segmentation(
             model,
             self.config.optimizer.make(self.config.steps),
@@ -108,7 +131,7 @@ class Setup:
         )
 
     def train(self) -> Data:
-        """Random crops."""
+        """Open the training split: random crops, in batches."""
         view = self.config.view
         transform = transforms.train(
             _pair("view.size", view.size),
@@ -121,49 +144,52 @@ class Setup:
         return self.inputs.train(self.source[self.config.train_split], transform, self.config.batch_size)
 
     def val(self) -> Data:
-        """Every image to be evaluated, once."""
-        return self._whole(self.source[self.config.val_split])
+        """Open the validation split: every image once, on the canvas of `view.test_size`."""
+        return self._on_canvas(self.source[self.config.val_split])
 
     def hooks(self) -> tuple[Hook, ...]:
-        """The figures of the confusion matrix, and a picture of predictions beside the truth."""
+        """Return the hooks that measure mean IoU and accuracies, and draw predictions beside the labels."""
         names, every = self.source.class_names, self.config.eval_every
         return (
             evaluate((confusion(names),), self.val(), every=every),
-            picture("predictions", self.val(), partial(_draw, class_names=names), every=every),
+            picture("predictions", self.val(), partial(draw_predictions, class_names=names), every=every),
         )
 
     def presentation(self) -> Presentation:
-        """Pictures, and label maps as PNGs of the images' own size."""
+        """Return what `--mode=predict` shows: pictures, and label maps as PNGs of the images' original size."""
         names = self.source.class_names
         return Presentation(
-            self._whole,
+            self._on_canvas,
             partial(_describe, class_names=names),
             lambda outputs, batch: viz.predictions(batch["image"], None, outputs["classes"], names, most=SHOWN),
-            label_map=_original,
-        )
-
-    def experiment(self, model: nn.Module, *, normalise: Normalisation = "pixels") -> Experiment:
-        """One network, trained in one stage."""
-        return Experiment.single(
-            self.task(model, normalise=normalise),
-            self.train(),
-            self.config.steps,
-            self.hooks(),
-            presentation=self.presentation(),
-            best="val/mean_iou",
+            label_map=_in_original_size,
         )
 
     @functools.cached_property
     def _class_weights(self) -> np.ndarray | None:
-        """Counted once, however many networks are trained."""
+        """Counting classes reads the whole split, so it is done once, however many networks are trained."""
         if self.config.class_weights == "none":
             return None
         return median_frequency(self.source[self.config.train_split], self.source.num_classes)
 
-    def _whole(self, records: Records) -> Data:
+    def _on_canvas(self, records: Records) -> Data:
         size = _pair("view.test_size", self.config.view.test_size)
         transform = transforms.evaluate(size, fill=self.source.mean)
         return self.inputs.evaluate(records, transform, self.config.batch_size)
+
+
+def draw_predictions(outputs: PyTree, batch: Batch, *, class_names: Sequence[str]) -> np.ndarray:
+    """Draw images, their label maps and their predicted classes side by side.
+
+    Args:
+        outputs: predictions with "classes" uint8 [B, H, W].
+        batch: the batch they belong to, with "image" and "label_map".
+        class_names: names of the classes, for the legend.
+
+    Returns:
+        A picture of the first images of the batch, uint8 [h, w, 3].
+    """
+    return viz.predictions(batch["image"], batch["label_map"], outputs["classes"], class_names, most=SHOWN)
 
 
 def _pair(flag: str, values: tuple[int, ...]) -> tuple[int, int]:
@@ -172,12 +198,8 @@ def _pair(flag: str, values: tuple[int, ...]) -> tuple[int, int]:
     return values[0], values[1]
 
 
-def _draw(outputs: PyTree, batch: Batch, *, class_names: Sequence[str]) -> np.ndarray:
-    return viz.predictions(batch["image"], batch["label_map"], outputs["classes"], class_names, most=SHOWN)
-
-
-def _original(outputs: PyTree, batch: Batch, row: int) -> np.ndarray:
-    """The classes at the pixels of the image as it was, uint8 [H, W]."""
+def _in_original_size(outputs: PyTree, batch: Batch, row: int) -> np.ndarray:
+    """Return the classes at the pixels of the image before it was resized, uint8 [H, W]."""
     height, width = batch["size"][row].astype(int)
     return transforms.nearest(
         np.ascontiguousarray(outputs["classes"][row][:height, :width]),
@@ -186,8 +208,8 @@ def _original(outputs: PyTree, batch: Batch, row: int) -> np.ndarray:
 
 
 def _describe(outputs: PyTree, batch: Batch, row: int, *, class_names: Sequence[str]) -> dict[str, Any]:
-    """Which fraction of the image each class takes."""
-    classes = _original(outputs, batch, row)
+    """Return the fraction of the image that each class takes."""
+    classes = _in_original_size(outputs, batch, row)
     counts = np.bincount(classes.ravel(), minlength=len(class_names))
     return {
         "fractions": {

@@ -1,0 +1,69 @@
+"""A segmenter's shared settings give the data, the task and the presets that their fields say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxvision.data.inputs import Inputs
+from jaxvision.ops.looks import whole
+from jaxvision.recipes.segmentation import (
+    PHOTOS,
+    SMALL,
+    SegmenterConfig,
+    SegmenterSetup,
+    SegmenterTest,
+    SegmenterView,
+    photos,
+    smoke,
+)
+from jaxvision.train.devices import first_batch
+
+SCENES = smoke(SegmenterConfig())
+
+
+def setup(config: SegmenterConfig = SCENES, *, borders: bool = False) -> SegmenterSetup:
+    inputs = Inputs()
+    return SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs, borders)
+
+
+def test_training_crops_and_test_canvases_have_the_sizes_of_the_view():
+    config = dataclasses.replace(SCENES, view=SegmenterView((32, 48), (80, 64)))
+    train, val = first_batch(setup(config).train()), first_batch(setup(config).val())
+    assert train["image"].shape == (4, 32, 48, 3) and train["label_map"].shape == (4, 32, 48)
+    assert val["image"].shape == (4, 80, 64, 3)
+    assert "weight_map" in first_batch(setup(borders=True).train()) and "weight_map" not in train
+
+
+def test_sizes_are_two_numbers():
+    with pytest.raises(ValueError, match="--view.size=32: give two numbers"):
+        setup(dataclasses.replace(SCENES, view=SegmenterView((32,)))).train()
+
+
+def test_a_sliding_window_needs_a_size():
+    assert SegmenterTest().make() is whole
+    with pytest.raises(ValueError, match="--test.look=sliding needs --test.window"):
+        SegmenterTest("sliding").make()
+
+
+def test_presets_change_the_data_and_keep_the_network():
+    config = SegmenterConfig(width=0.5, val_split="val[:7]")
+    assert photos(config).width == smoke(config).width == 0.5
+    assert photos(config).view == PHOTOS and smoke(config).view == SMALL
+    assert (smoke(config).steps, photos(config).val_split) == (2, "val")
+
+
+def test_predictions_are_described_by_the_fraction_of_each_class():
+    parts = setup()
+    batch = first_batch(parts.val())
+    classes = np.zeros(batch["image"].shape[:3], np.uint8)
+    classes[:, :16] = 1
+    presentation = parts.presentation()
+    fractions = presentation.describe({"classes": classes}, batch, 0)["fractions"]
+    assert fractions == {parts.source.class_names[0]: 0.75, parts.source.class_names[1]: 0.25}
+    assert presentation.label_map is not None
+    np.testing.assert_array_equal(presentation.label_map({"classes": classes}, batch, 0), classes[0])
+
+
+def test_hooks_have_the_names_that_reports_read():
+    assert [(hook.name, hook.every) for hook in setup().hooks()] == [("val", 1), ("predictions", 1)]
