@@ -55,7 +55,7 @@ def ours(what: str, batch_size: int) -> turns.Calls:
     xla.configure()
     import jax
 
-    from jaxvision.data.records import IMAGENET_MEAN, IMAGENET_STD
+    from jaxvision.channels import IMAGENET_MEAN, IMAGENET_STD
     from jaxvision.models.faster_rcnn import resnet_fpn
     from jaxvision.models.norms import FrozenBatchNorm
     from jaxvision.models.rpn import Anchors

@@ -8,8 +8,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "jaxvision"
 
-EVERYWHERE = {"files"}  # what any layer may import
+EVERYWHERE = {"channels", "files"}  # what any layer may import
 MAY_IMPORT = {
+    "channels": set(),
     "files": set(),
     "ops": {"ops"},
     "losses": {"losses", "ops"},
@@ -26,6 +27,7 @@ MAY_IMPORT = {
     "run": {"run", "data", "ops", "train", "viz", "weights"},
 }
 NEVER = {
+    "channels": {"jax", "flax", "optax", "numpy"},
     "files": {"jax", "flax", "optax", "numpy"},
     "data": {"jax", "flax", "optax", "torch"},
     "viz": {"jax", "flax"},

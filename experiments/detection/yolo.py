@@ -17,9 +17,10 @@ from typing import Literal
 
 import numpy as np
 
+from jaxvision.channels import Channels
 from jaxvision.data import stretch
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.records import Channels, Records, Source
+from jaxvision.data.records import Records, Source
 from jaxvision.data.transforms import Transform
 from jaxvision.evals.classification import accuracy
 from jaxvision.evals.detection_errors import worst_errors

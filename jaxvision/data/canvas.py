@@ -10,9 +10,10 @@ import functools
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
+from jaxvision.channels import Channels
 from jaxvision.data import decode, outlines, transforms
 from jaxvision.data.decode import Pixels
-from jaxvision.data.records import INDEX, NOTE, Channels, Record, Records, extent
+from jaxvision.data.records import INDEX, NOTE, Record, Records, carried, extent
 from jaxvision.data.transforms import FromFile, Transform
 
 Shape = tuple[int, int]  # height, width
@@ -116,7 +117,7 @@ def _resize(
     boxes = record.get("boxes", np.zeros((0, 4), np.float32))
     factor = np.array([new_height / height, new_width / width], np.float32)
     resized: Record = {
-        **{key: record[key] for key in (INDEX, NOTE) if key in record},
+        **carried(record),
         "image": decode.crop(record["image"], (0, 0, width, height), (new_width, new_height)),
         "boxes": boxes * factor[[1, 0, 1, 0]][None],
         "labels": record.get("labels", np.zeros(0, np.int32)),
@@ -137,7 +138,7 @@ def place(
     """The image at the top-left of its "canvas" (height, width), and the objects in arrays of `max_boxes`."""
     kept = _largest(record["boxes"], max_boxes)
     placed: Record = {
-        **{key: record[key] for key in (INDEX, NOTE) if key in record},
+        **carried(record),
         "image": _pad(record["image"], record["canvas"], fill),
         "size": np.array(record["image"].shape[:2], np.float32),
         "scale": record["scale"],

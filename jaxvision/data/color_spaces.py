@@ -9,7 +9,7 @@ from jaxvision.data.decode import Pixels
 
 Colors = Float32[np.ndarray, "H W _C"]
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of RGB (ITU-R BT.601)
 
 # Linear sRGB to XYZ (IEC 61966-2-1), each row divided by its sum: the white point D65 becomes (1, 1, 1).
 _XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float64)
@@ -30,7 +30,7 @@ def _rgb(image: Pixels) -> Colors:
 
 
 def _grey(image: Pixels) -> Colors:
-    return (_rgb(image) @ _LUMA)[..., None]
+    return (_rgb(image) @ LUMA)[..., None]
 
 
 def _hsv(image: Pixels) -> Colors:

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from sklearn import datasets
 
+from jaxvision.channels import Channels
 from jaxvision.data import specs
-from jaxvision.data.records import Channels, Record, Source, label_names
+from jaxvision.data.records import Record, Source, label_names
 
 # Over the training split, 0..255.
 MEAN: Channels = (77.9, 77.9, 77.9)

@@ -10,8 +10,9 @@ import zlib
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxvision.channels import Channels
 from jaxvision.data import specs
-from jaxvision.data.records import Channels, Record, Records, Source, label_names, with_val
+from jaxvision.data.records import Record, Records, Source, label_names, with_val
 
 FASHION_CLASSES = (
     "T-shirt/top",

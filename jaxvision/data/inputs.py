@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from jaxvision.channels import Channels
 from jaxvision.data import classes, pipeline, sources
 from jaxvision.data.order import GroupedByShape
-from jaxvision.data.records import Channels, Records, Source
+from jaxvision.data.records import Records, Source
 from jaxvision.data.sources import Content
 from jaxvision.data.transforms import Transform
 

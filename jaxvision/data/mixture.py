@@ -8,8 +8,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float32, Int
 
+from jaxvision.channels import Channels
 from jaxvision.data import specs
-from jaxvision.data.records import Channels, Record, Source, label_names
+from jaxvision.data.records import Record, Source, label_names
 
 RADIUS = 2.0
 SIGMA = 0.02

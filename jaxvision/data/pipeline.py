@@ -19,22 +19,31 @@ from jaxvision.data.records import Records
 from jaxvision.data.transforms import Transform
 
 Batch = dict[str, np.ndarray]
+_Log = dict[str, set[str]]  # finding -> names of the records that were logged for it
 
 _MAX_THREADS = 4  # more wait for the interpreter lock
 _BATCHES_AHEAD = 2  # ready and waiting in each worker process
 
 
 class BatchIterator:
-    """Batches of one process. Records that could not be read are logged once each and kept in `skipped` (name: reason).
+    """An iterator over the batches of one process.
 
-    So are those that were read but not in full, such as without a box that has no area, in `notes`.
-    `open_batches(step)` gives the random-access batches from `step` on.
+    Records that could not be read are in `skipped` (name: reason), those that were not read in full, such as without a
+    box that has no area, in `notes`. Each is logged once, however often the same data are iterated.
     """
 
     def __init__(
-        self, records: Records, open_batches: Callable[[int], TrainBatches | EvalBatches], workers: int
+        self, records: Records, open_batches: Callable[[int], TrainBatches | EvalBatches], workers: int, log: _Log
     ) -> None:
-        self._records, self._open, self._workers = records, open_batches, workers
+        """Prepare to read; nothing is read before the first batch.
+
+        Args:
+            records: The records that the batches are made of.
+            open_batches: A function that returns the random-access batches from a step on.
+            workers: The number of processes that load ahead; 0: threads of this process.
+            log: The records that were logged so far, shared by all iterators over the same data.
+        """
+        self._records, self._open, self._workers, self._log = records, open_batches, workers, log
         self._stream: grain.DatasetIterator[Loaded] | None = None
         self._step = 0
         self.skipped: dict[str, str] = {}
@@ -62,20 +71,25 @@ class BatchIterator:
             self._stream.close()
             self._stream = None
 
-    def _report(self, what: str, found: Mapping[int, str], known: dict[str, str]) -> None:
-        for index, reason in found.items():
+    def _report(self, finding: str, reasons: Mapping[int, str], known: dict[str, str]) -> None:
+        for index, reason in reasons.items():
             name = self._records.name(index)
-            if name not in known:
-                known[name] = reason
-                logging.warning("%s %d: %s", what, len(known), named(self._records, index, reason))
+            known.setdefault(name, reason)
+            logged = self._log.setdefault(finding, set())
+            if name not in logged:
+                logged.add(name)
+                logging.warning("%s %d: %s", finding, len(logged), named(self._records, index, reason))
 
 
 class TrainIterator(BatchIterator):
     """Endless batches, with a state of a few integers that any number of processes and workers can go on from."""
 
-    def __init__(self, reader: Reader, order: Order, batch_size: int, workers: int, shard: int, shards: int) -> None:
+    def __init__(
+        self, reader: Reader, order: Order, batch_size: int, workers: int, log: _Log, shard: int, shards: int
+    ) -> None:
+        """Prepare to read shard `shard` of `shards` of batches of `batch_size`; see `BatchIterator` for the others."""
         open_batches = functools.partial(TrainBatches, reader, order, batch_size, shard, shards)
-        super().__init__(reader.records, open_batches, workers)
+        super().__init__(reader.records, open_batches, workers, log)
         self._identity = {"seed": reader.seed, "batch_size": batch_size, "records": len(reader.records)}
 
     def get_state(self) -> dict[str, int]:
@@ -109,7 +123,7 @@ def train(
     """
     _check(records, batch_size)
     reader = Reader(records, transform, seed, strict)
-    return functools.partial(_open_train, reader, order or Shuffled(len(records), seed), batch_size, workers)
+    return functools.partial(_open_train, reader, order or Shuffled(len(records), seed), batch_size, workers, {})
 
 
 def evaluate(
@@ -127,14 +141,14 @@ def evaluate(
     With `groups` (an id a record), no batch mixes two groups, and the order is by group.
     """
     _check(records, batch_size)
-    return functools.partial(_open_evaluate, Reader(records, transform, 0, strict), batch_size, workers, groups)
+    return functools.partial(_open_evaluate, Reader(records, transform, 0, strict), batch_size, workers, groups, {})
 
 
 def _open_train(
-    reader: Reader, order: Order, batch_size: int, workers: int, shard: int = 0, shards: int = 1
+    reader: Reader, order: Order, batch_size: int, workers: int, log: _Log, shard: int = 0, shards: int = 1
 ) -> TrainIterator:
     rows_per_shard(batch_size, shards)
-    return TrainIterator(reader, order, batch_size, workers, shard, shards)
+    return TrainIterator(reader, order, batch_size, workers, log, shard, shards)
 
 
 def _open_evaluate(
@@ -142,12 +156,13 @@ def _open_evaluate(
     batch_size: int,
     workers: int,
     groups: Int[np.ndarray, "N"] | None,
+    log: _Log,
     shard: int = 0,
     shards: int = 1,
 ) -> BatchIterator:
     rows_per_shard(batch_size, shards)
     batches = EvalBatches(reader, batch_size, shard, shards, groups)
-    return BatchIterator(reader.records, lambda step: batches, workers)
+    return BatchIterator(reader.records, lambda step: batches, workers, log)
 
 
 def _check(records: Records, batch_size: int) -> None:

@@ -8,18 +8,14 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Integer
 
+from jaxvision.channels import IMAGENET_MEAN, IMAGENET_STD, Channels
 from jaxvision.data import decode
 
 Record = dict[str, Any]
 
-# Keys that the pipeline gives to transforms or takes from records, and that no batch holds.
+# Keys that the pipeline gives to transforms or takes from records, and that no batch holds; see `carried`.
 INDEX = "_index"  # the record's place in the split
 NOTE = "_note"  # what a reader or transform left out of the record, for the log
-Channels = tuple[float, float, float]
-
-# Per channel, 0..255, of ImageNet's training set: what imported weights were trained with.
-IMAGENET_MEAN: Channels = (123.675, 116.28, 103.53)
-IMAGENET_STD: Channels = (58.395, 57.12, 57.375)
 
 _SPLIT = re.compile(r"(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
 _VAL_SEED = 2012
@@ -61,6 +57,11 @@ class Subset:
 
     def name(self, index: int) -> str:
         return self.parent.name(int(self.indices[index]))
+
+
+def carried(record: Record) -> Record:
+    """Return the entries of a record that a transform, whatever it makes of the rest, hands on to the pipeline."""
+    return {key: record[key] for key in (INDEX, NOTE) if key in record}
 
 
 def evenly(records: Records, most: int) -> Subset:

@@ -5,15 +5,17 @@ room on disk and is the same everywhere. Training and validation scenes use diff
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from PIL import Image
 
+from jaxvision.channels import Channels
 from jaxvision.data import specs
+from jaxvision.data.color_spaces import LUMA
 from jaxvision.data.digits import Digits, digits
-from jaxvision.data.records import Channels, Record, Source, label_names
+from jaxvision.data.record_cache import RecordCache
+from jaxvision.data.records import Record, Source, label_names
 
 # Over 200 training scenes of the default size, 0..255.
 MEAN: Channels = (126.7, 126.7, 126.7)
@@ -24,7 +26,6 @@ DEFAULTS = {"count": 1024, "size": 128, "objects": 4, "classes": 10}
 Place = tuple[slice, slice]  # rows, columns
 
 _MIN_SIZE = 32  # smaller canvases cannot hold a legible digit
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of RGB (ITU-R BT.601)
 _LUMA_CONTRAST = 70.0  # least difference in luma between a digit and what it covers
 _SCALES = (0.2, 0.45)  # a digit's height as a fraction of the canvas
 _ASPECTS = (0.75, 1.2)
@@ -32,27 +33,6 @@ _TRIES = 20
 _LEAST_VISIBLE = 0.85  # of a digit, once others were pasted over it
 _LEAST_PIXELS = 12
 _MOST_OBJECTS = 255  # which a pixel's owner is one of
-# Of scenes once drawn: to draw one takes 0.7 ms of a core at 64 px and 1.3 at 128.
-_KEPT_BYTES = 2**28
-
-
-class _Scene(NamedTuple):
-    """What a record is made of: half of its room."""
-
-    image: UInt8[np.ndarray, "S S 3"]
-    owner: UInt8[np.ndarray, "S S"]  # the number from 1 of the digit that is seen there, 0 of none
-    labels: Int32[np.ndarray, "N"]
-
-    def record(self) -> Record:
-        masks = self.owner == np.arange(1, len(self.labels) + 1, dtype=np.uint8)[:, None, None]
-        classes = np.concatenate([[0], self.labels]).astype(np.uint8)
-        return {
-            "image": self.image,
-            "boxes": boxes_of(masks),
-            "labels": self.labels,
-            "masks": masks,
-            "label_map": classes[self.owner],
-        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +41,7 @@ class Scenes:
 
     Records hold image uint8 [S, S, 3], boxes float32 [N, 4] (x0, y0, x1, y1, tight on the visible masks), labels int32
     [N] (digit + 1, or 1 for every digit; 0 is background), masks bool [N, S, S] (visible pixels, disjoint) and
-    label_map uint8 [S, S]. The first scenes, as many as 256 MiB hold, stay in memory, and their image and labels are
-    read-only.
+    label_map uint8 [S, S]. Scenes stay in memory while the cache has room; image and labels are read-only.
     """
 
     digits: Digits
@@ -71,7 +50,9 @@ class Scenes:
     objects: int
     seed: int
     classes: int = 10
-    kept: dict[int, _Scene] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    # To draw a scene takes 0.7 ms of a core at 64 px and 1.3 at 128. The cache holds what records are made of, which
+    # takes half of their room.
+    cache: RecordCache = dataclasses.field(default_factory=RecordCache, compare=False, repr=False)
 
     def __len__(self) -> int:
         return self.count
@@ -79,14 +60,20 @@ class Scenes:
     def __getitem__(self, index: int) -> Record:
         if not 0 <= index < self.count:
             raise IndexError(f"scene {index} of {self.count}")
-        if index in self.kept:
-            return self.kept[index].record()
-        scene = self._drawn(index)
-        if index < _KEPT_BYTES // (4 * self.size**2):
-            self.kept[index] = scene
-        return scene.record()
+        scene = self.cache.get(index, lambda: self._drawn(index))
+        owner, labels = scene["owner"], scene["labels"]
+        masks = owner == np.arange(1, len(labels) + 1, dtype=np.uint8)[:, None, None]
+        classes = np.concatenate([[0], labels]).astype(np.uint8)
+        return {
+            "image": scene["image"],
+            "boxes": boxes_of(masks),
+            "labels": labels,
+            "masks": masks,
+            "label_map": classes[owner],
+        }
 
-    def _drawn(self, index: int) -> _Scene:
+    def _drawn(self, index: int) -> Record:
+        """Draw the image uint8 [S, S, 3], the labels, and "owner" uint8 [S, S]: the digit seen there, from 1, or 0."""
         rng = np.random.default_rng((self.seed, index))
         canvas = _texture(rng, self.size)
         masks: list[np.ndarray] = []
@@ -100,10 +87,7 @@ class Scenes:
         owner = np.zeros(canvas.shape[:2], np.uint8)
         for number, mask in enumerate(masks, start=1):
             owner[mask] = number
-        scene = _Scene(pixels, owner, np.array(labels, np.int32))
-        for array in scene:
-            array.setflags(write=False)
-        return scene
+        return {"image": pixels, "owner": owner, "labels": np.array(labels, np.int32)}
 
     def extent(self, index: int) -> tuple[int, int]:
         """(width, height) of every scene, which need not be drawn for it."""

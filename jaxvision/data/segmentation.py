@@ -12,10 +12,11 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from scipy import ndimage
 
+from jaxvision.channels import Channels
 from jaxvision.data import decode, transforms
 from jaxvision.data.decode import Encoded, Pixels
 from jaxvision.data.label_maps import UNLABELLED
-from jaxvision.data.records import INDEX, NOTE, Channels, Record
+from jaxvision.data.records import Record, carried
 from jaxvision.data.transforms import FromFile, Transform
 
 LabelMap = UInt8[np.ndarray, "_H _W"]
@@ -88,7 +89,7 @@ def _random_crop(
     top, left = (int(rng.integers(min(0, more), max(0, more) + 1)) - margin for more in room)
     window = size[0] + 2 * margin, size[1] + 2 * margin
     image, labels = _window(record["image"], _labels(record), scaled, (top, left), window, fill)
-    return {**_kept(record), "image": image, "label_map": labels}
+    return {**carried(record), "image": image, "label_map": labels}
 
 
 def _fit(record: Record, rng: np.random.Generator, *, size: Shape, fill: Channels) -> Record:
@@ -98,7 +99,7 @@ def _fit(record: Record, rng: np.random.Generator, *, size: Shape, fill: Channel
     new = min(size[0], max(1, round(height * scale))), min(size[1], max(1, round(width * scale)))
     image, labels = _window(record["image"], labels, new, (0, 0), size, fill)
     return {
-        **_kept(record),
+        **carried(record),
         "image": image,
         "label_map": labels,
         "size": np.array(new, np.float32),
@@ -177,7 +178,3 @@ def _labels(record: Record) -> LabelMap:
     if "label_map" not in record:
         raise ValueError("has no label map; segmentation needs a source with them (scenes, masks:DIR, voc:DIR)")
     return record["label_map"]
-
-
-def _kept(record: Record) -> Record:
-    return {key: record[key] for key in (INDEX, NOTE) if key in record}

@@ -10,10 +10,11 @@ import math
 import numpy as np
 from jaxtyping import Float32
 
+from jaxvision.channels import Channels
 from jaxvision.data import canvas, color, decode, transforms
 from jaxvision.data.decode import Box, Pixels
 from jaxvision.data.objects import inside
-from jaxvision.data.records import INDEX, NOTE, Channels, Record
+from jaxvision.data.records import Record, carried
 from jaxvision.data.transforms import FromFile, Transform
 
 _LEAST_SIDE = 0.01  # of the canvas: what darknet keeps of an object that the border cuts
@@ -109,7 +110,7 @@ def _cut(record: Record, rng: np.random.Generator, *, size: int, jitter: float, 
     boxes = record.get("boxes", np.zeros((0, 4), np.float32))
     moved, kept = _move(boxes, window, scale, size)
     return {
-        **{key: record[key] for key in (INDEX, NOTE) if key in record},
+        **carried(record),
         "image": _window(record["image"], window, size, fill),
         "boxes": moved[kept],
         "labels": record.get("labels", np.zeros(0, np.int32))[kept],

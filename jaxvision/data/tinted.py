@@ -7,9 +7,10 @@ import dataclasses
 
 import numpy as np
 
+from jaxvision.channels import Channels
 from jaxvision.data import specs
 from jaxvision.data.digits import Digits, digits
-from jaxvision.data.records import Channels, Record, Source, label_names
+from jaxvision.data.records import Record, Source, label_names
 
 # sRGB of CIE Lab with L = 65, chroma 36 (the most that all hues have on a screen) and the hue 36° times the digit.
 INKS = np.array(

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvision.channels import Channels
 from jaxvision.data.proposals import propose
-from jaxvision.data.records import Channels
 from jaxvision.models.yolo import YOLO
 from jaxvision.ops.cells import Cells
 from jaxvision.ops.images import normalise

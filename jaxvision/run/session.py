@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxvision.channels import Channels
 from jaxvision.data.classes import NO_DATA, OneGreyImage
 from jaxvision.data.folder import image_files
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.records import Channels
 from jaxvision.files import atomic_write
 from jaxvision.run import config as settings
 from jaxvision.run import export as exporting

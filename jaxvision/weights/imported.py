@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxvision.weights.preprocess import Channels, Preprocess
+from jaxvision.channels import Channels
+from jaxvision.weights.preprocess import Preprocess
 from jaxvision.weights.rename import Path, flat
 
 Tree = Mapping[str, Any]

@@ -1,35 +1,34 @@
-"""How a network's training images were prepared: its numbers come true for images prepared alike, and for no others."""
+"""The way a network's training images were prepared, and the names of its classes.
 
-from pathlib import Path
+A network repeats its published figures only for images that are prepared as its training images were.
+"""
+
+from importlib import resources
 from typing import Literal, NamedTuple
-
-Channels = tuple[float, float, float]
-
-IMAGENET_MEAN: Channels = (123.675, 116.28, 103.53)
-IMAGENET_STD: Channels = (58.395, 57.12, 57.375)
-_LABELS = Path(__file__).parent / "labels"
 
 
 class Preprocess(NamedTuple):
-    """Pixels are resized, cropped and scaled to `range`; then the mean of each channel is taken off, and so on.
+    """The steps from an image file to a network's input, before the channels' mean and std (`Imported`).
 
-    Whatever `order` a file's first layer had, imported kernels take red, green, blue in 0..255.
+    Imported kernels take red, green, blue in 0..255 whatever `order` and `range` were: they are converted on import.
     """
 
-    order: Literal["RGB", "BGR"] = "RGB"
-    range: tuple[int, int] = (0, 1)
+    order: Literal["RGB", "BGR"] = "RGB"  # of the channels that the file's own first layer takes
+    range: tuple[int, int] = (0, 1)  # that pixels were scaled to for that layer
     resize: int = 0  # pixels of the shorter side; 0: as the image is
-    longest: int = 0  # pixels that the longer side is kept to; 0: any
-    crop: int = 0  # pixels of the central square that is seen; 0: all of the image
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    antialias: bool = True
+    longest: int = 0  # the most pixels of the longer side; 0: any
+    crop: int = 0  # side of the central square, in pixels; 0: the whole image
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"  # with which the image is resized
+    antialias: bool = True  # whether the resize averages over the pixels that it merges
 
 
 CLASSIFIER = Preprocess(resize=256, crop=224)
 
 
 def label_names(table: str) -> tuple[str, ...]:
-    """Class names in the order of the logits: "imagenet" (1000), "coco" (91: background, and "N/A" for ids that
-    COCO never used) or "voc" (21 with background).
+    """Return class names in the order of the logits.
+
+    `table` is "imagenet" (1000 names), "coco" (91: background, and "N/A" for ids that COCO never used) or "voc" (21
+    with background).
     """
-    return tuple((_LABELS / f"{table}.txt").read_text().splitlines())
+    return tuple((resources.files("jaxvision.weights") / "labels" / f"{table}.txt").read_text("utf-8").splitlines())

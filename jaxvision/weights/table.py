@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxvision.weights.preprocess import CLASSIFIER, IMAGENET_MEAN, IMAGENET_STD, Channels, Preprocess
+from jaxvision.channels import IMAGENET_MEAN, IMAGENET_STD, Channels
+from jaxvision.weights.preprocess import CLASSIFIER, Preprocess
 from jaxvision.weights.rename import Path, Rule, to_ours, to_theirs
 from jaxvision.weights.state_dict import Tensors
 

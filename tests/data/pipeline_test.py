@@ -158,6 +158,17 @@ def test_broken_records_are_replaced_by_the_next_and_logged_once(monkeypatch):
     assert all(re.search(r": number [38]: torn at [38]$", line) for line in lines)
 
 
+def test_data_that_are_read_twice_log_a_record_once(monkeypatch):
+    lines = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(text % values))
+    data = pipeline.evaluate(Numbers(5, frozenset({1})), keep, 4)
+    for _ in range(2):
+        iterator = data(0, 1)
+        list(iterator)
+        assert iterator.skipped == {"number 1": "torn at 1"}
+    assert lines == ["skipped record 1: number 1: torn at 1"]
+
+
 def test_strict_names_the_broken_record():
     for data in (
         pipeline.train(Numbers(4, frozenset({2})), keep, 4, seed=0, strict=True),

@@ -1,3 +1,4 @@
+import dataclasses
 import pickle
 
 import chex
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxvision.data import scenes
+from jaxvision.data.record_cache import RecordCache
 
 
 def test_records_hold_what_they_say():
@@ -48,11 +50,11 @@ def test_scenes_depend_on_seed_and_index_only():
     assert first["train"].name(3) == "scenes/0/3"
 
 
-def test_what_stays_in_memory_is_limited_and_cannot_be_changed(monkeypatch):
-    monkeypatch.setattr(scenes, "_KEPT_BYTES", 3 * 32**2 * 4)
-    records = scenes.load("scenes:count=5,size=32")["train"]
+def test_what_stays_in_memory_is_limited_and_cannot_be_changed():
+    cache = RecordCache(3 * (4 * 32**2 + 16))  # four labels at most in each
+    records = dataclasses.replace(scenes.load("scenes:count=5,size=32")["train"], cache=cache)
     drawn = [records[i] for i in (4, 0, 1, 2, 3)]
-    assert sorted(records.kept) == [0, 1, 2]
+    assert sorted(cache.records) == [0, 1, 4]
     with pytest.raises(ValueError, match="read-only"):
         drawn[1]["image"][:] = 0
     drawn[1].clear()
