@@ -1,8 +1,14 @@
 # Each target works on a new machine that has Python (3.11 or newer) and make.
 PYTHON ?= python3
 BIN := .venv/bin
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+TOO_OLD = error: jaxvision needs Python 3.11 or newer with venv; this is `$(PYTHON) --version 2>&1`. Another: make PYTHON=python3.12 $(MAKECMDGOALS)
 
-.PHONY: demo test test-peers lint format
+# $(call venv,FOLDER) makes a virtual environment, anew where its Python is too old or came without pip.
+venv = test -x $(1)/bin/pip && $(1)/bin/python $(NEW_ENOUGH) || { \
+	$(PYTHON) $(NEW_ENOUGH) 2>/dev/null || { echo "$(TOO_OLD)" >&2; exit 1; }; $(PYTHON) -m venv --clear $(1); }
+
+.PHONY: demo test test-peers docs lint format
 
 demo: .venv/installed  ## train ResNet on real handwritten digits, minutes on a laptop
 	$(BIN)/python launch.py --experiment=classification/resnet --workdir=runs/demo
@@ -22,8 +28,12 @@ format: .venv/installed-tests
 test-peers: .venv-peers/installed  ## against torch, torchvision, pycocotools and OpenCV
 	.venv-peers/bin/python -m pytest -q -m peer
 
+docs: .venv/installed-tests .venv/installed-docs  ## the pages and the reference, into site/, to be read without network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m pytest -q -m site tests/docs_test.py
+
 .venv/installed: requirements.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(call venv,.venv)
 	$(BIN)/pip install -q -r requirements.txt
 	touch $@
 
@@ -31,7 +41,11 @@ test-peers: .venv-peers/installed  ## against torch, torchvision, pycocotools an
 	$(BIN)/pip install -q -r tests/requirements.txt
 	touch $@
 
+.venv/installed-docs: .venv/installed docs/requirements.txt
+	$(BIN)/pip install -q -r docs/requirements.txt
+	touch $@
+
 .venv-peers/installed: requirements.txt tests/requirements.txt tests/requirements-peers.txt
-	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@$(call venv,.venv-peers)
 	.venv-peers/bin/pip install -q -r requirements.txt -r tests/requirements.txt -r tests/requirements-peers.txt
 	touch $@

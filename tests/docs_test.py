@@ -1,10 +1,12 @@
-"""What the pages tell a reader to type: the worked example runs, and every command has the flags that it uses."""
+"""Commands and code in the pages work; links lead somewhere; the built site needs no network."""
 
+import importlib
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,43 @@ def test_commands_are_found():
 def test_links_lead_somewhere(path: Path):
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+class _Fetched(HTMLParser):
+    """Addresses that a browser fetches to show a page; links that a reader may follow are not among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        if tag in ("script", "img", "iframe", "source", "video", "audio"):
+            self.addresses.append(attributes.get("src") or "")
+        if tag == "link" and attributes.get("rel") not in ("canonical", "next", "prev"):
+            self.addresses.append(attributes.get("href") or "")
+
+
+@pytest.mark.site
+def test_the_site_needs_no_network():
+    pages = sorted((ROOT / "site").glob("**/*.html"))
+    if not pages:
+        pytest.skip("`make docs` builds the site")
+    for page in pages:
+        fetched = _Fetched()
+        fetched.feed(page.read_text())
+        outside = [address for address in fetched.addresses if re.match(r"(https?:)?//", address)]
+        assert not outside, f"{page.relative_to(ROOT)} fetches {outside}"
+    for sheet in (ROOT / "site").glob("**/*.css"):
+        assert not re.findall(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", sheet.read_text()), sheet.relative_to(ROOT)
+
+
+@pytest.mark.site
+def test_the_reference_has_every_public_name():
+    if not (ROOT / "site").exists():
+        pytest.skip("`make docs` builds the site")
+    for name in ("ops", "losses", "models", "evals"):
+        page = (ROOT / "site" / "api" / f"{name}.html").read_text()
+        package = importlib.import_module(f"jaxvision.{name}")
+        missing = [public for public in package.__all__ if f'id="jaxvision.{name}.{public}"' not in page]
+        assert not missing, f"jaxvision.{name}: {missing}"
