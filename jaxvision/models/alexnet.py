@@ -1,4 +1,13 @@
-"""AlexNet (Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks")."""
+"""AlexNet (Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks").
+
+Input: images [B, H, W, 3], float, normalised, of 67 pixels (63 for "torchvision") or more a side.
+Output, a dict of
+    "conv1" … "conv5" [B, h, w, C]                 each convolution, behind its ReLU
+    "norm1", "norm2"                               behind response normalisation, where the variant has it
+    "pool1", "pool2", "pool5"                      behind max-pooling
+    "fc6", "fc7" [B, 4096]                         fully connected layers, unless `head` is False
+    "logits" [B, K]                                class scores, unless `num_classes` is None
+"""
 
 from typing import NamedTuple
 
@@ -13,14 +22,14 @@ from jaxvision.ops.pooling import adaptive_avg_pool, max_pool
 
 
 class Variant(NamedTuple):
-    """What differs between the published forms of the network."""
+    """Settings in which the published forms of the network differ."""
 
-    channels: tuple[int, int, int, int, int]
+    channels: tuple[int, int, int, int, int]  # of conv1 … conv5
     towers: int = 1  # conv2, conv4 and conv5 see only the maps of their own tower (section 3.5)
-    response_norm: str | None = "before pool"
+    response_norm: str | None = "before pool"  # where it is: "before pool", "after pool" or None (nowhere)
     padding: int = 0  # of conv1: 0 for 227-pixel images, 2 for 224-pixel ones
-    adaptive_pool: bool = False
-    drop_inputs: bool = False
+    adaptive_pool: bool = False  # average the last map down to 6×6
+    drop_inputs: bool = False  # dropout on the inputs of fc6 and fc7 instead of their outputs
     ones: bool = True  # conv2, conv4, conv5, fc6 and fc7 start with biases of 1 (section 5)
 
 
@@ -34,27 +43,27 @@ VARIANTS = {
     ),
 }
 
-# Kernel size, stride, padding of conv2 to conv5; conv1's padding is the variant's.
+# Kernel size, stride and padding of conv2 … conv5; the variant gives conv1's padding.
 _LATER = ((5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1))
 
 
 class AlexNet(nn.Module):
-    """Five convolutions and three fully connected layers: [B, H, W, 3] -> features by name and "logits".
+    """Five convolutions and three fully connected layers (section 3.5); fc6 takes the last map as large as it comes.
 
-    `variant`: "paper" (two towers), "single" (one tower), "caffenet" (Caffe's, which pools before it normalises; the
-    network of R-CNN), "torchvision" (Krizhevsky 2014, "One weird trick", without response normalisation). Images of 67
-    pixels (63 for "torchvision") and more work; fc6 takes the map as it comes. `num_classes=None` ends at fc7,
-    `head=False` at pool5. Kernels are N(0, 0.01²) at full width; a narrower net divides by √width to keep the scale of
-    each layer's output. "torchvision" starts from its uniform distribution of variance 1 / (3 inputs).
+    Kernels start from N(0, 0.01²) at full width; a narrower net divides by √width, which keeps the scale of each
+    layer's output. Those of "torchvision" start from its uniform distribution, of variance 1 / (3 · inputs).
+    ValueError: an unknown variant, or images that are too small.
     """
 
-    num_classes: int | None = 1000
+    num_classes: int | None = 1000  # K; None: the network ends at fc7
+    # "paper": two towers. "single": one. "caffenet": Caffe's, which pools before it normalises; the network of R-CNN.
+    # "torchvision": Krizhevsky 2014, "One weird trick", without response normalisation.
     variant: str = "paper"
-    width: float = 1.0
-    head: bool = True
-    dropout: float = 0.5
-    kernel_init: Initializer | None = None
-    dtype: Dtype = jnp.float32
+    width: float = 1.0  # fraction of the paper's channels
+    head: bool = True  # False: the network ends at "pool5"
+    dropout: float = 0.5  # share of the units of fc6 and of fc7 that training drops
+    kernel_init: Initializer | None = None  # in the place of the variant's
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
@@ -113,7 +122,7 @@ class AlexNet(nn.Module):
 
 
 def _normalise_and_pool(features: dict[str, Array], i: int, order: str | None) -> Array:
-    """Add norm<i> and pool<i> to the features, in the order given, and return the last of them."""
+    """Add norm<i> and pool<i> to the features in the given order, and return the last of them."""
     x = features[f"conv{i}"]
     if order == "before pool":
         x = features[f"norm{i}"] = local_response_norm(x)

@@ -1,4 +1,10 @@
-"""What two-stage detectors compute from the features of a RoI: class scores, and box offsets for each class."""
+"""Box heads of two-stage detectors: class scores of each RoI, and box offsets for each class.
+
+Input: features of N RoIs [N, P, Q, C], float, as RoIAlign or RoIPool cut them from the maps.
+Output, a pair of
+    scores [N, K], float32                         class logits; class 0 is the background
+    offsets [N, K, 4], float32                     box offsets for each class, as `ops.boxes.decode` takes them
+"""
 
 from functools import partial
 from typing import Any
@@ -8,36 +14,38 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxvision.models.dense_head import FullyConnectedHead
-from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, he_normal, scaled
+from jaxvision.models.layers import BatchNorm, Dtype, Layer, scaled
 from jaxvision.models.low_rank import Ranks, dense
-from jaxvision.models.resnet import Bottleneck
+from jaxvision.models.resnet import Bottleneck, layer_factories, residual_stage
 
 Scores = Float[Array, "N K"]
 Offsets = Float[Array, "N K 4"]
 
 
 class Predictor(nn.Module):
-    """The two sibling layers, cls_score and bbox_pred, started as Girshick (2015, section 2.3) did."""
+    """The sibling layers cls_score and bbox_pred of features [N, F], initialised as in Girshick (2015, section 2.3)."""
 
-    num_classes: int
-    dtype: Dtype = jnp.float32
+    num_classes: int  # K, with the background
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "N F"]) -> tuple[Scores, Offsets]:
-        score = nn.Dense(self.num_classes, kernel_init=nn.initializers.normal(0.01), dtype=self.dtype, name="cls_score")
-        move = nn.Dense(
+        scores = nn.Dense(
+            self.num_classes, kernel_init=nn.initializers.normal(0.01), dtype=self.dtype, name="cls_score"
+        )
+        offsets = nn.Dense(
             4 * self.num_classes, kernel_init=nn.initializers.normal(0.001), dtype=self.dtype, name="bbox_pred"
         )
-        return score(x).astype(jnp.float32), move(x).astype(jnp.float32).reshape(x.shape[0], self.num_classes, 4)
+        return scores(x).astype(jnp.float32), offsets(x).astype(jnp.float32).reshape(x.shape[0], self.num_classes, 4)
 
 
 class TwoFCHead(nn.Module):
-    """Two hidden layers, fc6 and fc7 (Lin et al. 2017, section 5.2), which may be of low rank: see `low_rank`."""
+    """Hidden layers fc6 and fc7 (Lin et al. 2017, section 5.2), and the predictor."""
 
-    num_classes: int
-    hidden: int = 1024
-    ranks: Ranks = (0, 0)
-    dtype: Dtype = jnp.float32
+    num_classes: int  # K, with the background
+    hidden: int = 1024  # units of fc6 and of fc7
+    ranks: Ranks = (0, 0)  # of fc6 and of fc7, see `low_rank`; 0: the whole matrix
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "N P Q C"], *, train: bool) -> tuple[Scores, Offsets]:
@@ -49,13 +57,13 @@ class TwoFCHead(nn.Module):
 
 
 class VGGHead(nn.Module):
-    """fc6 and fc7 of VGG-16 with their dropout, so that its ImageNet weights go on (Girshick 2015, section 2.2)."""
+    """VGG-16's fc6 and fc7 with their dropout, which ImageNet's weights fit (Girshick 2015, section 2.2)."""
 
-    num_classes: int
-    hidden: int = 4096
-    dropout: float = 0.5
-    ranks: Ranks = (0, 0)
-    dtype: Dtype = jnp.float32
+    num_classes: int  # K, with the background
+    hidden: int = 4096  # units of fc6 and of fc7
+    dropout: float = 0.5  # share of the units of fc6 and of fc7 that training drops
+    ranks: Ranks = (0, 0)  # of fc6 and of fc7, see `low_rank`; 0: the whole matrix
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "N P Q C"], *, train: bool) -> tuple[Scores, Offsets]:
@@ -67,41 +75,31 @@ class VGGHead(nn.Module):
 
 
 class Res5(nn.Module):
-    """The last stage of a ResNet on the features of a RoI: [N, 14, 14, 1024] -> [N, 7, 7, 2048]."""
+    """The last stage of a ResNet, layer4, on features of RoIs: [N, 14, 14, 1024] -> [N, 7, 7, 2048]."""
 
-    version: str = "v1.5"
-    width: float = 1.0
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    version: str = "v1.5"  # of the `ResNet`
+    width: float = 1.0  # fraction of the paper's channels
+    norm: Layer = BatchNorm  # normalisation behind each convolution
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "N P Q C"], *, train: bool) -> Float[Array, "N p q D"]:
-        block = partial(
-            Bottleneck,
-            scaled(512, self.width),
-            dilations=(1, 1),
-            option="B",
-            conv=partial(Conv, use_bias=False, kernel_init=he_normal, dtype=self.dtype),
-            norm=partial(self.norm, use_running_average=not train, dtype=self.dtype),
-            last_norm=partial(self.norm, use_running_average=not train, dtype=self.dtype),
-            stride_first=self.version == "v1",
-        )
-        for i in range(3):
-            x = block(strides=2 if i == 0 else 1, name=f"layer4_{i}")(x)
-        return x
+        layers = layer_factories(train, self.norm, False, self.dtype)
+        block = partial(Bottleneck, scaled(512, self.width), option="B", stride_first=self.version == "v1", **layers)
+        return residual_stage(x, "layer4", block, 3, 2, (1, 1))
 
 
 class Res5Head(nn.Module):
-    """layer4 of a ResNet on each RoI, then a global average: the C4 detector of He et al. (2016, appendix A).
+    """The head of the C4 detector: layer4 of a ResNet on each RoI, then its mean (He et al. 2016, appendix A).
 
     The mask branch starts from the same map, `res5` (He et al. 2017, figure 4, left).
     """
 
-    num_classes: int
-    version: str = "v1.5"
-    width: float = 1.0
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    num_classes: int  # K, with the background
+    version: str = "v1.5"  # of the `ResNet`
+    width: float = 1.0  # fraction of the paper's channels
+    norm: Layer = BatchNorm  # normalisation behind each convolution
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     def setup(self) -> None:
         self.res5 = Res5(self.version, self.width, self.norm, self.dtype)

@@ -1,62 +1,57 @@
-"""DeconvNet (Noh, Hong & Han 2015, "Learning deconvolution network for semantic segmentation")."""
+"""DeconvNet (Noh, Hong & Han 2015, "Learning deconvolution network for semantic segmentation").
+
+Input: images [B, S, S, 3], float, normalised, with S = 32 · window pixels (224 in the paper).
+Output, a dict of
+    "logits" [B, S, S, K]                          class scores of every pixel
+    "conv1_1" …, "pool1" … "pool5"                 maps of the encoder, as VGG names them
+    "indices1" … "indices5"                        places of the maxima in each pooled map, int32
+    "fc6", "fc7" [B, 1, 1, F]                      fully connected layers, as convolutions
+    "deconv_fc6" [B, window, window, C]            the first map of the decoder
+    "unpool5" … "unpool1"                          maps of the decoder right after unpooling
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxvision.models.layers import BatchNorm, Conv, ConvTranspose, Dtype, Layer, he_normal, scaled
-from jaxvision.models.vgg import CHANNELS, NETS, VGG
-from jaxvision.ops.unpooling import max_unpool
+from jaxvision.models.mirrored_vgg import DECODER_BLOCKS, decoder_channels, encode, unpool
+from jaxvision.models.vgg import CHANNELS
 
 
 class DeconvNet(nn.Module):
-    """[B, H, W, 3] -> "logits" [B, H, W, K], with the maps "pool1" …, "fc6", "fc7", "deconv_fc6" and "unpool5" ….
+    """VGG-16 down to fc6 and fc7, and its mirror image of unpooling and transposed convolutions (figure 2).
 
-    VGG-16's convolutions, fc6 and fc7 as convolutions, and their mirror image of unpooling to the remembered places and
-    transposed convolutions (figure 2), batch norm and ReLU behind each but the last. fc6 spans `window` cells, all of
-    the last map: an image is 32 · window pixels wide and high, 224 in the paper.
+    Batch norm and ReLU are behind each layer but the last. fc6 spans the whole last map, `window` cells a side, so
+    the network takes images of one size only; ValueError for another.
     """
 
-    num_classes: int = 21
-    window: int = 7
-    width: float = 1.0
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    num_classes: int = 21  # K
+    window: int = 7  # side of fc6's kernel; images have 32 times as many pixels a side
+    width: float = 1.0  # fraction of the paper's channels
+    norm: Layer = BatchNorm  # normalisation behind each convolution
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
-        side = 32 * self.window
-        if x.shape[1:3] != (side, side):
-            raise ValueError(
-                f"DeconvNet got {x.shape[1]}x{x.shape[2]} images: with window {self.window} give {side}x{side}"
-            )
-        encoder = VGG(
-            None,
-            width=self.width,
-            batch_norm=True,
-            head=False,
-            indices=True,
-            norm=self.norm,
-            kernel_init=he_normal,
-            dtype=self.dtype,
-        )
-        nn.share_scope(self, encoder)
-        features = encoder(x, train=train)
-        convolutions = NETS["D"].convolutions
+        self._check_size(x.shape[1:3])
+        features = encode(self, x, width=self.width, norm=self.norm, dtype=self.dtype, train=train)
         x = self._conv(4096, self.window, "fc6")(features["pool5"])
-        x = features["fc6"] = self._activate(x, "_fc6", train)
-        x = features["fc7"] = self._activate(self._conv(4096, 1, "fc7")(x), "_fc7", train)
+        x = features["fc6"] = self._norm_relu(x, "fc6", train)
+        x = features["fc7"] = self._norm_relu(self._conv(4096, 1, "fc7")(x), "fc7", train)
         x = self._deconv(CHANNELS[4], self.window, "deconv_fc6")(x)
-        x = features["deconv_fc6"] = self._activate(x, "_deconv_fc6", train)
-        for block in reversed(range(1, 6)):
-            before = (2 * x.shape[1], 2 * x.shape[2])
-            x = features[f"unpool{block}"] = max_unpool(x, features[f"indices{block}"], before, window=2)
-            for i in range(1, convolutions[block - 1] + 1):
-                last = i == convolutions[block - 1]
-                channels = CHANNELS[max(block - 2, 0) if last else block - 1]
+        x = features["deconv_fc6"] = self._norm_relu(x, "deconv_fc6", train)
+        for block in DECODER_BLOCKS:
+            x = features[f"unpool{block}"] = unpool(x, features[f"indices{block}"])
+            for i, channels in enumerate(decoder_channels(block), start=1):
                 x = self._deconv(channels, 3, f"deconv{block}_{i}", padding=1)(x)
-                x = self._activate(x, f"_deconv{block}_{i}", train)
+                x = self._norm_relu(x, f"deconv{block}_{i}", train)
         return {**features, "logits": Conv(self.num_classes, 1, dtype=self.dtype, name="score")(x)}
+
+    def _check_size(self, size: tuple[int, ...]) -> None:
+        side = 32 * self.window
+        if size != (side, side):
+            raise ValueError(f"DeconvNet got {size[0]}x{size[1]} images: with window {self.window} give {side}x{side}")
 
     def _conv(self, channels: int, kernel_size: int, name: str) -> nn.Module:
         return Conv(scaled(channels, self.width), kernel_size, kernel_init=he_normal, dtype=self.dtype, name=name)
@@ -66,5 +61,5 @@ class DeconvNet(nn.Module):
             scaled(channels, self.width), kernel_size, 1, padding, kernel_init=he_normal, dtype=self.dtype, name=name
         )
 
-    def _activate(self, x: Float[Array, "B H W C"], name: str, train: bool) -> Float[Array, "B H W C"]:
-        return nn.relu(self.norm(use_running_average=not train, dtype=self.dtype, name=f"bn{name}")(x))
+    def _norm_relu(self, x: Float[Array, "B H W C"], layer: str, train: bool) -> Float[Array, "B H W C"]:
+        return nn.relu(self.norm(use_running_average=not train, dtype=self.dtype, name=f"bn_{layer}")(x))

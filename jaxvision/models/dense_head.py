@@ -1,4 +1,11 @@
-"""The fully connected end of AlexNet and VGG, as matrix products or as convolutions over a map of any size."""
+"""The fully connected end of AlexNet and VGG, as matrix products or as convolutions over a map of any size.
+
+Input: a map [B, h, w, C], float.
+Output, a dict of
+    "fc6", "fc7" [B, hidden]                       hidden layers, behind their ReLU
+    "logits" [B, K]                                class scores, unless `num_classes` is None
+With `window` the layers are convolutions, and each output is a map [B, h - window + 1, w - window + 1, channels].
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,22 +19,18 @@ from jaxvision.models.low_rank import Ranks, dense
 
 
 class FullyConnectedHead(nn.Module):
-    """fc6, fc7 and, with `num_classes`, fc8: [B, h, w, C] -> features "fc6", "fc7" and "logits".
+    """fc6, fc7 and, with `num_classes`, fc8 (as convolutions: Simonyan & Zisserman 2015, section 3.2)."""
 
-    With `window` they are convolutions and each feature is [B, h - window + 1, w - window + 1, channels]
-    (Simonyan & Zisserman 2015, section 3.2); without it the whole map is flattened and each is [B, channels].
-    """
-
-    hidden: int = 4096
-    num_classes: int | None = None
-    window: int | None = None
-    dropout: float = 0.5
+    hidden: int = 4096  # units of fc6 and of fc7
+    num_classes: int | None = None  # K; None: the head ends at fc7
+    window: int | None = None  # side of fc6's kernel as a convolution; None: matrix products of the flattened map
+    dropout: float = 0.5  # share that training drops
     # The papers drop the outputs of fc6 and fc7; torchvision's AlexNet drops their inputs.
     drop_inputs: bool = False
     kernel_init: Initializer = nn.initializers.glorot_uniform()
-    hidden_bias: float = 0.0
-    ranks: Ranks = (0, 0)  # of fc6 and fc7 as matrix products, see `low_rank`; 0: whole
-    dtype: Dtype = jnp.float32
+    hidden_bias: float = 0.0  # first value of the biases of fc6 and of fc7
+    ranks: Ranks = (0, 0)  # of fc6 and of fc7 as matrix products, see `low_rank`; 0: the whole matrix
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> dict[str, Float[Array, "..."]]:
@@ -55,9 +58,17 @@ class FullyConnectedHead(nn.Module):
 
 
 def to_convolutions(params: Mapping[str, Any], window: int = 7) -> dict[str, Any]:
-    """Turn the matrices of fc6, fc7 and fc8 into the kernels the same layers have as convolutions; keep the rest.
+    """Turn the matrices of fc6, fc7 and fc8 into the kernels of the same layers as convolutions; keep the others.
 
-    `window` is the side of the map that fc6 saw flattened. Raises ValueError where fc6 does not fit that side.
+    Args:
+        params: parameters of a head, or of a network that has one, by layer.
+        window: side of the map that fc6 saw flattened.
+
+    Returns:
+        Parameters for a head with that `window`.
+
+    Raises:
+        ValueError: fc6 does not have window · window times a number of inputs.
     """
     converted = dict(params)
     for name in {"fc6", "fc7", "fc8"} & params.keys():

@@ -1,10 +1,17 @@
-"""One small encoder–decoder whose unpooling is an argument, so that ways back to full resolution can be compared."""
+"""One small encoder–decoder whose unpooling is an argument, so that ways back to full resolution can be compared.
+
+Input: images [B, H, W, 3], float, normalised, of any size (padded with zeros to a multiple of 8).
+Output, a dict of
+    "logits" [B, H, W, K]                          class scores of every pixel
+    "pooled3", "pooled2", "pooled1" [B, h, w, C]   maps that go into each unpooling
+    "unpooled3", … "unpooled1" [B, 2h, 2w, C]      maps that come out of it
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32
 
-from jaxvision.models.layers import BatchNorm, Conv, ConvTranspose, Dtype, Layer, he_normal, scaled, to_multiple
+from jaxvision.models.layers import BatchNorm, Conv, ConvTranspose, Dtype, Layer, conv_norm_relu, scaled, to_multiple
 from jaxvision.ops.unpooling import bed_of_nails, max_pool_with_indices, max_unpool, nearest_unpool
 from jaxvision.ops.upsampling import bilinear_init, resize_bilinear
 
@@ -14,37 +21,37 @@ _CHANNELS = 32  # at the first resolution
 
 
 class EncoderDecoder(nn.Module):
-    """[B, H, W, 3] -> "logits" [B, H, W, K], and each unpooling's maps before and after, "pooled3", "unpooled3" ….
+    """Two 3×3 convolutions with batch norm at each of four resolutions down, and the same up; no skip connections.
 
-    Two 3×3 convolutions with batch norm at each of four resolutions down, the same up, and no connection across but
-    what `unpooling` remembers: "nearest" and "bed_of_nails" (the value, or the value among zeros), "max_unpool" (at the
-    place its maximum came from), "transposed" (a learned 4×4 kernel that begins as bilinear) or "bilinear".
+    Only the encoder's maxima cross over, and only with "max_unpool".
     """
 
-    num_classes: int = 11
+    num_classes: int = 11  # K
+    # "nearest" repeats each value over its 2×2 cell, "bed_of_nails" surrounds it by zeros, "max_unpool" puts it where
+    # its maximum came from, "transposed" learns a 4×4 kernel that starts as bilinear, "bilinear" interpolates.
     unpooling: str = "max_unpool"
-    width: float = 1.0
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    width: float = 1.0  # fraction of the channels: 32 at the first resolution, twice as many at each next
+    norm: Layer = BatchNorm  # normalisation behind each convolution
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
         if self.unpooling not in UNPOOLING:
             raise ValueError(f"EncoderDecoder unpooling {self.unpooling!r}: choose one of {', '.join(UNPOOLING)}")
-        size = x.shape[1:3]
+        height, width = x.shape[1:3]
         x = to_multiple(x, 2**_LEVELS)
         features: dict[str, Array] = {}
         indices = {}
         for level in range(1, _LEVELS + 1):
-            x = self._double(x, level, level, "down", train)
+            x = self._two_layers(x, (level, level), f"down{level}", train)
             x, indices[level] = max_pool_with_indices(x, 2, 2)
-        x = self._double(x, _LEVELS + 1, _LEVELS, "middle", train)
+        x = self._two_layers(x, (_LEVELS + 1, _LEVELS), f"middle{_LEVELS + 1}", train)
         for level in reversed(range(1, _LEVELS + 1)):
             features[f"pooled{level}"] = x
             x = features[f"unpooled{level}"] = self._unpool(x, indices[level], level)
-            x = self._double(x, level, max(level - 1, 1), "up", train)
+            x = self._two_layers(x, (level, max(level - 1, 1)), f"up{level}", train)
         logits = Conv(self.num_classes, 1, dtype=self.dtype, name="score")(x)
-        return {**features, "logits": logits[:, : size[0], : size[1]]}
+        return {**features, "logits": logits[:, :height, :width]}
 
     def _unpool(
         self, x: Float[Array, "B h w C"], indices: Int32[Array, "B h w C"], level: int
@@ -59,12 +66,12 @@ class EncoderDecoder(nn.Module):
             return resize_bilinear(x, size)
         return (nearest_unpool if self.unpooling == "nearest" else bed_of_nails)(x, 2)
 
-    def _double(
-        self, x: Float[Array, "B H W C"], level: int, out: int, way: str, train: bool
+    def _two_layers(
+        self, x: Float[Array, "B H W C"], levels: tuple[int, int], name: str, train: bool
     ) -> Float[Array, "B H W D"]:
-        for i, channels in enumerate((level, out), start=1):
-            name = f"{way}{level}_{{}}{i}"
-            channels = scaled(_CHANNELS * 2 ** (channels - 1), self.width)
-            x = Conv(channels, 3, padding=1, kernel_init=he_normal, dtype=self.dtype, name=name.format("conv"))(x)
-            x = nn.relu(self.norm(use_running_average=not train, dtype=self.dtype, name=name.format("bn"))(x))
+        """Two convolutions, each with the channels of its own of the `levels`."""
+        for i, level in enumerate(levels, start=1):
+            names = (f"{name}_conv{i}", f"{name}_bn{i}")
+            channels = scaled(_CHANNELS * 2 ** (level - 1), self.width)
+            x = conv_norm_relu(x, channels, 3, padding=1, names=names, norm=self.norm, train=train, dtype=self.dtype)
         return x

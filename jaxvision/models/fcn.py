@@ -1,4 +1,12 @@
-"""FCN-32s, -16s and -8s on VGG-16 (Long, Shelhamer & Darrell 2015, "Fully convolutional networks …")."""
+"""FCN-32s, -16s and -8s on VGG-16 (Long, Shelhamer & Darrell 2015, "Fully convolutional networks …").
+
+Input: images [B, H, W, 3], float, normalised, of any size.
+Output, a dict of
+    "logits" [B, H, W, K], float32                 class scores of every pixel
+    "score_fc7" [B, h, w, K]                       scores of the last map, of stride 32
+    "score_pool4", "score_pool3" [B, h, w, K]      scores of finer maps, as far as `stride` fuses them
+    "conv1_1" …, "pool1" … "pool5", "fc6", "fc7"   features of the trunk, as VGG names them
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,39 +17,41 @@ from jaxvision.models.layers import Conv, ConvTranspose, Dtype, Initializer, sca
 from jaxvision.models.vgg import VGG
 from jaxvision.ops.upsampling import bilinear_init, interpolate
 
-_FINEST = 32  # pixels a cell of the last map
+_COARSEST = 32  # stride of the last map
+# With pad 100: rows and columns of a skip map, and of the interpolated scores, before the first that the image has.
+_SKIP_OFFSETS = {16: 5, 8: 9}
+_OFFSETS = {32: 19, 16: 27, 8: 31}
 _SKIPS = {16: ("pool4",), 8: ("pool4", "pool3"), 32: ()}
 
 
 class FCN(nn.Module):
-    """[B, H, W, 3] -> "logits" [B, H, W, K], the scores "score_fc7", "score_pool4", …, and VGG's features.
+    """VGG-16 as convolutions; the scores of its last map and of finer ones are fused and interpolated (figure 3).
 
-    `stride` 32, 16 or 8: how fine the last map is that is fused before the final, fixed interpolation (figure 3).
-    Scores begin at 0 and upsampling at bilinear, so a coarser network's parameters, which are a part of a finer one's
-    under the same names, give the finer one the same output to begin with: training in stages is merging trees.
-    `skip_scales` are what pool4 and pool3 are multiplied by: 0.01 and 0.0001 where ImageNet's features are trained
-    "at once" (Shelhamer et al. 2017, section 4.2). `pad` 100 pads the image as the paper does, for images of any
-    size, with its offsets of crops (where a side does not fill its cells of 32, with zeros in place of Caffe's
-    partial ones); `pad` 0 pads fc6 instead, by which maps lie on each other without crops and small images cost
-    much less. fc6 and fc7 have `hidden` channels. Parameters of the trunk have VGG's names, below "trunk".
+    Scores start at 0 and upsampling as bilinear. A coarser network's parameters are a part of a finer one's, under the
+    same names, and give the finer one the same outputs to begin with: training in stages is merging trees. Parameters
+    of the trunk have VGG's names, below "trunk". ValueError: another stride, or a pad that the window does not allow.
     """
 
-    num_classes: int = 21
-    stride: int = 8
-    width: float = 1.0
+    num_classes: int = 21  # K
+    stride: int = 8  # 32, 16 or 8: pixels a cell of the finest map that is fused
+    width: float = 1.0  # fraction of the paper's channels
+    # 100: pad the image as the paper does, with its offsets of crops, and zeros up to a multiple of 32 in the place of
+    # Caffe's partial cells. 0: pad fc6 instead; maps then lie on each other, and small images cost much less.
     pad: int = 100
-    window: int = 7
-    hidden: int = 4096
-    batch_norm: bool = False
+    window: int = 7  # side of fc6's kernel; odd
+    hidden: int = 4096  # channels of fc6 and of fc7
+    batch_norm: bool = False  # behind each convolution of the trunk
+    # Factors of pool4 and pool3 before they are scored: 0.01 and 0.0001 where ImageNet's features are trained "at once"
+    # (Shelhamer et al. 2017, section 4.2).
     skip_scales: tuple[float, float] = (1.0, 1.0)
-    dropout: float = 0.5
-    kernel_init: Initializer | None = None
-    dtype: Dtype = jnp.float32
+    dropout: float = 0.5  # share of fc6 and of fc7 that training drops
+    kernel_init: Initializer | None = None  # in the place of VGG's
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
         self._check()
-        size = x.shape[1:3]
+        height, width = x.shape[1:3]
         trunk = VGG(
             None,
             "D",
@@ -54,17 +64,19 @@ class FCN(nn.Module):
         )
         features = trunk(self._padded(x), train=train)
         features |= self._fully_connected(features["pool5"], train)
-        dropped = nn.Dropout(self.dropout, deterministic=not train)(features["fc7"])  # the head drops what it hands on
+        dropped = nn.Dropout(self.dropout, deterministic=not train)(
+            features["fc7"]
+        )  # the head returns fc7 before its dropout
         score = features["score_fc7"] = self._score(dropped, "fc7")
-        stride = _FINEST
+        stride = _COARSEST
         for name, scale in zip(_SKIPS[self.stride], self.skip_scales, strict=False):
             stride //= 2
             skip = features[f"score_{name}"] = self._score(features[name] * scale, name)
             score = self._upsample(score, name)
-            score = score + _crop(skip, score.shape[1:3], {16: 5, 8: 9}[stride] if self.pad else 0)
-        offset = {32: 19, 16: 27, 8: 31}[stride] if self.pad else 0
+            score = score + _crop(skip, score.shape[1:3], _SKIP_OFFSETS[stride] if self.pad else 0)
+        offset = _OFFSETS[stride] if self.pad else 0
         fine = interpolate(score.astype(jnp.float32), stride, 0 if self.pad else stride // 2)
-        return {**features, "logits": fine[:, offset : offset + size[0], offset : offset + size[1]]}
+        return {**features, "logits": _crop(fine, (height, width), offset)}
 
     def _check(self) -> None:
         if self.stride not in _SKIPS:
@@ -75,17 +87,18 @@ class FCN(nn.Module):
             )
 
     def _padded(self, x: Float[Array, "B H W 3"]) -> Float[Array, "B h w 3"]:
-        """`pad` on every side (one less, which conv1_1 adds) and on to a multiple of 32, where nothing is cut off."""
+        """Pad by `pad` on every side (less the 1 of conv1_1), then at the far sides up to a multiple of 32."""
         near = max(self.pad - 1, 0)
         sides = [
-            (near, -(near + n) % _FINEST if not self.pad else near + -(2 * near + n) % _FINEST) for n in x.shape[1:3]
+            (near, -(near + n) % _COARSEST if not self.pad else near + -(2 * near + n) % _COARSEST)
+            for n in x.shape[1:3]
         ]
         return jnp.pad(x, ((0, 0), *sides, (0, 0)))
 
     def _fully_connected(self, x: Float[Array, "B h w C"], train: bool) -> dict[str, Float[Array, "..."]]:
         if not self.pad:
-            around = (self.window // 2, self.window // 2)
-            x = jnp.pad(x, ((0, 0), around, around, (0, 0)))
+            pads = (self.window // 2, self.window // 2)
+            x = jnp.pad(x, ((0, 0), pads, pads, (0, 0)))
         init = self.kernel_init or nn.initializers.glorot_uniform()
         head = FullyConnectedHead(
             scaled(self.hidden, self.width),
@@ -102,9 +115,9 @@ class FCN(nn.Module):
         zeros = nn.initializers.zeros_init()
         return Conv(self.num_classes, 1, kernel_init=zeros, dtype=self.dtype, name=f"score_{name}")(x)
 
-    def _upsample(self, x: Float[Array, "B h w K"], onto: str) -> Float[Array, "B H W K"]:
+    def _upsample(self, x: Float[Array, "B h w K"], skip: str) -> Float[Array, "B H W K"]:
         up = ConvTranspose(
-            self.num_classes, 4, 2, 0 if self.pad else 1, 0, False, bilinear_init, self.dtype, name=f"upscore_{onto}"
+            self.num_classes, 4, 2, 0 if self.pad else 1, 0, False, bilinear_init, self.dtype, name=f"upscore_{skip}"
         )
         return up(x)
 

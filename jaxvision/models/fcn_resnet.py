@@ -1,4 +1,11 @@
-"""FCN on a dilated ResNet, as torchvision builds it (Long et al. 2015; the backbone is that of Chen et al. 2018)."""
+"""FCN on a dilated ResNet, as torchvision builds it (Long et al. 2015; the backbone is that of Chen et al. 2018).
+
+Input: images [B, H, W, 3], float, normalised, of any size.
+Output, a dict of
+    "logits" [B, H, W, K], float32                 class scores of every pixel
+    "aux_layer3" [B, H, W, K], float32             scores of the side head on "layer3"; with `aux`, in training only
+    "stem", "stem_pool", "layer1" … "layer4"       features of the backbone, as `resnet` names them
+"""
 
 from functools import partial
 
@@ -12,11 +19,11 @@ from jaxvision.ops.upsampling import resize_bilinear
 
 
 class Head(nn.Module):
-    """A 3×3 convolution to a quarter of the channels, batch norm, dropout 0.1, and a 1×1 convolution to the classes."""
+    """Score a map [B, h, w, C]: 3×3 convolution to C/4 channels, batch norm, dropout 0.1, 1×1 to the classes."""
 
-    num_classes: int
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    num_classes: int  # K
+    norm: Layer = BatchNorm  # normalisation behind the first convolution
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B h w C"], *, train: bool) -> Float[Array, "B h w K"]:
@@ -27,18 +34,14 @@ class Head(nn.Module):
 
 
 class FCNResNet(nn.Module):
-    """[B, H, W, 3] -> "logits" [B, H, W, K], with `aux` also "aux_layer3", and the backbone's features.
+    """A ResNet of stride 8, dilated in the place of its last two strides, a head, and interpolation to the image."""
 
-    The backbone keeps a stride of 8, with dilation in the place of its last two strides. Logits are interpolated from
-    there to the image's size. `aux` adds a second head on layer3, in training only.
-    """
-
-    num_classes: int = 21
-    depth: int = 50
-    aux: bool = True
-    width: float = 1.0
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    num_classes: int = 21  # K
+    depth: int = 50  # of the backbone
+    aux: bool = True  # train a second head on "layer3"
+    width: float = 1.0  # fraction of the backbone's channels
+    norm: Layer = BatchNorm  # normalisation behind each convolution
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:

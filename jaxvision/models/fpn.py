@@ -1,4 +1,10 @@
-"""Feature pyramid network (Lin et al. 2017, "Feature pyramid networks for object detection")."""
+"""Feature pyramid network (Lin et al. 2017, "Feature pyramid networks for object detection").
+
+Input: the backbone's maps C2 … C5, each [B, h, w, C], of strides 4, 8, 16 and 32.
+Output, a dict of
+    "p2" … "p5" [B, h, w, channels]                one map for each of C2 … C5, of the same resolution
+    "p6" [B, ⌈h/2⌉, ⌈w/2⌉, channels]               every second cell of "p5", of stride 64
+"""
 
 from collections.abc import Sequence
 
@@ -7,19 +13,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxvision.models.layers import Conv, Dtype
+from jaxvision.ops.unpooling import nearest_unpool
 
 uniform = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 
 
 class FPN(nn.Module):
-    """Maps C2 … C5 of strides 4 … 32 -> "p2" … "p6", all of `channels` channels, on the same strides and 64.
+    """Top-down path with lateral connections (section 3), without norm or activation.
 
-    Layers: lateral2 … lateral5 (1×1) and output2 … output5 (3×3), without norm or activation (section 3). P6 is every
-    second cell of P5. The finest map must be eight times the coarsest, as on a canvas whose sides divide by 32.
+    Layers: lateral2 … lateral5 (1×1) and output2 … output5 (3×3). The finest map must be exactly eight times as large
+    as the coarsest, as it is for images whose sides divide by 32; ValueError otherwise.
     """
 
-    channels: int = 256
-    dtype: Dtype = jnp.float32
+    channels: int = 256  # of each output
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, maps: Sequence[Float[Array, "B _ _ _"]]) -> dict[str, Float[Array, "B _ _ _"]]:
@@ -29,7 +36,7 @@ class FPN(nn.Module):
         top, outputs = None, {}
         for level in range(len(maps) + 1, 1, -1):
             x = self._conv(1, f"lateral{level}")(maps[level - 2])
-            top = x if top is None else x + double(top)
+            top = x if top is None else x + nearest_unpool(top, 2)
             outputs[f"p{level}"] = self._conv(3, f"output{level}")(top)
         outputs["p6"] = outputs["p5"][:, ::2, ::2]
         return dict(sorted(outputs.items()))
@@ -37,10 +44,3 @@ class FPN(nn.Module):
     def _conv(self, kernel_size: int, name: str) -> nn.Conv:
         padding = kernel_size // 2
         return Conv(self.channels, kernel_size, padding=padding, kernel_init=uniform, dtype=self.dtype, name=name)
-
-
-def double(x: Float[Array, "B H W C"]) -> Float[Array, "B 2*H 2*W C"]:
-    """Nearest-neighbour upsampling: each cell becomes 2×2."""
-    batch, height, width, channels = x.shape
-    spread = jnp.broadcast_to(x[:, :, None, :, None, :], (batch, height, 2, width, 2, channels))
-    return spread.reshape(batch, 2 * height, 2 * width, channels)

@@ -1,4 +1,15 @@
-"""GoogLeNet (Szegedy et al. 2015, "Going deeper with convolutions")."""
+"""GoogLeNet (Szegedy et al. 2015, "Going deeper with convolutions").
+
+Input: images [B, H, W, 3], float, normalised, of any size.
+Output, a dict of
+    "conv1", "pool1", "norm1", "conv2_reduce", "conv2", "norm2", "pool2"    layers of the stem, in this order
+    "inception_3a" … "inception_5b" [B, h, w, C]   modules, at 1/8, 1/16 and 1/32 of the image's resolution
+    "pool3", "pool4"                               max-pools between them
+    "pool5" [B, 1024]                              mean over the positions of the last map
+    "logits" [B, K]                                class scores, unless `num_classes` is None
+    "aux_4a", "aux_4d" [B, K]                      scores of the auxiliary classifiers, in training only
+"norm1" and "norm2" are those of the paper's variant.
+"""
 
 from functools import partial
 
@@ -10,7 +21,7 @@ from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, scaled
 from jaxvision.ops.normalization import local_response_norm
 from jaxvision.ops.pooling import adaptive_avg_pool, avg_pool, max_pool, max_pool_ceil
 
-# Table 1: 1×1 · 3×3 reduce · 3×3 · 5×5 reduce · 5×5 · pool projection. None is a max-pool that halves the map.
+# Channels of a row of table 1: 1×1, 3×3 reduce, 3×3, 5×5 reduce, 5×5, pool projection. None: a max-pool of stride 2.
 INCEPTION: dict[str, tuple[int, int, int, int, int, int] | None] = {
     "inception_3a": (64, 96, 128, 16, 32, 32),
     "inception_3b": (128, 128, 192, 32, 96, 64),
@@ -27,13 +38,13 @@ INCEPTION: dict[str, tuple[int, int, int, int, int, int] | None] = {
 
 
 class ConvUnit(nn.Module):
-    """Convolution and ReLU, with a bias or, where `norm` is given, with batch norm between the two."""
+    """A convolution and ReLU, and between the two a bias or a normalisation."""
 
-    features: int
-    kernel_size: int
-    strides: int = 1
-    norm: Layer | None = None
-    dtype: Dtype = jnp.float32
+    features: int  # output channels
+    kernel_size: int  # pixels a side of the kernel
+    strides: int = 1  # pixels between two outputs
+    norm: Layer | None = None  # normalisation; None: a bias
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
@@ -51,10 +62,10 @@ class ConvUnit(nn.Module):
 
 
 class Inception(nn.Module):
-    """Four branches over one map, concatenated by channel (Figure 2b). `channels` is a row of `INCEPTION`."""
+    """Four branches over one map, concatenated by channel (figure 2b): [B, H, W, C] -> [B, H, W, D]."""
 
-    channels: tuple[int, ...]
-    unit: Layer
+    channels: tuple[int, ...]  # a row of `INCEPTION`
+    unit: Layer  # makes a `ConvUnit` from features, kernel size and name
     large: int = 5  # kernel size of the "5×5" branch
 
     @nn.compact
@@ -71,13 +82,13 @@ class Inception(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """The classifier on 4a or 4d that training adds (section 5): pool, 1×1 convolution, two fully connected layers."""
+    """A classifier on the map of 4a or 4d (section 5): pool, 1×1 convolution, two fully connected layers; -> [B, K]."""
 
-    num_classes: int
-    unit: Layer
-    paper_pool: bool = True
-    width: float = 1.0
-    dtype: Dtype = jnp.float32
+    num_classes: int  # K
+    unit: Layer  # makes a `ConvUnit` from features, kernel size and name
+    paper_pool: bool = True  # 5×5 average pool of stride 3; False: average down to 4×4, as torchvision does
+    width: float = 1.0  # fraction of the paper's channels
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B K"]:
@@ -94,18 +105,17 @@ class AuxiliaryHead(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """Nine Inception modules: [B, H, W, 3] -> features by name, "logits" and, in training, "aux_4a" and "aux_4d".
+    """A convolutional stem and nine Inception modules (table 1). ValueError: an unknown variant.
 
-    `variant`: "paper" (5×5 branches, response normalisation, biases) or "torchvision" (batch norm, 3×3 in the 5×5
-    branch). The training loss is that of the logits plus 0.3 times that of each auxiliary output. `num_classes=None`
-    ends at "pool5", the global average. `norm` is used by "torchvision" only.
+    The paper's training loss is that of "logits" plus 0.3 times that of each auxiliary output (section 5).
     """
 
-    num_classes: int | None = 1000
+    num_classes: int | None = 1000  # K; None: the network ends at "pool5"
+    # "paper": 5×5 branches, response normalisation, biases. "torchvision": batch norm, 3×3 in the 5×5 branch.
     variant: str = "paper"
-    width: float = 1.0
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    width: float = 1.0  # fraction of the paper's channels
+    norm: Layer = BatchNorm  # normalisation of "torchvision"
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
@@ -119,7 +129,7 @@ class GoogLeNet(nn.Module):
             if channels is None:
                 x = max_pool_ceil(x, 3 if paper or name == "pool3" else 2, 2)
             else:
-                row = tuple(scaled(c, self.width) for c in channels)
+                row = tuple(scaled(count, self.width) for count in channels)
                 x = Inception(row, unit, large=5 if paper else 3, name=name)(x)
             features[name] = x
         x = features["pool5"] = x.mean((1, 2))

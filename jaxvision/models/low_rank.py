@@ -1,6 +1,6 @@
 """Fully connected layers as products of two thin ones, by truncated SVD (Girshick 2015, section 3.1).
 
-With W ≈ U Σ_t Vᵀ of rank t, u·v multiplications become t·(u + v).
+With W ≈ U Σ_t Vᵀ of rank t, a layer of u inputs and v outputs takes t·(u + v) multiplications instead of u·v.
 """
 
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ import numpy as np
 from jaxtyping import Array, Float
 
 Ranks = tuple[int, int]
-"""Of fc6 and of fc7; 0: the layer is whole."""
+"""Ranks of fc6 and of fc7; 0: the whole matrix."""
 
 
 class LowRankDense(nn.Module):
-    """`features` outputs through `rank` numbers: "down" without a bias, then "up"."""
+    """A linear layer [*, F] -> [*, features] in two: "down" to `rank` numbers without a bias, then "up"."""
 
-    features: int
-    rank: int
+    features: int  # outputs
+    rank: int  # numbers between the two layers
     kernel_init: Any = nn.initializers.lecun_normal()
     bias_init: Any = nn.initializers.zeros_init()
-    dtype: Any = jnp.float32
+    dtype: Any = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b F"]) -> Float[Array, "*b G"]:
@@ -34,16 +34,26 @@ class LowRankDense(nn.Module):
 
 
 def dense(features: int, rank: int, **settings: Any) -> nn.Module:
-    """A layer of that `rank`, or a whole one where it is 0; `settings` are those of `nn.Dense`."""
+    """Make a fully connected layer, of low rank where one is given.
+
+    Args:
+        features: outputs.
+        rank: of the layer; 0: the whole matrix.
+        **settings: further arguments of `nn.Dense`.
+
+    Returns:
+        The layer.
+    """
     return LowRankDense(features, rank, **settings) if rank else nn.Dense(features, **settings)
 
 
 def truncate(params: Mapping[str, Any], ranks: Ranks) -> dict[str, Any]:
-    """A head's parameters with fc6 and fc7 of lower rank, the nearest there is; the other layers as they are.
+    """Replace fc6 and fc7 of a head by the nearest layers of lower rank; keep the other layers.
 
-    Raises ValueError where a layer's rank is no lower than that.
+    Raises:
+        ValueError: a rank that is larger than the layer's own.
     """
-    found = dict(params)
+    truncated = dict(params)
     for name, rank in zip(("fc6", "fc7"), ranks, strict=True):
         if rank:
             kernel, most = np.asarray(params[name]["kernel"], np.float32), min(params[name]["kernel"].shape)
@@ -54,5 +64,5 @@ def truncate(params: Mapping[str, Any], ranks: Ranks) -> dict[str, Any]:
             left, values, right = np.linalg.svd(kernel, full_matrices=False)
             down, up = left[:, :rank] * values[None, :rank], right[:rank]
             bias = params[name]["bias"]
-            found[name] = {"down": {"kernel": jnp.asarray(down)}, "up": {"kernel": jnp.asarray(up), "bias": bias}}
+            truncated[name] = {"down": {"kernel": jnp.asarray(down)}, "up": {"kernel": jnp.asarray(up), "bias": bias}}
     return found

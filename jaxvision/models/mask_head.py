@@ -1,4 +1,8 @@
-"""Mask branch of Mask R-CNN (He, Gkioxari, Dollár & Girshick 2017, figure 4)."""
+"""Mask branch of Mask R-CNN (He, Gkioxari, Dollár & Girshick 2017, figure 4).
+
+Input: features of N RoIs [N, P, Q, C], float.
+Output: mask logits [N, 2P, 2Q, K], float32, one mask for each class; class 0 is the background.
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -10,16 +14,12 @@ he_fan_in = nn.initializers.he_normal()
 
 
 class MaskHead(nn.Module):
-    """Mask logits for each class at twice the resolution of the RoI's features: [N, P, Q, C] -> [N, 2P, 2Q, K].
+    """3×3 convolutions (conv1, conv2, …), a transposed 2×2 convolution (deconv), and a 1×1 convolution (logits)."""
 
-    `convolutions` of 3×3 (conv1, conv2, …) come first: four on a pyramid (14×14 to 28×28), none on the map of a C4
-    network's last stage (7×7 to 14×14). Then `deconv`, 2×2 of stride 2, and 1×1 `logits`.
-    """
-
-    num_classes: int
-    convolutions: int = 4
-    channels: int = 256
-    dtype: Dtype = jnp.float32
+    num_classes: int  # K, with the background
+    convolutions: int = 4  # 3×3 ones: 4 on a pyramid's 14×14 features, 0 on the 7×7 of a C4 network's last stage
+    channels: int = 256  # of every layer but the last
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "N P Q C"]) -> Float[Array, "N S T K"]:
@@ -32,13 +32,14 @@ class MaskHead(nn.Module):
 
 
 class Deconv2x(nn.Module):
-    """Transposed 2×2 convolution of stride 2: windows do not overlap, so it is one matrix product.
+    """A transposed 2×2 convolution of stride 2: [N, H, W, C] -> [N, 2H, 2W, features].
 
-    The kernel is [2, 2, out, in], as linen's ConvTranspose keeps it with `transpose_kernel`.
+    Its windows do not overlap, so it is one matrix product. The kernel is [2, 2, features, C], as linen's ConvTranspose
+    keeps it with `transpose_kernel`.
     """
 
-    features: int
-    dtype: Dtype = jnp.float32
+    features: int  # output channels
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N h w D"]:

@@ -1,4 +1,13 @@
-"""A generator and a discriminator of fully connected layers, for points of the plane."""
+"""A generator and a discriminator of fully connected layers, for points of the plane.
+
+Generator: latents z [B, Z], and labels int [B] where it is conditional; output, a dict of
+    "hidden1", "hidden2", … [B, hidden]            hidden layers, behind their ReLU
+    "image" [B, out], float32                      points
+Discriminator: points [B, D], and labels int [B] and latents [B, Z] where it judges pairs; output, a dict of
+    "hidden1", "hidden2", … [B, hidden]            hidden layers, behind their LeakyReLU (slope 0.2)
+    "features" [B, hidden]                         the last of them
+    "logits" [B], float32                          positive: real
+"""
 
 import flax.linen as nn
 import jax
@@ -9,16 +18,16 @@ from jaxvision.models.layers import Dtype
 
 
 class MLPGenerator(nn.Module):
-    """z [B, Z] -> "hidden1", … [B, hidden] and "image" [B, out]: `layers` hidden layers with ReLU.
+    """Hidden layers with ReLU, and a linear one to the points.
 
-    With `num_classes` the label's one-hot vector is appended to z (Mirza & Osindero 2014).
+    ValueError: labels without `num_classes`, or the reverse.
     """
 
-    hidden: int = 128
-    layers: int = 3
-    out: int = 2
-    num_classes: int | None = None
-    dtype: Dtype = jnp.float32
+    hidden: int = 128  # units of a hidden layer
+    layers: int = 3  # hidden layers
+    out: int = 2  # coordinates of a point
+    num_classes: int | None = None  # appends the label's one-hot vector to z (Mirza & Osindero 2014)
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(
@@ -31,16 +40,15 @@ class MLPGenerator(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """Points [B, D] -> "hidden1", …, "features" [B, hidden] (the last of them) and "logits" [B]; LeakyReLU 0.2.
+    """Hidden layers with LeakyReLU, and a linear one to the score of a point.
 
-    With `num_classes` the label's one-hot vector is appended to the point, and a latent z where one is given, so that
-    it judges pairs.
+    A latent z, where one is given, is appended to the point. ValueError: labels without `num_classes`, or the reverse.
     """
 
-    hidden: int = 128
-    layers: int = 3
-    num_classes: int | None = None
-    dtype: Dtype = jnp.float32
+    hidden: int = 128  # units of a hidden layer
+    layers: int = 3  # hidden layers
+    num_classes: int | None = None  # appends the label's one-hot vector to the point (Mirza & Osindero 2014)
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(

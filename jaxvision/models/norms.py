@@ -1,4 +1,7 @@
-"""Normalisation layers that take the place of `layers.BatchNorm`: they accept its arguments, whatever they need."""
+"""Normalisation layers in the place of `layers.BatchNorm`, whose arguments they accept, used or not.
+
+Input: maps [B, H, W, C] or features [B, C], float. Output: the same shape, in `dtype`.
+"""
 
 import math
 from typing import Any
@@ -12,15 +15,14 @@ from jaxvision.models.layers import BatchNorm, Dtype, Initializer, Layer
 
 
 class FrozenBatchNorm(nn.Module):
-    """Batch norm as a fixed affine map: BatchNorm's variables, of which none ever changes.
+    """Batch norm as a fixed affine map: it has BatchNorm's variables, none of which ever changes.
 
-    Only for networks with loaded weights: the statistics of a new one are 0 and 1, and it does not normalise. `epsilon`
-    belongs to the weights: torchvision's COCO detectors were trained with 0, everything else with 1e-5.
+    Only for networks with loaded weights: a new one's statistics are 0 and 1, so it does not normalise.
     """
 
-    use_running_average: bool | None = None
-    epsilon: float = 1e-5
-    dtype: Dtype = jnp.float32
+    use_running_average: bool | None = None  # not used: it always does
+    epsilon: float = 1e-5  # belongs to the weights: 0 in torchvision's COCO detectors, 1e-5 everywhere else
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
     scale_init: Initializer = nn.initializers.ones_init()
 
     @nn.compact
@@ -37,17 +39,17 @@ class FrozenBatchNorm(nn.Module):
 
 
 class SplitBatchNorm(nn.Module):
-    """Batch norm within each of `groups` equal parts of the batch, in the order of its rows, as if each part were on a
-    device of its own. The running statistics are those of an average part. Has BatchNorm's variables.
+    """Batch norm within each of `groups` equal parts of the batch's rows, as if each part were on its own device.
 
-    ValueError: a batch that does not divide.
+    It has BatchNorm's variables; running statistics follow the mean over the parts. ValueError: a batch that does not
+    divide.
     """
 
-    use_running_average: bool | None = None
-    groups: int = 1
-    momentum: float = 0.9
-    epsilon: float = 1e-5
-    dtype: Dtype = jnp.float32
+    use_running_average: bool | None = None  # normalise by the running statistics (evaluation)
+    groups: int = 1  # parts of the batch, in the order of its rows
+    momentum: float = 0.9  # share of the running statistics that a step keeps
+    epsilon: float = 1e-5  # added to the variance
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
     scale_init: Initializer = nn.initializers.ones_init()
 
     @nn.compact
@@ -80,10 +82,10 @@ class SplitBatchNorm(nn.Module):
 
 
 class GroupNorm(nn.Module):
-    """Group norm (Wu & He 2018): 32 groups, or as many as leave two channels in each. Batches may hold one image."""
+    """Group norm (Wu & He 2018) of 32 groups, or fewer, so that each has two channels; batches may hold one image."""
 
-    use_running_average: bool | None = None
-    dtype: Dtype = jnp.float32
+    use_running_average: bool | None = None  # not used: there are no running statistics
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
     scale_init: Initializer = nn.initializers.ones_init()
 
     @nn.compact

@@ -1,30 +1,37 @@
-"""Segmentation before it was convolutional: a network names the middle of a patch; a window slides."""
+"""A classifier of patches under a sliding window: segmentation before networks were fully convolutional.
+
+Input: patches [B, 36, 36, 3], float, normalised; with `dense` whole images [B, H, W, 3] of any size.
+Output, a dict of
+    "logits" [B, K]                                class scores of the 4×4 pixels in the middle of a patch
+or, with `dense`,
+    "class_map" [B, ⌈H/4⌉, ⌈W/4⌉, K]               scores of every 4×4 cell, as a window of stride 4 gives them
+    "logits" [B, H, W, K]                          the class map, interpolated to every pixel
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, he_normal, scaled
+from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, conv_norm_relu, scaled
 from jaxvision.ops.pooling import max_pool
 from jaxvision.ops.upsampling import resize_bilinear
 
-PATCH = 36  # pixels
-STRIDE = 4  # pixels: of the network, so of the window where sliding and convolving give the same
+PATCH = 36  # pixels a side
+STRIDE = 4  # pixels between neighbouring windows; the network's own stride, so that sliding and convolving agree
 
 
 class PatchClassifier(nn.Module):
-    """A patch [B, 36, 36, 3] -> "logits" [B, K] of the 4×4 pixels in its middle; no layer is padded.
+    """Five convolutions without padding, each with batch norm and ReLU, and a 1×1 convolution to the classes.
 
-    With `dense` the same parameters run over a whole image [B, H, W, 3], its border continued with zeros, and give
-    "class_map" [B, ⌈H/4⌉, ⌈W/4⌉, K], what a window of stride 4 gives patch by patch, at a fraction of the cost (Long et
-    al. 2015, section 3.1), and "logits" [B, H, W, K], interpolated from it.
+    With `dense` the same parameters run over a whole image, its border continued with zeros: the same scores as patch
+    by patch, at a fraction of the cost (Long et al. 2015, section 3.1).
     """
 
-    num_classes: int = 11
-    dense: bool = False
-    width: float = 1.0
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    num_classes: int = 11  # K
+    dense: bool = False  # take whole images
+    width: float = 1.0  # fraction of the channels 32, 64 and 256
+    norm: Layer = BatchNorm  # normalisation behind each convolution
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
@@ -46,20 +53,18 @@ class PatchClassifier(nn.Module):
     def _layer(
         self, x: Float[Array, "B H W C"], channels: int, kernel_size: int, name: str, train: bool
     ) -> Float[Array, "B h w D"]:
-        x = Conv(
-            scaled(channels, self.width), kernel_size, kernel_init=he_normal, dtype=self.dtype, name=f"conv{name}"
-        )(x)
-        return nn.relu(self.norm(use_running_average=not train, dtype=self.dtype, name=f"bn{name}")(x))
+        names, channels = (f"conv{name}", f"bn{name}"), scaled(channels, self.width)
+        return conv_norm_relu(x, channels, kernel_size, names=names, norm=self.norm, train=train, dtype=self.dtype)
 
 
 def bordered(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
-    """Zeros around an image, so that every 4×4 cell of it is the middle of a patch."""
+    """Pad images with zeros, so that every 4×4 cell is the middle of a patch."""
     near = (PATCH - STRIDE) // 2
     return jnp.pad(x, ((0, 0), *((near, near + -n % STRIDE) for n in x.shape[1:3]), (0, 0)))
 
 
 def patches(x: Float[Array, "B H W C"]) -> Float[Array, "B N 36 36 C"]:
-    """Every patch under the sliding window, in rows: what the dense network sees of each cell."""
+    """Cut out every patch under the sliding window, cell by cell in row order."""
     x = bordered(x)
     down, across = ((n - PATCH) // STRIDE + 1 for n in x.shape[1:3])
     corners = [(i * STRIDE, j * STRIDE) for i in range(down) for j in range(across)]

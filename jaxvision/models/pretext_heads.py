@@ -1,7 +1,10 @@
-"""What stands on an encoder while it solves a pretext task: a puzzle's answer, colours, the content of a hole.
+"""Heads that stand on an encoder while it solves a pretext task: a puzzle, colours, the content of a hole.
 
-An encoder is any network `(images, *, train) -> {"pool": [B, D], "layer4": [B, h, w, C], …}`; its parameters are found
-under "encoder".
+The encoder is any network (images [B, S, S, 3], *, train) -> {"pool": [B, D], "layer4": [B, h, w, C], …}, float and
+normalised; its parameters are under "encoder". Outputs, each a dict:
+    PieceClassifier: "pool" [B, N, D], "logits" [B, K]     features of each piece, scores of the answers
+    Colorizer: "logits" [B, S/4, S/4, Q]                   scores of the colour bins
+    ContextEncoder: "fill" [B, hole, hole, 3], float32     content of the hole, in [-1, 1]
 """
 
 import flax.linen as nn
@@ -12,20 +15,19 @@ from jaxvision.models.layers import BatchNorm, Conv, ConvTranspose, Dtype, Layer
 
 
 class PieceClassifier(nn.Module):
-    """Pieces of an image [B, N, h, w, 3] -> "pool" [B, N, D] of each and "logits" [B, K] of all together.
+    """Classify what the N pieces of an image [B, N, h, w, 3] are to each other, by late fusion.
 
-    The encoder is one tower for each piece, with shared weights, and perhaps a shared layer of `tower` units ("fc6");
-    then towers are concatenated and joined by a layer of `joint` units ("fc7") and the answer: late fusion (Doersch et
-    al. 2015, figure 3; Noroozi & Favaro 2016, figure 3). Zero units leave a layer out: with one piece that is the
-    linear classifier of Gidaris et al. 2018.
+    One tower for each piece, with shared weights: the encoder, and perhaps a layer of `tower` units ("fc6"). Towers are
+    concatenated and joined by a layer of `joint` units ("fc7") and the answer (Doersch et al. 2015, figure 3; Noroozi &
+    Favaro 2016, figure 3). With one piece and neither layer it is the linear classifier of Gidaris et al. (2018).
     """
 
     encoder: nn.Module
-    num_classes: int
-    tower: int = 0
-    joint: int = 0
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    num_classes: int  # K, possible answers
+    tower: int = 0  # units of "fc6"; 0: no such layer
+    joint: int = 0  # units of "fc7"; 0: no such layer
+    norm: Layer = BatchNorm  # normalisation behind "fc6" and "fc7"
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, pieces: Float[Array, "B N h w 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
@@ -44,16 +46,16 @@ class PieceClassifier(nn.Module):
 
 
 class Colorizer(nn.Module):
-    """Grey images [B, S, S, 3] -> "logits" [B, S/4, S/4, Q] over colour bins (Zhang et al. 2016, section 3).
+    """Predict the colour of a grey image [B, S, S, 3], as a distribution over bins (Zhang et al. 2016, section 3).
 
     From the encoder's last map, transposed convolutions of stride 2 lead up to a quarter of the image's resolution,
-    where the paper predicts; its network keeps the resolution by dilation instead. Nothing leads around the encoder.
+    where the paper predicts; its network keeps the resolution by dilation instead. There are no skip connections.
     """
 
     encoder: nn.Module
-    bins: int
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    bins: int  # Q, colours to choose from
+    norm: Layer = BatchNorm  # normalisation behind each transposed convolution
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, images: Float[Array, "B S S 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
@@ -65,36 +67,37 @@ class Colorizer(nn.Module):
 
 
 class ContextEncoder(nn.Module):
-    """Images with a hole [B, S, S, 3] -> "fill" [B, hole, hole, 3] in [-1, 1] (Pathak et al. 2016, section 3).
+    """Fill the hole of an image [B, S, S, 3] (Pathak et al. 2016, section 3).
 
-    The encoder's last map passes through the bottleneck, a fully connected layer within each channel, so that every
-    place of the hole can draw on every place around it, and a 1×1 convolution across channels; transposed convolutions
-    of stride 2 lead up to the hole's size.
+    The encoder's last map passes through a bottleneck: a fully connected layer within each channel, by which every
+    place of the hole can draw on every place around it, and a 1×1 convolution across channels. Transposed convolutions
+    of stride 2 lead up to the hole's size. ValueError: a hole that no doubling of the last map gives.
     """
 
     encoder: nn.Module
-    hole: int
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    hole: int  # pixels a side
+    norm: Layer = BatchNorm  # normalisation behind each layer of the decoder
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, images: Float[Array, "B S S 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
         x = self.encoder(images, train=train)["layer4"]
-        steps = doublings(x.shape[1], self.hole, "the hole")
-        if not steps:
+        count = doublings(x.shape[1], self.hole, "the hole")
+        if not count:
             raise ValueError(f"--hole={self.hole}: not larger than the encoder's last map; give twice as much or more")
         x = nn.relu(ChannelwiseDense(dtype=self.dtype, name="bottleneck")(x))
         x = Conv(x.shape[-1], 1, use_bias=False, kernel_init=he_normal, dtype=self.dtype, name="across")(x)
         x = nn.relu(self.norm(use_running_average=not train, dtype=self.dtype, name="across_bn")(x))
-        for i in range(1, steps):
+        for i in range(1, count):
             x = up(x, max(8, x.shape[-1] // 2), i, self.norm, self.dtype, train)
         x = ConvTranspose(3, 4, 2, 1, dtype=self.dtype, name="fill")(x)
         return {"fill": jnp.tanh(x.astype(jnp.float32))}
 
 
 class ChannelwiseDense(nn.Module):
-    """[B, h, w, C] -> [B, h, w, C]: every channel its own fully connected layer over positions, C·(hw)² weights where
-    one layer over all would have C² as many (Pathak et al. 2016, section 3.2).
+    """A fully connected layer over positions for each channel (Pathak et al. 2016, section 3.2): [B, h, w, C] -> same.
+
+    It has C·(hw)² weights, where one layer over everything would have C² · (hw)².
     """
 
     dtype: Dtype = jnp.float32
@@ -112,13 +115,37 @@ class ChannelwiseDense(nn.Module):
 
 
 def up(x: Float[Array, "B h w C"], channels: int, i: int, norm: Layer, dtype: Dtype, train: bool) -> Array:
-    """Twice the resolution: a 4×4 transposed convolution of stride 2, batch norm, ReLU, in the scope of the caller."""
+    """Double the resolution by a 4×4 transposed convolution, a normalisation and ReLU, in the running module's scope.
+
+    Args:
+        x: a map.
+        channels: output channels.
+        i: number of the layer; its parameters are "up<i>" and "up<i>_bn".
+        norm: normalisation layer.
+        dtype: type that is computed in.
+        train: normalise by the batch's statistics.
+
+    Returns:
+        A map [B, 2h, 2w, channels].
+    """
     x = ConvTranspose(channels, 4, 2, 1, use_bias=False, kernel_init=he_normal, dtype=dtype, name=f"up{i}")(x)
     return nn.relu(norm(use_running_average=not train, dtype=dtype, name=f"up{i}_bn")(x))
 
 
 def doublings(side: int, target: int | float, what: str) -> int:
-    """How often `side` must be doubled to give `target`; ValueError where no doubling gives it."""
+    """Count the doublings that lead from the side of the encoder's last map to another side.
+
+    Args:
+        side: pixels of the last map.
+        target: pixels wanted.
+        what: name of what has that many pixels, for the error.
+
+    Returns:
+        n with side · 2ⁿ = target.
+
+    Raises:
+        ValueError: no doubling gives the target.
+    """
     count = next((n for n in range(16) if side * 2**n >= target), 0)
     if side * 2**count != target:
         raise ValueError(

@@ -1,4 +1,14 @@
-"""ResNet (He, Zhang, Ren & Sun 2016, "Deep residual learning for image recognition")."""
+"""ResNet (He, Zhang, Ren & Sun 2016, "Deep residual learning for image recognition").
+
+Input: images [B, H, W, 3], float, normalised, of any size.
+Output, a dict of (S is the stride of the map; "imagenet" stem, output stride 32)
+    "stem" [B, H/2, W/2, 64]                       conv1, behind its norm and ReLU
+    "stem_pool" [B, H/4, W/4, 64]                  with the imagenet stem: "stem" behind its max-pool
+    "layer1" … "layer4" [B, H/S, W/S, C]           S 4, 8, 16, 32; C 64, 128, 256, 512, or 4 times that in bottlenecks
+    "pool" [B, C]                                  mean over the positions of the last map
+    "logits" [B, K]                                class scores, unless `num_classes` is None
+`CifarResNet` has "stem", "layer1" … "layer3" (S 1, 2, 4; C 16, 32, 64), "pool" and "logits".
+"""
 
 from functools import partial
 from typing import Any
@@ -10,18 +20,22 @@ from jaxtyping import Array, Float
 from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, he_normal, scaled
 from jaxvision.ops.pooling import max_pool
 
-# Table 1: blocks in conv2_x to conv5_x, here layer1 to layer4. From depth 50 on the blocks are bottlenecks.
+# Blocks in conv2_x … conv5_x of table 1, here layer1 … layer4. From depth 50 on the blocks are bottlenecks.
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 class Shortcut(nn.Module):
-    """The identity branch: A subsamples and pads with zero channels, B projects on a change of shape, C always."""
+    """Identity branch of a block (section 3.3): x [B, H, W, C] -> [B, H/strides, W/strides, channels].
 
-    channels: int
-    strides: int
-    option: str
-    conv: Layer
-    norm: Layer
+    Where the shape changes, option "A" subsamples and pads with zero channels, "B" projects by a 1×1 convolution;
+    "C" projects in every block.
+    """
+
+    channels: int  # output channels
+    strides: int  # pixels between two outputs
+    option: str  # "A", "B" or "C"
+    conv: Layer  # convolution without bias
+    norm: Layer  # normalisation behind it
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
@@ -35,15 +49,15 @@ class Shortcut(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions and a shortcut (Figure 5, left)."""
+    """Two 3×3 convolutions and a shortcut (figure 5, left): x [B, H, W, C] -> [B, H/strides, W/strides, channels]."""
 
-    channels: int
-    strides: int
-    dilations: tuple[int, int]  # before and after the stride
-    option: str
-    conv: Layer
-    norm: Layer
-    last_norm: Layer
+    channels: int  # output channels
+    strides: int  # of the first convolution
+    dilations: tuple[int, int]  # of the first and of the second convolution
+    option: str  # of the `Shortcut`
+    conv: Layer  # convolution without bias
+    norm: Layer  # normalisation behind it
+    last_norm: Layer  # normalisation behind the last convolution
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
@@ -56,16 +70,16 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1×1, 3×3 and 1×1 convolutions and a shortcut (Figure 5, right); `channels` of the first two, 4 × channels out."""
+    """1×1, 3×3 and 1×1 convolutions and a shortcut (figure 5, right): x -> [B, H/strides, W/strides, 4 · channels]."""
 
-    channels: int
-    strides: int
-    dilations: tuple[int, int]  # before and after the stride
-    option: str
-    conv: Layer
-    norm: Layer
-    last_norm: Layer
-    stride_first: bool = False  # stride in the first 1×1, as published, and not in the 3×3
+    channels: int  # of the first two convolutions; the last has four times as many
+    strides: int  # of the block
+    dilations: tuple[int, int]  # of the 3×3 convolution: before and after the stride
+    option: str  # of the `Shortcut`
+    conv: Layer  # convolution without bias
+    norm: Layer  # normalisation behind it
+    last_norm: Layer  # normalisation behind the last convolution
+    stride_first: bool = False  # the stride is in the first 1×1 (as published) instead of the 3×3
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
@@ -80,32 +94,24 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Residual network: [B, H, W, 3] -> "stem", "layer1" … "layer4", "pool" (global average) and "logits".
+    """The networks for ImageNet (table 1), with the common variants. ValueError: a field has no such choice."""
 
-    `depth`: 18, 34, 50, 101 or 152. `version`: "v1" strides in the first 1×1 of a bottleneck (the paper), "v1.5" in
-    its 3×3 (torchvision and most later work). `shortcut`: "A", "B" or "C" (section 3.3). `stem`: "imagenet" (7×7/2 and
-    max-pool) or "cifar" (3×3/1, no pool). `output_stride` 16 or 8 puts dilation in the place of the last strides; it
-    counts the imagenet stem (with a cifar stem it is a quarter). `norm` is any layer that takes BatchNorm's arguments
-    (use_running_average, dtype, name, and scale_init for `zero_init`). `zero_init` starts each block as its shortcut
-    (Goyal et al. 2017, section 5.1). `num_classes=None` ends at "pool". `stages` below 4 leaves the last layers out.
-    """
-
-    num_classes: int | None = 1000
-    depth: int = 50
-    version: str = "v1.5"
-    shortcut: str = "B"
-    stem: str = "imagenet"
-    output_stride: int = 32
-    width: float = 1.0
-    zero_init: bool = False
-    stages: int = 4
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    num_classes: int | None = 1000  # K; None: the network ends at "pool"
+    depth: int = 50  # 18, 34, 50, 101 or 152
+    version: str = "v1.5"  # stride of a bottleneck: "v1" in its first 1×1 (paper), "v1.5" in its 3×3 (torchvision)
+    shortcut: str = "B"  # "A", "B" or "C" (section 3.3)
+    stem: str = "imagenet"  # "imagenet" (7×7/2 and max-pool) or "cifar" (3×3/1, no pool: all maps 4 times as large)
+    output_stride: int = 32  # 16 or 8 put dilation in the place of the last strides; counted with the imagenet stem
+    width: float = 1.0  # fraction of the paper's channels
+    zero_init: bool = False  # each block starts as its shortcut (Goyal et al. 2017, section 5.1)
+    stages: int = 4  # fewer leave the last of "layer1" … "layer4" out
+    norm: Layer = BatchNorm  # takes use_running_average, dtype and name, and scale_init for `zero_init`
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
         self._check()
-        layers = _layers(train, self.norm, self.zero_init, self.dtype)
+        layers = layer_factories(train, self.norm, self.zero_init, self.dtype)
         block: Layer = BasicBlock
         if self.depth >= 50:
             block = partial(Bottleneck, stride_first=self.version == "v1")
@@ -117,7 +123,7 @@ class ResNet(nn.Module):
             if 2 ** (i + 1) > self.output_stride:
                 strides, dilation = 1, 2 * dilation
             stage = partial(block, scaled(64 * 2 ** (i - 1), self.width), option=self.shortcut, **layers)
-            x = features[f"layer{i}"] = _stage(x, f"layer{i}", stage, count, strides, (entry, dilation))
+            x = features[f"layer{i}"] = residual_stage(x, f"layer{i}", stage, count, strides, (entry, dilation))
         return _classify(features, x, self.num_classes, self.dtype)
 
     def _check(self) -> None:
@@ -135,33 +141,46 @@ class ResNet(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """The 6n+2-layer networks for 32-pixel images (section 4.2): "stem", "layer1" … "layer3", "pool", "logits".
+    """The networks of 6n + 2 layers for images of 32 pixels (section 4.2): three stages of n basic blocks.
 
-    Three stages of n basic blocks with 16, 32 and 64 channels; `depth` 20, 32, 44, 56 or 110 in the paper.
+    ValueError: another depth than 6n + 2.
     """
 
-    num_classes: int | None = 10
-    depth: int = 20
-    shortcut: str = "A"
-    width: float = 1.0
-    zero_init: bool = False
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    num_classes: int | None = 10  # K; None: the network ends at "pool"
+    depth: int = 20  # 20, 32, 44, 56 or 110 in the paper
+    shortcut: str = "A"  # "A", "B" or "C" (section 3.3)
+    width: float = 1.0  # fraction of the paper's channels
+    zero_init: bool = False  # each block starts as its shortcut (Goyal et al. 2017, section 5.1)
+    norm: Layer = BatchNorm  # takes use_running_average, dtype and name, and scale_init for `zero_init`
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
         if self.depth < 8 or self.depth % 6 != 2:
             raise ValueError(f"CifarResNet depth {self.depth}: choose 6n+2, for example 20, 32, 44, 56 or 110")
-        layers = _layers(train, self.norm, self.zero_init, self.dtype)
+        layers = layer_factories(train, self.norm, self.zero_init, self.dtype)
         features = _stem(x, scaled(16, self.width), "cifar", layers)
         x = features["stem"]
         for i in (1, 2, 3):
             block = partial(BasicBlock, scaled(16 * 2 ** (i - 1), self.width), option=self.shortcut, **layers)
-            x = features[f"layer{i}"] = _stage(x, f"layer{i}", block, (self.depth - 2) // 6, 1 if i == 1 else 2, (1, 1))
+            x = features[f"layer{i}"] = residual_stage(
+                x, f"layer{i}", block, (self.depth - 2) // 6, 1 if i == 1 else 2, (1, 1)
+            )
         return _classify(features, x, self.num_classes, self.dtype)
 
 
-def _layers(train: bool, norm: Layer, zero_init: bool, dtype: Dtype) -> dict[str, Any]:
+def layer_factories(train: bool, norm: Layer, zero_init: bool, dtype: Dtype) -> dict[str, Any]:
+    """Make the layers that residual blocks are built from.
+
+    Args:
+        train: normalise by the batch's statistics.
+        norm: normalisation layer.
+        zero_init: the last norm of a block starts with a scale of 0, so that the block starts as its shortcut.
+        dtype: type that is computed in.
+
+    Returns:
+        Arguments of `BasicBlock` and `Bottleneck`: "conv", "norm" and "last_norm".
+    """
     norm = partial(norm, use_running_average=not train, dtype=dtype)
     return {
         "conv": partial(Conv, use_bias=False, kernel_init=he_normal, dtype=dtype),
@@ -178,10 +197,22 @@ def _stem(x: Float[Array, "B H W 3"], channels: int, stem: str, layers: dict[str
     return {"stem": x, "stem_pool": max_pool(x, 3, 2, 1)}
 
 
-def _stage(
+def residual_stage(
     x: Float[Array, "B H W C"], name: str, block: Layer, count: int, strides: int, dilations: tuple[int, int]
 ) -> Float[Array, "B h w D"]:
-    """The first block changes the resolution: up to its stride it has the dilation of the stage before."""
+    """Apply the blocks of one stage, of which only the first changes the resolution.
+
+    Args:
+        x: the map of the stage before.
+        name: of the stage, such as "layer2"; its blocks are called layer2_0, layer2_1, ….
+        block: makes a block from `strides`, `dilations` and `name`.
+        count: blocks.
+        strides: of the first block.
+        dilations: of the stage before and of this one; the first block has the former up to its stride.
+
+    Returns:
+        The map of the last block.
+    """
     x = block(strides=strides, dilations=dilations, name=f"{name}_0")(x)
     for i in range(1, count):
         x = block(strides=1, dilations=(dilations[1], dilations[1]), name=f"{name}_{i}")(x)

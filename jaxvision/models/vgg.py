@@ -1,4 +1,15 @@
-"""VGG (Simonyan & Zisserman 2015, "Very deep convolutional networks for large-scale image recognition")."""
+"""VGG (Simonyan & Zisserman 2015, "Very deep convolutional networks for large-scale image recognition").
+
+Input: images [B, H, W, 3], float, normalised, of 32 pixels or more a side.
+Output, a dict of
+    "conv1_1" … "conv5_3" [B, h, w, C]             each convolution, behind its ReLU (C 64, 128, 256, 512, 512)
+    "norm1"                                        net A-LRN: the first block behind response normalisation
+    "pool1" … "pool5"                              the end of each block, at 1/2 … 1/32 of the image's resolution
+    "indices1" … "indices5"                        with `indices`: places of the maxima in each pooled map, int32
+    "fc6", "fc7" [B, F]                            fully connected layers, unless `head` is False
+    "logits" [B, K]                                class scores, unless `num_classes` is None
+With `dense`, "fc6", "fc7" and "logits" are maps [B, h, w, F] and [B, h, w, K].
+"""
 
 from functools import partial
 from typing import NamedTuple
@@ -17,10 +28,10 @@ CHANNELS = (64, 128, 256, 512, 512)
 
 
 class Net(NamedTuple):
-    """A column of Table 1."""
+    """A column of table 1."""
 
-    convolutions: tuple[int, int, int, int, int]  # in each of the five blocks
-    response_norm: bool = False  # after conv1_1
+    convolutions: tuple[int, int, int, int, int]  # how many, in each of the five blocks
+    response_norm: bool = False  # behind the first block
     pointwise: bool = False  # the third convolution of a block is 1×1
 
 
@@ -35,28 +46,24 @@ NETS = {
 
 
 class VGG(nn.Module):
-    """Blocks of 3×3 convolutions and three fully connected layers: [B, H, W, 3] -> features by name and "logits".
+    """Five blocks of 3×3 convolutions and three fully connected layers (table 1).
 
-    `net` is the column of Table 1. fc6 sees a `window` × `window` map: a larger one is averaged down to it, a smaller
-    one taken whole. `dense=True` makes fc6 to fc8 convolutions (section 3.2), so that an image of any size gives a
-    class map [B, h, w, num_classes]; `dense_head.to_convolutions` converts the parameters. `num_classes=None` ends at
-    fc7, `head=False` at pool5. `indices` adds where the maxima of "pool1" … "pool5" were, "indices1" … "indices5", for
-    `ops.unpooling.max_unpool`. Kernels: net A from N(0, 0.01²) at full width, the deeper nets, which do not train from
-    that, after Glorot & Bengio (section 3.1).
+    Kernels of net A start from N(0, 0.01²) at full width; the deeper nets, which do not train from that, after Glorot &
+    Bengio (section 3.1). ValueError: an unknown net, or images that are too small.
     """
 
-    num_classes: int | None = 1000
-    net: str = "D"
-    batch_norm: bool = False
-    width: float = 1.0
-    dense: bool = False
-    window: int = 7
-    head: bool = True
-    indices: bool = False
-    dropout: float = 0.5
-    norm: Layer = BatchNorm
-    kernel_init: Initializer | None = None
-    dtype: Dtype = jnp.float32
+    num_classes: int | None = 1000  # K; None: the network ends at fc7
+    net: str = "D"  # the column of table 1: "A", "A-LRN", "B", "C", "D" or "E"
+    batch_norm: bool = False  # `norm` behind each convolution
+    width: float = 1.0  # fraction of the paper's channels
+    dense: bool = False  # fc6 … fc8 as convolutions (section 3.2); `dense_head.to_convolutions` converts parameters
+    window: int = 7  # side of the map that fc6 sees: larger maps are averaged down to it, smaller ones taken whole
+    head: bool = True  # False: the network ends at "pool5"
+    indices: bool = False  # also return the places of the maxima, for `ops.unpooling.max_unpool`
+    dropout: float = 0.5  # share of the units of fc6 and of fc7 that training drops
+    norm: Layer = BatchNorm  # normalisation, where `batch_norm`
+    kernel_init: Initializer | None = None  # in the place of the paper's
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Num[Array, "..."]]:

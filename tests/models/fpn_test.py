@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision.models.fpn import FPN, double
+from jaxvision.models.fpn import FPN
 
 
 def maps(height: int = 64, width: int = 96) -> list:
@@ -39,12 +39,6 @@ def test_p6_is_every_second_cell_of_p5():
     model = FPN(4)
     out = model.apply(model.init(jax.random.PRNGKey(0), maps()), maps())
     np.testing.assert_array_equal(out["p6"], out["p5"][:, ::2, ::2])
-
-
-def test_doubling_repeats_cells():
-    x = jnp.arange(4.0).reshape(1, 2, 2, 1)
-    expected = [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
-    np.testing.assert_array_equal(double(x)[0, :, :, 0], expected)
 
 
 def test_other_canvases_are_refused():
