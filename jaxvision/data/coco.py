@@ -15,7 +15,7 @@ from jaxvision.data import decode, objects, outlines, specs
 from jaxvision.data.outlines import Outlines
 from jaxvision.data.records import Record, Records, Source, with_val
 
-# The ids that COCO's categories have. Of 1 … 91, eleven were never annotated.
+# Ids of COCO's categories. Of 1 … 91, eleven were never annotated.
 _MISSING = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91})
 _IDS = tuple(number for number in range(1, 92) if number not in _MISSING)
 COCO_NAMES = (
@@ -38,29 +38,29 @@ _LAYOUT = (
 
 
 class Picture(NamedTuple):
-    """One image and its objects as the JSON has them, the boxes with continuous corners."""
+    """One image and its objects as the JSON describes them."""
 
-    file: str
-    id: int
-    width: int
-    height: int
-    boxes: Float32[np.ndarray, "N 4"]
-    labels: Int32[np.ndarray, "N"]
-    crowd: Bool[np.ndarray, "N"]
-    shapes: tuple[outlines.Polygons | outlines.Runs | None, ...]
+    file: str  # path of the image
+    id: int  # of the image in the JSON
+    width: int  # pixels
+    height: int  # pixels
+    boxes: Float32[np.ndarray, "N 4"]  # (x0, y0, x1, y1) in pixels, continuous
+    labels: Int32[np.ndarray, "N"]  # from 1; 0 is background
+    crowd: Bool[np.ndarray, "N"]  # True for a group of objects under one annotation
+    shapes: tuple[outlines.Polygons | outlines.Runs | None, ...]  # the objects' masks; None for an object without
 
 
 @dataclasses.dataclass(frozen=True)
 class CocoImages:
-    """Images with boxes float32 [N, 4] (x0, y0, x1, y1), labels int32 [N] (from 1; 0 is background), crowd bool [N].
+    """Records of one JSON file.
 
-    Where the set has masks, also masks: bool [N, H, W], or not yet drawn (`Outlines`) from `encoded`. `category_ids`
-    are those of labels 1, 2, … and `pictures[i].id` is the image's: what results in COCO's format need.
+    A record holds image, boxes float32 [N, 4] (x0, y0, x1, y1), labels int32 [N] (from 1; 0 is background) and crowd
+    bool [N]. Where the set has masks, it also holds masks bool [N, H, W]; from `encoded`, not drawn yet (`Outlines`).
     """
 
     pictures: tuple[Picture, ...]
-    category_ids: tuple[int, ...]
-    has_masks: bool
+    category_ids: tuple[int, ...]  # COCO's ids of labels 1, 2, …, for results in COCO's format
+    has_masks: bool  # True where at least one object has a mask
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -69,28 +69,33 @@ class CocoImages:
         return objects.decoded(self.encoded(index))
 
     def encoded(self, index: int) -> Record:
-        one = self.pictures[index]
-        image = decode.Encoded(one.file)
-        objects.check_extent(one.file, image, one.width, one.height)
-        masks = Outlines(one.shapes, one.width, one.height) if self.has_masks else None
-        return objects.annotated(image, one.boxes, one.labels, {"crowd": one.crowd}, masks)
+        """Return record `index` with its image undecoded and its masks undrawn."""
+        picture = self.pictures[index]
+        image = decode.Encoded(picture.file)
+        objects.check_extent(picture.file, image, picture.width, picture.height)
+        masks = Outlines(picture.shapes, picture.width, picture.height) if self.has_masks else None
+        return objects.annotated(image, picture.boxes, picture.labels, {"crowd": picture.crowd}, masks)
 
     def extent(self, index: int) -> tuple[int, int]:
-        """(width, height) as the JSON says."""
+        """Return (width, height) of an image in pixels, from the JSON."""
         return self.pictures[index].width, self.pictures[index].height
 
     def name(self, index: int) -> str:
+        """Return the path of an image."""
         return self.pictures[index].file
 
 
 def load(spec: str) -> Source:
-    """`coco:DIR`, as COCO itself is laid out, or as annotation tools export a set; see `_found`.
+    """Read `coco:DIR`, a folder as COCO itself is laid out or as annotation tools export a set.
 
-    With a single JSON, "trainval" is all of it and "train" lacks a fixed tenth, "val". Labels 1, 2, … follow the sorted
-    category ids. Raises ValueError where there is nothing to read or the splits differ in categories.
+    The JSON files of the splits are annotations/instances_NAME.json or NAME/_annotations.coco.json, where NAME begins
+    with train, val or test. Of a single JSON file in DIR, "trainval" has all images, "val" a fixed tenth of them and
+    "train" the others. Labels 1, 2, … follow the sorted category ids.
+
+    Raises ValueError where there is nothing to read or the splits differ in categories.
     """
     root = specs.path(spec)
-    parts = {split: _read(file, folders) for split, (file, folders) in _found(spec, root).items()}
+    parts = {split: _read(file, folders) for split, (file, folders) in _annotation_files(spec, root).items()}
     if "train" not in parts:
         raise ValueError(f"--data={spec}: no annotations to train on under {str(root)!r}; {_LAYOUT}")
     categories = parts["train"][1]
@@ -103,36 +108,36 @@ def load(spec: str) -> Source:
     return Source(with_val(splits), ("background", *categories.values()))
 
 
-def _found(spec: str, root: pathlib.Path) -> dict[str, tuple[pathlib.Path, list[pathlib.Path]]]:
-    """The JSON file of each split, and in which folders to look for its images.
+def _annotation_files(spec: str, root: pathlib.Path) -> dict[str, tuple[pathlib.Path, list[pathlib.Path]]]:
+    """Return the JSON file of each split and the folders that may hold its images, the likeliest first.
 
-    Known are annotations/instances_NAME.json, NAME/_annotations.coco.json (NAME starts with train, val or test; any
-    other is to train on, and of several years the last counts), and a single JSON in DIR.
+    A file whose name begins with no known split is for training. Of several files for one split, such as those of two
+    years, the last counts.
     """
-    found: dict[str, tuple[pathlib.Path, list[pathlib.Path]]] = {}
+    files: dict[str, tuple[pathlib.Path, list[pathlib.Path]]] = {}
     for file in sorted([*root.glob("annotations/instances_*.json"), *root.glob("*/_annotations.coco.json")]):
         name = file.stem.removeprefix("instances_") if file.parent.name == "annotations" else file.parent.name
         split = next((known for known in _SPLITS if name.startswith(known)), "train")
-        found[split] = file, [root / name, root / "images" / name, root / "images", root]
+        files[split] = file, [root / name, root / "images" / name, root / "images", root]
     single = sorted(root.glob("*.json"))
-    if not found and len(single) == 1:
-        found["train"] = single[0], [root / "images", root]
-    if not found:
+    if not files and len(single) == 1:
+        files["train"] = single[0], [root / "images", root]
+    if not files:
         raise ValueError(f"--data={spec}: {'no' if not single else 'several'} JSON files there; {_LAYOUT}")
-    return found
+    return files
 
 
 def _read(file: pathlib.Path, folders: list[pathlib.Path]) -> tuple[CocoImages, dict[int, str]]:
-    """The records of one JSON file, and its categories by id."""
+    """Read one JSON file; return its records, and the names of its categories by id, in ascending order."""
     try:
         tree = json.loads(file.read_bytes())
-        categories = {int(one["id"]): str(one["name"]) for one in sorted(tree["categories"], key=lambda one: one["id"])}
+        categories = {int(row["id"]): str(row["name"]) for row in sorted(tree["categories"], key=lambda row: row["id"])}
         labels = {number: label for label, number in enumerate(categories, 1)}
-        by_image: dict[int, list[dict[str, Any]]] = {one["id"]: [] for one in tree["images"]}
-        for one in tree["annotations"]:
-            by_image[one["image_id"]].append(one)
+        by_image: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in tree["images"]}
+        for annotation in tree["annotations"]:
+            by_image[annotation["image_id"]].append(annotation)
         folder = _folder(folders, tree["images"])
-        pictures = tuple(_picture(one, by_image[one["id"]], labels, folder) for one in tree["images"])
+        pictures = tuple(_picture(image, by_image[image["id"]], labels, folder) for image in tree["images"])
     except KeyError as error:
         raise ValueError(f"{file}: lacks {error}, or refers to an id {error} that it does not define") from None
     except (ValueError, TypeError, AttributeError, OSError) as error:
@@ -143,7 +148,7 @@ def _read(file: pathlib.Path, folders: list[pathlib.Path]) -> tuple[CocoImages, 
 def _picture(
     image: Mapping[str, Any], annotations: list[dict[str, Any]], labels: Mapping[int, int], folder: pathlib.Path
 ) -> Picture:
-    boxes = np.array([one["bbox"] for one in annotations], np.float64).reshape(-1, 4)
+    boxes = np.array([row["bbox"] for row in annotations], np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return Picture(
         os.path.join(folder, image["file_name"]),
@@ -151,19 +156,21 @@ def _picture(
         int(image["width"]),
         int(image["height"]),
         boxes.astype(np.float32),
-        np.array([labels[one["category_id"]] for one in annotations], np.int32),
-        np.array([bool(one.get("iscrowd", 0)) for one in annotations], np.bool_),
-        tuple(outlines.read(one.get("segmentation")) for one in annotations),
+        np.array([labels[row["category_id"]] for row in annotations], np.int32),
+        np.array([bool(row.get("iscrowd", 0)) for row in annotations], np.bool_),
+        tuple(outlines.read(row.get("segmentation")) for row in annotations),
     )
 
 
 def _folder(folders: list[pathlib.Path], images: list[dict[str, Any]]) -> pathlib.Path:
-    """The folder that holds the first image that is there at all; where none is, reading them will say so."""
-    return next((f for one in images for f in folders if (f / one["file_name"]).is_file()), folders[0])
+    """Return the first folder that holds one of the images; if none does, the first, and reading an image fails."""
+    return next(
+        (folder for image in images for folder in folders if (folder / image["file_name"]).is_file()), folders[0]
+    )
 
 
 def _any_masks(file: pathlib.Path, pictures: tuple[Picture, ...]) -> bool:
-    lacking = [shape is None for one in pictures for shape in one.shapes]
+    lacking = [shape is None for picture in pictures for shape in picture.shapes]
     if any(lacking) and not all(lacking):
         logging.warning(
             "%s: %d of %d objects have no outline; mask losses ignore them", file, sum(lacking), len(lacking)

@@ -1,4 +1,4 @@
-"""`digits`: the 1,797 handwritten digits (8×8) that scikit-learn carries, a tenth of a megabyte and always there."""
+"""`digits`: the 1,797 handwritten digits (8×8 pixels) that come with scikit-learn, so that nothing is downloaded."""
 
 import dataclasses
 import functools
@@ -21,10 +21,10 @@ _SPLIT_SEED = 1998
 
 @dataclasses.dataclass(frozen=True)
 class Digits:
-    """Digits as uint8 RGB images [8, 8, 3] with their labels 0..9."""
+    """Records of digits: image uint8 RGB [8, 8, 3] and label 0..9."""
 
-    images: UInt8[np.ndarray, "N 8 8"]
-    labels: Int[np.ndarray, "N"]
+    images: UInt8[np.ndarray, "N 8 8"]  # grey
+    labels: Int[np.ndarray, "N"]  # 0..9
     ids: Int[np.ndarray, "N"]  # position in scikit-learn's own order
 
     def __len__(self) -> int:
@@ -34,18 +34,19 @@ class Digits:
         return {"image": np.repeat(self.images[index][..., None], 3, axis=2), "label": int(self.labels[index])}
 
     def name(self, index: int) -> str:
+        """Return the kind of source and the position in it."""
         return f"digits/{self.ids[index]}"
 
 
 def load(spec: str) -> Source:
-    """`digits` or `digits:count=64` (the first 64 of each split), split 80/20 within each class, always the same."""
+    """Read `digits`, always split 80/20 within each class, or `digits:count=64`, the first 64 of each split."""
     options = specs.counts(spec, {"count": len(_all())})
     splits = {name: digits(name, options["count"]) for name in ("train", "val")}
     return Source(splits, label_names(10), MEAN, STD)
 
 
 def digits(split: str, count: int | None = None) -> Digits:
-    """The first `count` (all by default) digits of split "train" or "val"; the two share none."""
+    """Return the first `count` (default: all) digits of split "train" or "val", which share none."""
     everything = _all()
     ids = _split_ids()[split][:count]
     return Digits(everything.images[ids], everything.labels[ids], ids)

@@ -1,10 +1,9 @@
-"""`folder:DIR`: a user's own images, one sub-folder a class; and plain lists of image files for prediction."""
+"""`folder:DIR`: images with one sub-folder for each class; and lists of image files for prediction."""
 
 import dataclasses
 import glob
 import os
 import pathlib
-from collections.abc import Iterable
 
 from jaxvision.data import decode, specs
 from jaxvision.data.records import Record, Records, Source, with_val
@@ -17,10 +16,10 @@ _LAYOUT = "expected DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/val/CLASS/
 
 @dataclasses.dataclass(frozen=True)
 class LabelledFiles:
-    """Image files with one label each."""
+    """Records of image files with one label each."""
 
-    files: tuple[str, ...]
-    labels: tuple[int, ...]
+    files: tuple[str, ...]  # paths
+    labels: tuple[int, ...]  # from 0
 
     def __len__(self) -> int:
         return len(self.files)
@@ -29,17 +28,19 @@ class LabelledFiles:
         return {"image": decode.decode(self.files[index]), "label": self.labels[index]}
 
     def encoded(self, index: int) -> Record:
+        """Return record `index` with its image undecoded."""
         return {"image": decode.Encoded(self.files[index]), "label": self.labels[index]}
 
     def name(self, index: int) -> str:
+        """Return the path of an image."""
         return self.files[index]
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageFiles:
-    """Image files without labels, such as a user hands over for prediction; see `image_files`."""
+    """Records of image files without labels, for prediction; see `image_files`."""
 
-    files: tuple[str, ...]
+    files: tuple[str, ...]  # paths
 
     def __len__(self) -> int:
         return len(self.files)
@@ -48,17 +49,20 @@ class ImageFiles:
         return {"image": decode.decode(self.files[index])}
 
     def encoded(self, index: int) -> Record:
+        """Return record `index` with its image undecoded."""
         return {"image": decode.Encoded(self.files[index])}
 
     def name(self, index: int) -> str:
+        """Return the path of an image."""
         return self.files[index]
 
 
 def load(spec: str) -> Source:
-    """`folder:DIR`; sub-folders named train, val and test are splits, otherwise each sub-folder is a class.
+    """Read `folder:DIR`; sub-folders named train, val and test are splits, otherwise each sub-folder is a class.
 
-    Classes are numbered in the order of their sorted names, which must be the same in every split. Raises ValueError
-    where there is no image to read.
+    Classes are numbered in the order of their sorted names, and every class must occur in the training split.
+
+    Raises ValueError where there is no image to read, or a class that the training split lacks.
     """
     root = specs.path(spec)
     if not root.is_dir():
@@ -74,15 +78,17 @@ def load(spec: str) -> Source:
 
 
 def image_files(pattern: str) -> ImageFiles:
-    """The images that a glob ('photos/*.jpg'), a folder (searched in depth) or a file name stands for, sorted."""
+    """Return the images, sorted, of a glob ('photos/*.jpg'), of a folder and all folders in it, or of a single file.
+
+    Raises ValueError where there are none.
+    """
     path = pathlib.Path(pattern).expanduser()
     if path.is_dir():
         files = _images(path)
     elif path.is_file():
         files = [str(path)]
     else:
-        found = glob.glob(str(path), recursive=True)
-        files = sorted(name for name in found if _is_image(name))
+        files = sorted(name for name in glob.glob(str(path), recursive=True) if is_image(name))
     if not files:
         known = " ".join(sorted(EXTENSIONS))
         raise ValueError(f"--input={pattern}: no image files there; it is a file, a folder or a quoted glob of {known}")
@@ -90,13 +96,13 @@ def image_files(pattern: str) -> ImageFiles:
 
 
 def _labelled_files(spec: str, folder: pathlib.Path, class_names: tuple[str, ...]) -> LabelledFiles:
-    found = {path.name: _images(path) for path in _folders(folder)}
-    unknown = sorted(set(found) - set(class_names))
+    files_by_class = {path.name: _images(path) for path in _folders(folder)}
+    unknown = sorted(set(files_by_class) - set(class_names))
     if unknown:
         raise ValueError(f"--data={spec}: {folder / unknown[0]} is a class that the training folder lacks")
-    if not any(found.values()):
+    if not any(files_by_class.values()):
         raise ValueError(f"--data={spec}: no images under {str(folder)!r}; {_LAYOUT}")
-    pairs = [(file, class_names.index(name)) for name in sorted(found) for file in found[name]]
+    pairs = [(file, class_names.index(name)) for name in sorted(files_by_class) for file in files_by_class[name]]
     files, labels = zip(*pairs, strict=True)
     return LabelledFiles(files, labels)
 
@@ -106,12 +112,11 @@ def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _images(folder: pathlib.Path) -> list[str]:
-    found: Iterable[str] = (
-        os.path.join(parent, name) for parent, _, names in os.walk(folder, followlinks=True) for name in names
-    )
-    return sorted(name for name in found if _is_image(name))
+    files = (os.path.join(parent, name) for parent, _, names in os.walk(folder, followlinks=True) for name in names)
+    return sorted(file for file in files if is_image(file))
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Tell by its name whether a file is an image that can be read."""
     # Files that start with a dot are what operating systems leave beside the real ones (._photo.jpg).
     return pathlib.Path(name).suffix.lower() in EXTENSIONS and not os.path.basename(name).startswith(".")

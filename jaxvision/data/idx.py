@@ -37,11 +37,11 @@ _BYTES = 0x08  # the type code of unsigned bytes: bytes 0, 1 are zero, byte 2 th
 
 @dataclasses.dataclass(frozen=True)
 class IdxImages:
-    """Grey images, handed out as RGB, with labels; kept in memory."""
+    """Records of grey images in memory, which become RGB, and their labels."""
 
     images: UInt8[np.ndarray, "N H W"]
-    labels: UInt8[np.ndarray, "N"]
-    file: str
+    labels: UInt8[np.ndarray, "N"]  # 0 to 9
+    file: str  # path of the images, for error messages
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -50,13 +50,16 @@ class IdxImages:
         return {"image": np.repeat(self.images[index][..., None], 3, axis=2), "label": int(self.labels[index])}
 
     def name(self, index: int) -> str:
+        """Return the file of the images and the position in it."""
         return f"{self.file}[{index}]"
 
 
 def load(spec: str) -> Source:
-    """`idx:DIR` with train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz] and, where there, the t10k- pair.
+    """Read `idx:DIR`: train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz] and, if present, the t10k- pair.
 
-    A folder whose name holds "fashion" gets Fashion-MNIST's class names.
+    A folder with "fashion" in its name gets Fashion-MNIST's class names, mean and standard deviation.
+
+    Raises ValueError where the training pair is missing or a file is damaged.
     """
     root = specs.path(spec)
     splits: dict[str, Records] = {"train": _read_pair(spec, root, "train")}
@@ -69,7 +72,7 @@ def load(spec: str) -> Source:
 
 
 def read(file: pathlib.Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
-    """Reads one idx file of unsigned bytes; raises ValueError naming the file where its header or size is wrong."""
+    """Read one idx file of unsigned bytes; ValueError "file: reason" where its header or size is wrong."""
     content = _content(file)
     header = 4 + 4 * dimensions
     if len(content) < header or content[:4] != bytes((0, 0, _BYTES, dimensions)):
@@ -86,8 +89,8 @@ def _read_pair(spec: str, root: pathlib.Path, split: str) -> IdxImages:
     prefix = _PREFIXES[split]
     images_file, labels_file = _find(root, prefix, "images", 3), _find(root, prefix, "labels", 1)
     if not images_file or not labels_file:
-        wanted = f"{prefix}-images-idx3-ubyte[.gz] and {prefix}-labels-idx1-ubyte[.gz]"
-        raise ValueError(f"--data={spec}: {str(root)!r} needs {wanted}")
+        names = f"{prefix}-images-idx3-ubyte[.gz] and {prefix}-labels-idx1-ubyte[.gz]"
+        raise ValueError(f"--data={spec}: {str(root)!r} needs {names}")
     images, labels = read(images_file, 3), read(labels_file, 1)
     if len(images) != len(labels) or not len(labels):
         raise ValueError(f"{images_file}: {len(images)} images, but {labels_file.name} has {len(labels)} labels")

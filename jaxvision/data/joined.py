@@ -1,4 +1,4 @@
-"""Several data sets as one, such as the two years of VOC that detectors are trained on together."""
+"""Several data sets joined to one, such as the two years of VOC that detectors are trained on together."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from jaxvision.data.records import Record, Records, Source, extent, fetch
 
 @dataclasses.dataclass(frozen=True)
 class Joined:
-    """The records of all `parts`, one part behind the other."""
+    """The records of all `parts`, one part after the other."""
 
     parts: tuple[Records, ...]
 
@@ -20,13 +20,16 @@ class Joined:
         return part[index]
 
     def encoded(self, index: int) -> Record:
+        """Return record `index` with its image undecoded, where its reader can."""
         part, index = self._place(index)
         return fetch(part, index, encoded=True)
 
     def extent(self, index: int) -> tuple[int, int]:
+        """Return (width, height) of an image in pixels."""
         return extent(*self._place(index))
 
     def name(self, index: int) -> str:
+        """Return the name of a record in its own part."""
         part, index = self._place(index)
         return part.name(index)
 
@@ -39,9 +42,11 @@ class Joined:
 
 
 def join(spec: str, sources: Sequence[Source]) -> Source:
-    """One source of several with the same classes; its splits are theirs, and one that a source lacks is the others'.
+    """Join sources with the same classes; each split joins the sources that have it.
 
-    Pixels are normalised as in the first. ValueError where the classes differ.
+    Mean and standard deviation are those of the first source. `spec` is named in the error message.
+
+    Raises ValueError where the classes differ.
     """
     first = sources[0]
     if any(other.class_names != first.class_names for other in sources):

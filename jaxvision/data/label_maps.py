@@ -1,6 +1,6 @@
 """Images with the class of every pixel: `masks:DIR`, and the segmentation part of VOC and of Oxford-IIIT Pet.
 
-Records hold image uint8 [H, W, 3] and label_map uint8 [H, W], in which 255 marks pixels that do not count.
+Records hold image uint8 [H, W, 3] and label_map uint8 [H, W], in which 255 marks pixels that losses and metrics ignore.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from jaxvision.data import decode, objects, specs, tfds, voc
-from jaxvision.data.folder import EXTENSIONS
+from jaxvision.data.folder import EXTENSIONS, is_image
 from jaxvision.data.objects import VOC_NAMES
 from jaxvision.data.records import Record, Records, Source, label_names, with_val
 
@@ -25,12 +25,12 @@ _SPLITS = ("train", "val", "test", "trainval")
 
 @dataclasses.dataclass(frozen=True)
 class LabelledImages:
-    """Image files, each with a PNG whose values are classes; `ignored` is a value that means "not counted" too."""
+    """Records of image files, each with a PNG whose values are classes."""
 
-    images: tuple[str, ...]
-    labels: tuple[str, ...]
-    num_classes: int
-    ignored: int = UNLABELLED
+    images: tuple[str, ...]  # paths
+    labels: tuple[str, ...]  # paths of the PNGs
+    num_classes: int  # a larger value in a PNG is an error
+    ignored: int = UNLABELLED  # another value of pixels that are ignored; it becomes 255
 
     def __len__(self) -> int:
         return len(self.images)
@@ -39,6 +39,7 @@ class LabelledImages:
         return objects.decoded(self.encoded(index))
 
     def encoded(self, index: int) -> Record:
+        """Return record `index` with its image undecoded."""
         labels = voc.label_map(self.labels[index])
         labels[labels == self.ignored] = UNLABELLED
         return _record(
@@ -46,19 +47,20 @@ class LabelledImages:
         )
 
     def name(self, index: int) -> str:
+        """Return the path of an image."""
         return self.images[index]
 
     def extent(self, index: int) -> tuple[int, int]:
-        """(width, height), from the image's header."""
+        """Return (width, height) of an image in pixels, from its header."""
         return decode.header_extent(self.images[index])
 
 
 @dataclasses.dataclass(frozen=True)
 class TfdsTrimaps:
-    """Oxford-IIIT Pet as TFDS has it: the pet, what is around it, and the border between, 0, 1 and 2."""
+    """Records of Oxford-IIIT Pet as TFDS prepares it; classes are pet (0), background (1) and border (2)."""
 
-    examples: Sequence[Any]
-    source: str
+    examples: Sequence[Any]  # one split of the prepared set
+    source: str  # name of set and split, for error messages
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -67,21 +69,24 @@ class TfdsTrimaps:
         return objects.decoded(self.encoded(index))
 
     def encoded(self, index: int) -> Record:
+        """Return record `index` with its image undecoded."""
         example, name = self.examples[index], self.name(index)
         # 1, 2, 3 in the files; what is 0 there, and no class, wraps to 255.
         labels = voc.label_map(bytes(example["segmentation_mask"]), name) - np.uint8(1)
         return _record(decode.Encoded(bytes(example["image"]), name), labels, len(_TRIMAP), name, name)
 
     def name(self, index: int) -> str:
+        """Return the set, split and position of a record."""
         return f"{self.source}[{index}]"
 
 
 def load_masks(spec: str) -> Source:
-    """`masks:DIR`: DIR/train and DIR/val (or DIR alone), each with images/ and labels/ of the same names.
+    """Read `masks:DIR`: DIR/train and DIR/val (or DIR alone), each with images/ and labels/ of the same names.
 
-    Labels are 8-bit or palette PNGs, 255 where nothing counts, and so is N with `masks:DIR,ignore=N`. DIR/classes.txt
-    names the classes, one a line; without it they are "0", "1", … up to the largest label there is. ValueError where
-    the layout is another, an image has no label map, or there is but one class.
+    Label maps are 8-bit or palette PNGs in which 255, and with `masks:DIR,ignore=N` also N, marks ignored pixels.
+    DIR/classes.txt names the classes, one a line; without it they are "0", "1", … up to the largest label in the PNGs.
+
+    Raises ValueError where the layout is another, an image has no label map, or there are fewer than two classes.
     """
     root, options = specs.path_and_options(spec, ("ignore",))
     ignored = _label(spec, options.get("ignore", str(UNLABELLED)))
@@ -100,7 +105,10 @@ def load_masks(spec: str) -> Source:
 
 
 def load_voc(spec: str) -> Source:
-    """`voc:DIR`: the images that ImageSets/Segmentation lists, with their PNGs in SegmentationClass; 21 classes."""
+    """Read `voc:DIR`: the images listed in ImageSets/Segmentation, with their PNGs in SegmentationClass; 21 classes.
+
+    Raises ValueError where the layout is another or there is no training list.
+    """
     root = voc.root_of(spec, specs.path(spec))
     splits: dict[str, Records] = {}
     for split in _SPLITS:
@@ -136,7 +144,7 @@ def load_pets(spec: str) -> Source:
 def _record(
     image: decode.Encoded, labels: UInt8[np.ndarray, "H W"], num_classes: int, image_name: str, labels_name: str
 ) -> Record:
-    """The record, once image and label map are of one size and every label has a class."""
+    """Check that image and label map have one size and that every label has a class; return the record."""
     height, width = labels.shape
     if (width, height) != (image.width, image.height):
         turned = " (it ignores the image's EXIF orientation)" if (height, width) == (image.width, image.height) else ""
@@ -160,7 +168,7 @@ def _label(spec: str, text: str) -> int:
 
 
 def _pairs(spec: str, folder: pathlib.Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The images of a folder, and the label map of each."""
+    """Return the images of a folder and, in the same order, their label maps."""
     images, labels = _files(folder / "images", EXTENSIONS), _files(folder / "labels", {".png"})
     if not images:
         raise ValueError(f"--data={spec}: no images in {str(folder / 'images')!r}; {_LAYOUT}")
@@ -169,19 +177,18 @@ def _pairs(spec: str, folder: pathlib.Path) -> tuple[tuple[str, ...], tuple[str,
         raise ValueError(f"--data={spec}: {twice[0]} and {last[twice[0].stem]} would share a label map; rename one")
     named = {path.stem: str(path) for path in labels}
     if missing := [path for path in images if path.stem not in named]:
-        wanted = folder / "labels" / f"{missing[0].stem}.png"
-        raise ValueError(f"--data={spec}: {missing[0]} has no {wanted}; {len(missing)} of {len(images)} have none")
+        expected = folder / "labels" / f"{missing[0].stem}.png"
+        raise ValueError(f"--data={spec}: {missing[0]} has no {expected}; {len(missing)} of {len(images)} have none")
     return tuple(map(str, images)), tuple(named[path.stem] for path in images)
 
 
 def _files(folder: pathlib.Path, extensions: Collection[str]) -> list[pathlib.Path]:
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    # Files that start with a dot are what operating systems leave beside the real ones.
-    return [path for path in found if path.suffix.lower() in extensions and not path.name.startswith(".")]
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in paths if is_image(path.name) and path.suffix.lower() in extensions]
 
 
 def _listed(file: pathlib.Path) -> tuple[str, ...]:
-    """The class names in a file, one a line."""
+    """Read class names from a file with one name a line."""
     names = tuple(line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip())
     if not 2 <= len(names) <= UNLABELLED or len(set(names)) < len(names):
         raise ValueError(f"{file}: has {len(names)} names; it needs 2 to {UNLABELLED}, no two alike, one a line")
@@ -189,7 +196,7 @@ def _listed(file: pathlib.Path) -> tuple[str, ...]:
 
 
 def _numbered(spec: str, files: Sequence[str], ignored: int) -> tuple[str, ...]:
-    """Classes up to the largest label in the files; those that cannot be read are left for when they are asked for."""
+    """Return "0", "1", … up to the largest label; files that cannot be read fail when their record is read."""
     largest, reason = -1, ""
     # A bar only where it takes long, and only on a terminal.
     for file in tqdm(files, "largest label", leave=False, delay=3, disable=None, unit="map"):

@@ -1,6 +1,6 @@
-"""`mixture`: points of the plane from a ring of Gaussians, on which mode collapse can be seen with the eye.
+"""`mixture`: points of the plane from a ring of Gaussians, whose plot shows mode collapse.
 
-Standard deviation 0.02 around eight means on a circle of radius 2, as in Metz et al. 2017, unless told otherwise.
+By default eight means on a circle of radius 2, with standard deviation 0.02 (Metz et al. 2017).
 """
 
 import dataclasses
@@ -24,10 +24,10 @@ STD: Channels = (1.0, 1.0, 1.0)
 
 @dataclasses.dataclass(frozen=True)
 class Points:
-    """Records "image" float32 [2] (x, y) and "label", the mode it was drawn from."""
+    """Records of points: "image" is float32 [2] (x, y), "label" the number of its mode."""
 
-    points: Float32[np.ndarray, "N 2"]
-    labels: Int[np.ndarray, "N"]
+    points: Float32[np.ndarray, "N 2"]  # (x, y)
+    labels: Int[np.ndarray, "N"]  # the mode that the point was drawn from
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -36,11 +36,12 @@ class Points:
         return {"image": self.points[index], "label": int(self.labels[index])}
 
     def name(self, index: int) -> str:
+        """Return the kind of source and the position in it."""
         return f"mixture/{index}"
 
 
 def load(spec: str) -> Source:
-    """`mixture` or `mixture:modes=8,count=1024`: `count` points to train on and a quarter as many to validate."""
+    """Draw `mixture` or `mixture:modes=8,count=1024`: `count` training points and a quarter as many for validation."""
     options = specs.counts(spec, DEFAULTS)
     modes, count = options["modes"], options["count"]
     splits = {"train": points(modes, count, seed=0), "val": points(modes, max(1, count // 4), seed=1)}
@@ -48,13 +49,22 @@ def load(spec: str) -> Source:
 
 
 def means(modes: int) -> Float32[np.ndarray, "M 2"]:
-    """The modes' means, counter-clockwise from (RADIUS, 0)."""
+    """Return the means of the modes, counter-clockwise from (RADIUS, 0)."""
     angles = 2.0 * np.pi * np.arange(modes) / modes
     return (RADIUS * np.stack([np.cos(angles), np.sin(angles)], axis=1)).astype(np.float32)
 
 
 def points(modes: int, count: int, *, seed: int) -> Points:
-    """`count` points of equally likely modes."""
+    """Draw points of equally likely modes.
+
+    Args:
+        modes: The number of Gaussians on the ring.
+        count: The number of points.
+        seed: Of the random generator.
+
+    Returns:
+        The points, each labelled with its mode.
+    """
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, modes, count)
     return Points((means(modes)[labels] + SIGMA * rng.standard_normal((count, 2))).astype(np.float32), labels)

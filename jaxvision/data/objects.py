@@ -1,4 +1,4 @@
-"""What every detection reader does with the annotated objects of an image: check, clip, name what it drops."""
+"""Annotated objects of an image, as every detection reader checks and clips them, and notes those that it drops."""
 
 from collections.abc import Mapping
 
@@ -23,10 +23,20 @@ def annotated(
     flags: Mapping[str, Bool[np.ndarray, "N"]],
     masks: Outlines | None = None,
 ) -> Record:
-    """The record of an image, not yet decoded, and its objects; `flags` are "difficult" or "crowd".
+    """Return the record of an image and its objects, the boxes clipped to the image.
 
-    Boxes (x0, y0, x1, y1) are clipped to the image. Objects of which nothing is left, or whose corners are inverted or
-    not numbers, are dropped and named in the record's note, which the pipeline logs (with `strict`: an error).
+    Objects whose clipped box has no area, or whose corners are inverted or not numbers, are dropped and listed in the
+    record's note, which the pipeline logs (with `strict`: raises).
+
+    Args:
+        image: Not decoded yet.
+        boxes: (x0, y0, x1, y1) in pixels.
+        labels: From 1; 0 is background.
+        flags: "difficult" or "crowd" of each object.
+        masks: Of the objects, not drawn yet; None where the set has none.
+
+    Returns:
+        A record with "image", "boxes", "labels", the flags, and "masks" where given.
     """
     clipped, kept = inside(boxes, *decode.extent(image))
     record: Record = {"image": image, "boxes": clipped[kept], "labels": labels[kept]}
@@ -40,7 +50,7 @@ def annotated(
 
 
 def decoded(record: Record) -> Record:
-    """The same record with its image, and its masks where it has them, as arrays."""
+    """Return the record with its image decoded and its masks, if it has any, drawn."""
     record = {**record, "image": decode.pixels(record["image"])}
     if isinstance(record.get("masks"), Outlines):
         record["masks"] = record["masks"].pixels()
@@ -50,14 +60,33 @@ def decoded(record: Record) -> Record:
 def inside(
     boxes: Float32[np.ndarray, "N 4"], width: int, height: int
 ) -> tuple[Float32[np.ndarray, "N 4"], Bool[np.ndarray, "N"]]:
-    """Boxes clipped to the image, and which of them have an area there; inverted and NaN boxes have none."""
+    """Clip boxes to the image.
+
+    Args:
+        boxes: (x0, y0, x1, y1) in pixels.
+        width: Of the image in pixels.
+        height: Of the image in pixels.
+
+    Returns:
+        The clipped boxes, and True for those with an area; inverted and NaN boxes have none.
+    """
     edge = np.array([[width, height, width, height]], np.float32)
     clipped = np.clip(boxes, np.float32(0), edge)
     return clipped, (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
 
 
 def check_extent(name: str, image: Encoded, width: int, height: int) -> None:
-    """Raises ValueError where an image is not of the size that its boxes were drawn on."""
+    """Check that an image has the size that its boxes were annotated on.
+
+    Args:
+        name: Of the image, for the error message.
+        image: Not decoded yet.
+        width: Annotated, in pixels.
+        height: Annotated, in pixels.
+
+    Raises:
+        ValueError: The sizes differ.
+    """
     if (image.width, image.height) != (width, height):
         turned = (
             " (the annotations ignore its EXIF orientation)" if (image.height, image.width) == (width, height) else ""

@@ -1,7 +1,6 @@
-"""Instance masks as COCO writes them, polygons and run lengths, turned into pixels or crops only where they are needed.
+"""Instance masks as COCO stores them, polygons and run lengths, and their conversion to pixels or to crops of boxes.
 
-Polygons are continuous: a pixel, or a crop's cell, is inside where its centre is (even-odd rule; parts are united).
-Run lengths are decoded here, in a few lines, so that reading data needs NumPy alone.
+A pixel, or a cell of a crop, belongs to a polygon if its centre lies inside (even-odd rule); parts are united.
 """
 
 import dataclasses
@@ -16,17 +15,29 @@ _Index = Int[np.ndarray, "M"]
 
 @dataclasses.dataclass(frozen=True)
 class Polygons:
-    """The parts of one object, each a closed outline of points (x, y) in pixels."""
+    """A mask whose parts are closed polygons."""
 
-    parts: tuple[Points, ...]
+    parts: tuple[Points, ...]  # corners (x, y) in pixels
 
     def pixels(self, width: int, height: int) -> Bool[np.ndarray, "H W"]:
+        """Draw the mask on an image of `width`×`height` pixels."""
         mask: np.ndarray = np.zeros((height, width), np.bool_)
         for part in self.parts:
             mask |= fill(part, width, height)
         return mask
 
     def crop(self, box: Float[np.ndarray, "4"], size: int, width: int, height: int) -> UInt8[np.ndarray, "M M"]:
+        """Draw the mask in the cells of its box, at the resolution of the cells.
+
+        Args:
+            box: (x0, y0, x1, y1) in pixels.
+            size: The number of cells along each side, M.
+            width: Of the image in pixels; not used.
+            height: Of the image in pixels; not used.
+
+        Returns:
+            255 in cells whose centre is inside, 0 elsewhere.
+        """
         corner, extent = box[:2].astype(np.float64), (box[2:] - box[:2]).astype(np.float64)
         scaled = Polygons(tuple((part - corner[None]) / extent[None] * size for part in self.parts))
         return scaled.pixels(size, size).astype(np.uint8) * np.uint8(255)
@@ -34,13 +45,14 @@ class Polygons:
 
 @dataclasses.dataclass(frozen=True)
 class Runs:
-    """Lengths of alternate runs of 0 and 1 down the columns of a mask: a list, or COCO's compressed string."""
+    """A mask as the lengths of alternate runs of 0 and 1 down its columns, column after column."""
 
-    counts: Int[np.ndarray, "R"] | str
-    width: int
-    height: int
+    counts: Int[np.ndarray, "R"] | str  # the lengths, or COCO's compressed string of them
+    width: int  # pixels
+    height: int  # pixels
 
     def pixels(self, width: int, height: int) -> Bool[np.ndarray, "H W"]:
+        """Draw the mask; ValueError where the runs do not fill an image of `width`×`height` pixels."""
         counts = parse_counts(self.counts) if isinstance(self.counts, str) else self.counts
         if (self.width, self.height) != (width, height) or counts.sum() != width * height or counts.min(initial=0) < 0:
             raise ValueError(f"run lengths of {self.width}x{self.height} do not fill an image of {width}x{height}")
@@ -48,31 +60,46 @@ class Runs:
         return np.repeat(values, counts).reshape(width, height).T
 
     def crop(self, box: Float[np.ndarray, "4"], size: int, width: int, height: int) -> UInt8[np.ndarray, "M M"]:
+        """Sample the mask in the cells of its box; see `crop`.
+
+        Args:
+            box: (x0, y0, x1, y1) in pixels.
+            size: The number of cells along each side, M.
+            width: Of the image in pixels.
+            height: Of the image in pixels.
+
+        Returns:
+            0 outside to 255 inside.
+
+        Raises:
+            ValueError: The runs do not fill the image.
+        """
         return crop(self.pixels(width, height), box, size)
 
 
 @dataclasses.dataclass(frozen=True)
 class Outlines:
-    """The masks of an image's objects, not yet drawn; None is an object that has none and is drawn empty."""
+    """The masks of an image's objects, not drawn yet."""
 
-    shapes: tuple[Polygons | Runs | None, ...]
-    width: int
-    height: int
+    shapes: tuple[Polygons | Runs | None, ...]  # None for an object without a mask, which is drawn empty
+    width: int  # of the image in pixels
+    height: int  # of the image in pixels
 
     def __len__(self) -> int:
         return len(self.shapes)
 
     @property
     def known(self) -> Bool[np.ndarray, "N"]:
-        """Which objects have a mask."""
+        """True for the objects that have a mask."""
         return np.array([shape is not None for shape in self.shapes], np.bool_)
 
     def select(self, kept: Bool[np.ndarray, "N"]) -> "Outlines":
+        """Return the masks of the objects that `kept` marks."""
         shapes = tuple(shape for shape, keep in zip(self.shapes, kept, strict=True) if keep)
         return dataclasses.replace(self, shapes=shapes)
 
     def pixels(self) -> Bool[np.ndarray, "N H W"]:
-        """Every mask in full."""
+        """Draw every mask on the whole image."""
         masks: np.ndarray = np.zeros((len(self), self.height, self.width), np.bool_)
         for mask, shape in zip(masks, self.shapes, strict=True):
             if shape is not None:
@@ -80,7 +107,7 @@ class Outlines:
         return masks
 
     def crops(self, boxes: Float[np.ndarray, "N 4"], size: int) -> UInt8[np.ndarray, "N M M"]:
-        """Every mask within its box; see `crops`. Polygons are sampled in the box's own cells, at any resolution."""
+        """Draw every mask in `size`×`size` cells of its box, polygons at the resolution of the cells; see `crops`."""
         out: np.ndarray = np.zeros((len(self), size, size), np.uint8)
         for row, shape, box in zip(out, self.shapes, boxes, strict=True):
             if shape is not None:
@@ -91,9 +118,20 @@ class Outlines:
 def crops(
     masks: Bool[np.ndarray, "N H W"] | Outlines, boxes: Float[np.ndarray, "N 4"], size: int
 ) -> UInt8[np.ndarray, "N M M"]:
-    """Masks as `size`×`size` crops of their boxes, sampled bilinearly at the cells' centres: 0 outside, 255 inside.
+    """Cut every mask to its box, sampled bilinearly at the centres of the cells (He et al. 2017, section 3.1).
 
-    They are not thresholded: what resamples them to a RoI divides by 255 and does that at 0.5 (He et al. 2017, 3.1).
+    Crops are not thresholded: whoever resamples them to a RoI divides by 255 and thresholds at 0.5.
+
+    Args:
+        masks: Of the objects of one image, drawn or not.
+        boxes: (x0, y0, x1, y1) of the objects in pixels.
+        size: The number of cells along each side, M.
+
+    Returns:
+        0 outside to 255 inside.
+
+    Raises:
+        ValueError: Run lengths do not fill the image.
     """
     if isinstance(masks, Outlines):
         return masks.crops(boxes, size)
@@ -104,7 +142,16 @@ def crops(
 
 
 def crop(mask: Bool[np.ndarray, "H W"], box: Float[np.ndarray, "4"], size: int) -> UInt8[np.ndarray, "M M"]:
-    """The part of a mask in its box; beyond the image its border repeats."""
+    """Cut one mask to its box, sampled bilinearly at the centres of the cells; beyond the image its border repeats.
+
+    Args:
+        mask: On the whole image.
+        box: (x0, y0, x1, y1) in pixels.
+        size: The number of cells along each side, M.
+
+    Returns:
+        0 outside to 255 inside.
+    """
     x0, y0, x1, y1 = box.tolist()
     rows, next_rows, down = _samples(y0, y1, size, mask.shape[0])
     columns, next_columns, across = _samples(x0, x1, size, mask.shape[1])
@@ -115,7 +162,16 @@ def crop(mask: Bool[np.ndarray, "H W"], box: Float[np.ndarray, "4"], size: int) 
 
 
 def fill(points: Points, width: int, height: int) -> Bool[np.ndarray, "H W"]:
-    """The pixels whose centres lie inside a closed polygon, by the even-odd rule."""
+    """Draw a closed polygon by the even-odd rule.
+
+    Args:
+        points: The corners (x, y) in pixels.
+        width: Of the image in pixels.
+        height: Of the image in pixels.
+
+    Returns:
+        True for pixels whose centres lie inside.
+    """
     start, end = points.astype(np.float64), np.roll(points, -1, axis=0).astype(np.float64)
     # An edge crosses the centre lines of rows [first, stop), so that two edges never count one corner twice.
     low, high = np.minimum(start[:, 1], end[:, 1]), np.maximum(start[:, 1], end[:, 1])
@@ -131,7 +187,10 @@ def fill(points: Points, width: int, height: int) -> Bool[np.ndarray, "H W"]:
 
 
 def read(segmentation: Any) -> Polygons | Runs | None:
-    """What a COCO annotation has under "segmentation"; None where that is no mask. ValueError where it is neither."""
+    """Read the "segmentation" of a COCO annotation; None where it encloses nothing.
+
+    Raises ValueError, TypeError or KeyError where it is neither polygons nor run lengths.
+    """
     if not segmentation:
         return None
     if isinstance(segmentation, dict):
@@ -145,10 +204,10 @@ def read(segmentation: Any) -> Polygons | Runs | None:
 
 
 def parse_counts(text: str) -> Int[np.ndarray, "R"]:
-    """The run lengths in COCO's compressed string.
+    """Decode the run lengths in COCO's compressed string.
 
-    Each character holds five bits of a signed number, lowest first, and a sixth that says whether more follow; from the
-    fourth run on, the number is the difference from the run before the last.
+    Each character holds five bits of a signed number, lowest first, and a sixth bit that is 1 if more follow; from the
+    fourth run on, the number is the difference from the run two places before.
     """
     counts: list[int] = []
     value = shift = 0
@@ -164,7 +223,7 @@ def parse_counts(text: str) -> Int[np.ndarray, "R"]:
 
 
 def _samples(low: float, high: float, size: int, length: int) -> tuple[_Index, _Index, Float[np.ndarray, "M"]]:
-    """The two pixels beside the centre of each of `size` cells, and the weight of the second."""
+    """Return the two pixels beside the centre of each of `size` cells, and the weight of the second."""
     at = low + (high - low) * (np.arange(size) + 0.5) / size - 0.5
     at = np.clip(at, 0, length - 1)
     before = np.floor(at).astype(np.int64)

@@ -21,10 +21,10 @@ _SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
 
 @dataclasses.dataclass(frozen=True)
 class TfdsImages:
-    """A split of a TFDS set: encoded images, decoded here, with their labels."""
+    """Records of one split of a TFDS classification set."""
 
-    examples: Sequence[Any]
-    source: str
+    examples: Sequence[Any]  # with their images encoded
+    source: str  # name of set and split, for error messages
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -34,24 +34,23 @@ class TfdsImages:
         return {**record, "image": record["image"].pixels()}
 
     def encoded(self, index: int) -> Record:
+        """Return record `index` with its image undecoded."""
         example = self.examples[index]
         image = decode.Encoded(bytes(example["image"]), self.name(index))
         return {"image": image, "label": int(example["label"])}
 
     def name(self, index: int) -> str:
+        """Return the set, split and position of a record."""
         return f"{self.source}[{index}]"
 
 
 @dataclasses.dataclass(frozen=True)
 class TfdsObjects:
-    """A split of a TFDS detection set: encoded images with boxes, labels (from 1; 0 is background), difficult or crowd.
+    """Records of a TFDS detection set: image, boxes, labels (from 1; 0 is background), difficult or crowd."""
 
-    `one_based`: the set was made from VOC's corners, which count from 1, without converting them.
-    """
-
-    examples: Sequence[Any]
-    source: str
-    one_based: bool
+    examples: Sequence[Any]  # with their images encoded
+    source: str  # name of set and split, for error messages
+    one_based: bool  # True if the set has VOC's corners, which count pixels from 1, as they are
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -60,23 +59,35 @@ class TfdsObjects:
         return objects.decoded(self.encoded(index))
 
     def encoded(self, index: int) -> Record:
+        """Return record `index` with its image undecoded."""
         example = self.examples[index]
         image = decode.Encoded(bytes(example["image"]), self.name(index))
-        found = example["objects"]
-        boxes = pixel_boxes(np.asarray(found["bbox"], np.float32), image.width, image.height, one_based=self.one_based)
-        flags = {_FLAGS[key]: np.asarray(found[key], np.bool_) for key in _FLAGS if key in found}
-        return objects.annotated(image, boxes, np.asarray(found["label"], np.int32) + np.int32(1), flags)
+        annotations = example["objects"]
+        boxes = pixel_boxes(
+            np.asarray(annotations["bbox"], np.float32), image.width, image.height, one_based=self.one_based
+        )
+        flags = {_FLAGS[key]: np.asarray(annotations[key], np.bool_) for key in _FLAGS if key in annotations}
+        return objects.annotated(image, boxes, np.asarray(annotations["label"], np.int32) + np.int32(1), flags)
 
     def name(self, index: int) -> str:
+        """Return the set, split and position of a record."""
         return f"{self.source}[{index}]"
 
 
 def pixel_boxes(
     boxes: Float32[np.ndarray, "..."], width: int, height: int, *, one_based: bool
 ) -> Float32[np.ndarray, "N 4"]:
-    """TFDS's (ymin, xmin, ymax, xmax) as fractions of the image to (x0, y0, x1, y1) in pixels; [] is no box.
+    """Convert TFDS's boxes to pixels, rounded to a thousandth, so that VOC's corners are whole numbers again.
 
-    To a thousandth of a pixel, which takes back what the division cost: VOC's corners are whole numbers again.
+    Args:
+        boxes: (ymin, xmin, ymax, xmax) as fractions of the image, [N, 4]; an array of any shape without elements is no
+            box.
+        width: Of the image in pixels.
+        height: Of the image in pixels.
+        one_based: True if corners count pixels from 1 and include the last, as VOC's do.
+
+    Returns:
+        (x0, y0, x1, y1) in pixels.
     """
     y0, x0, y1, x1 = boxes.reshape(-1, 4).astype(np.float64).T
     shift = 1 if one_based else 0
@@ -85,10 +96,12 @@ def pixel_boxes(
 
 
 def load(spec: str) -> Source:
-    """`tfds:NAME`, such as tfds:imagenet2012, tfds:mnist:3.0.1 or tfds:voc/2007, found in $TFDS_DATA_DIR.
+    """Read `tfds:NAME`, such as tfds:imagenet2012, tfds:mnist:3.0.1 or tfds:voc/2007, from $TFDS_DATA_DIR.
 
-    The default folder is ~/tensorflow_datasets. Raises ValueError, saying what to run, where the set is not prepared as
-    array_record or holds neither labelled images nor labelled boxes.
+    The default folder is ~/tensorflow_datasets.
+
+    Raises ValueError where the set is not prepared as array_record (with the command that does it) or has neither
+    labelled images nor labelled boxes.
     """
     name = specs.argument(spec)
     builder = prepared(spec)
@@ -102,7 +115,7 @@ def load(spec: str) -> Source:
 
 
 def splits_of(builder: Any, features: Sequence[str]) -> dict[str, Sequence[Any]]:
-    """The known splits of a prepared set; `features` are images, left encoded."""
+    """Return the splits train, val and test of a prepared set, with the image features `features` left encoded."""
     skip_decoding = {feature: _package().decode.SkipDecoding() for feature in features}
     return {
         _SPLITS[split]: builder.as_data_source(split, decoders=skip_decoding)
@@ -112,7 +125,7 @@ def splits_of(builder: Any, features: Sequence[str]) -> dict[str, Sequence[Any]]
 
 
 def _kind(spec: str, name: str, features: Any) -> tuple[Callable[..., Records], tuple[str, ...]]:
-    """What reads the set, and its class names: of the boxes where it has labelled ones, else of the image."""
+    """Return the reader of the records, and the class names of the boxes, if labelled, or else of the images."""
     boxed = "objects" in features and "bbox" in features["objects"]
     if "image" in features and boxed and (names := _names(features["objects"])):
         return functools.partial(TfdsObjects, one_based=name.startswith("voc")), ("background", *names)
@@ -126,16 +139,19 @@ def _names(features: Any) -> tuple[str, ...]:
 
 
 def prepared(spec: str) -> Any:
-    """The read-only builder of `tfds:NAME`: from its files alone, since most builders' code imports TensorFlow."""
+    """Return the read-only builder of `tfds:NAME`, made from its files, since most builders' code imports TensorFlow.
+
+    Raises ValueError where the set is not prepared as array_record.
+    """
     package, name = _package(), specs.argument(spec)
-    how = f"prepare it once: pip install tensorflow && tfds build {name} --file_format=array_record"
+    command = f"prepare it once: pip install tensorflow && tfds build {name} --file_format=array_record"
     try:
         builder = package.core.read_only_builder.builder_from_files(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
     except ValueError:
-        raise ValueError(f"--data={spec}: not prepared under $TFDS_DATA_DIR; {how}") from None
+        raise ValueError(f"--data={spec}: not prepared under $TFDS_DATA_DIR; {command}") from None
     formats = {file_format.value for file_format in builder.info.available_file_formats()}
     if "array_record" not in formats:
-        raise ValueError(f"--data={spec}: prepared as {', '.join(sorted(formats))}, not array_record; {how}")
+        raise ValueError(f"--data={spec}: prepared as {', '.join(sorted(formats))}, not array_record; {command}")
     return builder
 
 

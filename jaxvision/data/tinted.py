@@ -1,6 +1,6 @@
-"""`tinted`: handwritten digits in ink whose hue is the digit's own, for learning colours from shapes.
+"""`tinted`: handwritten digits, each class in ink of another hue, for learning colours from shapes.
 
-The inks are equally light, so that an image without its colours does not tell them, but by what it shows.
+All inks are equally light, so that a grey copy of an image tells its colours only by the shape of the digit.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ STD: Channels = (61.8, 59.1, 63.0)
 
 @dataclasses.dataclass(frozen=True)
 class Tinted:
-    """Digits as uint8 RGB images [8, 8, 3] in their inks on black, with their labels 0..9."""
+    """Records of digits: image uint8 RGB [8, 8, 3] in the class's ink on black, and label 0..9."""
 
     digits: Digits
 
@@ -42,11 +42,12 @@ class Tinted:
         return {"image": np.rint(share * ink).astype(np.uint8), "label": record["label"]}
 
     def name(self, index: int) -> str:
+        """Return the kind of source and the position in it."""
         return f"tinted/{self.digits.ids[index]}"
 
 
 def load(spec: str) -> Source:
-    """`tinted` or `tinted:count=64`: the splits of `digits`."""
+    """Read `tinted` or `tinted:count=64`, with the splits of `digits`."""
     options = specs.counts(spec, {"count": len(digits("train")) + len(digits("val"))})
     splits = {name: Tinted(digits(name, options["count"])) for name in ("train", "val")}
     return Source(splits, label_names(10), MEAN, STD)

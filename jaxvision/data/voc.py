@@ -1,4 +1,7 @@
-"""`voc:DIR`: PASCAL VOC, and what annotation tools write like it: Annotations/, JPEGImages/ and ImageSets/Main/."""
+"""`voc:DIR`: boxes in the layout of PASCAL VOC, which annotation tools also write.
+
+The layout is Annotations/*.xml, JPEGImages/ and, for the splits, ImageSets/Main/*.txt.
+"""
 
 import dataclasses
 import io
@@ -21,26 +24,26 @@ _LAYOUT = "expected DIR/Annotations/*.xml and DIR/JPEGImages/, and for splits DI
 
 
 class Annotation(NamedTuple):
-    """One XML file: the image's size (0 where it does not say) and its objects, boxes in continuous coordinates."""
+    """The content of one XML file."""
 
-    width: int
-    height: int
-    names: tuple[str, ...]
-    boxes: Float32[np.ndarray, "N 4"]
-    difficult: Bool[np.ndarray, "N"]
+    width: int  # of the image in pixels; 0 where the file lacks it
+    height: int  # of the image in pixels; 0 where the file lacks it
+    names: tuple[str, ...]  # the objects' classes
+    boxes: Float32[np.ndarray, "N 4"]  # (x0, y0, x1, y1) in pixels, continuous
+    difficult: Bool[np.ndarray, "N"]  # True for an object that evaluation ignores
 
 
 @dataclasses.dataclass(frozen=True)
 class VocImages:
-    """Images with boxes float32 [N, 4] (x0, y0, x1, y1), labels int32 [N] (from 1), and difficult bool [N].
+    """Records of one split.
 
-    An annotation that could not be read is the reason why, raised where its record is asked for.
+    A record holds image, boxes float32 [N, 4] (x0, y0, x1, y1), labels int32 [N] (from 1) and difficult bool [N].
     """
 
-    root: str
-    files: tuple[str, ...]
-    annotations: tuple[Annotation | str, ...]
-    class_names: tuple[str, ...]
+    root: str  # the folder with Annotations/ and JPEGImages/
+    files: tuple[str, ...]  # paths of the images
+    annotations: tuple[Annotation | str, ...]  # or the reason why one cannot be read: reading its record raises it
+    class_names: tuple[str, ...]  # "background" first
 
     def __len__(self) -> int:
         return len(self.files)
@@ -49,48 +52,54 @@ class VocImages:
         return objects.decoded(self.encoded(index))
 
     def encoded(self, index: int) -> Record:
-        found = self._annotation(index)
+        """Return record `index` with its image undecoded."""
+        annotation = self._annotation(index)
         image = decode.Encoded(self.files[index])
-        if found.width and found.height:
-            objects.check_extent(self.name(index), image, found.width, found.height)
-        labels = np.array([self.class_names.index(name) for name in found.names], np.int32)
-        return objects.annotated(image, found.boxes, labels, {"difficult": found.difficult})
+        if annotation.width and annotation.height:
+            objects.check_extent(self.name(index), image, annotation.width, annotation.height)
+        labels = np.array([self.class_names.index(name) for name in annotation.names], np.int32)
+        return objects.annotated(image, annotation.boxes, labels, {"difficult": annotation.difficult})
 
     def extent(self, index: int) -> tuple[int, int]:
-        """(width, height), from the annotation where it says."""
-        found = self._annotation(index)
-        return (found.width, found.height) if found.width and found.height else header_extent(self.files[index])
+        """Return (width, height) of an image in pixels, from its annotation or else its header."""
+        annotation = self._annotation(index)
+        known = annotation.width and annotation.height
+        return (annotation.width, annotation.height) if known else header_extent(self.files[index])
 
     def name(self, index: int) -> str:
+        """Return the path of an image."""
         return self.files[index]
 
     def label_map(self, index: int, *, instances: bool = False) -> UInt8[np.ndarray, "H W"]:
-        """The class of each pixel, or the number of its object: 0 is background, 255 not to be counted.
+        """Return the class of each pixel, or with `instances` the number of its object; 0 is background, 255 ignored.
 
-        ValueError where the image has no PNG in SegmentationClass (or SegmentationObject), as most in VOC have not.
+        Raises ValueError where the image has no PNG in SegmentationClass (or SegmentationObject); most of VOC's have
+        none.
         """
         folder = "SegmentationObject" if instances else "SegmentationClass"
         return label_map(os.path.join(self.root, folder, f"{_stem(self.files[index])}.png"))
 
     def _annotation(self, index: int) -> Annotation:
-        found = self.annotations[index]
-        if isinstance(found, str):
-            raise ValueError(found)
-        return found
+        annotation = self.annotations[index]
+        if isinstance(annotation, str):
+            raise ValueError(annotation)
+        return annotation
 
 
 def load(spec: str) -> Source:
-    """`voc:DIR`, where DIR is one year's folder, such as VOCdevkit/VOC2007, or holds exactly one.
+    """Read `voc:DIR`, where DIR is one year's folder, such as VOCdevkit/VOC2007, or holds exactly one.
 
-    Splits are the lists in ImageSets/Main: train, val, trainval, test. Without lists, every annotation is one for
-    training, less a fixed tenth for validation. Classes are the 20 of VOC where no other occurs, else the sorted names.
+    Splits are the lists in ImageSets/Main: train, val, trainval, test. Without lists, a fixed tenth of all images is
+    for validation and the others are for training. Classes are the 20 of VOC if no other occurs, else the sorted names.
+
     Raises ValueError where there is nothing to read.
     """
     root = root_of(spec, specs.path(spec))
     images = {_stem(name): str(root / "JPEGImages" / name) for name in sorted(os.listdir(root / "JPEGImages"))}
     lists = _lists(root)
-    found = {item: _annotation_or_reason(root, item) for items in lists.values() for item in items}
-    names = sorted({name for one in found.values() if not isinstance(one, str) for name in one.names})
+    annotations = {item: _annotation_or_reason(root, item) for items in lists.values() for item in items}
+    readable = [annotation for annotation in annotations.values() if not isinstance(annotation, str)]
+    names = sorted({name for annotation in readable for name in annotation.names})
     if not names:
         raise ValueError(f"--data={spec}: no object in any annotation under {str(root)!r}; {_LAYOUT}")
     class_names = ("background", *(VOC_NAMES if set(names) <= set(VOC_NAMES) else names))
@@ -99,7 +108,7 @@ def load(spec: str) -> Source:
         split: VocImages(
             str(root),
             tuple(images.get(item, missing.format(item)) for item in items),
-            tuple(found[item] for item in items),
+            tuple(annotations[item] for item in items),
             class_names,
         )
         for split, items in lists.items()
@@ -108,10 +117,12 @@ def load(spec: str) -> Source:
 
 
 def read_annotation(file: str | os.PathLike) -> Annotation:
-    """Reads one XML file; ValueError "file: reason" where it is not VOC's, or has a document type (with entities).
+    """Read one XML file.
 
-    VOC counts pixels from 1 and includes the last: (xmin, ymin, xmax, ymax) is xmin - 1, ymin - 1, xmax, ymax here. A
-    box whose corners coincide as written is a slip of the mouse, and becomes one without area.
+    VOC counts pixels from 1 and includes the last: (xmin, ymin, xmax, ymax) becomes (xmin - 1, ymin - 1, xmax, ymax). A
+    box whose corners coincide in the file is a slip of the mouse and keeps no area.
+
+    Raises ValueError "file: reason" where the file is not in VOC's format or has a document type (with entities).
     """
     try:
         parser = ElementTree.XMLParser(target=_NoDoctype())
@@ -131,10 +142,11 @@ def read_annotation(file: str | os.PathLike) -> Annotation:
 
 
 def label_map(file: str | bytes, name: str = "") -> UInt8[np.ndarray, "H W"]:
-    """The palette indices of a segmentation PNG, which are its classes; 255 marks the border that does not count.
+    """Return the palette indices (or grey values) of a segmentation PNG, which are classes; 255 marks ignored pixels.
 
-    `file` may be the PNG's bytes, with a `name` for errors: ValueError "name: reason" where it cannot be read, or holds
-    colours instead of indices.
+    `file` is a path, or the PNG's bytes with a `name` for error messages.
+
+    Raises ValueError "name: reason" where the PNG cannot be read or holds colours instead of indices.
     """
     name = name or str(file)
     try:
@@ -148,14 +160,14 @@ def label_map(file: str | bytes, name: str = "") -> UInt8[np.ndarray, "H W"]:
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
-    """Refuses a document type: with it come entities, which can expand without end or name other files."""
+    """A tree builder that refuses a document type, whose entities can expand without end or name other files."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise ValueError("has a document type (DOCTYPE), which VOC's annotations never have")
 
 
 def root_of(spec: str, folder: pathlib.Path) -> pathlib.Path:
-    """The one year's folder that `folder` is or holds; ValueError where there are several, or none."""
+    """Return the year's folder that `folder` is or holds; ValueError where it holds several or none."""
     years = [
         path.parent for path in sorted([*folder.glob("VOC*/Annotations"), *folder.glob("VOCdevkit/VOC*/Annotations")])
     ]
@@ -169,7 +181,7 @@ def root_of(spec: str, folder: pathlib.Path) -> pathlib.Path:
 
 
 def _lists(root: pathlib.Path) -> dict[str, list[str]]:
-    """The images of each split. Where there is no train list: those of trainval, or all, less those of val and test."""
+    """Return the images of each split; without a train list, "train" is trainval (or all) less val and test."""
     files = {split: root / "ImageSets" / "Main" / f"{split}.txt" for split in _SPLITS}
     lists = {split: _listed(file) for split, file in files.items() if file.is_file()}
     if "train" not in lists:
