@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -42,6 +43,7 @@ def error(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         ((EXPERIMENT, "--smoke", "--mode=predict"), "--input"),
         ((EXPERIMENT, "--smoke", "--mode=evaluate"), "no checkpoint"),
         ((EXPERIMENT, "--smoke", "--num_processes=2"), "--coordinator"),
+        ((EXPERIMENT, "--smoke", "--log_every=0"), "--log_every=0: should be 1 or more"),
     ],
 )
 def test_a_mistake_gets_one_line(capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], expected: str):
@@ -88,11 +90,10 @@ def test_a_gallery_needs_runs_and_nothing_else(tmp_path: Path, capsys: pytest.Ca
     assert "depth" in error(capsys, "--mode=gallery", "--depth=3")
 
 
-def test_a_command_can_be_typed_again():
-    typed = ["--workdir=a b", "--optimizer.lr", "0.5", "--noaugment.flip", "--smoke", "--from_stage=train", EXPERIMENT]
-    values, _, _ = launch.parse(["launch.py", *typed])
-    again = "--noaugment.flip --optimizer.lr=0.5 --smoke '--workdir=a b'"
-    assert launch.command(values) == f"python launch.py {EXPERIMENT} {again}"
+def test_version(capsys: pytest.CaptureFixture[str]):
+    assert launch.main(["launch.py", "--version"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("jaxvision ") and f"jax {jax.__version__}" in shown
 
 
 def test_as_a_program(tmp_path: Path):

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "fits": {"fits", "tasks", "train.types", "train.steps", "losses", "ops"},
     "recipes": {"recipes", "data", "evals", "fits", "losses", "models", "ops", "tasks", "train", "viz", "weights"}
     | {"run.config"},
-    "run": {"run", "data", "ops", "train", "viz", "weights"},
+    "run": {"run", "data", "ops", "train", "viz", "weights", "recipes.pretrained"},
 }
 NEVER = {
     "channels": {"jax", "flax", "optax", "numpy"},

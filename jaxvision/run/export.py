@@ -11,6 +11,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,58 @@ import jax
 import numpy as np
 from jax import export
 
+from jaxvision.data.classes import OneGreyImage
+from jaxvision.data.folder import image_files
 from jaxvision.files import atomic_write
 from jaxvision.ops import convolution
+from jaxvision.run.network import ready
+from jaxvision.run.request import Request
+from jaxvision.train import devices
+from jaxvision.train.restore import Run
+from jaxvision.train.types import Batch, Experiment
 from jaxvision.weights import state_dict, torchvision
+from jaxvision.weights.imported import Imported
 from jaxvision.weights.rename import flat
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 _TOLERANCE = 1e-4  # of each output's largest value: other programs add numbers in another order
 
-Batch = Mapping[str, Any]
 Function = Callable[[Batch], Mapping[str, Any]]
 
 
-def stablehlo(predict: Function, batch: Batch) -> export.Exported:
-    """`predict`, with what it closes over inside, for the entries of `batch` that it needs, of any number of rows.
+def export_network(experiment: Experiment, run: Run, request: Request, imported: Imported | None = None) -> None:
+    """Write the network as one file for other programs; its shapes are those of an image of --input, if given.
 
-    Where its shapes cannot be worked out for an unknown number, for the number that `batch` has.
+    Args:
+        experiment: its last stage has the network, its presentation says how images are read.
+        run: where and how the stages are run.
+        request: says which format, which checkpoint and, by --input, which shape of images.
+        imported: weights of a whole network to use instead of a checkpoint's.
+
+    Raises:
+        ValueError: the experiment predicts nothing for an image, there is no checkpoint, torchvision has no such
+            network, or the exported program gives other outputs than the network.
+    """
+    stage, shown, flags = experiment.stages[-1], experiment.presentation, request.flags
+    if shown is None:
+        raise ValueError("--mode=export: this experiment has nothing to predict for an image")
+    records = image_files(flags.input) if flags.input else OneGreyImage()
+    batch = dict(devices.first_batch(shown.data(records)))
+    batch["image"] = np.random.default_rng(0).integers(0, 256, batch["image"].shape, np.uint8)
+    network, state = ready(stage, run, batch, flags.checkpoint, imported)
+    expected, state = network(state, batch), devices.to_host(state)
+    if flags.format == "safetensors":
+        variables = {"params": state.aux.get("average", state.params), **state.model_state}
+        path = write_safetensors(run.workdir / "export", variables)
+    else:
+        path = write_stablehlo(run.workdir / "export", partial(stage.task.predict, state), batch, expected)
+    run.writer.say(f"written to {path}")
+
+
+def stablehlo(predict: Function, batch: Batch) -> export.Exported:
+    """Export `predict`, with the weights it closes over, for the entries of `batch` it reads and any number of rows.
+
+    Where its shapes cannot be derived for an unknown number of rows, it is exported for the number that `batch` has.
     """
     needed = inputs_of(predict, batch)
     program = export.export(jax.jit(predict), platforms=PLATFORMS)
@@ -45,14 +82,14 @@ def stablehlo(predict: Function, batch: Batch) -> export.Exported:
 
 
 def inputs_of(predict: Function, batch: Batch) -> dict[str, Any]:
-    """The entries of `batch` that `predict` looks at."""
+    """Return the entries of `batch` that `predict` reads."""
     seen: set[str] = set()
-    jax.eval_shape(lambda arrays: predict(_Noting(arrays, seen)), dict(batch))
+    jax.eval_shape(lambda arrays: predict(_Recording(arrays, seen)), dict(batch))
     return {name: value for name, value in batch.items() if name in seen}
 
 
-class _Noting(Mapping[str, Any]):
-    """A batch that notes what is taken out of it."""
+class _Recording(Mapping[str, Any]):
+    """A batch that records which of its entries are read."""
 
     def __init__(self, arrays: Batch, seen: set[str]) -> None:
         self._arrays, self._seen = arrays, seen
@@ -69,9 +106,19 @@ class _Noting(Mapping[str, Any]):
 
 
 def write_stablehlo(directory: Path, predict: Function, batch: Batch, expected: Mapping[str, Any]) -> Path:
-    """predict.stablehlo, and predict.json with its inputs and outputs.
+    """Write predict.stablehlo, and predict.json with the names, shapes and types of its inputs and outputs.
 
-    ValueError where the program does not give the `expected` outputs for `batch`.
+    Args:
+        directory: the folder to write into; it is made where it does not exist.
+        predict: the function to export, with its weights inside.
+        batch: one batch, whose arrays give shapes and types.
+        expected: the outputs of `predict` for `batch`.
+
+    Returns:
+        The path of predict.stablehlo.
+
+    Raises:
+        ValueError: the exported program does not give the expected outputs for `batch`.
     """
     exported = stablehlo(predict, batch)
     check_equal(exported, batch, expected)
@@ -88,7 +135,7 @@ def write_stablehlo(directory: Path, predict: Function, batch: Batch, expected: 
 
 
 def write_safetensors(directory: Path, variables: Mapping[str, Any]) -> Path:
-    """<network>.safetensors, a state dict. ValueError where torchvision has no such network."""
+    """Write <network>.safetensors, a torch state dict; return its path. ValueError: torchvision has no such network."""
     name, tensors = torchvision.write(variables)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.safetensors"
@@ -97,27 +144,36 @@ def write_safetensors(directory: Path, variables: Mapping[str, Any]) -> Path:
 
 
 def check_equal(exported: export.Exported, batch: Batch, expected: Mapping[str, Any]) -> None:
-    """ValueError, naming the output, where the exported program does not give what is expected of `batch`."""
+    """Compare an exported program with the network it was made from.
+
+    Args:
+        exported: the program.
+        batch: the inputs to run it with.
+        expected: the network's outputs for these inputs.
+
+    Raises:
+        ValueError: an output differs by more than rounding; the text names it.
+    """
     names = jax.tree.unflatten(exported.in_tree, exported.in_avals)[0][0]
-    wanted = flat(expected)
-    for path, found in flat(jax.device_get(exported.call({k: batch[k] for k in names}))).items():
-        difference = np.abs(np.asarray(found, np.float64) - np.asarray(wanted[path], np.float64)).max(initial=0)
-        largest = np.abs(np.asarray(wanted[path], np.float64)).max(initial=1)
+    reference = flat(expected)
+    for path, output in flat(jax.device_get(exported.call({k: batch[k] for k in names}))).items():
+        difference = np.abs(np.asarray(output, np.float64) - np.asarray(reference[path], np.float64)).max(initial=0)
+        largest = np.abs(np.asarray(reference[path], np.float64)).max(initial=1)
         if not difference <= _TOLERANCE * largest:
             raise ValueError(f"--mode=export: {'/'.join(path)} of the exported program differs by {difference:.3g}")
 
 
 def _shapes(batch: Batch, scope: export.SymbolicScope | None) -> dict[str, jax.ShapeDtypeStruct]:
-    """Of each entry, with "b" for the number of rows where there is a scope for it."""
-    found = {}
+    """Return the shape of each entry; with a scope, the number of rows is the unknown "b"."""
+    shapes = {}
     for name, value in batch.items():
         rows = export.symbolic_shape("b", scope=scope) if scope is not None else (np.shape(value)[0],)
-        found[name] = jax.ShapeDtypeStruct((*rows, *np.shape(value)[1:]), np.asarray(value).dtype)
-    return found
+        shapes[name] = jax.ShapeDtypeStruct((*rows, *np.shape(value)[1:]), np.asarray(value).dtype)
+    return shapes
 
 
 def _described(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Shapes and types by name, of an array within others as in "unmoved/boxes"."""
+    """Return shape and type of each array by its path, such as "unmoved/boxes"."""
     return {
         "/".join(path): {"shape": [n if isinstance(n, int) else str(n) for n in a.shape], "dtype": str(a.dtype)}
         for path, a in flat(arrays).items()

@@ -12,15 +12,17 @@ import pytest
 
 from jaxvision.train import devices, loop
 from jaxvision.train.checkpoint import Checkpoints
+from jaxvision.train.restore import Run, restore
+from jaxvision.train.signals import Interrupted
 from jaxvision.train.types import Experiment, Hook, Stage, TrainState
 from jaxvision.train.writer import Writer, read_metrics
 from tests.train import toy
 
 
-def run_of(workdir: Path, **fields) -> loop.Run:
+def run_of(workdir: Path, **fields) -> Run:
     one = devices.choose("jit", jax.devices()[:1])
     settings = {"log_every": 2, "save_every": 4, **fields}
-    return loop.Run(workdir, jax.random.PRNGKey(0), one, Writer(workdir), **settings)
+    return Run(workdir, jax.random.PRNGKey(0), one, Writer(workdir), **settings)
 
 
 def stage_of(steps: int, *hooks: Hook, noise: float = 0.1) -> Stage:
@@ -66,7 +68,7 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_finishes_the_step_saves_and_says_so(tmp_path: Path, number: int):
     hook = Hook("kill", 5, lambda predict, state: os.kill(os.getpid(), number) or {})
-    with pytest.raises(loop.Interrupted, match="stopped at step 5 of 20"):
+    with pytest.raises(Interrupted, match="stopped at step 5 of 20"):
         train(tmp_path, 20, hook)
     assert Checkpoints(tmp_path / "checkpoints" / "train").steps() == [4, 5]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -137,7 +139,7 @@ def test_the_seconds_of_a_stopped_run_count_and_those_of_hooks_do_not(tmp_path: 
     now = [0.0]
     monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
     stage = stage_of(10)._replace(data=Slow)
-    with pytest.raises(loop.Interrupted):
+    with pytest.raises(Interrupted):
         loop.run_stage(stage._replace(hooks=(Hook("stop", 6, stop),)), run_of(tmp_path), {})
     loop.run_stage(stage._replace(hooks=(Hook("look", 2, look),)), run_of(tmp_path), {})
     assert read_metrics(tmp_path / "metrics.jsonl")[-1]["time/train_seconds"] == 10.0
@@ -162,7 +164,7 @@ def test_a_stage_without_steps_makes_its_state_once_and_it_is_saved(tmp_path: Pa
     assert calls == ["make", "look"] and state.params["w"].tolist() == [1, -2, 3]
     made, looked = [r for r in read_metrics(tmp_path / "metrics.jsonl") if r["stage"] == "made"]
     assert made["made/rows"] == 5.0 and made["time/made_seconds"] >= 0 and looked["val/w"] == 3.0
-    _, restored = loop.restore(made_stage(make), run_of(tmp_path), next(toy.Numbers(0, 1)))
+    _, restored = restore(made_stage(make), run_of(tmp_path), next(toy.Numbers(0, 1)))
     assert restored.params["w"].tolist() == [1, -2, 3]
 
 
@@ -173,7 +175,7 @@ def test_a_signal_stops_what_is_made_at_once(tmp_path: Path, number: int):
         os.kill(os.getpid(), number)
         raise AssertionError("goes on after the signal")
 
-    with pytest.raises(loop.Interrupted, match="stopped in stage made; the same command goes on"):
+    with pytest.raises(Interrupted, match="stopped in stage made; the same command goes on"):
         loop.run_stage(made_stage(make), run_of(tmp_path), {})
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     state = loop.run_stage(made_stage(lambda p, s, say: (s, {})), run_of(tmp_path), {})
@@ -189,7 +191,7 @@ def test_imported_weights_begin_the_stages_that_learn_only(tmp_path: Path):
 
 def test_an_unreadable_checkpoint_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     straight = train(tmp_path / "a", 10, save_every=3)
-    with pytest.raises(loop.Interrupted):
+    with pytest.raises(Interrupted):
         train(
             tmp_path / "b", 10, Hook("kill", 7, lambda p, s: os.kill(os.getpid(), signal.SIGTERM) or {}), save_every=3
         )

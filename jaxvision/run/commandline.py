@@ -1,0 +1,118 @@
+"""The command line: its flags are those of every experiment (`request.Flags`) and the experiment's own Config."""
+
+import json
+import shlex
+import tempfile
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from jaxvision.run import config as settings
+from jaxvision.run.experiments import ROOT, load, preset
+from jaxvision.run.request import Flags, Request
+
+
+def launcher_flags() -> flags.FlagValues:
+    """Define the flags that every experiment has."""
+    values = flags.FlagValues()
+    settings.define_flags(Flags(), values)
+    return values
+
+
+def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
+    """Parse a command line, whose first word is the program.
+
+    Returns the parsed flags, the experiment's name and its Config; "" and None where no experiment is asked for, as
+    with --list. ValueError or flags.Error: a flag is unknown or has a wrong value.
+    """
+    values = launcher_flags()
+    values(argv, known_only=True)
+    if values.list:
+        return values, "", None
+    if values.mode == "gallery":
+        values(argv)  # an experiment's flags would be a mistake
+        return values, "", None
+    saved = _saved(values.workdir)
+    imported = _imported_settings(values) if values.init_from else {}
+    name = values.experiment or saved.get("experiment", "") or next(iter(imported), "")
+    if values.help and not name:
+        return values, "", None
+    config = preset(load(name), "smoke" if values.smoke else values.preset)
+    if values.mode != "train" and saved:
+        config = settings.from_dict(config, saved["config"])
+    elif name in imported:
+        config = settings.from_dict(config, imported[name])
+    settings.define_flags(config, values)
+    values.unparse_flags()
+    rest = values(argv)[1:]
+    if rest:
+        raise ValueError(f"{rest[0]}: not a flag; settings are given as --name=value")
+    if not values.workdir:
+        values["workdir"].value = tempfile.mkdtemp(prefix="jaxvision-") if values.smoke else _workdir(values, name)
+    return values, name, settings.read_flags(config, values)
+
+
+def request(values: flags.FlagValues, name: str, config: Any) -> Request:
+    """Make one frozen record of what `parse` returned. ValueError: a number among the flags is too small."""
+    return Request(name, config, settings.read_flags(Flags(), values), command(values))
+
+
+def command(values: flags.FlagValues) -> str:
+    """Return a command that asks for the same again: every flag given, without --from_stage, which needs a run."""
+    common = launcher_flags()
+    given = [name for name in values if values[name].present and name != "from_stage"]
+    given.sort(key=lambda name: (name != "experiment", name in common, name))
+    return shlex.join(["python", "launch.py", *(values[name].serialize() for name in given)])
+
+
+def usage(introduction: str, values: flags.FlagValues, name: str) -> str:
+    """Return the text of --help.
+
+    Args:
+        introduction: what stands above the flags that every experiment has.
+        values: the flags, as `parse` returned them.
+        name: the experiment whose docstring and flags follow; "" for none.
+
+    Returns:
+        The text, with a line for each flag: its name, its default and its help.
+    """
+    own = [flag for flag in values if flag not in launcher_flags()]
+    groups = {introduction: list(launcher_flags()), f"{load(name).__doc__ if name else ''}": own}
+    return "\n".join(f"{title}\n" + "\n".join(_flag_line(values[n]) for n in sorted(g)) for title, g in groups.items())
+
+
+def versions() -> str:
+    """Return the text of --version, without the seconds that importing jax takes."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]  # jaxvision need not be installed
+    return f"jaxvision {project['version']}\njax {metadata.version('jax')}"
+
+
+def _flag_line(flag: flags.Flag) -> str:
+    value = "" if flag.default is None else flag.serialize().partition("=")[2] or flag.default
+    return f"  --{flag.name}={value}  {flag.help}"
+
+
+def _saved(workdir: str) -> dict[str, Any]:
+    path = Path(workdir or ".") / "config.json"
+    return json.loads(path.read_text()) if workdir and path.exists() else {}
+
+
+def _workdir(values: flags.FlagValues, name: str) -> str:
+    """Return the default: runs/<area>-<name>, or runs/<file stem> where imported weights are used without training."""
+    untrained = values.init_from and values.mode != "train"
+    file = values.init_from.partition(":")[2]
+    return f"runs/{Path(file).stem if untrained else name.replace('/', '-')}"
+
+
+def _imported_settings(values: flags.FlagValues) -> dict[str, dict[str, Any]]:
+    """Return the settings that fit the network in a file of weights, by experiment; {} where the file has none."""
+    from jaxvision.recipes import pretrained
+    from jaxvision.weights import load as weights
+
+    fitting = pretrained.settings_of(weights.load(values.init_from))
+    if values.mode == "train":
+        return fitting
+    return {name: {**own, **pretrained.ONLY_LOOKING[name.partition("/")[0]]} for name, own in fitting.items()}

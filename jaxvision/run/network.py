@@ -1,0 +1,72 @@
+"""The weights of a network: imported ones, to start from or to be used as they are, and those of a checkpoint."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxvision.run.request import Flags
+from jaxvision.train import devices
+from jaxvision.train.restore import Run, restore
+from jaxvision.train.types import Batch, Predict, PyTree, Stage, TrainState
+from jaxvision.weights import load as weights
+from jaxvision.weights.imported import Imported, merge
+
+
+def imported_weights(flags: Flags) -> Imported | None:
+    """Load the weights of --init_from, without their classifier if --head=new; None without that flag.
+
+    ValueError: the mode is not train, and the file has no classifier or the workdir holds a run of its own.
+    """
+    if not flags.init_from:
+        return None
+    imported = weights.load(flags.init_from, flags.head)
+    if flags.mode == "train":
+        return imported
+    if (Path(flags.workdir) / "config.json").exists():
+        raise ValueError(
+            f"--init_from: {flags.workdir} holds a run with weights of its own; leave --init_from out, or choose "
+            "another --workdir"
+        )
+    if not imported.class_names:
+        raise ValueError(f"--mode={flags.mode}: {imported.origin} has no classifier; train one, with --mode=train")
+    return imported
+
+
+def start_from(imported: Imported, state: TrainState) -> TrainState:
+    """Put imported weights into a new state, and into averages and copies that began as its parameters."""
+    merged = merge({"params": state.params, **state.model_state}, imported)
+    params = merged.pop("params")
+    aux = {k: params if _same_layout(v, state.params) else v for k, v in state.aux.items()}
+    return dataclasses.replace(state, params=params, model_state=merged, aux=aux)
+
+
+def ready(
+    stage: Stage, run: Run, batch: Batch, checkpoint: str, imported: Imported | None
+) -> tuple[Predict, TrainState]:
+    """Make a network ready to predict.
+
+    Args:
+        stage: the stage that trains the network.
+        run: where and how it is run.
+        batch: a batch that has the shapes of those to come.
+        checkpoint: "latest" or "best".
+        imported: weights of a whole network to use instead of a checkpoint's; None for the checkpoint.
+
+    Returns:
+        The compiled `predict` and the state for it, placed on the devices.
+
+    Raises:
+        ValueError: there is no such checkpoint, or the weights do not fit the network.
+    """
+    if imported is None:
+        return restore(stage, run, batch, checkpoint)
+    # Start from zeros instead of `init`: the imported weights replace every array, and drawing random ones takes longer
+    # than the rest of the command.
+    empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(stage.task.init, run.key, batch))
+    return devices.compile_predict(stage.task, run.devices), devices.place(start_from(imported, empty), run.devices)
+
+
+def _same_layout(a: PyTree, b: PyTree) -> bool:
+    return str(jax.tree.structure(a)) == str(jax.tree.structure(b))

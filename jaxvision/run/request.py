@@ -1,0 +1,56 @@
+"""What the user asks the launcher for: one frozen record, built from the command line."""
+
+import dataclasses
+from typing import Any, Literal, NamedTuple
+
+Mode = Literal["train", "evaluate", "predict", "export", "gallery"]
+Format = Literal["stablehlo", "safetensors"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """The flags that every experiment has: one for each field, with the field's comment as its --help.
+
+    Raises ValueError, with the flag's name, where a number is too small.
+    """
+
+    help: bool = False  # show these flags and, with --experiment, that experiment's own
+    list: bool = False  # show the name of every experiment and one line about it
+    experiment: str = ""  # <area>/<name>, see --list; by default the experiment that was run in --workdir
+    mode: Mode = "train"  # what to do; gallery writes a page about all runs below --workdir
+    preset: str = "quick"  # set of defaults: quick takes minutes on a laptop, paper has the paper's data and schedule
+    smoke: bool = False  # try everything in seconds: two training steps on tiny data, in a temporary folder
+    workdir: str = ""  # folder for checkpoints, metrics and pictures; by default runs/<area>-<name>
+    from_stage: str = ""  # name of a stage: repeat it and all later stages of the run in --workdir
+    init_from: str = ""  # initial weights: torchvision:FILE (.pth, .safetensors), workdir:RUN, darknet:FILE, hed:FILE
+    head: Literal["keep", "new"] = "keep"  # classifier of the --init_from weights: keep it, or train a new one
+    format: Format = "stablehlo"  # what --mode=export writes: the whole program, or weights under torchvision's names
+    input: str = ""  # images for --mode=predict: a file, a folder or a quoted pattern such as 'photos/*.jpg'
+    checkpoint: Literal["latest", "best"] = "latest"  # checkpoint to evaluate, predict or export with
+    seed: int = 0  # seed of the initial weights, the order of the data and the augmentation
+    workers: int = 0  # processes that read and augment images; 0 uses threads instead
+    strict: bool = False  # stop at an image or annotation that cannot be read, instead of skipping it
+    parallel: Literal["auto", "jit", "pmap"] = "auto"  # how several devices share a batch; auto chooses pmap
+    log_every: int = 20  # training steps between lines in metrics.jsonl
+    save_every: int = 500  # training steps between checkpoints
+    keep: int = 2  # number of latest checkpoints to keep, beside the best one
+    coordinator: str = ""  # HOST:PORT of process 0, where several processes train together
+    num_processes: int = 1  # number of processes that train together
+    process_id: int = 0  # number of this process among them, from 0
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name}={getattr(self, name)}: should be {least} or more")
+
+
+_LEAST = {"workers": 0, "log_every": 1, "save_every": 1, "keep": 1, "num_processes": 1, "process_id": 0}
+
+
+class Request(NamedTuple):
+    """One experiment to be run, and how."""
+
+    experiment: str  # <area>/<name>
+    config: Any  # the experiment's Config, a frozen dataclass
+    flags: Flags  # with a workdir
+    command: str  # the command line that asks for the same again

@@ -1,0 +1,49 @@
+"""What is typed becomes one frozen record; --help and --version."""
+
+from pathlib import Path
+
+import pytest
+
+from jaxvision.run import commandline
+
+EXPERIMENT = "--experiment=classification/resnet"
+
+
+def parsed(*argv: str) -> tuple:
+    return commandline.parse(["launch.py", *argv])
+
+
+def test_a_command_can_be_typed_again():
+    typed = ["--workdir=a b", "--optimizer.lr", "0.5", "--noaugment.flip", "--smoke", "--from_stage=train", EXPERIMENT]
+    values, _, _ = parsed(*typed)
+    again = "--noaugment.flip --optimizer.lr=0.5 --smoke '--workdir=a b'"
+    assert commandline.command(values) == f"python launch.py {EXPERIMENT} {again}"
+
+
+def test_a_request_has_the_flags_with_their_types(tmp_path: Path):
+    request = commandline.request(*parsed(EXPERIMENT, "--seed=3", "--strict", f"--workdir={tmp_path}", "--depth=34"))
+    assert (request.experiment, request.config.depth) == ("classification/resnet", 34)
+    assert (request.flags.seed, request.flags.strict, request.flags.keep) == (3, True, 2)
+    assert request.flags.workdir == str(tmp_path) and "--seed=3" in request.command
+    with pytest.raises(ValueError, match="--keep=0: should be 1 or more"):
+        commandline.request(*parsed(EXPERIMENT, "--keep=0"))
+
+
+def test_the_workdir_is_called_after_the_experiment():
+    values, _, _ = parsed(EXPERIMENT)
+    assert values.workdir == "runs/classification-resnet"
+    values, _, _ = parsed(EXPERIMENT, "--smoke")
+    assert Path(values.workdir).is_dir()
+
+
+def test_help_has_a_line_for_every_flag():
+    values, name, _ = parsed("--help", EXPERIMENT)
+    shown = commandline.usage("Begins so.", values, name)
+    assert shown.startswith("Begins so.\n") and "He, Zhang" in shown
+    assert "  --checkpoint=latest  <latest|best>: " in shown and "  --optimizer.lr=" in shown
+    assert len([line for line in shown.splitlines() if line.startswith("  --")]) == len(list(values))
+
+
+def test_versions():
+    ours, jax = commandline.versions().splitlines()
+    assert ours.startswith("jaxvision 0.") and jax.startswith("jax 0.")
