@@ -9,14 +9,14 @@ import pytest
 
 import launch
 from jaxvision.data.inputs import Inputs
-from jaxvision.ops.convolution import as_lax
+from jaxvision.ops.dispatch import plain_forms
 from jaxvision.train.devices import first_batch
 
 
 @pytest.mark.parametrize("name", launch.experiments())
 def test_smoke(name: str, tmp_path: Path):
     # lax's convolutions compile sooner; those of a CPU have tests of their own, all models', and these two experiments.
-    with contextlib.nullcontext() if name in ("classification/alexnet", "ssl/simclr") else as_lax():
+    with contextlib.nullcontext() if name in ("classification/alexnet", "ssl/simclr") else plain_forms():
         assert launch.main(["launch.py", f"--experiment={name}", "--smoke", f"--workdir={tmp_path}"]) == 0
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert {"stage", "step", "time"} <= rows[-1].keys()

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Integer, Shaped, UInt8
 
-from jaxvision.ops.upsampling import resize_bilinear
+from jaxvision.ops.interpolation import resize_bilinear
 from jaxvision.train.types import Metric, Result
 
 BINS = 2048

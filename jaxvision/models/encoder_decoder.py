@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32
 
 from jaxvision.models.layers import BatchNorm, Conv, ConvTranspose, Dtype, Layer, conv_norm_relu, scaled, to_multiple
+from jaxvision.ops.interpolation import bilinear_init, resize_bilinear
 from jaxvision.ops.unpooling import bed_of_nails, max_pool_with_indices, max_unpool, nearest_unpool
-from jaxvision.ops.upsampling import bilinear_init, resize_bilinear
 
 UNPOOLING = ("nearest", "bed_of_nails", "max_unpool", "transposed", "bilinear")
 _LEVELS = 3

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from jaxvision.models.dense_head import FullyConnectedHead
 from jaxvision.models.layers import Conv, ConvTranspose, Dtype, Initializer, scaled
 from jaxvision.models.vgg import VGG
-from jaxvision.ops.upsampling import bilinear_init, interpolate
+from jaxvision.ops.interpolation import bilinear_init, interpolate
 
 _COARSEST = 32  # stride of the last map
 # With pad 100: rows and columns of a skip map, and of the interpolated scores, before the first that the image has.

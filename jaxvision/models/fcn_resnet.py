@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer
 from jaxvision.models.resnet import ResNet
-from jaxvision.ops.upsampling import resize_bilinear
+from jaxvision.ops.interpolation import resize_bilinear
 
 
 class Head(nn.Module):

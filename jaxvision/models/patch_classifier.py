@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, conv_norm_relu, scaled
+from jaxvision.ops.interpolation import resize_bilinear
 from jaxvision.ops.pooling import max_pool
-from jaxvision.ops.upsampling import resize_bilinear
 
 PATCH = 36  # pixels a side
 STRIDE = 4  # pixels between neighbouring windows; the network's own stride, so that sliding and convolving agree

@@ -6,23 +6,24 @@ that its samples interpolate between.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxvision.ops.dispatch import dispatch
 
-class _Taps(NamedTuple):
+
+class Taps(NamedTuple):
     """For each bin of one axis, the positions it reads and their weights: a mean of bilinear samples is separable."""
 
     position: Int[Array, "N P K"]
     weight: Float[Array, "N P K"]
 
 
-class _Bins(NamedTuple):
+class Bins(NamedTuple):
     """RoIPool's bins: cells from begin up to, not including, end, in the image that starts at `base` in the table."""
 
     base: Int[Array, "N"]
@@ -117,14 +118,14 @@ def roi_pool(
     batch, height, width, channels = features.shape
     first, last = _quantise(rois, spatial_scale)
     count = rois.shape[0] * rois.shape[1]
-    bins = _Bins(
+    bins = Bins(
         jnp.repeat(jnp.arange(batch) * height * width, rois.shape[1]),
         *(a.reshape(count, -1) for a in _bin_borders(first[..., 1], last[..., 1], output_size[0], height)),
         *(a.reshape(count, -1) for a in _bin_borders(first[..., 0], last[..., 0], output_size[1], width)),
     )
     table = features.reshape(-1, channels)
-    search = partial(_argmax_cells, jax.lax.stop_gradient(table), width)
-    cell = jax.lax.platform_dependent(bins, cpu=lambda bins: _in_turn(search, bins), default=search)
+    known = jax.lax.stop_gradient(table)
+    cell = dispatch(known, bins, cpu="roi.argmax_cells", default=argmax_cells, width=width)
     return _pick(table, cell).reshape(*rois.shape[:2], *output_size, channels)
 
 
@@ -147,7 +148,7 @@ def _align(
     rows = take(start[:, 1], side[:, 1], known, output_size[0], samples, height)
     columns = take(start[:, 0], side[:, 0], known, output_size[1], samples, width)
     image = jnp.where(known, jnp.arange(known.shape[0]) // (known.shape[0] // batch), 0)
-    rows = _Taps((rows.position + (image * height)[:, None, None]) * width, rows.weight)
+    rows = Taps((rows.position + (image * height)[:, None, None]) * width, rows.weight)
     sampled = _sample(features.reshape(-1, channels), rows, columns)
     # All weights of the others are 0 already; the selection lets the compiled loop skip their reads altogether.
     sampled = jnp.where(known[:, None, None, None], sampled, 0)
@@ -156,7 +157,7 @@ def _align(
 
 def _axis_taps(
     start: Float[Array, ""], side: Float[Array, ""], known: Bool[Array, ""], bins: int, samples: int, length: int
-) -> _Taps:
+) -> Taps:
     """Where the samples of each bin fall along one axis of a map of `length` cells, for one RoI."""
     within = (jnp.arange(samples, dtype=jnp.float32) + 0.5) / samples
     at = start + (jnp.arange(bins, dtype=jnp.float32)[:, None] + within[None, :]) * (side / bins)
@@ -166,10 +167,10 @@ def _axis_taps(
     share = at - low
     position = jnp.stack([low, jnp.minimum(low + 1, length - 1)], axis=-1).astype(jnp.int32)
     weight = jnp.stack([1 - share, share], axis=-1) * (on_map / samples)[..., None]
-    return _Taps(position.reshape(bins, -1), weight.reshape(bins, -1))
+    return Taps(position.reshape(bins, -1), weight.reshape(bins, -1))
 
 
-def _weighted_sum(table: Float[Array, "T C"], rows: _Taps, columns: _Taps) -> Float[Array, "N P Q C"]:
+def _weighted_sum(table: Float[Array, "T C"], rows: Taps, columns: Taps) -> Float[Array, "N P Q C"]:
     """Weighted sums of the table's entries at `rows + columns`, for every pair of taps."""
     # One gather of all taps would write them to memory. A sum of small gathers is fused into one loop that reads the
     # map from cache and writes the result once: 4 ms instead of 270 for 512 RoIs, 7×7 bins, 256 channels on two cores.
@@ -182,61 +183,52 @@ def _weighted_sum(table: Float[Array, "T C"], rows: _Taps, columns: _Taps) -> Fl
     return total.astype(table.dtype)
 
 
-def _each_tap(taps: _Taps) -> list[tuple[Int[Array, "N P"], Float[Array, "N P"]]]:
+def _each_tap(taps: Taps) -> list[tuple[Int[Array, "N P"], Float[Array, "N P"]]]:
     return [(taps.position[..., tap], taps.weight[..., tap]) for tap in range(taps.position.shape[-1])]
 
 
 _sample = jax.custom_vjp(_weighted_sum)
 
 
-def _sample_forward(table: Array, rows: _Taps, columns: _Taps) -> tuple[Array, tuple[Array, _Taps, _Taps]]:
+def _sample_forward(table: Array, rows: Taps, columns: Taps) -> tuple[Array, tuple[Array, Taps, Taps]]:
     return _sample(table, rows, columns), (table, rows, columns)
 
 
 def _sample_backward(
-    saved: tuple[Array, _Taps, _Taps], gradient: Float[Array, "N P Q C"]
-) -> tuple[Float[Array, "T C"], _Taps, _Taps]:
+    saved: tuple[Array, Taps, Taps], gradient: Float[Array, "N P Q C"]
+) -> tuple[Float[Array, "T C"], Taps, Taps]:
     table, rows, columns = saved
     gradient = gradient.astype(jnp.float32)
-    size = table.shape[0]
-    spread = jax.lax.platform_dependent(
-        rows, columns, gradient, cpu=lambda *a: _spread_in_turn(size, *a), default=lambda *a: _spread(size, *a)
-    )
+    empty = jnp.zeros(table.shape, jnp.float32)
+    spread = dispatch(empty, rows, columns, gradient, cpu="roi.add_samples", default=add_samples)
 
     def by_weights(row_weight: Array, column_weight: Array) -> Array:
-        return _weighted_sum(table, _Taps(rows.position, row_weight), _Taps(columns.position, column_weight))
+        return _weighted_sum(table, Taps(rows.position, row_weight), Taps(columns.position, column_weight))
 
     # Only RoIs that are differentiated use this; otherwise the compiler removes it.
     _, pull = jax.vjp(by_weights, rows.weight, columns.weight)
     row_gradient, column_gradient = pull(gradient.astype(table.dtype))
     none: Any = None  # whole positions have no gradient
-    return spread.astype(table.dtype), _Taps(none, row_gradient), _Taps(none, column_gradient)
+    return spread.astype(table.dtype), Taps(none, row_gradient), Taps(none, column_gradient)
 
 
 _sample.defvjp(_sample_forward, _sample_backward)
 
 
-def _spread(size: int, rows: _Taps, columns: _Taps, gradient: Float[Array, "N P Q C"]) -> Float[Array, "T C"]:
-    """The transpose of `_sample`: a table of `size` entries to which every sample adds its gradient."""
-    return _add(jnp.zeros((size, gradient.shape[-1]), jnp.float32), rows, columns, gradient)
-
-
-def _spread_in_turn(size: int, rows: _Taps, columns: _Taps, gradient: Float[Array, "N P Q C"]) -> Float[Array, "T C"]:
-    """`_spread` a few RoIs at a time, so that their terms stay in the cache: 20 ms instead of 380 on a CPU."""
-    empty = jnp.zeros((size, gradient.shape[-1]), jnp.float32)
-    return _accumulate(_add, empty, (rows, columns, gradient))
-
-
-def _accumulate(add: Callable[..., Array], table: Array, terms: tuple[Any, ...]) -> Array:
-    """`add(table, *terms)` for eight RoIs after eight; fewer where their number is no multiple."""
-    few = math.gcd(jax.tree.leaves(terms)[0].shape[0], 8)
-    groups = jax.tree.map(lambda a: a.reshape(-1, few, *a.shape[1:]), terms)
-    return jax.lax.scan(lambda table, group: (add(table, *group), None), table, groups)[0]
-
-
-def _add(
-    table: Float[Array, "T C"], rows: _Taps, columns: _Taps, gradient: Float[Array, "N P Q C"]
+def add_samples(
+    table: Float[Array, "T C"], rows: Taps, columns: Taps, gradient: Float[Array, "N P Q C"]
 ) -> Float[Array, "T C"]:
+    """Add to each entry of a table the gradients of the samples that read it, times their weights.
+
+    Args:
+        table: what is added to.
+        rows: the taps of the samples' rows; `rows.position + columns.position` is an entry of the table.
+        columns: the taps of the samples' columns.
+        gradient: the gradient in each sample.
+
+    Returns:
+        The table with the sums.
+    """
     cell = rows.position[:, :, None, :, None] + columns.position[:, None, :, None, :]
     weight = rows.weight[:, :, None, :, None] * columns.weight[:, None, :, None, :]
     # A tap without weight points outside the table and is dropped: RoIs of other levels and padding cost no additions.
@@ -262,14 +254,17 @@ def _bin_borders(
     return jnp.clip(begin + first[..., None], 0, length), jnp.clip(end + first[..., None], 0, length)
 
 
-def _in_turn(search: Callable[[_Bins], Int[Array, "N P Q C"]], bins: _Bins) -> Int[Array, "N P Q C"]:
-    """RoI by RoI, so that each one's loop ends with its own largest bin."""
-    found = jax.lax.map(lambda one: search(jax.tree.map(lambda a: a[None], one)), bins)
-    return found.reshape(-1, *found.shape[2:])
+def argmax_cells(table: Float[Array, "T C"], bins: Bins, width: int) -> Int[Array, "N P Q C"]:
+    """Return the table entry that holds each bin's maximum, the first in row-major order; -1 for an empty bin.
 
+    Args:
+        table: the cells of all maps, row by row.
+        bins: which cells each bin covers.
+        width: cells in a row of a map.
 
-def _argmax_cells(table: Float[Array, "T C"], width: int, bins: _Bins) -> Int[Array, "N P Q C"]:
-    """The table entry that holds each bin's maximum, the first in row-major order; -1 in an empty bin."""
+    Returns:
+        The entry for each RoI, row and column of bins, and channel.
+    """
     tallest = (bins.row_end - bins.row_begin).max(initial=0)
     widest = (bins.column_end - bins.column_begin).max(initial=0)
 
@@ -304,22 +299,26 @@ def _pick_forward(table: Array, cell: Array) -> tuple[Array, tuple[Array, Array]
 def _pick_backward(saved: tuple[Array, Array], gradient: Float[Array, "N P Q C"]) -> tuple[Float[Array, "T C"], None]:
     table, cell = saved
     empty = jnp.zeros(table.size, jnp.float32)
-    # In turn for the same reason as in `_spread_in_turn`: a third of the time on a CPU.
-    spread = jax.lax.platform_dependent(
-        cell,
-        gradient.astype(jnp.float32),
-        cpu=lambda *terms: _accumulate(_add_at, empty, terms),
-        default=lambda *terms: _add_at(empty, *terms),
-    )
+    spread = dispatch(empty, cell, gradient.astype(jnp.float32), cpu="roi.add_at", default=add_at)
     return spread.reshape(table.shape).astype(table.dtype), None
 
 
 _pick.defvjp(_pick_forward, _pick_backward)
 
 
-def _add_at(
+def add_at(
     table: Float[Array, "TC"], cell: Int[Array, "N P Q C"], gradient: Float[Array, "N P Q C"]
 ) -> Float[Array, "TC"]:
+    """Add gradients to the entries of a flat table that they came from.
+
+    Args:
+        table: what is added to, for each cell its channels.
+        cell: the cell of each gradient; that of cell -1 is dropped.
+        gradient: what to add.
+
+    Returns:
+        The table with the sums.
+    """
     channels = cell.shape[-1]
     at = jnp.where(cell >= 0, cell * channels + jnp.arange(channels).reshape(1, 1, 1, -1), table.shape[0])
     return table.at[at.reshape(-1)].add(gradient.reshape(-1), mode="drop")

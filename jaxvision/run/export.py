@@ -22,7 +22,7 @@ from jax import export
 from jaxvision.data.classes import OneGreyImage
 from jaxvision.data.folder import image_files
 from jaxvision.files import atomic_write
-from jaxvision.ops import convolution
+from jaxvision.ops import dispatch
 from jaxvision.run.network import ready
 from jaxvision.run.request import Request
 from jaxvision.train import devices
@@ -74,7 +74,7 @@ def stablehlo(predict: Function, batch: Batch) -> export.Exported:
     """
     needed = inputs_of(predict, batch)
     program = export.export(jax.jit(predict), platforms=PLATFORMS)
-    with convolution.as_lax():
+    with dispatch.plain_forms():
         try:
             return program(_shapes(needed, export.SymbolicScope()))
         except Exception:  # jax raises several kinds where a size depends on the number of rows

@@ -13,7 +13,7 @@ from jaxvision.models.fcn import FCN
 from jaxvision.models.segnet import SegNet
 from jaxvision.models.unet import UNet
 from jaxvision.models.vgg import NETS
-from jaxvision.ops.upsampling import bilinear_kernel
+from jaxvision.ops.interpolation import bilinear_kernel
 
 pytestmark = pytest.mark.peer
 torch = pytest.importorskip("torch")

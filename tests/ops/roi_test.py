@@ -122,32 +122,6 @@ def test_roi_align_gradient_in_the_rois():
         np.testing.assert_allclose(gradient[0, 0, corner], numeric, rtol=0.02, atol=1e-3)
 
 
-def test_both_backward_forms_are_one_function():
-    features, rois = setup()
-    rng = np.random.default_rng(2)
-    position, weight = (
-        rng.integers(0, 6, (10, 3, 4)),
-        rng.uniform(size=(10, 3, 4)) * (rng.uniform(size=(10, 3, 4)) < 0.7),
-    )
-    rows = roi._Taps(jnp.array(position * 8), jnp.array(weight, jnp.float32))
-    columns = roi._Taps(jnp.array(position[::-1]), jnp.array(weight[::-1], jnp.float32))
-    gradient = jnp.array(rng.normal(size=(10, 3, 3, 5)), jnp.float32)
-    np.testing.assert_allclose(
-        roi._spread(48, rows, columns, gradient), roi._spread_in_turn(48, rows, columns, gradient), atol=1e-5
-    )
-
-
-def test_roi_pool_s_backward_forms_are_one_function():
-    rng = np.random.default_rng(7)
-    cell, gradient = rng.integers(-1, 12, (12, 2, 2, 3)), rng.normal(size=(12, 2, 2, 3))
-    terms, empty = (jnp.array(cell), jnp.array(gradient, jnp.float32)), jnp.zeros(36)
-    expected = np.zeros((12, 3))
-    for at in np.argwhere(cell >= 0):
-        expected[cell[tuple(at)], at[-1]] += gradient[tuple(at)]
-    np.testing.assert_allclose(roi._add_at(empty, *terms).reshape(12, 3), expected, atol=1e-5)
-    np.testing.assert_allclose(roi._accumulate(roi._add_at, empty, terms).reshape(12, 3), expected, atol=1e-5)
-
-
 @pytest.mark.parametrize("function", [roi.roi_align, roi.roi_warp, roi.roi_pool])
 def test_gradients_are_finite_and_half_precision_stays(function):
     features, rois = setup()
@@ -175,21 +149,6 @@ def test_roi_pool_sends_the_gradient_to_the_first_maximum():
         features
     )
     np.testing.assert_array_equal(gradient[0, :, :, 0], np.eye(4)[[3, 3, 1, 3]] * [[0], [0], [1], [0]])
-
-
-def test_both_argmax_searches_are_one_function():
-    features, _ = setup()
-    rng = np.random.default_rng(3)
-    begin, extent = rng.integers(0, 5, (4, 6, 2)), rng.integers(0, 4, (4, 6, 2))
-    bins = roi._Bins(
-        jnp.zeros(6, int), *map(jnp.array, (begin[0], begin[0] + extent[0], begin[1], begin[1] + extent[1]))
-    )
-    table = jnp.array(features[0]).reshape(-1, 3)
-
-    def search(bins):
-        return roi._argmax_cells(table, 9, bins)
-
-    np.testing.assert_array_equal(search(bins), roi._in_turn(search, bins))
 
 
 @each

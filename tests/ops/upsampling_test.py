@@ -1,27 +1,14 @@
-"""Transposed convolution and interpolation against loops over the definition, adjoints, and torch."""
+"""Transposed convolution against loops over the definition, adjoints, and torch."""
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from jax import export, lax
 
-from jaxvision.ops.convolution import spread
-from jaxvision.ops.upsampling import (
-    _along,
-    _convolved,
-    _dilated,
-    _product,
-    _products,
-    _Steps,
-    _weights,
-    bilinear_init,
-    bilinear_kernel,
-    conv_transpose,
-    interpolate,
-    resize_bilinear,
-)
+from jaxvision.ops.dispatch import plain_forms
+from jaxvision.ops.upsampling import Steps, conv_transpose, transposed
 
 # kernel, strides, padding, output_padding
 SETTINGS = [
@@ -38,7 +25,6 @@ SETTINGS = [
     (8, 4, 2, 0),
     (1, 1, 1, 0),
 ]
-SIZES = [((3, 4), (7, 9)), ((5, 4), (5, 4)), ((9, 8), (4, 5)), ((2, 3), (16, 24)), ((1, 3), (4, 1)), ((2, 1), (70, 3))]
 
 
 def normal(*shape, seed=0):
@@ -75,17 +61,6 @@ def test_every_value_adds_its_multiple_of_the_kernel(setting):
         close(conv_transpose(x, kernel, *rest), want)
 
 
-@pytest.mark.parametrize("setting", [s for s in SETTINGS if s[0] > s[1]])
-def test_forms_for_many_channels_say_the_same_as_those_for_few(setting):
-    size, *rest = setting
-    at, x, kernel = _Steps(*rest), normal(2, 4, 5, 3), normal(size, size, 3, 4, seed=1)
-    y = conv_transpose(x, kernel, *rest)
-    strides, lows = (at.strides,) * 2, (at.padding,) * 2
-    close(spread(x, kernel, strides, lows, at.sizes(x.shape, kernel.shape)), y)
-    for got, want in zip(_convolved(x, kernel, y, at), _products(x, kernel, y, at), strict=True):
-        close(got, want)
-
-
 def test_oblong_kernels_and_many_channels():
     x, kernel = normal(2, 4, 5, 32), normal(5, 3, 32, 16, seed=1)
     close(conv_transpose(x, kernel, 2, 1, 1), transposed_by_loop(np.asarray(x), np.asarray(kernel), 2, 1, 1))
@@ -103,7 +78,7 @@ def test_equals_the_accelerators_form_with_both_gradients(setting):
 
         return jax.jit(run)
 
-    ours, reference = (lambda x, k: conv_transpose(x, k, *rest)), (lambda x, k: _dilated(x, k, _Steps(*rest)))
+    ours, reference = (lambda x, k: conv_transpose(x, k, *rest)), (lambda x, k: transposed(x, k, Steps(*rest)))
     dy = normal(*jax.eval_shape(ours, x, kernel).shape, seed=2)
     jax.tree.map(close, both(ours)(x, kernel, dy), both(reference)(x, kernel, dy))
 
@@ -140,11 +115,11 @@ def test_a_penalty_on_a_gradient_is_differentiable():
 
     def penalty(form):
         def norm(x, kernel):
-            return jnp.sum(jnp.square(jax.grad(lambda x: jnp.sum(jnp.tanh(form(x, kernel, _Steps(2, 1, 0)))))(x)))
+            return jnp.sum(jnp.square(jax.grad(lambda x: jnp.sum(jnp.tanh(form(x, kernel, Steps(2, 1, 0)))))(x)))
 
         return jax.jit(jax.grad(norm, (0, 1)))(x, kernel)
 
-    jax.tree.map(close, penalty(lambda x, k, at: conv_transpose(x, k, *at)), penalty(_dilated))
+    jax.tree.map(close, penalty(lambda x, k, at: conv_transpose(x, k, *at)), penalty(transposed))
 
 
 def test_maps_over_examples_and_keeps_bfloat16():
@@ -163,88 +138,6 @@ def test_settings_without_a_meaning_are_errors():
         conv_transpose(x, kernel, 2, 0, 2)
     with pytest.raises(ValueError, match="padding=2"):
         conv_transpose(x, kernel, 2, 2)
-    with pytest.raises(ValueError, match="factor"):
-        bilinear_init(jax.random.PRNGKey(0), (6, 6, 2, 2))
-
-
-def test_bilinear_kernels_by_hand():
-    np.testing.assert_array_equal(bilinear_kernel(1), [[1]])
-    np.testing.assert_allclose(bilinear_kernel(2)[1], np.array([1, 3, 3, 1]) * 3 / 16)
-    np.testing.assert_allclose(bilinear_kernel(3)[2], np.array([1, 2, 3, 2, 1]) / 3, rtol=1e-6)
-    assert [bilinear_kernel(s).shape[0] for s in (2, 3, 8, 16, 32)] == [4, 5, 16, 32, 64]
-    kernel = bilinear_init(jax.random.PRNGKey(0), (4, 4, 3, 2))
-    chex.assert_trees_all_equal(kernel[:, :, 1, 1], jnp.asarray(bilinear_kernel(2)))
-    np.testing.assert_array_equal(kernel[0, 0], np.eye(3, 2) / 16)
-
-
-@pytest.mark.parametrize("factor", [1, 2, 3, 8, 40])
-def test_interpolation_is_that_transposed_convolution(factor):
-    x = normal(2, 3, 2, 2)
-    size = 2 * factor - factor % 2
-    kernel = bilinear_init(jax.random.PRNGKey(0), (size, size, 2, 2))
-    for padding in {0, factor // 2}:
-        got = jax.jit(lambda x, p=padding: interpolate(x, factor, p))(x)
-        close(got, jax.jit(lambda x, p=padding: conv_transpose(x, kernel, factor, p))(x))
-    if factor > 1:  # away from the borders a ramp stays a ramp
-        ramp = jnp.broadcast_to(jnp.arange(5.0)[None, :, None, None], (1, 5, 5, 1))
-        inside = interpolate(ramp, factor)[0, 2 * factor : 4 * factor, 2 * factor, 0]
-        np.testing.assert_allclose(np.diff(inside), 1 / factor, atol=1e-5)
-
-
-def resized_by_loop(x, size, align_corners):
-    def at(index, old, new):
-        if align_corners:
-            place = index * (old - 1) / (new - 1) if new > 1 else 0.0
-        else:
-            place = min(max((index + 0.5) * old / new - 0.5, 0), old - 1)
-        low = min(int(place), old - 1)
-        return low, min(low + 1, old - 1), place - low
-
-    y = np.zeros((x.shape[0], *size, x.shape[3]), np.float32)
-    for i, j in np.ndindex(*size):
-        (top, bottom, v), (left, right, u) = at(i, x.shape[1], size[0]), at(j, x.shape[2], size[1])
-        upper = (1 - u) * x[:, top, left] + u * x[:, top, right]
-        lower = (1 - u) * x[:, bottom, left] + u * x[:, bottom, right]
-        y[:, i, j] = (1 - v) * upper + v * lower
-    return y
-
-
-@pytest.mark.parametrize(("old", "new"), SIZES)
-@pytest.mark.parametrize("align_corners", [False, True])
-def test_resizing_weighs_four_neighbours(old, new, align_corners):
-    x = normal(2, *old, 3)
-    resize = lambda x: resize_bilinear(x, new, align_corners=align_corners)  # noqa: E731
-    want = resized_by_loop(np.asarray(x), new, align_corners)
-    y, pullback = jax.vjp(jax.jit(resize), x)
-    close(y, want)
-    dy = normal(*y.shape, seed=1)
-    np.testing.assert_allclose(inner(y, dy), inner(x, pullback(dy)[0]), rtol=1e-4, atol=1e-4)
-
-
-def test_the_gradient_of_a_resizing_is_differentiable():
-    x, back = normal(1, 2, 3, 2), jax.jit(lambda x: resize_bilinear(x, (4, 5)))
-    dy = normal(1, 4, 5, 2, seed=1)
-    pull = lambda dy: jax.vjp(back, x)[1](dy)[0]  # noqa: E731
-    close(jax.jit(jax.grad(lambda dy: jnp.sum(jnp.square(pull(dy)))))(dy), 2 * back(pull(dy)))
-
-
-@pytest.mark.parametrize("shape", [(12, 5), (5, 12), (6, 3)])
-@pytest.mark.parametrize("axis", [1, 2])
-def test_a_band_is_the_product(shape, axis):
-    """Also with rows of zeros, which a smaller size's transpose has."""
-    weights = _weights(shape[1], shape[0], False)
-    for matrix in (weights, weights.T):
-        x = normal(2, *(matrix.shape[1] if a == axis else 3 for a in (1, 2)), 2)
-        got = jax.jit(lambda x, m=matrix: _along(x, m, axis))(x)
-        close(got, jax.jit(lambda x, m=matrix: _product(x, m, axis))(x))
-
-
-def test_resizing_keeps_bfloat16_and_maps_over_examples():
-    x = normal(2, 3, 5, 2)
-    half = resize_bilinear(x.astype(jnp.bfloat16), (6, 7))
-    assert half.dtype == jnp.bfloat16
-    np.testing.assert_allclose(half.astype(jnp.float32), resize_bilinear(x, (6, 7)), atol=0.03)
-    close(jax.jit(jax.vmap(lambda x: resize_bilinear(x[None], (6, 7))[0]))(x), resize_bilinear(x, (6, 7)))
 
 
 @pytest.mark.peer
@@ -266,14 +159,13 @@ def test_torch_gives_the_same_transposed_convolution(setting):
         close(got, tensor.grad.numpy())
 
 
-@pytest.mark.peer
-@pytest.mark.parametrize(("old", "new"), [*SIZES, ((45, 60), (90, 121)), ((28, 28), (57, 61))])
-@pytest.mark.parametrize("align_corners", [False, True])
-def test_torch_resizes_alike(old, new, align_corners):
-    torch = pytest.importorskip("torch")
-    x = normal(2, *old, 3)
-    want = torch.nn.functional.interpolate(
-        torch.tensor(np.array(x)).permute(0, 3, 1, 2), new, mode="bilinear", align_corners=align_corners
-    )
-    got = jax.jit(lambda x: resize_bilinear(x, new, align_corners=align_corners))(x)
-    close(got, want.permute(0, 2, 3, 1).numpy())
+@pytest.mark.parametrize("outputs", [3, 256])
+def test_a_batch_of_unknown_size_has_a_plain_form(outputs):
+    """Also to many outputs, whose CPU form is another."""
+    kernel = normal(4, 4, 2, outputs, seed=1)
+    rows = export.symbolic_shape("b")[0]
+    with plain_forms():
+        program = export.export(jax.jit(lambda x: conv_transpose(x, kernel, 2, 1)))
+        exported = program(jax.ShapeDtypeStruct((rows, 3, 4, 2), jnp.float32))
+    x = normal(3, 3, 4, 2)
+    close(exported.call(x), conv_transpose(x, kernel, 2, 1))

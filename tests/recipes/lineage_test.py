@@ -12,7 +12,7 @@ import launch
 from experiments.detection import lineage
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Source
-from jaxvision.ops.convolution import as_lax
+from jaxvision.ops.dispatch import plain_forms
 from jaxvision.recipes.detection import Searching
 from jaxvision.recipes.lineage import PRINTED, STEPS, Measured, measured, told
 from jaxvision.train.writer import Writer, read_metrics
@@ -114,7 +114,7 @@ class Killed(BaseException):
 
 
 def run(workdir: Path) -> None:
-    with as_lax():  # which compile sooner
+    with plain_forms():  # which compile sooner
         assert launch.main(["launch.py", *FLAGS, f"--workdir={workdir}"]) == 0
 
 

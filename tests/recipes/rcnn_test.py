@@ -12,7 +12,7 @@ from PIL import Image
 import launch
 from jaxvision.data import feature_store, sources
 from jaxvision.fits import hard_negatives
-from jaxvision.ops.convolution import as_lax
+from jaxvision.ops.dispatch import plain_forms
 from jaxvision.recipes import detection
 from jaxvision.recipes import rcnn as _rcnn
 from jaxvision.recipes import rcnn_windows as _windows
@@ -36,7 +36,7 @@ class Killed(BaseException):
 
 
 def run(workdir: Path, *flags: str) -> None:
-    with as_lax():  # which compile sooner
+    with plain_forms():  # which compile sooner
         assert launch.main(["launch.py", *FLAGS, *flags, f"--workdir={workdir}"]) == 0
 
 

@@ -13,6 +13,7 @@ from jax import export
 from safetensors.numpy import load_file
 
 from jaxvision.models.resnet import CifarResNet
+from jaxvision.ops.upsampling import conv_transpose
 from jaxvision.run import export as exporting
 
 BATCH = {
@@ -66,6 +67,17 @@ def test_convolutions_are_ordinary_ones():
     convolutions, products = module.count("stablehlo.convolution"), module.count("stablehlo.dot_general")
     assert convolutions == 7 * products > 0  # on every platform, the products are those of the last layer
     assert exported.in_avals[0].shape[1:] == (8, 8, 3) and str(exported.in_avals[0].shape[0]) == "b"
+
+
+def test_transposed_convolutions_to_many_outputs_take_any_number_of_rows():
+    kernel = jnp.asarray(np.random.default_rng(2).normal(size=(4, 4, 3, 256)), jnp.float32)
+
+    def network(batch) -> dict[str, jax.Array]:
+        return {"maps": conv_transpose(jnp.asarray(batch["image"], jnp.float32), kernel, 2, 1)}
+
+    exported = exporting.stablehlo(network, BATCH)
+    assert str(exported.in_avals[0].shape[0]) == "b"
+    exporting.check_equal(exported, BATCH, jax.device_get(network(BATCH)))
 
 
 def test_a_program_that_says_something_else_is_no_result(tmp_path: Path):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision.ops.winograd import conv3x3
+from jaxvision.ops.cpu.winograd import conv3x3
 
 
 def direct(x, kernel):
