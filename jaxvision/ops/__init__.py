@@ -7,6 +7,7 @@ from jaxvision.ops.boxes import clip as clip_boxes
 from jaxvision.ops.boxes import decode as decode_boxes
 from jaxvision.ops.boxes import encode as encode_boxes
 from jaxvision.ops.boxes import iou as box_iou
+from jaxvision.ops.interpolation import resize_bilinear
 from jaxvision.ops.lab import to_lab, to_rgb
 from jaxvision.ops.masks import crop as crop_masks
 from jaxvision.ops.masks import paste as paste_masks
@@ -18,7 +19,7 @@ from jaxvision.ops.resample import crop_resize, gaussian_blur
 from jaxvision.ops.roi import multilevel_roi_align, roi_align, roi_pool, roi_warp
 from jaxvision.ops.sampling import sample
 from jaxvision.ops.unpooling import bed_of_nails, max_pool_with_indices, max_unpool, nearest_unpool
-from jaxvision.ops.upsampling import conv_transpose, resize_bilinear
+from jaxvision.ops.upsampling import conv_transpose
 
 __all__ = [
     "adaptive_avg_pool",
