@@ -69,5 +69,5 @@ def test_objects_are_named_first_where_that_has_steps():
     first, then = yolo.build(config, Inputs()).stages
     batch = first_batch(first.data)
     assert batch["image"].shape == (4, 16, 16, 3) and (batch["label"] > 0).all() and then.warm_start is yolo._trunk
-    (only,) = yolo.build(dataclasses.replace(config, pretraining=yolo.Pretraining()), Inputs()).stages
+    (only,) = yolo.build(dataclasses.replace(config, pretraining=yolo.YOLOPretraining()), Inputs()).stages
     assert only.warm_start is None

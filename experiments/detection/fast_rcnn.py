@@ -1,4 +1,4 @@
-"""Fast R-CNN (Girshick 2015, arXiv:1504.08083): one look at the image, then all proposals, which are searched for.
+"""Fast R-CNN (Girshick 2015, arXiv:1504.08083): one pass over the image for all its proposals.
 
 python launch.py --experiment=detection/fast_rcnn  # scenes: AP50 0.895, 3 minutes, two CPU cores
 python launch.py --experiment=detection/fast_rcnn --network.roi=align --ranks=64,32
@@ -7,125 +7,114 @@ python launch.py --experiment=detection/fast_rcnn --data=voc:/data/VOC2007 --pre
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.faster_rcnn import FasterRCNN, resnet_fc, vgg16
 from jaxvision.models.low_rank import Ranks, truncate
 from jaxvision.models.norms import NORMS
-from jaxvision.recipes.detection import Searching, Setup, View
-from jaxvision.recipes.detection_times import times
+from jaxvision.recipes.detection import DetectorSetup
+from jaxvision.recipes.detection_times import two_stage_times
+from jaxvision.recipes.detector_config import PHOTOS, SMOKE, VOC07, VOC_VIEW, DetectorView, TwoStageConfig
+from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
 from jaxvision.tasks.regions import FAST_RCNN, RegionConfig
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import nothing
-from jaxvision.train.types import Experiment, Stage, TrainState
+from jaxvision.train.types import Experiment, Hook, Stage, TrainState
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
-    """Which network looks at the image."""
+class FastRCNNNetwork:
+    """Flags from which the network is made."""
 
     backbone: Literal["resnet", "vgg16"] = "resnet"  # one map of stride 8, or of stride 16
-    depth: int = 18  # of a ResNet
-    width: float = 1.0  # fraction of the papers' channels
-    norm: Literal["batch", "group"] = "batch"  # of a ResNet; group: for batches of few images
-    roi: Literal["pool", "align", "warp"] = "pool"  # how features of RoIs are taken
+    depth: int = 18  # layers of a ResNet
+    width: float = 1.0  # number of channels, as a fraction of the papers'
+    norm: Literal["batch", "group"] = "batch"  # norm of a ResNet; group: for small batches
+    roi: Literal["pool", "align", "warp"] = "pool"  # how features of RoIs are computed
 
-    def make(self, num_classes: int, masks: bool = False, *, ranks: Ranks = (0, 0)) -> FasterRCNN:
-        """The network, without an RPN. There is none with `masks`."""
-        assert not masks
-        settings: dict[str, Any] = {"width": self.width, "operation": self.roi, "ranks": ranks}
-        if self.backbone == "resnet":
-            network = resnet_fc(num_classes, depth=self.depth, norm=NORMS[self.norm], **settings)
+    def make(self, num_classes: int, ranks: Ranks = (0, 0)) -> FasterRCNN:
+        """Build the network, which has no RPN; `ranks` are those of fc6 and fc7, 0 for a whole layer."""
+        if self.backbone == "vgg16":
+            network = vgg16(num_classes, width=self.width, operation=self.roi, ranks=ranks)
         else:
-            network = vgg16(num_classes, **settings)
+            norm = NORMS[self.norm]
+            network = resnet_fc(
+                num_classes, depth=self.depth, width=self.width, norm=norm, operation=self.roi, ranks=ranks
+            )
         return network.clone(rpn=None)
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(TwoStageConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=1024"  # scenes, voc:DIR, coco:DIR, tfds:NAME
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
-    protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
-    proposals: Searching = Searching(most=128)
-    batch_size: int = 8
-    steps: int = 2000
-    eval_every: int = 1000
-    network: Network = Network(width=0.25)
-    ranks: Ranks = (0, 0)  # of fc6 and fc7 in testing, by truncated SVD; 0: whole
-    view: View = View(192, 192)  # enlarged, as the paper does: a cell of the last map is 8 pixels
+    data: str = "scenes:count=1024"
+    proposals: SelectiveSearchFlags = SelectiveSearchFlags(most=128)
+    network: FastRCNNNetwork = FastRCNNNetwork(width=0.25)
+    ranks: Ranks = (0, 0)  # ranks of fc6 and fc7 in testing, after truncated SVD; 0: the whole layer
+    view: DetectorView = DetectorView(192, 192)  # enlarged, as in the paper: a cell of the last map is 8 pixels
     detecting: RegionConfig = dataclasses.replace(FAST_RCNN, detections=20)
-    optimizer: Optimizer = Optimizer(lr=0.02, weight_decay=1e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 
 PRESETS = {
     "quick": Config(),
-    "photos": Config(  # a few hundred photographs of one's own, from random weights
-        data="voc:photos",
-        proposals=Searching(most=1000),
-        batch_size=4,
-        steps=2400,
-        eval_every=800,
-        network=Network(width=0.5, norm="group"),
-        view=View(240, 320, flip=0.5, max_objects=32),
+    "photos": Config(
+        **PHOTOS,
+        proposals=SelectiveSearchFlags(most=1000),
+        network=FastRCNNNetwork(width=0.5, norm="group"),
         detecting=dataclasses.replace(FAST_RCNN, detections=60),
     ),
     "paper": Config(  # VOC07 trainval, sections 2.3 and 4.1; the paper starts from ImageNet's weights
-        data="voc:VOCdevkit/VOC2007",
-        train_split="trainval",
-        val_split="test",
-        protocol="voc07_11pt",
-        proposals=Searching("rcnn"),
+        **VOC07,
+        proposals=SelectiveSearchFlags("rcnn"),
         batch_size=2,
         steps=40_000,
         eval_every=10_000,
-        network=Network("vgg16"),
+        network=FastRCNNNetwork("vgg16"),
         ranks=(1024, 256),
-        view=View(600, 1000, flip=0.5, max_objects=64),
+        view=VOC_VIEW,
         detecting=FAST_RCNN,
         optimizer=Optimizer(lr=0.001, weight_decay=5e-4, schedule="step", milestones=(3 / 4,)),
     ),
     "smoke": Config(
-        data="scenes:count=8,size=64",
-        proposals=Searching(most=16),
-        batch_size=4,
-        steps=2,
-        eval_every=1,
-        network=Network(width=0.0625),
+        **SMOKE,
+        proposals=SelectiveSearchFlags(most=16),
+        network=FastRCNNNetwork(width=0.0625),
         ranks=(4, 4),
-        view=View(64, 64),
-        detecting=RegionConfig(samples=16, positives=4, detections=8),
     ),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Search for proposals, train a detector on them, and with `ranks` make its last layers thin."""
-    setup = Setup(inputs.source(config.data, "boxes"), config, inputs, config.proposals)
-    classes, ranks = setup.source.num_classes, config.ranks
-    task = setup.task(("regions",), origin="batch")
-    hooks = (*setup.hooks(), times(setup, config.network.make(classes)))
+    """Search for proposals, train a detector on them, and with `ranks` test it with truncated layers too."""
+    source = inputs.source(config.data, "boxes")
+    whole = DetectorSetup(config, inputs, source, config.network.make(source.num_classes), config.proposals)
     stages = [
-        Stage("proposals", nothing(), None, 0, make=setup.search),
-        Stage("train", task, setup.train(), config.steps, hooks),
+        Stage("proposals", nothing(), None, 0, make=whole.search),
+        Stage("train", whole.task(("regions",), origin="batch"), whole.train(), config.steps, _hooks(whole)),
     ]
-    if any(ranks):
-        thin = config.network.make(classes, ranks=ranks)
-        most = thin.box_head.hidden
-        if not 0 <= min(ranks) <= max(ranks) <= most:
-            raise ValueError(f"--ranks: fc6 and fc7 have rank {most}; choose from 1 to that, or 0 for a whole layer")
-        task = setup.task(("regions",), origin="batch", network=thin)
-        hooks = (*setup.hooks(), times(setup, thin))
-        stages.append(
-            Stage("truncated", task, setup.val(), 0, hooks, lambda state, done: _truncated(state, done, ranks))
-        )
-    return Experiment(tuple(stages), setup.presentation(), "val/AP50")
+    if any(config.ranks):
+        truncated = dataclasses.replace(whole, network=_truncated(config, source.num_classes))
+        task = truncated.task(("regions",), origin="batch")
+
+        def truncate_trained(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+            trained = done["train"]
+            params = {**trained.params, "box_head": truncate(trained.params["box_head"], config.ranks)}
+            return dataclasses.replace(state, params=params, model_state=trained.model_state)
+
+        stages.append(Stage("truncated", task, truncated.val(), 0, _hooks(truncated), truncate_trained))
+    return Experiment(tuple(stages), whole.presentation(), "val/AP50")
 
 
-def _truncated(state: TrainState, done: Mapping[str, TrainState], ranks: Ranks) -> TrainState:
-    trained = done["train"]
-    params = {**trained.params, "box_head": truncate(trained.params["box_head"], ranks)}
-    return dataclasses.replace(state, params=params, model_state=trained.model_state)
+def _truncated(config: Config, num_classes: int) -> FasterRCNN:
+    """Build the network with fc6 and fc7 of the ranks of the flags (section 3.1). ValueError: there is no such rank."""
+    network, ranks = config.network.make(num_classes, config.ranks), config.ranks
+    most = network.box_head.hidden
+    if not 0 <= min(ranks) <= max(ranks) <= most:
+        raise ValueError(f"--ranks: fc6 and fc7 have rank {most}; choose from 1 to that, or 0 for a whole layer")
+    return network
+
+
+def _hooks(setup: DetectorSetup) -> tuple[Hook, ...]:
+    return (*setup.hooks(), two_stage_times(setup))

@@ -10,9 +10,19 @@ import dataclasses
 from typing import Literal
 
 from jaxvision.data.inputs import Inputs
-from jaxvision.recipes.detection import FEW, FEWEST, HALF, MORE, SMALL, TINY, Network, Setup, View
-from jaxvision.recipes.detection_schedules import alternating, joint
-from jaxvision.recipes.detection_times import times
+from jaxvision.recipes.alternating_training import alternating
+from jaxvision.recipes.detection import DetectorSetup
+from jaxvision.recipes.detection_times import two_stage_times
+from jaxvision.recipes.detector_config import COCO, PHOTOS, SMOKE, VOC07, VOC_VIEW, TwoStageConfig
+from jaxvision.recipes.detector_networks import (
+    FEW_PROPOSALS,
+    FEWEST_PROPOSALS,
+    HALF,
+    MORE_PROPOSALS,
+    SMALL,
+    TINY,
+    DetectorNetwork,
+)
 from jaxvision.tasks import proposals, regions
 from jaxvision.tasks.proposals import ProposalConfig
 from jaxvision.tasks.regions import RegionConfig
@@ -21,78 +31,61 @@ from jaxvision.train.types import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(TwoStageConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=4096"  # scenes, voc:DIR, coco:DIR, tfds:NAME
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
-    schedule: Literal["joint", "alternating"] = "joint"  # both stages at once, or the four steps of the paper
-    protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
-    batch_size: int = 8
-    steps: int = 2000  # alternating: of each of the four steps
-    eval_every: int = 1000
-    network: Network = SMALL
-    view: View = View()
-    proposing: ProposalConfig = FEW
+    schedule: Literal["joint", "alternating"] = "joint"  # train both stages at once, or in the paper's four steps
+    steps: int = 2000  # training steps; alternating: of each of the four steps
+    network: DetectorNetwork = SMALL
+    proposing: ProposalConfig = FEW_PROPOSALS
     detecting: RegionConfig = RegionConfig(samples=48, positives=16, detections=20)
-    optimizer: Optimizer = Optimizer(lr=0.02, weight_decay=1e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 
 PRESETS = {
     "quick": Config(),
-    "photos": Config(  # a few hundred photographs of one's own, from random weights
-        data="voc:photos",
-        batch_size=4,
-        steps=2400,
-        eval_every=800,
+    "photos": Config(
+        **PHOTOS,
         network=HALF,
-        view=View(240, 320, flip=0.5, max_objects=32),
-        proposing=MORE,
+        proposing=MORE_PROPOSALS,
         detecting=RegionConfig(samples=64, positives=16, detections=60),
     ),
     "paper": Config(  # py-faster-rcnn on VOC07 trainval, end to end; the paper starts from ImageNet's weights
-        data="voc:VOCdevkit/VOC2007",
-        train_split="trainval",
-        val_split="test",
-        protocol="voc07_11pt",
+        **VOC07,
         batch_size=1,
         steps=70_000,
         eval_every=10_000,
-        network=Network("vgg16", anchor_sizes=(128.0, 256.0, 512.0), roi="pool"),
-        view=View(600, 1000, flip=0.5, max_objects=64),
+        network=DetectorNetwork("vgg16", anchor_sizes=(128.0, 256.0, 512.0), legacy_anchors=True, roi="pool"),
+        view=VOC_VIEW,
         proposing=proposals.PY_FASTER_RCNN,
         detecting=regions.PY_FASTER_RCNN,
         optimizer=Optimizer(lr=0.001, weight_decay=5e-4, schedule="step", milestones=(50 / 70,)),
     ),
     "fpn": Config(  # Lin et al. 2017, section 5.2, as torchvision trains it: 26 epochs of COCO, 16 images a step
-        data="coco:coco",
-        batch_size=16,
+        **COCO,
         steps=190_000,
-        eval_every=20_000,
-        network=Network(),
-        view=View(800, 1333, flip=0.5, max_objects=100),
+        network=DetectorNetwork(),
         proposing=ProposalConfig(),
-        detecting=RegionConfig(),
         optimizer=Optimizer(
             lr=0.02, weight_decay=1e-4, schedule="step", milestones=(16 / 26, 22 / 26), warmup_steps=1000
         ),
     ),
-    "smoke": Config(
-        data="scenes:count=8,size=64",
-        batch_size=4,
-        steps=2,
-        eval_every=1,
-        network=TINY,
-        view=View(64, 64),
-        proposing=FEWEST,
-        detecting=RegionConfig(samples=16, positives=4, detections=8),
-    ),
+    "smoke": Config(**SMOKE, network=TINY, proposing=FEWEST_PROPOSALS),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train a two-stage detector."""
-    setup = Setup(inputs.source(config.data, "boxes"), config, inputs, config.proposing)
-    train = alternating if config.schedule == "alternating" else joint
-    return train(setup, times(setup, config.network.make(setup.source.num_classes, masks=False)))
+    """Train a two-stage detector, both stages at once (Ren et al. 2015, section 3.2) or in turn."""
+    source = inputs.source(config.data, "boxes")
+    network = config.network.make(source.num_classes, imported=inputs.normalise is not None)
+    setup = DetectorSetup(config, inputs, source, network, config.proposing)
+    times = two_stage_times(setup)
+    if config.schedule == "alternating":
+        return alternating(setup, times)
+    return Experiment.single(
+        setup.task(),
+        setup.train(),
+        config.steps,
+        (*setup.hooks(), times),
+        presentation=setup.presentation(),
+        best="val/AP50",
+    )

@@ -21,9 +21,10 @@ import numpy as np
 
 from experiments.detection import fast_rcnn, faster_rcnn, rcnn, yolo
 from jaxvision.data.inputs import Inputs, Opened
-from jaxvision.recipes.detection import Searching
 from jaxvision.recipes.detection_times import TIMED
+from jaxvision.recipes.detector_config import VOC07
 from jaxvision.recipes.lineage import PROPOSALS, Measured, measured, told
+from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
 from jaxvision.train.steps import nothing
 from jaxvision.train.types import Experiment, Hook, Predict, Result, Say, Stage, TrainState
 from jaxvision.train.writer import read_metrics
@@ -48,7 +49,7 @@ class Config:
     recipe: Literal["quick", "photos", "paper", "smoke"] = (
         "quick"  # all else of a method is as in this preset of its own
     )
-    proposals: Searching = Searching(most=128)  # of R-CNN and Fast R-CNN
+    proposals: SelectiveSearchFlags = SelectiveSearchFlags(most=128)  # of R-CNN and Fast R-CNN
     depth: int = 18  # of the ResNet of all but YOLO
     width: float = 0.25  # its channels, as a fraction
     norm: Literal["batch", "group"] = "batch"  # of Fast and Faster R-CNN; group: for batches of few images
@@ -61,18 +62,15 @@ PRESETS = {
     "photos": Config(  # a few hundred photographs of one's own, from random weights
         data="voc:photos",
         recipe="photos",
-        proposals=Searching(most=1000),
+        proposals=SelectiveSearchFlags(most=1000),
         width=0.5,
         norm="group",
         batch_size=4,
     ),
     "paper": Config(  # of no single paper: ResNet-50 on VOC07, with each method's own schedule
-        data="voc:VOCdevkit/VOC2007",
-        train_split="trainval",
-        val_split="test",
-        protocol="voc07_11pt",
+        **VOC07,
         recipe="paper",
-        proposals=Searching("rcnn"),
+        proposals=SelectiveSearchFlags("rcnn"),
         depth=50,
         width=1.0,
         norm="group",
@@ -81,7 +79,7 @@ PRESETS = {
     "smoke": Config(
         data="scenes:count=8,size=64",
         recipe="smoke",
-        proposals=Searching(most=16),
+        proposals=SelectiveSearchFlags(most=16),
         width=0.0625,
         batch_size=4,
         steps=2,

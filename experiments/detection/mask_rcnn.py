@@ -8,8 +8,9 @@ import dataclasses
 from typing import Literal
 
 from jaxvision.data.inputs import Inputs
-from jaxvision.recipes.detection import FEW, FEWEST, HALF, SMALL, TINY, Network, Setup, View
-from jaxvision.recipes.detection_schedules import joint
+from jaxvision.recipes.detection import DetectorSetup
+from jaxvision.recipes.detector_config import COCO, PHOTOS_VIEW, SMOKE, TwoStageConfig
+from jaxvision.recipes.detector_networks import FEW_PROPOSALS, FEWEST_PROPOSALS, HALF, SMALL, TINY, DetectorNetwork
 from jaxvision.tasks.proposals import ProposalConfig
 from jaxvision.tasks.regions import RegionConfig
 from jaxvision.train.optim import Optimizer
@@ -17,21 +18,16 @@ from jaxvision.train.types import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(TwoStageConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=4096"  # with masks: scenes, coco:DIR
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
-    protocol: Literal["coco"] = "coco"  # of the average precision
-    batch_size: int = 8
+    data: str = "scenes:count=4096"  # where images with masks come from: scenes, coco:DIR
+    protocol: Literal["coco"] = "coco"
     steps: int = 1700
     eval_every: int = 850
-    network: Network = SMALL
-    view: View = View()
-    proposing: ProposalConfig = FEW
+    network: DetectorNetwork = SMALL
+    proposing: ProposalConfig = FEW_PROPOSALS
     detecting: RegionConfig = RegionConfig(samples=32, positives=8, detections=20)
-    optimizer: Optimizer = Optimizer(lr=0.02, weight_decay=1e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 
 PRESETS = {
@@ -42,33 +38,30 @@ PRESETS = {
         steps=600,
         eval_every=300,
         network=dataclasses.replace(HALF, anchor_sizes=(24.0, 48.0, 64.0, 96.0, 128.0)),
-        view=View(240, 320, flip=0.5, max_objects=24),
+        view=dataclasses.replace(PHOTOS_VIEW, max_objects=24),
         detecting=RegionConfig(samples=64, positives=16, detections=40),
     ),
     "paper": Config(  # section 3.1: ResNet-50-FPN, 8 GPUs of 2 images; the paper starts from ImageNet's weights
-        data="coco:coco",
-        batch_size=16,
+        **COCO,
         steps=160_000,
-        eval_every=20_000,
-        network=Network(),
-        view=View(800, 1333, flip=0.5, max_objects=100),
+        network=DetectorNetwork(),
         proposing=ProposalConfig(),
-        detecting=RegionConfig(),
         optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="step", milestones=(0.75,), warmup_steps=500),
     ),
-    "smoke": Config(
-        data="scenes:count=8,size=64",
-        batch_size=4,
-        steps=2,
-        eval_every=1,
-        network=TINY,
-        view=View(64, 64),
-        proposing=FEWEST,
-        detecting=RegionConfig(samples=16, positives=4, detections=8),
-    ),
+    "smoke": Config(**SMOKE, network=TINY, proposing=FEWEST_PROPOSALS),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train a detector that also outlines what it finds."""
-    return joint(Setup(inputs.source(config.data, "masks"), config, inputs, config.proposing, masks=True))
+    """Train a two-stage detector with a mask branch, all of it at once (section 3.1)."""
+    source = inputs.source(config.data, "masks")
+    network = config.network.make(source.num_classes, masks=True, imported=inputs.normalise is not None)
+    setup = DetectorSetup(config, inputs, source, network, config.proposing)
+    return Experiment.single(
+        setup.task(),
+        setup.train(),
+        config.steps,
+        setup.hooks(),
+        presentation=setup.presentation(),
+        best="val/mask_AP50",
+    )

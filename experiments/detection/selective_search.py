@@ -16,11 +16,11 @@ from jaxvision.data import selective_search, superpixels
 from jaxvision.data.canvas import canvases, ignored
 from jaxvision.data.grouping import cut
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.proposals import Searched, Stored, propose
+from jaxvision.data.proposals import Stored, propose
 from jaxvision.data.records import Record, Records, fetch
 from jaxvision.evals.best_overlap import THRESHOLDS, Coverage, best_overlaps, coverage
 from jaxvision.evals.detection import iou, scale_of
-from jaxvision.recipes.detection import Searching, searched
+from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_split, search_when_read
 from jaxvision.train.steps import init_state, no_step
 from jaxvision.train.types import (
     Batch,
@@ -78,8 +78,10 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Search every image, and report how well the boxes cover the objects."""
     records = inputs.source(config.data, "boxes")[config.split]
 
+    flags = SelectiveSearchFlags(config.strategy, config.max_boxes)
+
     def find() -> Stored:
-        return searched(inputs, config.data, config.split, records, Searching(config.strategy, config.max_boxes))
+        return search_split(inputs, config.data, config.split, records, flags)
 
     def make(predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
         say(f"proposals: {len(records)} images")
@@ -94,8 +96,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     frames = canvases(PREDICTED_SIDE, PREDICTED_SIDE)
 
     def search(files: Records) -> Data:
-        found = Searched(files, config.strategy, inputs.seed, config.max_boxes)
-        return inputs.evaluate(found, frames.evaluate(1, max_proposals=config.max_boxes), config.batch_size)
+        searched = search_when_read(files, flags, inputs.seed)
+        return inputs.evaluate(searched, frames.evaluate(1, max_proposals=config.max_boxes), config.batch_size)
 
     return Experiment((stage,), Presentation(search, _describe, _draw))
 

@@ -6,8 +6,8 @@ python launch.py --experiment=detection/yolo --preset=photos --data=voc:~/cells
 python launch.py --experiment=detection/yolo --preset=paper --init_from=workdir:runs/imagenet --workers=8
 python launch.py --experiment=detection/yolo --preset=darknet --workers=8
 
-The presets for few images, quick and photos, have `network.per_cell`: a fully connected layer has to learn for every
-cell anew what objects look like. The others are as published.
+The presets for few images, quick and photos, have `network.per_cell`: a fully connected layer learns the look of
+objects for each cell separately, which takes many images. The other presets are as published.
 """
 
 import dataclasses
@@ -26,8 +26,9 @@ from jaxvision.evals.classification import accuracy
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.models.yolo import YOLO, Classifier
 from jaxvision.recipes.classification import first_kernel
-from jaxvision.recipes.detection import average_precision, draw, presentation
+from jaxvision.recipes.detection_outputs import average_precision, draw, presentation
 from jaxvision.recipes.detection_times import yolo_times
+from jaxvision.recipes.detector_config import VOC07, DetectorConfig
 from jaxvision.tasks.classification import classification
 from jaxvision.tasks.yolo import Reporting, yolo
 from jaxvision.train.hooks import evaluate, parameters, picture
@@ -36,29 +37,29 @@ from jaxvision.train.types import Batch, Data, Experiment, PyTree, Stage, TrainS
 from jaxvision.viz import filters
 from jaxvision.viz.cells import cells
 
-SHOWN_FROM = 0.2  # scores, products of two numbers below 1, are lower than other detectors'; darknet's default
+SHOWN_FROM = 0.2  # least score of a detection that is drawn, darknet's default: scores are products of two below 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
-    """Which network looks at the image."""
+class YOLONetwork:
+    """Flags from which the network is made."""
 
-    net: Literal["paper", "fast", "darknet", "tiny"] = "paper"  # 24 layers, 9; darknet's later ones of 24 and of 8
-    grid: int = 7  # S: cells a side
-    boxes: int = 2  # B: boxes a cell
-    width: float = 1.0  # fraction of the paper's channels
-    stride: int = 64  # pixels of a cell of the last map: 64 as published, 8, 16 or 32 for images of few pixels
-    batch_norm: bool = False  # also where the net is published without
-    dropout: float = 0.5  # of what the last layer is given
-    per_cell: bool = False  # one last layer for every cell, of the last map there, in place of fully connected layers
+    net: Literal["paper", "fast", "darknet", "tiny"] = "paper"  # of 24 layers, 9, darknet's later 24, darknet's 8
+    grid: int = 7  # S: the number of cells along each side of the image
+    boxes: int = 2  # B: the number of boxes that a cell predicts
+    width: float = 1.0  # number of channels, as a fraction of the paper's
+    stride: int = 64  # pixels of the image for a cell of the last map: 64 as published; 8, 16 or 32 for small images
+    batch_norm: bool = False  # batch normalisation even where the net is published without
+    dropout: float = 0.5  # fraction of the last layer's inputs that is dropped in training
+    per_cell: bool = False  # one 1x1 convolution as last layer, shared by all cells, in place of fully connected ones
 
     def make(self, num_classes: int) -> YOLO:
-        """The network."""
+        """Build the detector."""
         outputs = (num_classes, self.net, self.grid, self.boxes)
         return YOLO(*outputs, self.width, self.stride, self._norm(), self.dropout, self.per_cell)
 
     def classifier(self, num_classes: int) -> Classifier:
-        """Its first convolutions as a classifier."""
+        """Build a classifier with the detector's first convolutions."""
         return Classifier(num_classes, self.net, self.width, self.stride, self._norm())
 
     def _norm(self) -> bool | None:
@@ -66,19 +67,19 @@ class Network:
 
 
 @dataclasses.dataclass(frozen=True)
-class View:
-    """How images are brought to the network's size."""
+class YOLOView:
+    """Flags of the size that images are stretched to, and of their augmentation."""
 
     size: int = 448  # pixels of both sides; the aspect ratio is not kept
-    jitter: float = 0.2  # in training: fraction of a side by which each edge may move
-    saturation: float = 1.5  # and factors by which colours change at most
-    exposure: float = 1.5
-    hue: float = 0.0  # turns of the colour circle, at most 0.5
-    flip: float = 0.5  # probability of mirroring
-    max_objects: int = 64  # slots for objects; of more the largest are kept
+    jitter: float = 0.2  # training: largest shift of each edge of the image, as a fraction of the side
+    saturation: float = 1.5  # training: largest factor by which saturation rises or falls
+    exposure: float = 1.5  # training: largest factor by which brightness rises or falls
+    hue: float = 0.0  # training: largest change of hue, in turns of the colour circle, at most 0.5
+    flip: float = 0.5  # probability of mirroring a training image
+    max_objects: int = 64  # slots for objects; of more objects the largest are kept
 
     def train(self, fill: Channels) -> Transform:
-        """See `data.stretch.jittered`."""
+        """Return the augmentation of training images, see `data.stretch.jittered`; `fill` is the color around them."""
         return stretch.jittered(
             self.size,
             self.max_objects,
@@ -91,7 +92,7 @@ class View:
         )
 
     def one_object(self, size: int, fill: Channels) -> Transform:
-        """See `data.stretch.one_object`."""
+        """Return the transform to one object of `size` pixels a side, see `data.stretch.one_object`."""
         return stretch.one_object(
             size,
             saturation=self.saturation,
@@ -103,42 +104,40 @@ class View:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pretraining:
-    """How the trunk learns to name single objects of the training images before it learns to find them.
+class YOLOPretraining:
+    """Flags of a stage in which the trunk classifies single objects, cut from the training images.
 
-    The paper's trunk learns from a million other images (`classification/yolo`). Where there are none, this is how
-    a few images with boxes go furthest.
+    The paper's trunk learns from a million other images (`classification/yolo`). Where there are none, detectors
+    that start from this stage have the best average precision on few images.
     """
 
-    steps: int = 0  # 0: no such stage
-    batch_size: int = 64
-    size: int = 64  # pixels of both sides of a window with an object; half of view.size in the paper
+    steps: int = 0  # training steps; 0: no such stage
+    batch_size: int = 64  # objects in a step
+    size: int = 64  # pixels of both sides of a window with one object; the paper's are half of view.size
     optimizer: Optimizer = Optimizer(lr=0.1, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Loss:
-    """Weights of the loss's terms (section 2.2)."""
+class YOLOLossWeights:
+    """Weights of the terms of the loss (section 2.2)."""
 
-    coord: float = 5.0  # of boxes' centres and sides
-    no_object: float = 0.5  # of the confidence of boxes without an object
+    coord: float = 5.0  # weight of the errors of boxes' centres and sides
+    no_object: float = 0.5  # weight of the confidence of boxes without an object
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(DetectorConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=16384,size=64"  # scenes, voc:DIR, voc:DIR+voc:DIR, coco:DIR, tfds:NAME
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val[:256]"  # what the figures are of, such as test
-    protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
+    data: str = "scenes:count=16384,size=64"
+    val_split: str = "val[:256]"
     batch_size: int = 16
     steps: int = 2000
     eval_every: int = 500
-    network: Network = Network("tiny", grid=8, width=0.5, stride=16, dropout=0.0, per_cell=True)
-    view: View = View(size=128, jitter=0.1, saturation=1.0, exposure=1.0, flip=0.0, max_objects=8)
-    pretraining: Pretraining = Pretraining(steps=800, size=40)
-    loss: Loss = Loss()
+    network: YOLONetwork = YOLONetwork("tiny", grid=8, width=0.5, stride=16, dropout=0.0, per_cell=True)
+    view: YOLOView = YOLOView(size=128, jitter=0.1, saturation=1.0, exposure=1.0, flip=0.0, max_objects=8)
+    pretraining: YOLOPretraining = YOLOPretraining(steps=800, size=40)
+    loss: YOLOLossWeights = YOLOLossWeights()
     reporting: Reporting = Reporting(detections=20)
     optimizer: Optimizer = Optimizer("adam", lr=0.001, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
@@ -146,16 +145,13 @@ class Config:
 # VOC's two years are 16,551 images, so 135 epochs of them are 34,900 steps of 64. The paper slowly raises the rate over
 # "the first epochs"; how many it does not say, so darknet's 600 steps.
 _PAPER = Config(
-    data="voc:VOCdevkit/VOC2007+voc:VOCdevkit/VOC2012",
-    train_split="trainval",
-    val_split="test",
-    protocol="voc07_11pt",
+    **{**VOC07, "data": "voc:VOCdevkit/VOC2007+voc:VOCdevkit/VOC2012"},
     batch_size=64,
     steps=34_900,
     eval_every=2500,
-    network=Network(),
-    view=View(),
-    pretraining=Pretraining(),
+    network=YOLONetwork(),
+    view=YOLOView(),
+    pretraining=YOLOPretraining(),
     reporting=Reporting(score_threshold=0.001),
     optimizer=Optimizer(
         lr=0.01,
@@ -171,19 +167,19 @@ _PAPER = Config(
 PRESETS = {
     "quick": Config(),
     "paper": _PAPER,
-    "fast": dataclasses.replace(_PAPER, network=Network("fast")),
+    "fast": dataclasses.replace(_PAPER, network=YOLONetwork("fast")),
     "darknet": dataclasses.replace(  # yolov1/yolo.train.cfg, whose rate begins at a tenth of the highest
         _PAPER,
         steps=40_000,
-        network=Network("darknet", boxes=3),
-        view=View(hue=0.1),
+        network=YOLONetwork("darknet", boxes=3),
+        view=YOLOView(hue=0.1),
         optimizer=dataclasses.replace(_PAPER.optimizer, lr=0.005, milestones=(0.5, 0.75)),
     ),
     "tiny": dataclasses.replace(  # yolov1-tiny.cfg, whose rate begins at a twentieth of the highest
         _PAPER,
         steps=40_000,
-        network=Network("tiny", dropout=0.0),
-        view=View(hue=0.1),
+        network=YOLONetwork("tiny", dropout=0.0),
+        view=YOLOView(hue=0.1),
         optimizer=dataclasses.replace(_PAPER.optimizer, milestones=(0.5, 0.75), warmup_steps=800, warmup_from=0.05),
     ),
     "photos": Config(  # a few hundred photographs of one's own, from random weights
@@ -192,9 +188,9 @@ PRESETS = {
         batch_size=16,
         steps=1000,
         eval_every=250,
-        network=Network("tiny", grid=16, width=0.5, stride=16, dropout=0.0, per_cell=True),
-        view=View(size=256, hue=0.02, max_objects=48),
-        pretraining=Pretraining(steps=400),
+        network=YOLONetwork("tiny", grid=16, width=0.5, stride=16, dropout=0.0, per_cell=True),
+        view=YOLOView(size=256, hue=0.02, max_objects=48),
+        pretraining=YOLOPretraining(steps=400),
         reporting=Reporting(detections=60),
     ),
     "smoke": Config(
@@ -203,19 +199,19 @@ PRESETS = {
         batch_size=4,
         steps=2,
         eval_every=1,
-        network=Network("tiny", grid=2, width=1 / 16, stride=16, per_cell=True),
-        view=View(size=32, max_objects=4),
-        pretraining=Pretraining(steps=2, batch_size=4, size=16),
+        network=YOLONetwork("tiny", grid=2, width=1 / 16, stride=16, per_cell=True),
+        view=YOLOView(size=32, max_objects=4),
+        pretraining=YOLOPretraining(steps=2, batch_size=4, size=16),
     ),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train a detector that looks at the image once, after its trunk where `pretraining` has steps."""
+    """Train the detector, after its trunk where `pretraining` has steps."""
     source = inputs.source(config.data, "boxes")
     names, every = source.class_names, config.eval_every
     network = config.network.make(source.num_classes)
-    # Said here, before the trunk has learned.
+    # Checked before the trunk is trained.
     if config.network.per_cell and config.network.grid != (cells_a_side := network.last_map(config.view.size)):
         raise ValueError(
             f"--network.grid={config.network.grid}: set it to {cells_a_side}, view.size by stride, for per_cell"
@@ -230,11 +226,11 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         reporting=config.reporting,
     )
 
-    def once(records: Records) -> Data:
+    def each_once(records: Records) -> Data:
         return inputs.evaluate(records, stretch.stretched(config.view.size, config.view.max_objects), config.batch_size)
 
-    val = once(source[config.val_split])
-    figures = (average_precision(names, config.protocol), worst_errors(names, min_score=SHOWN_FROM))
+    val = each_once(source[config.val_split])
+    metrics = (average_precision(names, config.protocol), worst_errors(names, min_score=SHOWN_FROM))
 
     def draw_cells(outputs: PyTree, batch: Batch) -> np.ndarray:
         return cells(batch["image"], outputs, batch, names, min_score=SHOWN_FROM)
@@ -245,36 +241,47 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         inputs.train(source[config.train_split], config.view.train(source.mean), config.batch_size),
         config.steps,
         (
-            evaluate(figures, val, every=every),
+            evaluate(metrics, val, every=every),
             picture("detections", val, partial(draw, class_names=names, min_score=SHOWN_FROM), every=every),
             picture("cells", val, draw_cells, every=every),
             yolo_times(network, source.mean, source.std, config.reporting, val),
             parameters("filters", lambda state: filters.filters(np.asarray(first_kernel(state.params)))),
         ),
     )
-    before: tuple[Stage, ...] = ()
+    stages: tuple[Stage, ...] = (detect,)
     if config.pretraining.steps:
-        before, detect = (pretrain(config, source, inputs),), detect._replace(warm_start=_trunk)
-    return Experiment((*before, detect), presentation(names, once, min_score=SHOWN_FROM), "val/AP50")
+        stages = (pretrain(config, source, inputs), detect._replace(warm_start=_trunk))
+    return Experiment(stages, presentation(names, each_once, min_score=SHOWN_FROM), "val/AP50")
 
 
 def pretrain(config: Config, source: Source, inputs: Inputs) -> Stage:
-    """The trunk as a classifier of single objects."""
-    how = config.pretraining
-    window = config.view.one_object(how.size, source.mean)
+    """Return the stage that trains the trunk as a classifier of single objects.
+
+    Args:
+        config: the experiment's flags.
+        source: the images and their objects.
+        inputs: how the data is read.
+
+    Returns:
+        The stage `pretrain`.
+    """
+    pretraining = config.pretraining
+    window = config.view.one_object(pretraining.size, source.mean)
     task = classification(
         config.network.classifier(source.num_classes),
-        how.optimizer.make(how.steps),
+        pretraining.optimizer.make(pretraining.steps),
         mean=source.mean,
         std=source.std,
     )
-    held_out = inputs.evaluate(source[config.val_split], window, how.batch_size)
-    train = inputs.train(source[config.train_split], window, how.batch_size)
-    return Stage("pretrain", task, train, how.steps, (evaluate((accuracy(top=(1,)),), held_out, name="objects"),))
+    held_out = inputs.evaluate(source[config.val_split], window, pretraining.batch_size)
+    train = inputs.train(source[config.train_split], window, pretraining.batch_size)
+    return Stage(
+        "pretrain", task, train, pretraining.steps, (evaluate((accuracy(top=(1,)),), held_out, name="objects"),)
+    )
 
 
 def _trunk(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
-    """The convolutions that the classifier learned, and their running statistics."""
+    """Take the convolutions of the classifier and their running statistics."""
     learned = done["pretrain"]
     shared = {name: layer for name, layer in learned.params.items() if name in state.params}
     model_state = {name: {**tree, **learned.model_state[name]} for name, tree in state.model_state.items()}

@@ -1,51 +1,69 @@
-"""Proposals that are searched for before a detector sees them: where they are kept, and that they are of its images."""
+"""The parts of a two-stage detector's experiment, without training one."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
+import pytest
 
-from experiments.detection import fast_rcnn
-from jaxvision.data import sources
+from experiments.detection import fast_rcnn, faster_rcnn, mask_rcnn
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.proposals import propose
-from jaxvision.recipes.detection import Searching, later, searched
+from jaxvision.recipes.detection import DetectorSetup
+from jaxvision.train.devices import first_batch
+from jaxvision.train.steps import init_state
 
 
-def test_every_data_set_has_proposals_of_its_own(tmp_path: Path):
-    inputs, search = Inputs(seed=3, workdir=tmp_path), Searching(most=5)
-    for data in ("scenes:count=4,size=32", "scenes:count=4,size=48"):  # whose images have the same names
-        records = sources.load(data)["train"]
-        for split in ("train", "train[:2]", "train"):
-            found = searched(inputs, data, split, records, search)
-            np.testing.assert_array_equal(found[1], propose(records[1]["image"], "fast", 3, 5))
-    folders = sorted(path.name.partition("-")[0] for path in inputs.folder("proposals").iterdir())
-    assert folders == ["train"] * 4
+def setup_of(experiment, workdir: Path = Path(), **changes) -> DetectorSetup:
+    config = dataclasses.replace(experiment.PRESETS["smoke"], **changes)
+    inputs = Inputs(workdir=workdir)
+    source = inputs.source(config.data)
+    masks = {"masks": True} if experiment is mask_rcnn else {}
+    network = config.network.make(source.num_classes, **masks)
+    return DetectorSetup(config, inputs, source, network, getattr(config, "proposing", None) or config.proposals)
 
 
-def test_a_run_may_be_evaluated_on_other_images(tmp_path: Path):
-    for data in ("scenes:count=8,size=64", "scenes:count=8,size=64,objects=1"):
-        config = dataclasses.replace(fast_rcnn.PRESETS["smoke"], data=data)
-        stage = fast_rcnn.build(config, Inputs(workdir=tmp_path)).stages[-1]
-        assert stage.data is not None
-        batch = next(stage.data(0, 1))
-        image = sources.load(data)["val"][0]["image"]
-        np.testing.assert_array_equal(batch["image"][0], image)
-        valid = np.asarray(batch["proposal_valid"][0])
-        np.testing.assert_array_equal(np.asarray(batch["proposals"][0])[valid], propose(image, "fast", 0, 16))
+def test_batches_have_masks_where_the_network_does():
+    assert "masks" not in first_batch(setup_of(faster_rcnn).train())
+    batch = first_batch(setup_of(mask_rcnn).train())
+    assert batch["image"].shape == (4, 64, 64, 3) and batch["masks"].shape[:2] == batch["boxes"].shape[:2]
+    assert "proposals" not in batch
 
 
-def test_later_is_made_once_and_not_before_it_is_opened():
-    made = []
+def test_batches_have_searched_proposals_which_are_written_once(tmp_path: Path):
+    setup = setup_of(fast_rcnn, tmp_path)
+    said: list[str] = []
+    nothing = init_state(jax.random.PRNGKey(0), {"params": {}}, {})
+    _, metrics = setup.search(lambda state, batch: {}, nothing, said.append)
+    counts = [len(setup.source[split]) for split in ("train", "val")]
+    assert said == [f"proposals: {counts[0]} train images", f"proposals: {counts[1]} val images"]
+    assert 0 < metrics["proposals/train_an_image"] <= 16 and 0 < metrics["proposals/val_an_image"] <= 16
+    files = {p: p.stat().st_mtime_ns for p in (tmp_path / "artefacts").rglob("*") if p.is_file()}
+    for data in (setup.train(), setup.val()):
+        batch = first_batch(data)
+        assert batch["proposals"].shape == (4, 16, 4) and batch["proposal_valid"].any()
+    assert files == {p: p.stat().st_mtime_ns for p in (tmp_path / "artefacts").rglob("*") if p.is_file()}
 
-    def make():
-        made.append(1)
-        return opened
 
-    def opened(shard: int, shards: int) -> Iterator[dict]:
-        yield {"shard": np.array([shard])}
+def test_a_wrong_split_is_named_before_training():
+    with pytest.raises(ValueError, match="tset"):
+        setup_of(faster_rcnn, val_split="tset").val()
 
-    data = later(make)
-    assert not made
-    assert [int(next(data(shard, 2))["shard"][0]) for shard in (0, 1)] == [0, 1] and made == [1]
+
+def test_recall_is_of_all_proposals_and_of_the_best():
+    setup = setup_of(faster_rcnn)
+    boxes = np.tile(np.array([[0, 0, 9, 9]], np.float32), (1, 16, 1))
+    outputs = {"proposals": boxes, "proposal_scores": np.ones((1, 16)), "proposal_valid": np.ones((1, 16), bool)}
+    objects = {"boxes": boxes[:, :1], "valid": np.ones((1, 1), bool), "ignore": np.zeros((1, 1), bool)}
+    place = {"scale": np.ones((1, 2)), "size": np.full((1, 2), 64.0), "image_id": np.zeros(1, int)}
+    batch = {**objects, **place, "labels": np.ones((1, 1), np.int32), "_mask": np.ones(1, bool)}
+    metric = setup.recall()
+    found = metric.result(metric.update(metric.init(), outputs, batch))
+    assert {key.rpartition("_")[2] for key in found} == {"10", "16"} and found["proposal_recall50_10"] == 1.0
+
+
+def test_hooks_evaluate_and_draw_as_often_as_the_flags_say():
+    assert [(hook.name, hook.every) for hook in setup_of(faster_rcnn, eval_every=7).hooks()] == [
+        ("val", 7),
+        ("detections", 7),
+    ]

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxvision.recipes.detection_times import PARTS, TIMED, timed
+from jaxvision.recipes.detection_times import PARTS, TIMED, times
 from jaxvision.train.types import Batch, TrainState
 
 STATE: Any = TrainState(0, {}, {}, {}, {}, jax.random.PRNGKey(0))
@@ -30,7 +30,7 @@ def looked_at(data: Any) -> tuple[list[int], dict[str, Any]]:
         seen.append(int(batch["number"][row]))
         return [float(len(seen)), 0.0, 2.0, 1.0]
 
-    return seen, dict(timed(once, data).run(lambda state, batch: {}, STATE))
+    return seen, dict(times(once, data).run(lambda state, batch: {}, STATE))
 
 
 def test_the_first_images_that_can_be_read_are_looked_at_after_one_that_compiles():

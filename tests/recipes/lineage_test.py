@@ -13,8 +13,8 @@ from experiments.detection import lineage
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Source
 from jaxvision.ops.dispatch import plain_forms
-from jaxvision.recipes.detection import Searching
 from jaxvision.recipes.lineage import PRINTED, STEPS, Measured, measured, told
+from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
 from jaxvision.train.writer import Writer, read_metrics
 
 METHODS = ("rcnn", "yolo")  # of runs here; tests/experiments_test.py has one of all four
@@ -36,14 +36,14 @@ def test_every_method_has_the_data_and_the_resnet_of_all(method: str, preset: st
         assert (config.network.depth, config.network.width) == (50, own.width)
         kind = getattr(config.network, "backbone", "") or config.network.kind
         assert kind.startswith("resnet")
-        config.network.make(11) if method == "rcnn" else config.network.make(11, False)
+        config.network.make(11)
     if method in ("rcnn", "fast_rcnn"):
         assert config.proposals == own.proposals
     assert lineage.settings(method, dataclasses.replace(own, steps=0)).steps > 0
 
 
 def test_proposals_are_searched_for_once_and_shared(tmp_path: Path):
-    config = dataclasses.replace(lineage.PRESETS["smoke"], proposals=Searching(most=5))
+    config = dataclasses.replace(lineage.PRESETS["smoke"], proposals=SelectiveSearchFlags(most=5))
     stages = {s.name: s for s in lineage.build(config, Inputs(workdir=tmp_path)).stages}
     assert list(stages) == STAGES
     alone = dataclasses.replace(config, methods=("faster_rcnn", "fast_rcnn"))

@@ -19,7 +19,6 @@ from jaxvision.models.googlenet import GoogLeNet
 from jaxvision.models.resnet import CifarResNet, ResNet
 from jaxvision.models.vgg import VGG
 from jaxvision.recipes import pretrained
-from jaxvision.recipes.detection import Network
 from jaxvision.run.config import from_dict
 from jaxvision.weights import torchvision
 from jaxvision.weights.imported import Imported
@@ -71,11 +70,6 @@ def test_a_trunk_fits_the_detectors_that_start_from_it(filled: Callable[..., dic
 
 def test_weights_that_say_nothing_of_a_network_change_no_settings():
     assert pretrained.settings_of(Imported({"params": {"conv1_1": {}}}, None, None, "a trunk")) == {}
-
-
-def test_a_frozen_norm_is_that_of_the_weights():
-    (norm,) = {layer.epsilon for layer in (Network(norm="frozen", norm_epsilon=0.25).make(3, False).backbone.norm(),)}
-    assert norm == 0.25
 
 
 @pytest.fixture

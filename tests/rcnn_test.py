@@ -13,8 +13,7 @@ import launch
 from jaxvision.data import feature_store, sources
 from jaxvision.fits import hard_negatives
 from jaxvision.ops.dispatch import plain_forms
-from jaxvision.recipes import detection
-from jaxvision.recipes import rcnn as _rcnn
+from jaxvision.recipes import detection_times, searched_proposals
 from jaxvision.recipes import rcnn_windows as _windows
 from jaxvision.train.writer import Writer, read_metrics
 
@@ -22,12 +21,12 @@ FLAGS = ("--experiment=detection/rcnn", "--smoke", "--steps=4", "--log_every=1",
 STAGES = ("proposals", "finetune", "features", "svm", "regression", "test")
 # Where each stage is killed: the function, and the call of it that does not return.
 DEATHS: dict[str, tuple[Any, str, int]] = {
-    "proposals": (detection, "stored", 2),
+    "proposals": (searched_proposals, "stored", 2),
     "finetune": (Writer, "write", 5),  # of the third step
     "features": (feature_store, "_save", 4),
     "svm": (hard_negatives, "solve", 5),
     "regression": (_windows, "fit", 3),
-    "test": (_rcnn, "seconds", 6),
+    "test": (detection_times, "seconds", 6),
 }
 
 

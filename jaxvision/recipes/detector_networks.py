@@ -1,0 +1,110 @@
+"""Flags of the networks of Faster and Mask R-CNN, and the named sizes that presets choose from."""
+
+import dataclasses
+from functools import partial
+from typing import Literal
+
+from jaxvision.models.faster_rcnn import LEGACY, FasterRCNN, resnet_c4, resnet_fpn, vgg16
+from jaxvision.models.layers import Layer
+from jaxvision.models.norms import NORMS, FrozenBatchNorm
+from jaxvision.models.rpn import Anchors
+from jaxvision.tasks.proposals import ProposalConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectorNetwork:
+    """Flags from which a two-stage detector with a region proposal network is made.
+
+    A backbone of one's own is another choice of `backbone`, for which `make` calls `models.faster_rcnn.with_pyramid`.
+    """
+
+    backbone: Literal["resnet_fpn", "resnet_c4", "vgg16"] = "resnet_fpn"  # a pyramid of maps, or one map of stride 16
+    depth: int = 50  # layers of a ResNet: 18, 34, 50, 101 or 152; resnet_c4 has at least 50
+    width: float = 1.0  # number of channels, as a fraction of the papers'
+    norm: Literal["batch", "group", "frozen"] = "batch"  # group: for small batches; frozen: as in imported weights
+    norm_epsilon: float = 1e-5  # frozen norms: added to the variance; 0 for torchvision's detectors
+    anchor_sizes: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)  # roots of areas, pixels; a pyramid: one a map
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width of the anchors
+    roi: Literal["align", "pool", "warp"] = "align"  # how features of RoIs are computed; a pyramid has align only
+    rounded_anchors: bool = False  # pyramid: move anchors' corners to whole pixels, as torchvision's detectors do
+    roi_aligned: bool = True  # pyramid: shift RoIs by half a cell before they are sampled; torchvision's do not
+    legacy_anchors: bool = False  # one map: py-faster-rcnn's nine anchors in place of anchor_sizes and anchor_ratios
+
+    def make(self, num_classes: int, masks: bool = False, *, imported: bool = True) -> FasterRCNN:
+        """Build the network.
+
+        Args:
+            num_classes: classes with the background.
+            masks: whether the network has a mask branch.
+            imported: whether its weights come from a file, without which frozen norms have no statistics.
+
+        Returns:
+            The network, with random weights until it is initialised.
+
+        Raises:
+            ValueError: two flags do not go together, or frozen norms have no weights.
+        """
+        if self.norm == "frozen" and not imported:
+            raise ValueError("--network.norm=frozen never learns statistics: it needs weights from --init_from")
+        if self.backbone == "resnet_fpn":
+            return self._with_pyramid(num_classes, masks)
+        anchors = LEGACY if self.legacy_anchors else Anchors((self.anchor_sizes,), self.anchor_ratios)
+        if self.backbone == "vgg16":
+            if masks:
+                raise ValueError("--network.backbone=vgg16 has no mask branch; choose resnet_fpn or resnet_c4")
+            return vgg16(num_classes, width=self.width, anchors=anchors, operation=self.roi)
+        return resnet_c4(
+            num_classes,
+            depth=self.depth,
+            width=self.width,
+            masks=masks,
+            norm=self._norm(),
+            anchors=anchors,
+            operation=self.roi,
+        )
+
+    def _with_pyramid(self, num_classes: int, masks: bool) -> FasterRCNN:
+        if self.roi != "align":
+            raise ValueError(f"--network.roi={self.roi}: a pyramid has align only; choose another network.backbone")
+        if self.legacy_anchors:
+            raise ValueError("--network.legacy_anchors are for one map: choose --network.backbone=vgg16 or resnet_c4")
+        sizes = tuple((size,) for size in self.anchor_sizes)
+        return resnet_fpn(
+            num_classes,
+            depth=self.depth,
+            width=self.width,
+            masks=masks,
+            norm=self._norm(),
+            anchors=Anchors(sizes, self.anchor_ratios, rounded=self.rounded_anchors),
+            aligned=self.roi_aligned,
+        )
+
+    def _norm(self) -> Layer:
+        return partial(FrozenBatchNorm, epsilon=self.norm_epsilon) if self.norm == "frozen" else NORMS[self.norm]
+
+
+# Presets `quick`: canvases of 128 pixels.
+SMALL = DetectorNetwork(depth=18, width=0.25, anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
+FEW_PROPOSALS = ProposalConfig(
+    samples=128,
+    positives=64,
+    train_before_nms=256,
+    train_after_nms=128,
+    test_before_nms=256,
+    test_after_nms=100,
+)
+
+# Presets `smoke`: canvases of 64 pixels.
+TINY = DetectorNetwork(depth=18, width=0.125, anchor_sizes=(8.0, 16.0, 24.0, 32.0, 48.0))
+FEWEST_PROPOSALS = ProposalConfig(
+    samples=32,
+    positives=16,
+    train_before_nms=64,
+    train_after_nms=32,
+    test_before_nms=64,
+    test_after_nms=16,
+)
+
+# Presets `photos`: networks that learn a few hundred photographs from random weights within the hour.
+HALF = DetectorNetwork(depth=18, width=0.5, norm="group", anchor_sizes=(16.0, 32.0, 48.0, 64.0, 96.0))
+MORE_PROPOSALS = dataclasses.replace(FEW_PROPOSALS, test_before_nms=400, test_after_nms=200)

@@ -1,0 +1,34 @@
+"""How well R-CNN's proposals cover the objects of a split, as metrics and as a picture."""
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxvision.evals import best_overlap
+from jaxvision.recipes.rcnn_windows import Split
+from jaxvision.train.types import Result
+from jaxvision.viz import detection as viz
+
+
+def coverage(split: Split) -> Result:
+    """Return recall at IoU 0.5 and 0.7, and the mean over classes of an object's best overlap (MABO)."""
+    counted = [(o.boxes[~o.ignore], o.labels[~o.ignore]) for o in split.objects]
+    proposed = [windows[split.own(i) :] for i, windows in enumerate(split.windows)]
+    best = [
+        best_overlap.best_overlaps(boxes, objects, (len(boxes),))
+        for boxes, (objects, _) in zip(proposed, counted, strict=True)
+    ]
+    covered = best_overlap.coverage(best, [labels for _, labels in counted], (0,))
+    recall = zip(best_overlap.THRESHOLDS, covered.recall[:, 0].tolist(), strict=True)
+    return {
+        "proposals/an_image": float(np.mean([len(boxes) for boxes in proposed])),
+        "proposals/mabo": float(covered.mabo[0]),
+        **{f"proposals/recall{round(100 * threshold)}": share for threshold, share in recall},
+    }
+
+
+def draw_proposals(split: Split) -> UInt8[np.ndarray, "H W 3"]:
+    """Draw the proposals of the first image that has some; the better one covers an object, the brighter it is."""
+    index = next(i for i, windows in enumerate(split.windows) if len(windows) > split.own(i))
+    boxes = split.windows[index][split.own(index) :]
+    overlap = split.overlaps(index).iou[split.own(index) :].max(axis=1, initial=0.0)
+    return viz.proposals(split.records[index]["image"], boxes, overlap.astype(np.float32))

@@ -1,0 +1,52 @@
+"""Proposals of Selective Search as input of a detector: its flags, and the proposals of a split in the workdir."""
+
+import dataclasses
+import zlib
+from typing import Literal
+
+from jaxvision.data.inputs import Inputs
+from jaxvision.data.proposals import PER_FILE, Searched, Stored, stored
+from jaxvision.data.records import Records
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectiveSearchFlags:
+    """Flags of Selective Search (Uijlings et al. 2013)."""
+
+    strategy: Literal["fast", "quality", "rcnn"] = "fast"  # color spaces and segmentations that are combined
+    most: int = 2000  # the number of best proposals that are kept of an image
+
+
+def search_split(inputs: Inputs, data: str, split: str, records: Records, search: SelectiveSearchFlags) -> Stored:
+    """Return the proposals of a split's images, from the workdir where an earlier call has left them.
+
+    Each split of each data set has a folder of its own, since a run may be evaluated on other images than it was
+    trained on.
+
+    Args:
+        inputs: the run's seed, workers and workdir.
+        data: the value of `--data`.
+        split: the name of the split, such as "train[:90%]".
+        records: the images of the split.
+        search: the flags of Selective Search.
+
+    Returns:
+        Boxes float32 [N, 4] of each image in its own pixels, the best first.
+    """
+    folder = inputs.folder("proposals") / f"{split.partition('[')[0]}-{zlib.crc32(f'{data} {split}'.encode()):08x}"
+    workers = (inputs.workers or None) if len(records) > PER_FILE else 0  # one file cannot be shared
+    return stored(records, folder, search.strategy, inputs.seed, search.most, workers=workers)
+
+
+def search_when_read(records: Records, search: SelectiveSearchFlags, seed: int) -> Records:
+    """Return records that are searched for proposals each time one is read, as is right for a user's images.
+
+    Args:
+        records: images without proposals.
+        search: the flags of Selective Search.
+        seed: the seed of its random order.
+
+    Returns:
+        The same records with "proposals".
+    """
+    return Searched(records, search.strategy, seed, search.most)

@@ -1,0 +1,55 @@
+"""The metric of the flag `--protocol`, and what predictions are drawn and written."""
+
+import numpy as np
+
+from jaxvision.recipes.detection_outputs import SHOWN, average_precision, draw, presentation
+
+NAMES = ("background", "cat", "dog")
+
+
+def batch_of(rows: int = 1) -> dict:
+    return {
+        "image": np.zeros((rows, 64, 64, 3), np.uint8),
+        "size": np.tile(np.array([[64, 64]], np.float32), (rows, 1)),
+        "scale": np.ones((rows, 2), np.float32),
+        "_mask": np.ones(rows, bool),
+    }
+
+
+def outputs_of(rows: int = 1, score: float = 0.6) -> dict:
+    return {
+        "boxes": np.tile(np.array([[[10, 10, 40, 40]]], np.float32), (rows, 1, 1)),
+        "scores": np.full((rows, 1), score, np.float32),
+        "labels": np.ones((rows, 1), np.int32),
+        "valid": np.ones((rows, 1), bool),
+    }
+
+
+def objects_of() -> dict:
+    boxes, one = outputs_of()["boxes"], np.ones((1, 1), bool)
+    objects = {"boxes": boxes, "labels": np.ones((1, 1), np.int32), "valid": one, "ignore": ~one}
+    return {**batch_of(), **objects, "area": np.full((1, 1), 900.0), "image_id": np.zeros(1, np.int64)}
+
+
+def test_each_protocol_has_its_metric():
+    for protocol, key in (("coco", "AP"), ("voc07_11pt", "AP50_cat"), ("voc10_area", "AP50_cat")):
+        metric = average_precision(NAMES, protocol)
+        found = metric.result(metric.update(metric.init(), outputs_of(), objects_of()))
+        assert found["AP50"] == 1.0 and key in found
+
+
+def test_detections_below_the_score_are_not_drawn():
+    drawn = [draw(outputs_of(), batch_of(), class_names=NAMES, min_score=least) for least in (0.5, 0.7)]
+    assert drawn[0].any() and not np.array_equal(drawn[0], drawn[1])
+
+
+def test_a_picture_has_a_limited_number_of_images():
+    few, many = (draw(outputs_of(n), batch_of(n), class_names=NAMES) for n in (SHOWN, SHOWN + 3))
+    np.testing.assert_array_equal(few, many)
+
+
+def test_predictions_are_cocos_document_and_a_picture():
+    read = lambda records: None  # noqa: E731
+    shown = presentation(NAMES, read, min_score=0.5)  # type: ignore[arg-type]
+    assert shown.data is read
+    assert shown.draw(outputs_of(), objects_of()).dtype == np.uint8

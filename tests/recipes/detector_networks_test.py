@@ -1,0 +1,65 @@
+"""The flags of two-stage detectors reach the network, and flags that do not go together are refused."""
+
+import flax.linen as nn
+import numpy as np
+import pytest
+
+from experiments.detection import faster_rcnn
+from jaxvision.recipes.detector_networks import HALF, SMALL, TINY, DetectorNetwork
+
+# The table that py-faster-rcnn prints: (x0, y0, x1, y1), 1-based, both corners inside.
+PY_FASTER_RCNN = [
+    [-83, -39, 100, 56], [-175, -87, 192, 104], [-359, -183, 376, 200],
+    [-55, -55, 72, 72], [-119, -119, 136, 136], [-247, -247, 264, 264],
+    [-35, -79, 52, 96], [-79, -167, 96, 184], [-167, -343, 184, 360],
+]  # fmt: skip
+
+
+def first_anchors(network: DetectorNetwork) -> np.ndarray:
+    """The nine anchors of the first cell of a map of stride 16."""
+    rpn = network.make(21).rpn
+    assert rpn is not None
+    return np.asarray(rpn.anchors.on((64, 96), [(4, 6)])[0][:9])
+
+
+def test_the_papers_preset_has_the_anchors_of_its_code():
+    network = faster_rcnn.PRESETS["paper"].network
+    assert network.legacy_anchors and network.backbone == "vgg16"
+    np.testing.assert_array_equal(first_anchors(network), np.array(PY_FASTER_RCNN) - [1, 1, 0, 0])
+
+
+def test_other_networks_on_one_map_have_exact_anchors_around_the_cells_corner():
+    anchors = first_anchors(DetectorNetwork("vgg16", anchor_sizes=(128.0, 256.0, 512.0)))
+    np.testing.assert_allclose(anchors[3], [-64, -64, 64, 64])
+    np.testing.assert_allclose(anchors[0], [-64 * 2**0.5, -64 / 2**0.5, 64 * 2**0.5, 64 / 2**0.5], rtol=1e-6)
+
+
+def test_a_frozen_norm_is_that_of_the_weights():
+    backbone = DetectorNetwork(norm="frozen", norm_epsilon=0.25).make(3).backbone
+    assert backbone.norm().epsilon == 0.25
+
+
+@pytest.mark.parametrize(
+    ("network", "masks", "message"),
+    [
+        (DetectorNetwork(roi="pool"), False, "--network.roi=pool: a pyramid has align only"),
+        (DetectorNetwork(legacy_anchors=True), False, "--network.legacy_anchors are for one map"),
+        (DetectorNetwork("vgg16"), True, "--network.backbone=vgg16 has no mask branch"),
+        (DetectorNetwork("resnet_c4", depth=18), False, "resnet_c4 depth 18"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(network: DetectorNetwork, masks: bool, message: str):
+    with pytest.raises(ValueError, match=message):
+        network.make(3, masks)
+
+
+def test_frozen_norms_need_weights():
+    with pytest.raises(ValueError, match="--network.norm=frozen never learns statistics"):
+        DetectorNetwork(norm="frozen").make(3, imported=False)
+
+
+def test_the_named_sizes_have_a_pyramid_and_masks_where_they_are_asked_for():
+    for network in (SMALL, TINY, HALF):
+        model = network.make(5, masks=True)
+        assert isinstance(model.neck, nn.Module) and model.mask_head is not None
+        assert network.make(5).mask_head is None and len(network.anchor_sizes) == 5
