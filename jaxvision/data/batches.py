@@ -1,7 +1,7 @@
-"""Batches by number: pure functions from a step to the rows that one process contributes to it.
+"""Batches by number: pure functions from a step to the rows that one process contributes to its batch.
 
-They run in threads and worker processes. What could not be read travels with the batch, to be reported once by the
-process that iterates (see `pipeline`).
+They run in threads and worker processes. The reasons why records could not be read travel with the batch, and the
+process that iterates logs them (see `pipeline`).
 """
 
 import dataclasses
@@ -16,24 +16,24 @@ from jaxvision.data.order import Order, evaluation_rows, positions, rows_per_sha
 from jaxvision.data.records import INDEX, NOTE, Record, Records, fetch
 from jaxvision.data.transforms import FromFile, Transform
 
-# A run of this many unreadable records is no bad luck: something is wrong with all of them.
+# So many unreadable records in a row are no coincidence: something is wrong with all of them.
 _MAX_ATTEMPTS = 100
 
 
 class Loaded(NamedTuple):
-    """A batch, the records left out of it (index -> reason), or what stopped it, and what was left out of records."""
+    """A batch, and what there is to report of it."""
 
     batch: dict[str, np.ndarray]
-    skipped: dict[int, str]
-    error: str = ""
-    notes: Mapping[int, str] = {}
+    skipped: dict[int, str]  # index -> reason, of records that could not be read
+    error: str = ""  # the reason why there is no batch
+    notes: Mapping[int, str] = {}  # index -> note, of records that were read in part
 
 
 class Findings(NamedTuple):
-    """What is to be reported of the records of one batch (index -> reason): not read at all, or not in full."""
+    """The reports about the records of one batch, which reading adds to."""
 
-    skipped: dict[int, str]
-    notes: dict[int, str]
+    skipped: dict[int, str]  # index -> reason, of records that could not be read
+    notes: dict[int, str]  # index -> note, of records that were read in part
 
 
 class DataError(ValueError):
@@ -42,19 +42,31 @@ class DataError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """Reads and transforms single records; `strict` raises for a broken one instead of noting it as skipped.
+    """A reader of single, transformed records.
 
-    The transform finds the record's place in the split under `records.INDEX`; what it, or the reader, had to leave out
-    of the record stands under `records.NOTE`. Neither reaches the batch.
+    The transform gets the record's position in the split under `records.INDEX`; a note about the part that it, or the
+    reader of the source, left out comes back under `records.NOTE`. Neither key reaches the batch.
     """
 
     records: Records
     transform: Transform
-    seed: int
-    strict: bool
+    seed: int  # of the transform's randomness
+    strict: bool  # True to raise for a broken record instead of skipping it
 
     def read(self, index: int, position: int, findings: Findings) -> Record | None:
-        """Record `index`, transformed with the randomness of `position`; None where it cannot be read."""
+        """Read and transform one record.
+
+        Args:
+            index: The record's position in the split.
+            position: The row's position in the pass over the data, which seeds the transform.
+            findings: Gets the reason, where the record cannot be read, and its note.
+
+        Returns:
+            The transformed record; None where it cannot be read.
+
+        Raises:
+            DataError: The record cannot be read, or only in part, and `strict` is set.
+        """
         try:
             record = {**fetch(self.records, index, encoded=isinstance(self.transform, FromFile)), INDEX: index}
             record = dict(self.transform(record, np.random.default_rng((self.seed, position))))
@@ -71,7 +83,7 @@ class Reader:
             return None
 
     def stand_in(self, candidates: Iterable[int], findings: Findings) -> Record:
-        """The first of `candidates` that can be read, for rows that hold no example of their own."""
+        """Read the first of `candidates` that can be read, to fill rows without a record; DataError where none can."""
         for _, index in zip(range(_MAX_ATTEMPTS), candidates, strict=False):
             record = self.read(index, index, findings)
             if record is not None:
@@ -79,6 +91,7 @@ class Reader:
         raise self.none_readable(findings.skipped)
 
     def none_readable(self, skipped: Mapping[int, str]) -> DataError:
+        """Return the error for a run of records that cannot be read."""
         index, reason = next(iter(skipped.items()))
         return DataError(
             f"{len(skipped)} records in a row cannot be read; the first is {named(self.records, index, reason)}"
@@ -87,7 +100,7 @@ class Reader:
 
 @dataclasses.dataclass(frozen=True)
 class Reporting:
-    """Batches that hand a DataError over as a value: raised in a worker, it would arrive wrapped in a page of text."""
+    """Batches with a DataError as a value: raised in a worker process, it would arrive wrapped in a page of text."""
 
     batches: "TrainBatches | EvalBatches"
 
@@ -103,14 +116,14 @@ class Reporting:
 
 @dataclasses.dataclass(frozen=True)
 class TrainBatches:
-    """Endless: `self[i]` is this process's share of global batch `start + i`."""
+    """Endless training batches: `self[i]` is this process's share of global batch `start + i`."""
 
     reader: Reader
     order: Order
-    batch_size: int
-    shard: int
-    shards: int
-    start: int = 0
+    batch_size: int  # rows of a global batch
+    shard: int  # number of this process
+    shards: int  # number of processes
+    start: int = 0  # step
 
     def __len__(self) -> int:
         return 2**62 - self.start
@@ -134,16 +147,16 @@ class TrainBatches:
 
 @dataclasses.dataclass(frozen=True)
 class EvalBatches:
-    """Finite: each record once over all processes, which yield equally many batches; `_mask` marks the real rows.
+    """Finite evaluation batches: each record once over all processes, which have equally many batches.
 
-    With `groups` (an id a record) each batch holds records of one group, as `order.evaluation_rows` lists them.
+    "_mask" marks the rows that hold a record; the other rows are copies of one of these.
     """
 
     reader: Reader
-    batch_size: int
-    shard: int
-    shards: int
-    groups: Int[np.ndarray, "N"] | None = None
+    batch_size: int  # rows of a global batch
+    shard: int  # number of this process
+    shards: int  # number of processes
+    groups: Int[np.ndarray, "N"] | None = None  # of each record; a batch holds records of one (`order.evaluation_rows`)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -171,30 +184,30 @@ class EvalBatches:
         return evaluation_rows(self._groups, self.batch_size)
 
     def _like(self, item: int) -> list[int]:
-        """All records, those of the same group first: a stand-in has the group's shape where one can be read."""
+        """Return all records, those of the same group first, so that a stand-in has the group's shape if possible."""
         return [int(i) for i in np.argsort(self._groups != self._groups[item], kind="stable")]
 
 
 class Rows:
-    """Arrays [count, …] that records are written into one by one; Python numbers become int32 or float32."""
+    """Arrays [count, …] that records are written to row by row; 64-bit numbers become int32 or float32."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self.arrays: dict[str, np.ndarray] = {}
 
     def put(self, row: int, record: Record) -> None:
-        """Writes `record` at `row`; raises DataError where it differs from the others in keys or shapes."""
+        """Write `record` to `row`; DataError where it differs from the others in keys or shapes."""
         values = {key: np.asarray(value) for key, value in record.items()}
         if not self.arrays:
             self.arrays = {key: _empty(self._count, value) for key, value in values.items()}
         if {key: value.shape for key, value in values.items()} != self._shapes():
-            found = {key: value.shape for key, value in values.items()}
-            raise DataError(f"records of one batch differ: {found} beside {self._shapes()}; fix the transform")
+            shapes = {key: value.shape for key, value in values.items()}
+            raise DataError(f"records of one batch differ: {shapes} beside {self._shapes()}; fix the transform")
         for key, value in values.items():
             self.arrays[key][row] = value
 
     def repeat(self, source: int, rows: np.ndarray) -> None:
-        """Copies row `source` to every row that the bool array `rows` marks."""
+        """Copy row `source` to every row that the bool array `rows` marks."""
         for array in self.arrays.values():
             array[rows] = array[source]
 
@@ -203,7 +216,16 @@ class Rows:
 
 
 def named(records: Records, index: int, reason: str) -> str:
-    """ "name: reason", where the reason does not start with the name already."""
+    """Put the name of a record before a reason that does not start with it.
+
+    Args:
+        records: The records of a split.
+        index: The position of the record.
+        reason: Why it cannot be read, or only in part.
+
+    Returns:
+        "name: reason".
+    """
     name = records.name(index)
     return reason if reason.startswith(name) else f"{name}: {reason}"
 

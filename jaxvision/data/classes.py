@@ -1,6 +1,4 @@
-"""Class names that come from a network rather than from data: to predict without any, or to evaluate on what is named
-alike.
-"""
+"""Sources with the class names of a network, for prediction without data or evaluation on other numbers of classes."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,15 +6,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxvision.data.label_maps import UNLABELLED
 from jaxvision.data.records import Record, Records, Source, extent, fetch
 
 NO_DATA = "none"
-UNLABELLED = 255  # in label maps
 
 
 @dataclasses.dataclass(frozen=True)
 class OneGreyImage:
-    """A record for experiments that are built without data, of which only the shape counts."""
+    """A single record for experiments that are built without data and need only its shape."""
 
     def __len__(self) -> int:
         return 1
@@ -25,6 +23,7 @@ class OneGreyImage:
         return {"image": np.full((32, 32, 3), 128, np.uint8), "label": 0}
 
     def name(self, index: int) -> str:
+        """Return the name of a record, for log and error messages."""
         return "a grey image"
 
 
@@ -33,7 +32,7 @@ class Renumbered:
     """Records whose "label", "labels" and "label_map" are replaced by `numbers[label]`."""
 
     parent: Records
-    numbers: tuple[int, ...]
+    numbers: tuple[int, ...]  # new label of each label of the parent
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -42,12 +41,15 @@ class Renumbered:
         return self._changed(self.parent[index])
 
     def encoded(self, index: int) -> Record:
+        """Return record `index` with its image undecoded, where the reader can."""
         return self._changed(fetch(self.parent, index, encoded=True))
 
     def extent(self, index: int) -> tuple[int, int]:
+        """Return (width, height) of an image in pixels."""
         return extent(self.parent, index)
 
     def name(self, index: int) -> str:
+        """Return the name of a record, for log and error messages."""
         return self.parent.name(index)
 
     def _changed(self, record: Record) -> Record:
@@ -67,7 +69,7 @@ class Renumbered:
 
 
 def without_images(class_names: Sequence[str]) -> Source:
-    """`--data=none`: a source of nothing but class names."""
+    """Return the source of `--data=none`, with one grey image; ValueError where there are no class names."""
     if not class_names:
         raise ValueError(
             "--data=none has no classes of its own: use it with --init_from, of a network with a classifier"
@@ -76,10 +78,10 @@ def without_images(class_names: Sequence[str]) -> Source:
 
 
 def renumbered(source: Source, class_names: Sequence[str]) -> Source:
-    """The source with the network's classes, where all of its own are among them by name; else as it is.
+    """Return the source with the network's classes if these include, by name, all of its own; else unchanged.
 
-    COCO's 80 categories are so brought to the 91 that some networks have, and a folder of a few of ImageNet's classes
-    to all of them.
+    For example, COCO's 80 categories become the 91 of some networks, and a folder with a few of ImageNet's classes gets
+    all 1000.
     """
     if source.class_names == tuple(class_names) or not set(source.class_names) <= set(class_names):
         return source

@@ -1,7 +1,7 @@
-"""Crops that turn an image of any size into uint8 [size, size, 3], as the classification papers did it.
+"""Transforms that crop an image of any size to uint8 [size, size, 3], as the classification papers did.
 
-Each function here builds a transform `(record, rng) -> record` that keeps only "image" and "label". The random ones
-draw their part of the image from its size alone, so a JPEG is decoded at the scale the part needs (see `decode`).
+Each transform keeps only "image" and "label". The random ones choose their part of the image from its size alone, so
+that a JPEG is decoded at the scale the part needs (see `decode`).
 """
 
 import math
@@ -20,18 +20,36 @@ _TEST_RATIO = 256 / 224  # of the resized shorter side to the crop, in the evalu
 def inception_crop(
     size: int, area: tuple[float, float] = (0.08, 1.0), aspect: tuple[float, float] = (3 / 4, 4 / 3)
 ) -> Transform:
-    """A part with a random share of the image's area and a random aspect ratio, resized to a square.
+    """Return a transform that resizes a random part of the image to a square (Szegedy et al. 2014, section 6).
 
-    Szegedy et al. 2014, section 6. The aspect ratio (width / height) is log-uniform. After ten parts that do not fit,
-    it is the largest central part within the aspect bounds.
+    After ten random parts that do not fit into the image, it takes the largest central one within the aspect bounds.
+
+    Args:
+        size: Side of the square in pixels.
+        area: Bounds of the part's share of the image's area, which is uniform.
+        aspect: Bounds of the part's aspect ratio (width / height), which is log-uniform.
+
+    Returns:
+        A transform from files.
     """
     return FromFile(_inception_crop, size=size, area=area, aspect=aspect)
 
 
 def scale_jitter(size: int, low: int, high: int) -> Transform:
-    """A random square after the shorter side was resized to a random length in [low, high].
+    """Return a transform that resizes the shorter side to a random length and cuts out a random square.
 
     VGG: 224, 256, 512 (Simonyan and Zisserman 2014, section 3.1); ResNet: 224, 256, 480 (He et al. 2015, section 3.4).
+
+    Args:
+        size: Side of the square in pixels.
+        low: The least length of the shorter side, in pixels.
+        high: The greatest length of the shorter side, in pixels.
+
+    Returns:
+        A transform from files.
+
+    Raises:
+        ValueError: Not size <= low <= high.
     """
     if not size <= low <= high:
         raise ValueError(f"scale_jitter: needs size <= low <= high, not {size}, {low}, {high}")
@@ -39,18 +57,21 @@ def scale_jitter(size: int, low: int, high: int) -> Transform:
 
 
 def crop_pad(size: int, pad: int) -> Transform:
-    """A random square out of the image padded with `pad` black pixels on each side; CIFAR's (He et al. 2015, 4.2).
+    """Return a transform that pads with `pad` black pixels on each side and cuts out a random square.
 
-    An image of another size is first resized so that its central square fills `size`.
+    It is CIFAR's augmentation (He et al. 2015, section 4.2). An image of another size is first resized so that its
+    central square fills `size`.
     """
     return FromFile(_crop_pad, size=size, pad=pad)
 
 
 def center_crop(size: int, resize: int | None = None) -> Transform:
-    """The central square after the shorter side was resized to `resize` (by default 256/224 of `size`).
+    """Return a transform that resizes the shorter side to `resize` (default: 256/224 of `size`) and cuts the centre.
 
-    Pixel for pixel what torchvision's Resize and CenterCrop give for a PIL image: the evaluation transform of its
-    weights. `resize=size` keeps the image's border, which small images like digits need.
+    The result equals that of torchvision's Resize and CenterCrop for a PIL image, pixel for pixel, which is the
+    evaluation transform of its weights. `resize=size` keeps the image's border, which small images like digits need.
+
+    Raises ValueError where `resize` is smaller than `size`.
     """
     shorter = round(size * _TEST_RATIO) if resize is None else resize
     if shorter < size:
@@ -59,7 +80,7 @@ def center_crop(size: int, resize: int | None = None) -> Transform:
 
 
 def shorter_side(image: Pixels, length: int) -> Pixels:
-    """The image resized so that its shorter side is `length`; the longer side is truncated to whole pixels."""
+    """Resize an image so that its shorter side is `length`; the longer side is truncated to whole pixels."""
     height, width = image.shape[:2]
     if width <= height:
         return decode.resize(image, (length, length * height // width))
@@ -73,7 +94,18 @@ def inception_box(
     area: tuple[float, float] = (0.08, 1.0),
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> tuple[int, int, int, int]:
-    """The part (x0, y0, x1, y1) that `inception_crop` cuts out of a `width`×`height` image."""
+    """Draw the part of an image that `inception_crop` takes.
+
+    Args:
+        rng: The random generator.
+        width: Of the image in pixels.
+        height: Of the image in pixels.
+        area: Bounds of the part's share of the image's area.
+        aspect: Bounds of the part's aspect ratio (width / height).
+
+    Returns:
+        (x0, y0, x1, y1) in pixels.
+    """
     log_aspect = np.log(aspect)
     for _ in range(_TRIES):
         target = width * height * rng.uniform(*area)

@@ -1,6 +1,6 @@
-"""Image files to uint8 RGB arrays, with Pillow.
+"""Decoder of image files to uint8 RGB arrays, with Pillow.
 
-What is decided here, once, for every reader:
+Its decisions, the same for every reader:
 
 - The EXIF orientation is applied. Colour profiles are ignored, as the reference frameworks do.
 - Transparency is composited on white. Of an animation, the first frame counts.
@@ -26,7 +26,7 @@ Box = tuple[Number, Number, Number, Number]
 
 BILINEAR = Image.Resampling.BILINEAR
 
-# EXIF orientation (EXIF 2.3, tag 0x0112) -> what turns the stored image upright.
+# EXIF orientation (EXIF 2.3, tag 0x0112) -> the operation that turns the stored image upright.
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -47,6 +47,7 @@ class Encoded:
     """
 
     def __init__(self, file: File, name: str = "") -> None:
+        """Read the header of `file`, a path or bytes, named `name` in errors; ValueError where it is broken."""
         self._name = name or (f"<{len(file)} bytes>" if isinstance(file, bytes) else os.fspath(file))
         with _named(self._name):
             self._image = Image.open(io.BytesIO(_content(file)))
@@ -55,12 +56,12 @@ class Encoded:
         self.width, self.height = (height, width) if self._turn in _SWAPS_SIDES else (width, height)
 
     def pixels(self, min_size: int | None = None) -> Pixels:
-        """The whole image; given `min_size`, a JPEG at the smallest of 1, 1/2, 1/4, 1/8 that is no smaller than it."""
+        """Decode the whole image; a JPEG at the smallest of 1, 1/2, 1/4, 1/8 whose shorter side is still `min_size`."""
         ratio = min(self.width, self.height) / min_size if min_size else 1.0
         return _array(self._decode(_jpeg_reduction(ratio))[0])
 
     def crop(self, box: Box, size: tuple[int, int]) -> Pixels:
-        """The part `box` (x0, y0, x1, y1) resized to `size` (width, height), bilinear and antialiased.
+        """Decode the part `box` (x0, y0, x1, y1), resized to `size` (width, height), bilinear and antialiased.
 
         A JPEG is decoded at the smallest of 1, 1/2, 1/4, 1/8 at which the part is still no smaller than `size`.
         """
@@ -70,7 +71,7 @@ class Encoded:
         return _resize_part(image, (x0, y0, x1, y1), size)
 
     def _decode(self, reduction: int) -> tuple[Image.Image, int]:
-        """The upright RGB image, and by how much it was really reduced: only an upright JPEG can be."""
+        """Return the upright RGB image, and by how much it was really reduced; only an upright JPEG can be."""
         with _named(self._name):
             image = self._image
             stored_width, stored_height = image.size
@@ -84,7 +85,7 @@ class Encoded:
 
 
 def decode(file: File, min_size: int | None = None) -> Pixels:
-    """Decodes an image file (or its bytes) to upright RGB; raises ValueError "file: reason" where it cannot.
+    """Decode an image file (or its bytes) to upright RGB; ValueError "file: reason" where it is broken.
 
     `min_size` lets a JPEG that is larger than needed be decoded at 1/2, 1/4 or 1/8, several times faster: the shorter
     side stays at least `min_size`. Leave it out where exact pixels matter (evaluation of imported weights).
@@ -93,29 +94,47 @@ def decode(file: File, min_size: int | None = None) -> Pixels:
 
 
 def pixels(image: Pixels | Encoded) -> Pixels:
-    """The decoded image, whichever of the two a record carries."""
+    """Return the image of a record as an array, decoded if it is not yet."""
     return image.pixels() if isinstance(image, Encoded) else image
 
 
 def extent(image: Pixels | Encoded) -> tuple[int, int]:
-    """(width, height) of a decoded or not yet decoded image."""
+    """Return (width, height) of a decoded or undecoded image."""
     return (image.width, image.height) if isinstance(image, Encoded) else (image.shape[1], image.shape[0])
 
 
 def header_extent(file: File) -> tuple[int, int]:
-    """(width, height), upright, of an image file, whose pixels stay undecoded."""
+    """Return (width, height), upright, of an image file, from its header."""
     return extent(Encoded(file))
 
 
 def crop(image: Pixels | Encoded, box: Box, size: tuple[int, int]) -> Pixels:
-    """The part `box` (x0, y0, x1, y1) of an image resized to `size` (width, height), bilinear and antialiased."""
+    """Resize a part of an image, bilinear and antialiased.
+
+    Args:
+        image: Decoded or undecoded.
+        box: (x0, y0, x1, y1) in pixels.
+        size: (width, height) of the result in pixels.
+
+    Returns:
+        The part, uint8 RGB.
+    """
     if isinstance(image, Encoded):
         return image.crop(box, size)
     return _resize_part(Image.fromarray(image), box, size)
 
 
 def resize(image: Pixels, size: tuple[int, int], resample: Image.Resampling = BILINEAR) -> Pixels:
-    """The whole image resized to `size` (width, height), antialiased."""
+    """Resize a whole image, antialiased.
+
+    Args:
+        image: Decoded.
+        size: (width, height) of the result in pixels.
+        resample: Pillow's filter.
+
+    Returns:
+        The resized image; `image` itself where it has that size.
+    """
     if (image.shape[1], image.shape[0]) == size:
         return image
     return _array(Image.fromarray(image).resize(size, resample))

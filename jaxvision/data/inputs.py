@@ -1,4 +1,4 @@
-"""How a run reads its data, whatever the experiment."""
+"""The settings with which every experiment of a run opens its data."""
 
 import dataclasses
 import functools
@@ -20,26 +20,21 @@ ARTEFACTS = "artefacts"  # the folder in a workdir with what stages make, a fold
 
 
 class Inputs(NamedTuple):
-    """The launcher's `--seed`, `--workers` and `--strict`, with which every experiment opens its data.
+    """The launcher's flags for data, the normalisation and classes of imported weights, and methods that open data."""
 
-    `normalise` is the (mean, std) of the pixels that imported weights were trained with, instead of the data's own, and
-    `class_names` are the classes that they know, () for those of the data; `--data=none` is nothing but these names.
-    `groups` (an id a record, see `canvas.Canvases.groups`) keeps records of different groups in different batches.
-    """
-
-    seed: int = 0
-    workers: int = 0
-    strict: bool = False
-    normalise: tuple[Channels, Channels] | None = None
-    class_names: tuple[str, ...] = ()
-    workdir: Path = Path()
+    seed: int = 0  # of the order and of random transforms
+    workers: int = 0  # processes that load ahead; 0: threads of this process
+    strict: bool = False  # True to raise for a record that cannot be read instead of skipping it
+    normalise: tuple[Channels, Channels] | None = None  # mean and std of imported weights; None: the data's own
+    class_names: tuple[str, ...] = ()  # of imported weights; (): the data's own; `--data=none` has only these
+    workdir: Path = Path()  # of the run
 
     def folder(self, stage: str) -> Path:
-        """Where in the run's workdir a stage leaves files for later ones; it may not exist yet."""
+        """Return the folder in the workdir where a stage leaves files for later ones; it may not exist yet."""
         return self.workdir / ARTEFACTS / stage
 
     def megabytes(self, stage: str) -> float:
-        """What the stage has left takes so much room; 0.0 where it has left nothing."""
+        """Return the size of the files that a stage has left, in megabytes; 0.0 where there are none."""
         return sum(path.stat().st_size for path in self.folder(stage).rglob("*") if path.is_file()) / 1e6
 
     def source(self, spec: str, needs: Content | None = None) -> Source:
@@ -57,7 +52,20 @@ class Inputs(NamedTuple):
     def train(
         self, records: Records, transform: Transform, batch_size: int, groups: Int[np.ndarray, "N"] | None = None
     ) -> Callable[[int, int], pipeline.TrainIterator]:
-        """See `pipeline.train`."""
+        """Return a function that opens training data; see `pipeline.train`.
+
+        Args:
+            records: The records of a split.
+            transform: Turns each record into arrays of one shape.
+            batch_size: The rows of a batch over all processes.
+            groups: The group of each record, such as `canvas.Canvases.groups`; a batch holds records of one group.
+
+        Returns:
+            A function of the number of this process and the number of processes.
+
+        Raises:
+            ValueError: There are no records, or `batch_size` is below 1.
+        """
         order = None if groups is None else GroupedByShape(groups, batch_size, self.seed)
         return pipeline.train(
             records,
@@ -72,14 +80,27 @@ class Inputs(NamedTuple):
     def evaluate(
         self, records: Records, transform: Transform, batch_size: int, groups: Int[np.ndarray, "N"] | None = None
     ) -> Callable[[int, int], pipeline.BatchIterator]:
-        """See `pipeline.evaluate`."""
+        """Return a function that opens evaluation data; see `pipeline.evaluate`.
+
+        Args:
+            records: The records of a split.
+            transform: Turns each record into arrays of one shape, or of one shape for each group.
+            batch_size: The rows of a batch over all processes.
+            groups: The group of each record; a batch holds records of one group.
+
+        Returns:
+            A function of the number of this process and the number of processes.
+
+        Raises:
+            ValueError: There are no records, or `batch_size` is below 1.
+        """
         return pipeline.evaluate(
             records, transform, batch_size, workers=self.workers, groups=groups, strict=self.strict
         )
 
 
 class Opened(Inputs):
-    """Inputs for several experiments in one run: they have the same source, which is read once."""
+    """Inputs for several experiments in one run that share a source, which is opened once."""
 
     def source(self, spec: str, needs: Content | None = None) -> Source:
         """Open `--data` as `Inputs.source` does, or return what the experiment before has opened."""

@@ -1,4 +1,4 @@
-"""Training with a share of the labels: which records these are, and which of them are held out, to choose by."""
+"""Choice of the records whose labels are used in training with few labels, and of those held out for validation."""
 
 import dataclasses
 from typing import NamedTuple
@@ -10,32 +10,42 @@ from jaxvision.data.records import Record, Records, fetch
 
 
 class Labelled(NamedTuple):
-    """Indices into a split, of records whose labels are used."""
+    """Indices into a split of the records whose labels are used."""
 
-    fit: Int[np.ndarray, " n"]  # to learn from
-    held_out: Int[np.ndarray, " m"]  # to choose settings by
+    fit: Int[np.ndarray, " n"]  # for training
+    held_out: Int[np.ndarray, " m"]  # for the choice of settings
 
     @property
     def all(self) -> Int[np.ndarray, " k"]:
-        """Both, in the order of the split."""
+        """Both, ascending."""
         return np.sort(np.concatenate([self.fit, self.held_out]))
 
 
 def class_balanced(labels: Int[np.ndarray, " N"], share: float, *, held_out: float = 0.2, seed: int = 0) -> Labelled:
-    """As many records of each class as make up `share` of all, drawn by `seed`; of these, `held_out` of each class.
+    """Choose equally many records of each class, at random, and hold out a part of them.
 
-    A label of -1 stands for a record that cannot be read. A class that has fewer records gives all of them. With the
-    same seed a larger share holds the smaller one, though they hold out others. ValueError: a class is left with fewer
-    than one record to learn from and one to hold out.
+    With the same seed a larger share includes the smaller one, though other records are held out.
+
+    Args:
+        labels: The class of each record; -1 for one that cannot be read.
+        share: The share of all records to choose; a class with too few gives all of its records.
+        held_out: The share of the chosen records of each class that is held out.
+        seed: Of the choice.
+
+    Returns:
+        The records to train on and those held out.
+
+    Raises:
+        ValueError: `share` is not in (0, 1], or a class has fewer than two chosen records, one for either part.
     """
     if not 0.0 < share <= 1.0:
         raise ValueError(f"--labels: {share} is no share of the training set; give a number above 0 and up to 1")
     classes = np.unique(labels[labels >= 0])
-    wanted = round(share * len(labels) / len(classes))
+    per_class = round(share * len(labels) / len(classes))
     fit, kept = [], []
     for label in classes:
         members = np.random.default_rng((seed, label)).permutation(np.flatnonzero(labels == label))
-        members = members if share == 1.0 else members[:wanted]
+        members = members if share == 1.0 else members[:per_class]
         if len(members) < 2:
             raise ValueError(f"--labels: at a share of {share} class {label} has {len(members)} of {len(labels)} "
                              "examples, and needs one to learn from and one to choose the learning rate by; "
@@ -47,7 +57,7 @@ def class_balanced(labels: Int[np.ndarray, " N"], share: float, *, held_out: flo
 
 
 def labels_of(records: Records) -> Int[np.ndarray, " N"]:
-    """The class of every record, read without decoding its image where the reader can; -1 where it cannot be read."""
+    """Read the class of every record, without decoding images where the reader can; -1 for one that cannot be read."""
 
     def label(index: int) -> int:
         try:
@@ -60,12 +70,12 @@ def labels_of(records: Records) -> Int[np.ndarray, " N"]:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Records {"row": int32 [F]}: numbers of rows from F sets at once, to train on what is kept in memory.
+    """Records {"row": int32 [F]} with a row number from each of F sets, for training on arrays in memory.
 
-    There are as many records as the largest set has rows; the smaller ones come round again.
+    There are as many records as the largest set has rows; smaller sets start again from their first.
     """
 
-    sets: tuple[Integer[np.ndarray, "_"], ...]
+    sets: tuple[Integer[np.ndarray, "_"], ...]  # row numbers
 
     def __len__(self) -> int:
         return max(map(len, self.sets))
@@ -74,4 +84,5 @@ class Rows:
         return {"row": np.array([rows[index % len(rows)] for rows in self.sets], np.int32)}
 
     def name(self, index: int) -> str:
+        """Return the name of a record, for log and error messages."""
         return f"row {index}"

@@ -1,4 +1,4 @@
-"""Latents for records, so that what a generator is evaluated on belongs to the data and is the same every time."""
+"""Latents as a part of records, so that a generator is evaluated on the same latents every time."""
 
 import functools
 from typing import Literal
@@ -13,9 +13,18 @@ Prior = Literal["uniform", "normal"]
 
 
 def with_latents(transform: Transform, dim: int, prior: Prior = "uniform") -> Transform:
-    """`transform`, after which the record also has "z": float32 [dim], drawn from the record's generator.
+    """Return `transform` with "z" float32 [dim] added to its records.
 
-    In evaluation data a record's latent depends on its place in the split alone. ValueError: `dim` below 1.
+    Args:
+        transform: Applied first.
+        dim: The number of coordinates.
+        prior: The distribution of each: uniform in (-1, 1), or normal with mean 0 and variance 1.
+
+    Returns:
+        A transform; in evaluation data a record's latent depends on its position in the split alone.
+
+    Raises:
+        ValueError: `dim` is below 1.
     """
     if dim < 1:
         raise ValueError(f"with_latents: a latent of {dim} numbers; give at least 1")

@@ -1,4 +1,4 @@
-"""In which order a training run visits its records, and which positions of it one process reads."""
+"""The order in which a training run visits its records, and the positions of it that one process reads."""
 
 import dataclasses
 import functools
@@ -12,8 +12,8 @@ from jaxtyping import Bool, Int
 class Order(Protocol):
     """The record at each position of an endless pass over the data: a pure function, the same in every process.
 
-    `order(position, attempt)` with attempt = 1, 2, … names who stands in where the record could not be read. Positions
-    k * B … (k + 1) * B - 1 make up global batch k, so an order can decide what a batch is made of.
+    `order(position, attempt)` with attempt = 1, 2, … is the record that replaces one that cannot be read. Positions
+    k * B … (k + 1) * B - 1 make up global batch k, so that an order decides which records share a batch.
     """
 
     def __call__(self, position: int, attempt: int = 0) -> int: ...
@@ -21,9 +21,9 @@ class Order(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Shuffled:
-    """Every record once an epoch, newly permuted each epoch; the next in line stands in for a broken one."""
+    """Every record once an epoch, in a new permutation each epoch; the next of it replaces a broken record."""
 
-    length: int
+    length: int  # records
     seed: int
 
     def __call__(self, position: int, attempt: int = 0) -> int:
@@ -33,17 +33,17 @@ class Shuffled:
 
 @dataclasses.dataclass(frozen=True)
 class GroupedByShape:
-    """Batches of which each holds records of one group, such as images that fit one canvas (`groups`: one id a record).
+    """Batches that each hold records of one group, such as images that fit one canvas.
 
-    Each group is an endless line of its own permutations, cut into batches; what does not fill a batch at the end of an
-    epoch waits for the next one. So of a group's records, none is seen twice before all are seen once, and after e
-    epochs of len(groups) / batch_size batches each was seen e times, but for less than a batch a group that still
-    waits. Within an epoch the batches of the groups are mixed at random. Another of the group stands in for a broken
-    record; where the whole group is broken, one of the next group.
+    Each group is an endless sequence of its own permutations, cut into batches; records that do not fill a batch at the
+    end of an epoch go into the next epoch. No record of a group is seen twice before all are seen once. After e epochs
+    of len(groups) / batch_size batches every record was seen e times, except for less than a batch in each group.
+    Within an epoch the batches of the groups are mixed at random. Another record of the group replaces a broken one; if
+    the whole group is broken, one of the next group does.
     """
 
-    groups: Int[np.ndarray, "N"]
-    batch_size: int
+    groups: Int[np.ndarray, "N"]  # of each record
+    batch_size: int  # rows of a global batch
     seed: int
 
     def __call__(self, position: int, attempt: int = 0) -> int:
@@ -62,8 +62,8 @@ class GroupedByShape:
         return [np.flatnonzero(self.groups == group) for group in np.unique(self.groups)]
 
     def _of_batch(self, batch: int) -> tuple[int, int]:
-        """The group of a batch, and how many batches of that group came before it."""
-        epoch = batch * self.batch_size // len(self.groups)  # no later than the one it is in
+        """Return the group of a batch, and how many batches of that group came before it."""
+        epoch = batch * self.batch_size // len(self.groups)  # at most the epoch of the batch
         while sum(self._batches(epoch + 1)) <= batch:
             epoch += 1
         before = self._batches(epoch)
@@ -74,21 +74,21 @@ class GroupedByShape:
         return group, before[group] + int(np.count_nonzero(mixed[:rank] == group))
 
     def _batches(self, epochs: int) -> list[int]:
-        """How many whole batches each group has filled after so many epochs."""
+        """Return the number of whole batches that each group has filled after so many epochs."""
         return [epochs * len(members) // self.batch_size for members in self._members]
 
 
 @dataclasses.dataclass(frozen=True)
 class InShares:
-    """Batches in each of which `count` rows, spread evenly, hold records that `chosen` marks, the others the rest.
+    """Batches with a fixed number of records that `chosen` marks, in rows spread evenly over the batch.
 
-    Both kinds come in endless permutations of their own; where one has no records, the other takes its rows. The next
-    in line stands in for a broken record.
+    Marked and other records each come in endless permutations of their own; where there are none of one kind, the other
+    takes its rows. The next of the same kind replaces a broken record.
     """
 
     chosen: Bool[np.ndarray, "N"]
-    count: int
-    batch_size: int
+    count: int  # rows of a global batch that hold marked records
+    batch_size: int  # rows of a global batch
     seed: int
 
     def __call__(self, position: int, attempt: int = 0) -> int:
@@ -108,7 +108,7 @@ class InShares:
 
 
 def evaluation_rows(groups: Int[np.ndarray, "N"], batch_size: int) -> Int[np.ndarray, "T B"]:
-    """Every record once, in batches of one group each, groups and records in ascending order; -1 fills them up."""
+    """Return the record of each row of each batch: every record once, one group a batch, ascending; -1 is padding."""
     batches = []
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
@@ -119,20 +119,33 @@ def evaluation_rows(groups: Int[np.ndarray, "N"], batch_size: int) -> Int[np.nda
 
 
 def positions(step: int, batch_size: int, shard: int, shards: int) -> range:
-    """The global positions of the rows that one of `shards` processes contributes to global batch `step`."""
+    """Return the positions of the rows that one process contributes to a global batch.
+
+    Args:
+        step: The number of the batch.
+        batch_size: The rows of a global batch.
+        shard: The number of the process, from 0.
+        shards: The number of processes.
+
+    Returns:
+        Positions in the endless pass over the data; see `Order`.
+
+    Raises:
+        ValueError: `batch_size` does not divide evenly.
+    """
     rows = rows_per_shard(batch_size, shards)
     first = step * batch_size + shard * rows
     return range(first, first + rows)
 
 
 def rows_per_shard(batch_size: int, shards: int) -> int:
-    """How many rows of a global batch one process holds; raises ValueError where they do not divide evenly."""
+    """Return the number of rows of a global batch that one process holds; ValueError if they do not divide evenly."""
     if batch_size < 1 or batch_size % shards:
         raise ValueError(f"batch_size={batch_size} does not divide evenly over {shards} processes; use a multiple")
     return batch_size // shards
 
 
-# A batch spans at most two epochs, of each of a few groups; threads read ahead into the next.
+# A batch spans at most two epochs of each of a few groups, and threads read ahead into the next batch.
 @functools.lru_cache(maxsize=16)
 def _permutation(length: int, *entropy: int) -> Int[np.ndarray, "N"]:
     return np.random.default_rng(entropy).permutation(length)
@@ -140,5 +153,5 @@ def _permutation(length: int, *entropy: int) -> Int[np.ndarray, "N"]:
 
 @functools.lru_cache(maxsize=4)
 def _mixed(quota: tuple[int, ...], seed: int, epoch: int) -> Int[np.ndarray, "T"]:
-    """Each group's number as often as its quota of batches says, in random order."""
+    """Return the groups of an epoch's batches in random order; `quota` is the number of batches of each."""
     return np.random.default_rng((seed, epoch, 1)).permutation(np.repeat(np.arange(len(quota)), quota))

@@ -1,7 +1,7 @@
 """From records to batches: shuffling, sharding over processes, transforms, read-ahead and exact resume.
 
 The batch at a step is a pure function of (seed, step): the same for any number of processes and workers. A checkpoint
-therefore holds integers only, and a run that stopped goes on as if it had not. grain supplies threads and workers.
+therefore holds integers only, and a run that stopped continues as if it had not. grain supplies threads and workers.
 """
 
 import functools
@@ -66,7 +66,7 @@ class BatchIterator:
         return {key: np.asarray(value) for key, value in loaded.batch.items()}
 
     def close(self) -> None:
-        """Ends the threads or worker processes; the next batch starts them again."""
+        """End the threads or worker processes; the next batch starts them again."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -82,7 +82,10 @@ class BatchIterator:
 
 
 class TrainIterator(BatchIterator):
-    """Endless batches, with a state of a few integers that any number of processes and workers can go on from."""
+    """An endless iterator over training batches.
+
+    Its state is a few integers, from which any number of processes and workers can continue.
+    """
 
     def __init__(
         self, reader: Reader, order: Order, batch_size: int, workers: int, log: _Log, shard: int, shards: int
@@ -93,11 +96,11 @@ class TrainIterator(BatchIterator):
         self._identity = {"seed": reader.seed, "batch_size": batch_size, "records": len(reader.records)}
 
     def get_state(self) -> dict[str, int]:
-        """The number of batches handed out, and what the order of records depends on."""
+        """Return the number of batches so far, and the settings that decide the order of records."""
         return {"step": self._step, **self._identity}
 
     def set_state(self, state: dict[str, int]) -> None:
-        """Goes on from `state`; raises ValueError where it belongs to other data, another batch size or seed."""
+        """Continue from `state`; ValueError where it belongs to other data, another batch size or another seed."""
         for field, value in self._identity.items():
             if state[field] != value:
                 raise ValueError(f"checkpoint was made with {field}={state[field]}, but this run has {field}={value}")
@@ -115,11 +118,25 @@ def train(
     order: Order | None = None,
     strict: bool = False,
 ) -> Callable[[int, int], TrainIterator]:
-    """Training data: `train(…)(shard, shards)` iterates without end over dicts of arrays [batch_size / shards, …].
+    """Return a function that opens training data: `train(…)(shard, shards)` is an endless iterator.
 
-    Every record is seen once an epoch, in an order new each epoch (`order` replaces it); the transform draws its
-    randomness from (seed, position). `workers` processes load ahead; with 0, threads of this process do. A record that
-    raises ValueError or OSError is replaced by the next of the order, logged and counted; with `strict` it is an error.
+    Each batch is a dict of arrays [batch_size / shards, …]. The batch at a step depends on the arguments and the step
+    alone. A record that cannot be read is replaced by the next in the order, and logged.
+
+    Args:
+        records: The records of a split.
+        transform: Turns each record into arrays of one shape; its randomness comes from (seed, position).
+        batch_size: The rows of a batch over all processes.
+        seed: Of the order and of the transform.
+        workers: The number of processes that load ahead; 0: threads of this process.
+        order: The order of records; by default a new permutation each epoch.
+        strict: True to raise for a record that cannot be read, or only in part, instead of replacing it.
+
+    Returns:
+        A function of the number of this process (from 0) and the number of processes.
+
+    Raises:
+        ValueError: There are no records, or `batch_size` is below 1; while iterating, records are broken.
     """
     _check(records, batch_size)
     reader = Reader(records, transform, seed, strict)
@@ -135,10 +152,24 @@ def evaluate(
     groups: Int[np.ndarray, "N"] | None = None,
     strict: bool = False,
 ) -> Callable[[int, int], BatchIterator]:
-    """Evaluation data: every record once, in order; the iterator is finite and equally long for every shard.
+    """Return a function that opens evaluation data: `evaluate(…)(shard, shards)` iterates over every record once.
 
-    `_mask` (bool [batch_size / shards]) is False on padded rows and on records that cannot be read, which hold copies.
-    With `groups` (an id a record), no batch mixes two groups, and the order is by group.
+    The iterators of all processes are equally long. "_mask" (bool [batch_size / shards]) is False on rows that hold a
+    copy, because the batch is padded or the record cannot be read.
+
+    Args:
+        records: The records of a split.
+        transform: Turns each record into arrays of one shape, or of one shape for each group.
+        batch_size: The rows of a batch over all processes.
+        workers: The number of processes that load ahead; 0: threads of this process.
+        groups: The group of each record; a batch holds records of one group, and the order is by group.
+        strict: True to raise for a record that cannot be read, or only in part, instead of masking its row.
+
+    Returns:
+        A function of the number of this process (from 0) and the number of processes.
+
+    Raises:
+        ValueError: There are no records, or `batch_size` is below 1; while iterating, records are broken.
     """
     _check(records, batch_size)
     return functools.partial(_open_evaluate, Reader(records, transform, 0, strict), batch_size, workers, groups, {})
@@ -172,7 +203,7 @@ def _check(records: Records, batch_size: int) -> None:
 
 
 def _stream(batches: TrainBatches | EvalBatches, workers: int) -> grain.IterDataset[Loaded]:
-    """Whole batches, read ahead: splitting the work by batch keeps their order and content whatever `workers` is."""
+    """Read whole batches ahead; since work is split by batch, order and content are the same for any `workers`."""
     source = grain.MapDataset.source(Reporting(batches))
     if workers == 0:
         threads = min(os.cpu_count() or 1, _MAX_THREADS)

@@ -1,4 +1,4 @@
-"""How much classes and pixels count in a segmentation loss."""
+"""Weights of classes and of pixels in a segmentation loss."""
 
 import functools
 import math
@@ -12,16 +12,16 @@ from jaxvision.data.label_maps import UNLABELLED
 from jaxvision.data.records import Record, Records, fetch
 from jaxvision.data.transforms import FromFile, Transform
 
-_REACH = 5.0  # standard deviations, at which the weight of a border is 4e-6 of its largest
+_REACH = 5.0  # standard deviations, beyond which a border's weight is below 4e-6 of the largest
 
 
 def median_frequency(records: Records, num_classes: int) -> Float32[np.ndarray, " K"]:
-    """Median frequency balancing (Eigen & Fergus 2015, section 6.3.2).
+    """Compute the weights of classes by median frequency balancing (Eigen & Fergus 2015, section 6.3.2).
 
     A class's frequency is its pixels divided by all counted pixels of the images that show it; its weight is the median
     of the frequencies divided by its own. A class that no image shows has weight 0.
     """
-    own, shown = np.zeros(num_classes), np.zeros(num_classes)
+    pixels, shown = np.zeros(num_classes), np.zeros(num_classes)
     # A bar only where it takes long, and only on a terminal.
     for index in tqdm(range(len(records)), "class frequencies", leave=False, delay=3, disable=None, unit="image"):
         try:
@@ -29,15 +29,24 @@ def median_frequency(records: Records, num_classes: int) -> Float32[np.ndarray, 
         except (ValueError, OSError):
             continue  # the pipeline names what cannot be read
         counts = np.bincount(labels[labels != UNLABELLED], minlength=num_classes)
-        own += counts
+        pixels += counts
         shown += np.where(counts > 0, counts.sum(), 0)
-    frequency = np.divide(own, shown, out=np.zeros(num_classes), where=shown > 0)
+    frequency = np.divide(pixels, shown, out=np.zeros(num_classes), where=shown > 0)
     median = np.median(frequency[frequency > 0]) if frequency.any() else 0.0
     return np.divide(median, frequency, out=np.zeros(num_classes), where=frequency > 0).astype(np.float32)
 
 
 def with_borders(transform: Transform, weight: float = 10.0, sigma: float = 5.0) -> Transform:
-    """Adds weight_map float32 [H, W] to what `transform` gives; see `border_weights`. Objects are connected regions."""
+    """Return `transform` with "weight_map" float32 [H, W] added to its records; see `border_weights`.
+
+    Args:
+        transform: Applied first; its records have a "label_map".
+        weight: The largest extra weight of a background pixel, w0 in the paper.
+        sigma: Of the decay with the distance to the objects, in pixels.
+
+    Returns:
+        A transform for which objects are connected regions of one class.
+    """
     kind = FromFile if isinstance(transform, FromFile) else functools.partial
     return kind(_with_borders, transform=transform, weight=weight, sigma=sigma)
 
@@ -48,10 +57,19 @@ def border_weights(
     sigma: float = 5.0,
     instances: Int[np.ndarray, "H W"] | None = None,
 ) -> Float32[np.ndarray, "H W"]:
-    """1 + weight · exp(-(d1 + d2)² / 2σ²) in the background, 1 elsewhere (Ronneberger et al. 2015, equation 2).
+    """Compute weights that are larger between objects (Ronneberger et al. 2015, equation 2).
 
-    d1 and d2 are the distances in pixels to the nearest and the second nearest object. `instances` numbers the objects,
-    from 1; without it, they are the `components` of the label map. Objects further than 5 sigma do not count.
+    A background pixel has weight 1 + weight · exp(-(d1 + d2)² / 2σ²), where d1 and d2 are the distances in pixels to
+    the nearest and second nearest object; objects further than 5 sigma are left out. All other pixels have weight 1.
+
+    Args:
+        label_map: The class of each pixel; 0 is background.
+        weight: The largest extra weight, w0 in the paper.
+        sigma: σ in pixels.
+        instances: The number of the object at each pixel, from 1; by default the `components` of the label map.
+
+    Returns:
+        The weight of each pixel.
     """
     near, second = _two_nearest(components(label_map) if instances is None else instances, _REACH * sigma)
     ridge = weight * np.exp(-((near + second) ** 2) / (2 * sigma**2))
@@ -59,18 +77,18 @@ def border_weights(
 
 
 def components(label_map: UInt8[np.ndarray, "H W"]) -> Int[np.ndarray, "H W"]:
-    """Numbers from 1 for the objects of a label map: pixels of one class that touch at their sides; 0 elsewhere."""
+    """Number the objects of a label map from 1: pixels of one class that touch at their sides; 0 elsewhere."""
     numbers: np.ndarray = np.zeros(label_map.shape, np.int32)
     for label in np.unique(label_map[(label_map > 0) & (label_map != UNLABELLED)]):
-        found, count = ndimage.label(label_map == label)
-        numbers = np.where(found > 0, found + numbers.max(), numbers)
+        parts, _ = ndimage.label(label_map == label)
+        numbers = np.where(parts > 0, parts + numbers.max(), numbers)
     return numbers
 
 
 def _two_nearest(
     instances: Int[np.ndarray, "H W"], reach: float
 ) -> tuple[Float[np.ndarray, "H W"], Float[np.ndarray, "H W"]]:
-    """Distances from every pixel to the nearest and second nearest object; those beyond `reach` may be infinite."""
+    """Return the distances to the nearest and second nearest object; those beyond `reach` may be infinite."""
     near, second = (np.full(instances.shape, np.inf, np.float32) for _ in range(2))
     for number, box in enumerate(ndimage.find_objects(instances), 1):
         if box is not None:
@@ -84,5 +102,5 @@ def _two_nearest(
 def _with_borders(
     record: Record, rng: np.random.Generator, *, transform: Transform, weight: float, sigma: float
 ) -> Record:
-    found = transform(record, rng)
-    return {**found, "weight_map": border_weights(found["label_map"], weight, sigma)}
+    transformed = transform(record, rng)
+    return {**transformed, "weight_map": border_weights(transformed["label_map"], weight, sigma)}

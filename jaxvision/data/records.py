@@ -1,4 +1,4 @@
-"""Random-access records, their splits, and a source: what a data set is to the rest of the library."""
+"""Data sets: random-access records, their splits, and the source that holds them."""
 
 import dataclasses
 import re
@@ -14,8 +14,8 @@ from jaxvision.data import decode
 Record = dict[str, Any]
 
 # Keys that the pipeline gives to transforms or takes from records, and that no batch holds; see `carried`.
-INDEX = "_index"  # the record's place in the split
-NOTE = "_note"  # what a reader or transform left out of the record, for the log
+INDEX = "_index"  # the record's position in its split
+NOTE = "_note"  # text for the log: the part of the record that a reader or transform left out
 
 _SPLIT = re.compile(r"(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
 _VAL_SEED = 2012
@@ -26,9 +26,10 @@ _VAL_PARTS = 10  # one tenth of the training records becomes "val" where a sourc
 class Records(Protocol):
     """A random-access sequence of records; `records[i]` raises ValueError or OSError where record i is broken.
 
-    A record is a dict of numpy values: "image" uint8 [H, W, 3] RGB, "label" int, and what else the source knows.
-    Readers of files may also have `encoded(i)`: the same record with "image" a `decode.Encoded`, so that a random
-    crop decodes only at the scale it needs. Those that know an image's size without its file have `extent(i)`.
+    A record is a dict of numpy values: "image" uint8 [H, W, 3] RGB, and, by source, "label" int, "boxes" and so on. A
+    reader of files may also have the method `encoded(i)`, which returns the record with a `decode.Encoded` as "image",
+    so that a random crop decodes only at the scale it needs. A reader that knows an image's size without its pixels may
+    have the method `extent(i)`, which returns (width, height).
     """
 
     def __len__(self) -> int: ...
@@ -50,12 +51,15 @@ class Subset:
         return self.parent[int(self.indices[index])]
 
     def encoded(self, index: int) -> Record:
+        """Return record `index` with its image undecoded, where the reader can."""
         return fetch(self.parent, int(self.indices[index]), encoded=True)
 
     def extent(self, index: int) -> tuple[int, int]:
+        """Return (width, height) of an image in pixels."""
         return extent(self.parent, int(self.indices[index]))
 
     def name(self, index: int) -> str:
+        """Return the name of a record, for log and error messages."""
         return self.parent.name(int(self.indices[index]))
 
 
@@ -65,18 +69,30 @@ def carried(record: Record) -> Record:
 
 
 def evenly(records: Records, most: int) -> Subset:
-    """At most that many of the records, evenly from the first to the last."""
+    """Return at most `most` of the records, spread evenly from the first to the last."""
     return Subset(records, np.unique(np.linspace(0, len(records) - 1, most).round().astype(np.int64)))
 
 
 def fetch(records: Records, index: int, *, encoded: bool = False) -> Record:
-    """Record `index`, with its image left encoded where that is asked for and the reader can."""
+    """Read record `index`.
+
+    Args:
+        records: The records of a split.
+        index: The position of the record.
+        encoded: True to leave the image undecoded where the reader can.
+
+    Returns:
+        The record; its "image" is an array or a `decode.Encoded`.
+
+    Raises:
+        ValueError, OSError: The record is broken.
+    """
     read = getattr(records, "encoded", None) if encoded else None
     return read(index) if read else records[index]
 
 
 def extent(records: Records, index: int) -> tuple[int, int]:
-    """(width, height) of the image of record `index`, from its annotation or header where the reader can."""
+    """Return (width, height) of the image of record `index`, from its annotation or header where the reader can."""
     known = getattr(records, "extent", None)
     return known(index) if known else decode.extent(fetch(records, index, encoded=True)["image"])
 
@@ -89,13 +105,14 @@ class Source:
     own order, which for class folders is sorted by class.
     """
 
-    splits: Mapping[str, Records]
-    class_names: tuple[str, ...]
-    mean: Channels = IMAGENET_MEAN
-    std: Channels = IMAGENET_STD
+    splits: Mapping[str, Records]  # "train", "val", and others that the reader has
+    class_names: tuple[str, ...]  # by label
+    mean: Channels = IMAGENET_MEAN  # 0..255
+    std: Channels = IMAGENET_STD  # 0..255
 
     @property
     def num_classes(self) -> int:
+        """The number of classes, background included where the source has it."""
         return len(self.class_names)
 
     def __getitem__(self, split: str) -> Records:
@@ -110,7 +127,10 @@ class Source:
 
 
 def with_val(splits: Mapping[str, Records]) -> dict[str, Records]:
-    """Adds "val" where it is missing: the test split, or a fixed random tenth taken out of "train"."""
+    """Add "val" where it is missing: the test split, or a fixed random tenth, which "train" then lacks.
+
+    Raises ValueError where the tenth would leave nothing to train on.
+    """
     if "val" in splits or "train" not in splits:
         return dict(splits)
     if "test" in splits:
@@ -133,7 +153,7 @@ def _slice(split: str, records: Records, start: str | None, stop: str | None) ->
 
 
 def _bound(split: str, text: str, length: int) -> int:
-    """A slice's bound as an index; percentages round to the nearest record, so that neighbouring slices tile."""
+    """Return a slice's bound as an index; percentages round to the nearest record, so that neighbouring slices tile."""
     value = int(text.rstrip("%"))
     limit = 100 if text.endswith("%") else length
     if abs(value) > limit:
@@ -143,5 +163,5 @@ def _bound(split: str, text: str, length: int) -> int:
 
 
 def label_names(count: int) -> tuple[str, ...]:
-    """Class names "0", "1", … for a source that does not name its classes."""
+    """Return class names "0", "1", … for a source that does not name its classes."""
     return tuple(str(label) for label in range(count))

@@ -1,4 +1,4 @@
-"""A seed for each record, so that what is drawn for it on the device while evaluating is the same every time."""
+"""A seed as a part of each record, so that random numbers on the device are the same in every evaluation."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from jaxvision.data.transforms import Transform, compose
 
 
 def with_seed(transform: Transform) -> Transform:
-    """`transform`, after which the record also has "seed": a uint32 from the record's generator.
+    """Return `transform` with "seed" uint32 added to its records.
 
-    In evaluation data a record's seed depends on its place in the split alone.
+    In evaluation data a record's seed depends on its position in the split alone.
     """
     return compose(transform, _add_seed)
 

@@ -1,7 +1,7 @@
-"""What is common to transforms: their type, their composition, and the horizontal flip.
+"""The type of transforms, their composition, and the horizontal flip.
 
 A transform is a function `(record, rng) -> record` with a NumPy generator; crops are in `crops`, colours in `color`.
-Transforms are built from module-level functions with `functools.partial`, so that they reach worker processes.
+Transforms are built from module-level functions with `functools.partial`, so that worker processes can unpickle them.
 """
 
 import functools
@@ -23,22 +23,22 @@ class Transform(Protocol):
 
 
 class FromFile(functools.partial):
-    """A transform whose record may hold an image not yet decoded (`decode.Encoded`), which it decodes as it needs."""
+    """A transform that also takes an undecoded image (`decode.Encoded`), to decode only the pixels that it needs."""
 
 
 def compose(*transforms: Transform) -> Transform:
-    """Applies the transforms in the order given, all with the same generator."""
+    """Return a transform that applies `transforms` in order, all with the same generator."""
     kind = FromFile if transforms and isinstance(transforms[0], FromFile) else functools.partial
     return kind(_chain, transforms=transforms)
 
 
 def horizontal_flip(probability: float = 0.5) -> Transform:
-    """Mirrors the image, and with it "boxes", "proposals", "masks" and "label_map" where the record has them."""
+    """Return a transform that mirrors an image at random, with its boxes, proposals, masks and label map if present."""
     return functools.partial(_horizontal_flip, probability=probability)
 
 
 def mirror_boxes(boxes: Float32[np.ndarray, "N 4"], width: int) -> Float32[np.ndarray, "N 4"]:
-    """Boxes (x0, y0, x1, y1) of an image that was mirrored left to right: x' = width - x, clipped to the image."""
+    """Mirror boxes (x0, y0, x1, y1) left to right, x' = width - x, and clip them to an image of `width` pixels."""
     x = np.clip(width - boxes[:, [2, 0]], 0, width)
     return np.stack([x[:, 0], boxes[:, 1], x[:, 1], boxes[:, 3]], axis=1).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Windows of images as records: what a classifier of windows is trained on, and what a detector looks at."""
+"""Windows of images as records, to train a classifier of windows on."""
 
 import dataclasses
 import functools
@@ -8,20 +8,19 @@ from jaxtyping import Float32, Int, Int32
 
 from jaxvision.data.records import Record, Records
 
-_REMEMBERED = 512  # decoded images: windows of one batch are of many
+_REMEMBERED = 512  # decoded images, since the windows of a batch are from many
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Windows:
-    """Window i is a box in image `images[i]` of `parent`.
+    """Records of windows: "image" (the whole image), "boxes" float32 [1, 4] (the window) and "labels" int32 [1].
 
-    A record is the image, "boxes" float32 [1, 4], the window, and "labels" int32 [1]: transforms of detection treat it
-    as the one object of its image. Of images read lately, the last are remembered.
+    Transforms of detection so treat a window as the only object of its image. The images read last stay in memory.
     """
 
     parent: Records
-    images: Int[np.ndarray, " N"]
-    boxes: Float32[np.ndarray, "N 4"]
+    images: Int[np.ndarray, " N"]  # position in `parent` of each window's image
+    boxes: Float32[np.ndarray, "N 4"]  # (x0, y0, x1, y1) in pixels
     labels: Int32[np.ndarray, " N"]
 
     def __len__(self) -> int:
@@ -36,7 +35,7 @@ class Windows:
         }
 
     def name(self, index: int) -> str:
-        """The window's image."""
+        """Return the name of the window's image."""
         return self.parent.name(int(self.images[index]))
 
 
