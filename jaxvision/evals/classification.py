@@ -20,6 +20,12 @@ def accuracy(top: tuple[int, ...] = (1, 5)) -> Metric:
 
     Of equal scores the lower class index ranks higher, as with argmax; NaN outranks everything and is never right. A k
     above the number of classes counts every example.
+
+    Example:
+        >>> metric = accuracy(top=(1,))
+        >>> outputs, batch = {"logits": np.eye(3)}, {"label": np.array([0, 1, 0]), "_mask": np.ones(3, bool)}
+        >>> round(metric.result(metric.update(metric.init(), outputs, batch))["accuracy"], 3)
+        0.667
     """
 
     def update(state: Int[np.ndarray, " n"], outputs: Mapping, batch: Mapping) -> Int[np.ndarray, " n"]:
@@ -37,7 +43,15 @@ def accuracy(top: tuple[int, ...] = (1, 5)) -> Metric:
 
 
 def nll() -> Metric:
-    """The mean negative log-likelihood of the labels in nats: {"nll": …}. A probability of 0 counts as 2.2e-16."""
+    """The mean negative log-likelihood of the labels in nats: {"nll": …}. A probability of 0 counts as 2.2e-16.
+
+    Example:
+        >>> metric = nll()
+        >>> outputs = {"probabilities": np.full((2, 2), 0.5)}
+        >>> batch = {"label": np.array([0, 1]), "_mask": np.ones(2, bool)}
+        >>> round(metric.result(metric.update(metric.init(), outputs, batch))["nll"], 4)  # log 2
+        0.6931
+    """
 
     def update(state: Float[np.ndarray, " 2"], outputs: Mapping, batch: Mapping) -> Float[np.ndarray, " 2"]:
         scores, labels = _real_rows(outputs, batch)
@@ -57,7 +71,14 @@ def nll() -> Metric:
 
 
 def confusion_matrix(class_names: Sequence[str], draw: Draw = confusion.confusion_matrix) -> Metric:
-    """Which class was taken for which: {"confusion_matrix": uint8 image}. The state is int64 [true, predicted]."""
+    """Which class was taken for which: {"confusion_matrix": uint8 image}. The state is int64 [true, predicted].
+
+    Example:
+        >>> metric = confusion_matrix(("cat", "dog"))
+        >>> outputs, batch = {"logits": np.eye(2)}, {"label": np.array([0, 0]), "_mask": np.ones(2, bool)}
+        >>> metric.update(metric.init(), outputs, batch).tolist()  # rows: true classes
+        [[1, 1], [0, 0]]
+    """
     k = len(class_names)
 
     def update(state: Int[np.ndarray, "K K"], outputs: Mapping, batch: Mapping) -> Int[np.ndarray, "K K"]:

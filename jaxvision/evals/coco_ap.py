@@ -24,6 +24,15 @@ def coco_ap(class_names: Sequence[str], *, masks: bool = False) -> Metric:
     and [B, N, M, M], crops of their boxes, 0 to 1 or uint8 0 to 255) are pasted there and cut at 0.5. Sizes go by the
     batch's "area" where it has one (COCO's is the area of the segmentation, for boxes too), else by the masks or,
     without them, the boxes. A figure that is undefined, such as AP_small without small objects, is left out.
+
+    Example:
+        >>> metric, box = coco_ap(("background", "cat")), np.array([[[2.0, 2.0, 9.0, 9.0]]], np.float32)
+        >>> objects = {"boxes": box, "labels": np.array([[1]]), "valid": np.array([[True]])}
+        >>> batch = {**objects, "ignore": np.array([[False]]), "image_id": np.array([7]), "_mask": np.array([True])}
+        >>> batch |= {"size": np.array([[20, 20]]), "scale": np.ones((1, 2))}
+        >>> outputs = {**objects, "scores": np.array([[0.9]], np.float32)}
+        >>> metric.result(metric.update(metric.init(), outputs, batch))["AP"]
+        1.0
     """
 
     def update(state: list[ImageRecord], outputs: Mapping, batch: Mapping) -> list[ImageRecord]:

@@ -61,6 +61,11 @@ def pca(features: Float32[np.ndarray, "N D"]) -> tuple[Float[np.ndarray, "N 2"],
 
     Of 1 feature or 1 row the second is 0. The sign of an axis is fixed by scikit-learn, so that maps of equal features
     are equal.
+
+    Example:
+        >>> places, shares = pca(np.array([[0, 0], [1, 1], [2, 2]], np.float32))
+        >>> places.shape, [round(float(share), 3) for share in shares]
+        ((3, 2), [1.0, 0.0])
     """
     count = min(2, *features.shape)
     from sklearn.decomposition import PCA  # takes seconds, which whoever imports jaxvision.evals need not wait
@@ -76,6 +81,10 @@ def tsne(features: Float32[np.ndarray, "N D"], *, seed: int = 0) -> Float[np.nda
     """t-SNE of the cosine distances (van der Maaten & Hinton 2008): neighbours stay together, distances say little.
 
     The perplexity is 30, or a quarter of the rows where these are few. ValueError: fewer than 4 rows.
+
+    Example:
+        >>> tsne(np.eye(8, dtype=np.float32)).shape
+        (8, 2)
     """
     if len(features) < 4:
         raise ValueError(f"tsne: {len(features)} examples; a map needs at least 4")

@@ -33,6 +33,12 @@ def kid(extractor: str, block: int = 1000) -> Metric:
 
     The examples are dealt into blocks of about `block`, over which the distance is averaged. How they are dealt does
     not depend on the order in which they come.
+
+    Example:
+        >>> metric, rows = kid("pixels"), np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+        >>> outputs = {"features": rows + 9, "real_features": rows}
+        >>> metric.result(metric.update(metric.init(), outputs, {"_mask": np.ones(8, bool)}))["kid_pixels"] > 1
+        True
     """
 
     def result(state: Pairs) -> Result:
@@ -60,6 +66,12 @@ def precision_recall(extractor: str, k: int = 3) -> Metric:
 
     To lie among a set is to be no farther from one of its members than that member's k-th nearest fellow. Both depend
     on the number of examples: compare like with like.
+
+    Example:
+        >>> metric, rows = precision_recall("pixels"), np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+        >>> state = metric.update(metric.init(), {"features": rows, "real_features": rows}, {"_mask": np.ones(8, bool)})
+        >>> metric.result(state)
+        {'precision_pixels': 1.0, 'recall_pixels': 1.0}
     """
 
     def result(state: Pairs) -> Result:

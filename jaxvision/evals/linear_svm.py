@@ -19,6 +19,11 @@ def svm_accuracy(
 
     Every feature is first brought to mean 0 and variance 1 over the rows fitted to. `c`: weight of the errors against
     the margin; choose it on rows that are not tested. ValueError: rows of fewer than two classes.
+
+    Example:
+        >>> features, labels = np.array([[0.0], [0.1], [0.9], [1.0]]), np.array([0, 0, 1, 1])
+        >>> svm_accuracy(features, labels, features, labels)
+        1.0
     """
     if len(np.unique(labels)) < 2:
         raise ValueError(f"svm_accuracy: {len(labels)} rows to fit, all of one class; give rows of at least two")

@@ -10,7 +10,13 @@ from jaxvision.train.types import Metric, Result
 
 
 def means(*names: str) -> Metric:
-    """{name: the mean of `outputs[name]` [B] over the examples}, accumulated in float64."""
+    """{name: the mean of `outputs[name]` [B] over the examples}, accumulated in float64.
+
+    Example:
+        >>> metric = means("error")
+        >>> metric.result(metric.update(metric.init(), {"error": np.array([1.0, 3.0])}, {"_mask": np.ones(2, bool)}))
+        {'error': 2.0}
+    """
 
     def update(state: Float[np.ndarray, " n"], outputs: Mapping, batch: Mapping) -> Float[np.ndarray, " n"]:
         mask = np.asarray(batch["_mask"])

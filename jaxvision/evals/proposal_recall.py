@@ -15,6 +15,16 @@ def proposal_recall(counts: Sequence[int] = (100, 300, 1000)) -> Metric:
 
     Outputs hold "proposals" [B, P, 4] in pixels of the canvas, "proposal_scores" [B, P] and "proposal_valid" bool
     [B, P]. Objects to ignore do not count. Each proposal covers one object at most, best scores first.
+
+    Example:
+        >>> metric, box = proposal_recall((100,)), np.array([[[2.0, 2.0, 9.0, 9.0]]], np.float32)
+        >>> batch = {"boxes": box, "labels": np.array([[1]]), "valid": np.array([[True]])}
+        >>> batch |= {"ignore": np.array([[False]]), "image_id": np.array([7])}
+        >>> batch |= {"size": np.array([[20, 20]]), "scale": np.ones((1, 2))}
+        >>> batch |= {"_mask": np.array([True])}
+        >>> outputs = {"proposals": box, "proposal_scores": np.ones((1, 1)), "proposal_valid": np.array([[True]])}
+        >>> metric.result(metric.update(metric.init(), outputs, batch))["proposal_recall50_100"]
+        1.0
     """
 
     def update(state: list[ImageRecord], outputs: Mapping, batch: Mapping) -> list[ImageRecord]:

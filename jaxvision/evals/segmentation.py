@@ -21,6 +21,13 @@ def confusion(class_names: Sequence[str], *, ignore: int = 255, draw: Draw = _DR
     """Figures of Long et al. (2015, section 5) over all pixels not labelled `ignore`, and the matrix as a picture.
 
     The state is int64 [true, predicted]. Keys: those of `figures`, "iou_<class name>", and "confusion_matrix".
+
+    Example:
+        >>> metric = mean_iou(("sky", "road"))
+        >>> outputs = {"classes": np.array([[[0, 1]]])}
+        >>> batch = {"label_map": np.array([[[0, 1]]]), "_mask": np.ones(1, bool)}
+        >>> metric.result(metric.update(metric.init(), outputs, batch))["mean_iou"]
+        1.0
     """
     k = len(class_names)
 

@@ -29,6 +29,15 @@ def voc_ap(
     `protocol`: "voc07_11pt" is the mean of the highest precision at recalls of 0, 0.1 … 1 and more, compared without
     rounding; "voc10_area" the area under the falling envelope of precision. `inclusive`: boxes hold the devkit's whole
     pixels, both corners inside, with sides x1 - x0 + 1; by default they are continuous.
+
+    Example:
+        >>> metric, box = voc_ap(("background", "cat")), np.array([[[2.0, 2.0, 9.0, 9.0]]], np.float32)
+        >>> objects = {"boxes": box, "labels": np.array([[1]]), "valid": np.array([[True]])}
+        >>> batch = {**objects, "ignore": np.array([[False]]), "image_id": np.array([7]), "_mask": np.array([True])}
+        >>> batch |= {"size": np.array([[20, 20]]), "scale": np.ones((1, 2))}
+        >>> outputs = {**objects, "scores": np.array([[0.9]], np.float32)}
+        >>> round(metric.result(metric.update(metric.init(), outputs, batch))["AP50"], 3)
+        1.0
     """
     average = {"voc07_11pt": eleven_point_ap, "voc10_area": area_ap}[protocol]
     name = f"AP{round(100 * threshold)}"

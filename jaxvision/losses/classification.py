@@ -17,6 +17,11 @@ def mixup(
     """Each image and target blended with another one of the batch by a λ ~ Beta(α, α) (Zhang et al. 2018, eq. 1).
 
     One λ a batch, as in the authors' code.
+
+    Example:
+        >>> images, targets = mixup(jax.random.key(0), jnp.ones((4, 8, 8, 3)), jnp.eye(4), alpha=0.2)
+        >>> images.shape, targets.sum(axis=1).round(3).tolist()
+        ((4, 8, 8, 3), [1.0, 1.0, 1.0, 1.0])
     """
     key_blend, key_order = jax.random.split(key)
     blend = jax.random.beta(key_blend, alpha, alpha)
@@ -25,5 +30,10 @@ def mixup(
 
 
 def cross_entropy(logits: Float[Array, "B K"], targets: Float[Array, "B K"]) -> Float[Array, ""]:
-    """Mean softmax cross entropy in nats, in float32."""
+    """Mean softmax cross entropy in nats, in float32.
+
+    Example:
+        >>> round(float(cross_entropy(jnp.zeros((1, 2)), jnp.array([[0.0, 1.0]]))), 4)  # log 2
+        0.6931
+    """
     return jnp.mean(optax.softmax_cross_entropy(logits.astype(jnp.float32), targets))

@@ -40,7 +40,12 @@ def rebalancing(frequencies: Float[Array, " Q"], bins: Float[Array, "Q 2"], mix:
 def color_loss(
     logits: Float[Array, "*b Q"], targets: Float[Array, "*b Q"], weights: Float[Array, " Q"]
 ) -> Float[Array, ""]:
-    """Mean cross entropy of pixels in nats, each times the weight of its target's most probable bin (equation 2)."""
+    """Mean cross entropy of pixels in nats, each times the weight of its target's most probable bin (equation 2).
+
+    Example:
+        >>> round(float(color_loss(jnp.zeros((5, 2)), jnp.full((5, 2), 0.5), jnp.ones(2))), 4)  # log 2
+        0.6931
+    """
     entropy = optax.softmax_cross_entropy(logits.astype(jnp.float32), targets)
     return jnp.mean(weights[jnp.argmax(targets, axis=-1)] * entropy)
 

@@ -26,6 +26,11 @@ def nt_xent(
     Each of the 2N views of the N images on all devices of `axis_name` picks its partner among the 2N − 1 others; this
     is the mean over the 2B of this device, so the mean over the devices is the paper's. Where that mean is what is
     differentiated (`train.steps.descend`), the gradient is that of one device with the whole batch.
+
+    Example:
+        >>> views = jnp.eye(4)  # four images, both views of each alike
+        >>> float(nt_xent(views, views, temperature=0.1).loss) < 0.001
+        True
     """
     views = jnp.stack([unit(first), unit(second)])
     others = views if axis_name is None else lax.all_gather(views, axis_name, axis=1, tiled=True)
@@ -43,6 +48,11 @@ def info_nce(
     """Each query picks its key among that key and K others (He et al. 2020, equation 1). No gradient reaches keys.
 
     `queue` holds vectors of length 1.
+
+    Example:
+        >>> views = jnp.eye(4)  # the queue holds none of them
+        >>> float(info_nce(views, views, jnp.zeros((8, 4)), temperature=0.1).loss) < 0.001
+        True
     """
     queries, keys, queue = unit(queries), lax.stop_gradient(unit(keys)), lax.stop_gradient(queue)
     positive = jnp.sum(queries * keys, axis=1, keepdims=True)

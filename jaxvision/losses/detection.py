@@ -17,7 +17,12 @@ Penalty = Callable[[Array], Array]  # elementwise, from offset errors
 
 
 def smooth_l1(error: Float[Array, "*b"], sigma: float = 1.0) -> Float[Array, "*b"]:
-    """`0.5 (σe)²` below the switch point `1/σ²`, `|e| - 0.5/σ²` above (Girshick 2015, eq. 3; σ is 3 in the RPN)."""
+    """`0.5 (σe)²` below the switch point `1/σ²`, `|e| - 0.5/σ²` above (Girshick 2015, eq. 3; σ is 3 in the RPN).
+
+    Example:
+        >>> smooth_l1(jnp.array([0.0, 0.5, 2.0])).tolist()
+        [0.0, 0.125, 1.5]
+    """
     switch = 1 / sigma**2
     size = jnp.abs(error)
     # The parabola sees no large error, whose square could overflow in the branch that is not taken.
@@ -44,7 +49,14 @@ def rpn_loss(
     sigma: float = 3.0,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
-    """Sigmoid cross entropy of objectness, and smooth L1 of the positives' offsets (Ren et al. 2015, equation 1)."""
+    """Sigmoid cross entropy of objectness, and smooth L1 of the positives' offsets (Ren et al. 2015, equation 1).
+
+    Example:
+        >>> used, positive = jnp.array([[True, True]]), jnp.array([[True, False]])
+        >>> losses = rpn_loss(jnp.array([[9.0, -9.0]]), jnp.zeros((1, 2, 4)), jnp.zeros((1, 2, 4)), used, positive)
+        >>> all(float(loss) < 0.001 for loss in losses.values())
+        True
+    """
     count = _count(used, axis_name)
     entropy = optax.sigmoid_binary_cross_entropy(logits.astype(jnp.float32), positive.astype(jnp.float32))
     box = _offset_loss(offsets, targets, used & positive, lambda error: smooth_l1(error, sigma))
@@ -64,6 +76,13 @@ def box_head_loss(
     """Softmax cross entropy of C classes, 0 the background, and the labelled class's offsets (Girshick 2015, eq. 1).
 
     Background slots have no box loss. torchvision's `penalty` is `partial(smooth_l1, sigma=3)`, its switch point 1/9.
+
+    Example:
+        >>> labels, used = jnp.array([[1, 0]]), jnp.array([[True, True]])
+        >>> logits, offsets = 9 * jax.nn.one_hot(labels, 3), jnp.zeros((1, 2, 3, 4))
+        >>> losses = box_head_loss(logits, offsets, labels, jnp.zeros((1, 2, 4)), used)
+        >>> all(float(loss) < 0.001 for loss in losses.values())
+        True
     """
     count = _count(used, axis_name)
     entropy = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), labels)
@@ -80,7 +99,14 @@ def mask_head_loss(
     *,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
-    """Sigmoid cross entropy a pixel on the labelled class's channel, mean of positives (He et al. 2017, section 3)."""
+    """Sigmoid cross entropy a pixel on the labelled class's channel, mean of positives (He et al. 2017, section 3).
+
+    Example:
+        >>> logits, labels, targets = jnp.full((1, 2, 4, 4, 3), 9.0), jnp.array([[1, 0]]), jnp.ones((1, 2, 4, 4))
+        >>> losses = mask_head_loss(logits, labels, targets, jnp.array([[True, False]]))
+        >>> all(float(loss) < 0.001 for loss in losses.values())
+        True
+    """
     own = jnp.take_along_axis(logits, labels[:, :, None, None, None], axis=-1)[..., 0].astype(jnp.float32)
     entropy = optax.sigmoid_binary_cross_entropy(own, targets).mean(axis=(-2, -1))
     return {"mask": jnp.where(positive, entropy, 0).sum() / _count(positive, axis_name)}

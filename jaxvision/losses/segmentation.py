@@ -31,6 +31,11 @@ def pixel_cross_entropy(
 
     Under `axis_name` divisors are averaged over devices: the mean over devices is the loss of the whole batch. A label
     that is neither a class nor `ignore` makes the loss NaN.
+
+    Example:
+        >>> logits, labels = jnp.zeros((1, 4, 4, 2)), jnp.zeros((1, 4, 4), jnp.int32)
+        >>> round(float(pixel_cross_entropy(logits, labels)), 4)  # log 2
+        0.6931
     """
     counted = labels != ignore
     labels = jnp.where(counted, labels, 0).astype(jnp.int32)

@@ -53,6 +53,12 @@ class AlexNet(nn.Module):
     Kernels start from N(0, 0.01²) at full width; a narrower net divides by √width, which keeps the scale of each
     layer's output. Those of "torchvision" start from its uniform distribution, of variance 1 / (3 · inputs).
     ValueError: an unknown variant, or images that are too small.
+
+    Example:
+        >>> model, images = AlexNet(num_classes=10), jnp.zeros((1, 227, 227, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1, 10)
     """
 
     num_classes: int | None = 1000  # K; None: the network ends at fc7

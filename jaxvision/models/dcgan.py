@@ -29,6 +29,12 @@ class Generator(nn.Module):
     name, what takes its place before the next layer sees it: to ablate or insert units, or to start from a map
     instead of z.
     ValueError: another size or kernel, no label where there are classes, an edit of a map that there is not.
+
+    Example:
+        >>> model, z = Generator(size=32), jnp.zeros((1, 100))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), z, train=False))
+        >>> outputs["image"].shape
+        (1, 32, 32, 3)
     """
 
     size: int = 64
@@ -79,6 +85,12 @@ class Discriminator(nn.Module):
     features and the label's vector to the logit (Miyato & Koyama 2018); "concat" gives the label to the first layer as
     one-hot maps. With `latent_dim` it judges pairs (image, z): z joins at the last map through a hidden layer (Donahue
     et al. 2017). `norm=None` is for a gradient penalty. ValueError: a label or z that is missing or not asked for.
+
+    Example:
+        >>> model, images = Discriminator(size=32), jnp.zeros((1, 32, 32, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1,)
     """
 
     size: int = 64
@@ -119,7 +131,14 @@ class Discriminator(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Image [B, S, S, c] -> "layer1" …, "features" and "z" [B, Z]: the discriminator's layers, ending in a latent."""
+    """Image [B, S, S, c] -> "layer1" …, "features" and "z" [B, Z]: the discriminator's layers, ending in a latent.
+
+    Example:
+        >>> model, images = Encoder(size=32), jnp.zeros((1, 32, 32, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["z"].shape
+        (1, 100)
+    """
 
     latent_dim: int = 100
     size: int = 64

@@ -24,6 +24,12 @@ class DeconvNet(nn.Module):
 
     Batch norm and ReLU are behind each layer but the last. fc6 spans the whole last map, `window` cells a side, so
     the network takes images of one size only; ValueError for another.
+
+    Example:
+        >>> model, images = DeconvNet(window=1), jnp.zeros((1, 32, 32, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1, 32, 32, 21)
     """
 
     num_classes: int = 21  # K

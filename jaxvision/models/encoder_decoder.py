@@ -24,6 +24,12 @@ class EncoderDecoder(nn.Module):
     """Two 3×3 convolutions with batch norm at each of four resolutions down, and the same up; no skip connections.
 
     Only the encoder's maxima cross over, and only with "max_unpool".
+
+    Example:
+        >>> model, images = EncoderDecoder(), jnp.zeros((1, 32, 32, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1, 32, 32, 11)
     """
 
     num_classes: int = 11  # K

@@ -65,6 +65,13 @@ class FasterRCNN(nn.Module):
 
     `rois` [B, R, 4] are in pixels of the canvas, class 0 is the background. See `with_pyramid`, `resnet_fpn`,
     `resnet_c4`, `resnet_fc` and `vgg16`; `net.clone(rpn=None)` has proposals from elsewhere.
+
+    Example:
+        >>> from jaxvision.models.faster_rcnn import resnet_fpn
+        >>> model, images = resnet_fpn(21), jnp.zeros((1, 64, 64, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape, outputs["offsets"].shape
+        ((1, 1, 21), (1, 1, 21, 4))
     """
 
     backbone: nn.Module

@@ -30,6 +30,12 @@ class FCN(nn.Module):
     Scores start at 0 and upsampling as bilinear. A coarser network's parameters are a part of a finer one's, under the
     same names, and give the finer one the same outputs to begin with: training in stages is merging trees. Parameters
     of the trunk have VGG's names, below "trunk". ValueError: another stride, or a pad that the window does not allow.
+
+    Example:
+        >>> model, images = FCN(stride=32, pad=0, window=1), jnp.zeros((1, 32, 32, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1, 32, 32, 21)
     """
 
     num_classes: int = 21  # K

@@ -34,7 +34,14 @@ class Head(nn.Module):
 
 
 class FCNResNet(nn.Module):
-    """A ResNet of stride 8, dilated in the place of its last two strides, a head, and interpolation to the image."""
+    """A ResNet of stride 8, dilated in the place of its last two strides, a head, and interpolation to the image.
+
+    Example:
+        >>> model, images = FCNResNet50(aux=False), jnp.zeros((1, 32, 32, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1, 32, 32, 21)
+    """
 
     num_classes: int = 21  # K
     depth: int = 50  # of the backbone

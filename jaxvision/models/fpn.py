@@ -23,6 +23,12 @@ class FPN(nn.Module):
 
     Layers: lateral2 … lateral5 (1×1) and output2 … output5 (3×3). The finest map must be exactly eight times as large
     as the coarsest, as it is for images whose sides divide by 32; ValueError otherwise.
+
+    Example:
+        >>> model, maps = FPN(), [jnp.zeros((1, 64 // stride, 64 // stride, 8)) for stride in (4, 8, 16, 32)]
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), maps))
+        >>> outputs["p3"].shape
+        (1, 8, 8, 256)
     """
 
     channels: int = 256  # of each output

@@ -108,6 +108,12 @@ class GoogLeNet(nn.Module):
     """A convolutional stem and nine Inception modules (table 1). ValueError: an unknown variant.
 
     The paper's training loss is that of "logits" plus 0.3 times that of each auxiliary output (section 5).
+
+    Example:
+        >>> model, images = GoogLeNet(num_classes=10), jnp.zeros((1, 224, 224, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1, 10)
     """
 
     num_classes: int | None = 1000  # K; None: the network ends at "pool5"

@@ -25,6 +25,12 @@ class PatchClassifier(nn.Module):
 
     With `dense` the same parameters run over a whole image, its border continued with zeros: the same scores as patch
     by patch, at a fraction of the cost (Long et al. 2015, section 3.1).
+
+    Example:
+        >>> model, images = PatchClassifier(), jnp.zeros((1, 36, 36, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1, 11)
     """
 
     num_classes: int = 11  # K

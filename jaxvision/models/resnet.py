@@ -94,7 +94,14 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The networks for ImageNet (table 1), with the common variants. ValueError: a field has no such choice."""
+    """The networks for ImageNet (table 1), with the common variants. ValueError: a field has no such choice.
+
+    Example:
+        >>> model, images = ResNet18(num_classes=10), jnp.zeros((1, 64, 64, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1, 10)
+    """
 
     num_classes: int | None = 1000  # K; None: the network ends at "pool"
     depth: int = 50  # 18, 34, 50, 101 or 152
@@ -144,6 +151,12 @@ class CifarResNet(nn.Module):
     """The networks of 6n + 2 layers for images of 32 pixels (section 4.2): three stages of n basic blocks.
 
     ValueError: another depth than 6n + 2.
+
+    Example:
+        >>> model, images = CifarResNet(), jnp.zeros((1, 32, 32, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1, 10)
     """
 
     num_classes: int | None = 10  # K; None: the network ends at "pool"

@@ -21,6 +21,12 @@ class SegNet(nn.Module):
 
     The decoder unpools to the places that the encoder's maxima came from. The mirror image of the very first
     convolution is the one that scores the classes.
+
+    Example:
+        >>> model, images = SegNet(), jnp.zeros((1, 32, 32, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1, 32, 32, 11)
     """
 
     num_classes: int = 11  # K

@@ -17,6 +17,12 @@ class ProjectionHead(nn.Module):
 
     SimCLR: hidden (2048,) with `norm` after every layer, as its authors' code has it (Chen et al. 2020, section 2.1 and
     appendix B); MoCo v1: linear; MoCo v2: hidden (2048,), no norm (Chen et al. 2020, arXiv:2003.04297).
+
+    Example:
+        >>> model, features = ProjectionHead(out=128, hidden=(512,)), jnp.zeros((1, 512))
+        >>> projected, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), features, train=False))
+        >>> projected.shape
+        (1, 128)
     """
 
     out: int = 128  # outputs

@@ -26,6 +26,12 @@ class UNet(nn.Module):
     image, 388 of 572 pixels. A side must halve evenly four times (…, 188, 204, …, 572); ValueError otherwise.
     `valid=False` pads, so that an image of any size has logits for all of its pixels. Dropout is at the end of the
     contracting path.
+
+    Example:
+        >>> model, images = UNet(), jnp.zeros((1, 32, 32, 1))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1, 32, 32, 2)
     """
 
     num_classes: int = 2  # K

@@ -50,6 +50,12 @@ class VGG(nn.Module):
 
     Kernels of net A start from N(0, 0.01²) at full width; the deeper nets, which do not train from that, after Glorot &
     Bengio (section 3.1). ValueError: an unknown net, or images that are too small.
+
+    Example:
+        >>> model, images = VGG16(num_classes=10), jnp.zeros((1, 224, 224, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["logits"].shape
+        (1, 10)
     """
 
     num_classes: int | None = 1000  # K; None: the network ends at fc7

@@ -135,6 +135,12 @@ class YOLO(nn.Module):
     image, so `grid` (cells a side) need not be the size of the last map, but a network works on one image size only.
     With `per_cell` there are none: all cells share one linear layer, of the last map at their place, as in the networks
     that followed (Redmon & Farhadi 2017, arXiv:1612.08242, section 2). The map then has to be the grid.
+
+    Example:
+        >>> model, images = YOLO(21, net="fast"), jnp.zeros((1, 448, 448, 3))
+        >>> outputs, _ = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images, train=False))
+        >>> outputs["confidence"].shape
+        (1, 7, 7, 2)
     """
 
     num_classes: int

@@ -20,7 +20,12 @@ def area(boxes: Float[Array, "*b 4"]) -> Float[Array, "*b"]:
 
 
 def iou(boxes: Float[Array, "*b N 4"], others: Float[Array, "*b M 4"]) -> Float[Array, "*b N M"]:
-    """Intersection over union of every box with every other; 0 where the union is empty."""
+    """Intersection over union of every box with every other; 0 where the union is empty.
+
+    Example:
+        >>> box_iou(jnp.array([[0.0, 0.0, 2.0, 2.0]]), jnp.array([[0.0, 0.0, 2.0, 1.0], [5.0, 5.0, 6.0, 6.0]])).tolist()
+        [[0.5, 0.0]]
+    """
     shared = intersection(boxes, others)
     return _ratio(shared, area(boxes)[..., :, None] + area(others)[..., None, :] - shared)
 
@@ -49,6 +54,11 @@ def encode(
 
     Weights (10, 10, 5, 5) are the division by standard deviations (.1, .1, .2, .2) of Fast R-CNN's released code.
     Sides below 1e-3 pixels count as 1e-3, so padded and degenerate boxes give finite offsets.
+
+    Example:
+        >>> boxes, anchors = jnp.array([[2.0, 0.0, 6.0, 8.0]]), jnp.array([[0.0, 0.0, 4.0, 8.0]])
+        >>> encode_boxes(boxes, anchors).tolist()
+        [[0.5, 0.0, 0.0, 0.0]]
     """
     x, y, width, height = _center_form(boxes)
     anchor_x, anchor_y, anchor_width, anchor_height = _center_form(anchors)
@@ -66,7 +76,13 @@ def decode(
     anchors: Float[Array, "... 4"],
     weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
 ) -> Float[Array, "... 4"]:
-    """The inverse of `encode`. Log-sizes are cut at ln(1000/16), so that an untrained head overflows no exponential."""
+    """The inverse of `encode`. Log-sizes are cut at ln(1000/16), so that an untrained head overflows no exponential.
+
+    Example:
+        >>> offsets, anchors = jnp.array([[0.5, 0.0, 0.0, 0.0]]), jnp.array([[0.0, 0.0, 4.0, 8.0]])
+        >>> decode_boxes(offsets, anchors).tolist()
+        [[2.0, 0.0, 6.0, 8.0]]
+    """
     x0, y0, x1, y1 = _corners(anchors)
     anchor_width, anchor_height = x1 - x0, y1 - y0
     dx, dy, dw, dh = (offset / weight for offset, weight in zip(_corners(offsets), weights, strict=True))
@@ -77,7 +93,12 @@ def decode(
 
 
 def clip(boxes: Float[Array, "*b N 4"], size: Float[Array, "*b 2"]) -> Float[Array, "*b N 4"]:
-    """Move corners outside the image onto its border; `size` is each image's true `(height, width)`."""
+    """Move corners outside the image onto its border; `size` is each image's true `(height, width)`.
+
+    Example:
+        >>> clip_boxes(jnp.array([[-5.0, 2.0, 30.0, 9.0]]), jnp.array([10.0, 20.0])).tolist()
+        [[0.0, 2.0, 20.0, 9.0]]
+    """
     height, width = size[..., 0, None], size[..., 1, None]
     x0, y0, x1, y1 = _corners(boxes)
     clipped = [jnp.clip(at, 0, limit) for at, limit in ((x0, width), (y0, height), (x1, width), (y1, height))]

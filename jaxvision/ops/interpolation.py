@@ -74,6 +74,10 @@ def resize_bilinear(
 
     Returns:
         The resized maps, of the type of `x`.
+
+    Example:
+        >>> resize_bilinear(jnp.array([[[[0.0], [1.0]]]]), (1, 3), align_corners=True)[0, 0, :, 0].tolist()
+        [0.0, 0.5, 1.0]
     """
     rows, columns = (_weights(old, new, align_corners) for old, new in zip(x.shape[1:3], size, strict=True))
     return _both(x, rows, columns)

@@ -19,7 +19,12 @@ _LEVELS = 64  # a channel: as many colours, and no fewer, meet the same bins as 
 
 
 def to_lab(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
-    """sRGB in 0..1 as (L, a, b)."""
+    """sRGB in 0..1 as (L, a, b).
+
+    Example:
+        >>> bool(jnp.allclose(to_lab(jnp.ones(3)), jnp.array([100.0, 0.0, 0.0]), atol=0.1))  # white
+        True
+    """
     xyz = _times(_linear(rgb), _XYZ / _WHITE[:, None])
     far = xyz > _KNEE
     x, y, z = jnp.moveaxis(jnp.where(far, jnp.cbrt(jnp.where(far, xyz, 1.0)), 7.787 * xyz + 16 / 116), -1, 0)
@@ -27,7 +32,12 @@ def to_lab(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
 
 
 def to_rgb(lab: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
-    """(L, a, b) as sRGB in 0..1, to which colours that no screen shows are clipped."""
+    """(L, a, b) as sRGB in 0..1, to which colours that no screen shows are clipped.
+
+    Example:
+        >>> bool(jnp.allclose(to_rgb(jnp.array([100.0, 0.0, 0.0])), 1, atol=1e-3))  # white
+        True
+    """
     lightness, a, b = jnp.moveaxis(lab, -1, 0)
     y = (lightness + 16) / 116
     roots = jnp.stack([y + a / 500, y, jnp.maximum(y - b / 200, 0.0)], axis=-1)

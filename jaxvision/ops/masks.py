@@ -10,7 +10,13 @@ from jaxtyping import Array, Float, Num
 
 
 def crop(mask: Num[Array, "*b H W"], boxes: Float[Array, "*b 4"], size: int) -> Float[Array, "*b M M"]:
-    """The part of a full-size mask in its box, as `size`×`size` values; beyond the canvas its border repeats."""
+    """The part of a full-size mask in its box, as `size`×`size` values; beyond the canvas its border repeats.
+
+    Example:
+        >>> mask = jnp.zeros((8, 8)).at[:4].set(1)
+        >>> crop_masks(mask, jnp.array([0.0, 2.0, 8.0, 6.0]), 2).tolist()
+        [[1.0, 1.0], [0.0, 0.0]]
+    """
     rows = _weights(_cell_centers(boxes[..., 1], boxes[..., 3], size) - 0.5, mask.shape[-2])
     columns = _weights(_cell_centers(boxes[..., 0], boxes[..., 2], size) - 0.5, mask.shape[-1])
     return _interpolate(rows, mask.astype(jnp.float32), columns)
@@ -32,6 +38,11 @@ def paste(crops: Float[Array, "*b M M"], boxes: Float[Array, "*b 4"], shape: tup
     """Masks of boxes as masks of the canvas of `shape` (height, width), 0 outside; threshold at 0.5 for a binary mask.
 
     The result holds H·W values a mask: for many masks on a large canvas, `jax.lax.map` over them.
+
+    Example:
+        >>> pasted = paste_masks(jnp.ones((14, 14)), jnp.array([2.0, 2.0, 6.0, 6.0]), (8, 8))
+        >>> pasted.shape, float(pasted[4, 4]), float(pasted[0, 0])
+        ((8, 8), 1.0, 0.0)
     """
     rows = _axis_pasting(boxes[..., 1], boxes[..., 3], shape[0], crops.shape[-2])
     columns = _axis_pasting(boxes[..., 0], boxes[..., 2], shape[1], crops.shape[-1])

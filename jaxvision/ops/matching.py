@@ -33,6 +33,11 @@ def match(
     overlaps forces nothing. Such a box still keeps the object that it overlaps most itself as its target.
     Boxes that are not `usable` (cross-boundary anchors) are ignored and are no object's best.
     Without real objects all usable boxes are negative.
+
+    Example:
+        >>> iou = jnp.array([[0.8], [0.1]])  # two boxes, one object
+        >>> match(iou, jnp.array([True]), low=0.3, high=0.7).label.tolist()
+        [1, 0]
     """
     real = objects[..., None, :] if usable is None else objects[..., None, :] & usable[..., :, None]
     iou = jnp.where(real, iou, -1.0)

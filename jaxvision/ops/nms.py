@@ -44,6 +44,12 @@ def nms(
 
     Batches go in whole, not through `vmap`: blocks of boxes are visited best first until every image has K, so memory
     grows with N and not with N².
+
+    Example:
+        >>> boxes = jnp.array([[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 3.0], [6.0, 6.0, 9.0, 9.0]])
+        >>> kept, filled = nms(boxes, jnp.array([0.9, 0.8, 0.7]), iou_threshold=0.5, max_outputs=3)
+        >>> kept.tolist(), filled.tolist()
+        ([0, 2, 0], [True, True, False])
     """
     batch, count = scores.shape[:-1], scores.shape[-1]
     usable = jnp.isfinite(scores) & jnp.isfinite(boxes).all(axis=-1)

@@ -8,7 +8,12 @@ from jaxtyping import Array, Float
 def local_response_norm(
     x: Float[Array, "*b C"], *, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
 ) -> Float[Array, "*b C"]:
-    """x / (k + α · sum of squares over `size` adjacent channels)^β: the paper's α (torch's over size)."""
+    """x / (k + α · sum of squares over `size` adjacent channels)^β: the paper's α (torch's over size).
+
+    Example:
+        >>> local_response_norm(jnp.ones((1, 3)), size=1, k=1.0, alpha=1.0, beta=1.0).tolist()
+        [[0.5, 0.5, 0.5]]
+    """
     if size % 2 == 0:
         raise ValueError(f"local_response_norm: size={size} has no middle channel, give an odd number")
     outer = x.ndim - 1

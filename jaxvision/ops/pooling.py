@@ -18,6 +18,10 @@ def max_pool(x: Float[Array, "B H W C"], window: int, strides: int, padding: int
     """Maximum over each window that lies inside the map padded by `padding` pixels of minus infinity.
 
     The gradient goes to the first maximum of a window, in row order.
+
+    Example:
+        >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2, 2)[0, ..., 0].tolist()
+        [[5.0, 7.0], [13.0, 15.0]]
     """
     return _max(x, window, strides, ((padding, padding), (padding, padding)))
 
@@ -34,7 +38,12 @@ def max_pool_ceil(x: Float[Array, "B H W C"], window: int, strides: int, padding
 def avg_pool(
     x: Float[Array, "B H W C"], window: int, strides: int, padding: int = 0, *, count_include_pad: bool = True
 ) -> Float[Array, "B h w C"]:
-    """Mean over each window; padded zeros count as values unless `count_include_pad` is False."""
+    """Mean over each window; padded zeros count as values unless `count_include_pad` is False.
+
+    Example:
+        >>> avg_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2, 2)[0, ..., 0].tolist()
+        [[2.5, 4.5], [10.5, 12.5]]
+    """
     pads = ((padding, padding), (padding, padding))
     total = lax.reduce_window(
         x, 0.0, lax.add, (1, window, window, 1), (1, strides, strides, 1), ((0, 0), *pads, (0, 0))
@@ -46,7 +55,12 @@ def avg_pool(
 
 
 def adaptive_avg_pool(x: Float[Array, "B H W C"], size: tuple[int, int]) -> Float[Array, "B h w C"]:
-    """Average over size[0] × size[1] windows that cover the map: window i of n spans ⌊iH/n⌋ to ⌈(i+1)H/n⌉."""
+    """Average over size[0] × size[1] windows that cover the map: window i of n spans ⌊iH/n⌋ to ⌈(i+1)H/n⌉.
+
+    Example:
+        >>> adaptive_avg_pool(jnp.ones((1, 7, 5, 3)), (2, 2)).shape
+        (1, 2, 2, 3)
+    """
     if x.shape[1:3] == size:
         return x
     rows = jnp.asarray(_averages(x.shape[1], size[0]), x.dtype)

@@ -13,6 +13,10 @@ def crop_resize(image: Float[Array, "H W C"], box: Num[Array, "4"], size: int) -
 
     Bilinear with half-pixel centres, antialiased where it shrinks, and blind to the pixels around the box: what
     torchvision's `resized_crop(…, antialias=True)` and Pillow's `crop` and `resize` do.
+
+    Example:
+        >>> crop_resize(jnp.ones((8, 8, 3)), jnp.array([2.0, 2.0, 6.0, 6.0]), 4).shape
+        (4, 4, 3)
     """
     height, width, _ = image.shape
     x0, y0, x1, y1 = box
@@ -23,6 +27,11 @@ def gaussian_blur(image: Float[Array, "H W C"], sigma: Float[Array, ""], kernel:
     """Each pixel becomes the mean of its `kernel` × `kernel` neighbours, weighted by a Gaussian of `sigma` pixels.
 
     The image is mirrored at its border. ValueError: an even kernel, or one that reaches beyond the mirror image.
+
+    Example:
+        >>> image = jnp.zeros((9, 9, 1)).at[4, 4].set(1.0)
+        >>> gaussian_blur(image, jnp.array(1.0), 5).argmax().item() == image.argmax().item()
+        True
     """
     height, width, _ = image.shape
     if kernel % 2 == 0 or kernel // 2 >= min(height, width):

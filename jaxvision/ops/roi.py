@@ -47,6 +47,11 @@ def roi_align(
     `aligned` puts sample coordinates at pixel centres. Without it they lie half a pixel off and RoIs are at least one
     cell large, as torchvision's detection weights were trained. Samples more than one cell outside the map, and RoIs
     that are not finite, give 0. Differentiable in features and RoIs; approximate joint training stops the latter.
+
+    Example:
+        >>> features, rois = jnp.ones((1, 8, 8, 3)), jnp.array([[[0.0, 0.0, 16.0, 16.0]]])
+        >>> roi_align(features, rois, (2, 2), spatial_scale=0.25).shape
+        (1, 1, 2, 2, 3)
     """
     return _align(features, rois * spatial_scale, output_size, sampling_ratio, aligned, None)
 
@@ -64,6 +69,11 @@ def multilevel_roi_align(
 
     Raises:
         ValueError: the numbers of maps and scales differ.
+
+    Example:
+        >>> pyramid, rois = [jnp.ones((1, 16, 16, 3)), jnp.ones((1, 8, 8, 3))], jnp.array([[[0.0, 0.0, 16.0, 16.0]]])
+        >>> multilevel_roi_align(pyramid, rois, (2, 2), spatial_scales=(1 / 4, 1 / 8)).shape
+        (1, 1, 2, 2, 3)
     """
     if len(features) != len(spatial_scales):
         raise ValueError(f"roi_align: {len(features)} feature maps but {len(spatial_scales)} spatial_scales")
@@ -98,6 +108,11 @@ def roi_warp(
     """Bilinear samples of the RoI that RoIPool takes: its corners rounded to cells, its bins not (Dai et al. 2016).
 
     The middle of the ablation of He et al. (2017, table 2c). No gradient reaches the RoIs.
+
+    Example:
+        >>> features, rois = jnp.ones((1, 8, 8, 3)), jnp.array([[[0.0, 0.0, 16.0, 16.0]]])
+        >>> roi_warp(features, rois, (2, 2), spatial_scale=0.25).shape
+        (1, 1, 2, 2, 3)
     """
     first, last = _quantise(rois, spatial_scale)
     cells = jnp.concatenate([first, jnp.maximum(last, first) + 1], axis=-1).astype(jnp.float32)
@@ -114,6 +129,11 @@ def roi_pool(
     """The maximum over each bin of the RoI, borders quantised outward to whole cells (Girshick 2015, section 2.1).
 
     The gradient goes to the first cell that holds the maximum. A bin outside the map is 0.
+
+    Example:
+        >>> features, rois = jnp.arange(16.0).reshape(1, 4, 4, 1), jnp.array([[[0.0, 0.0, 3.0, 3.0]]])
+        >>> roi_pool(features, rois, (2, 2), spatial_scale=1.0)[0, 0, ..., 0].tolist()
+        [[5.0, 7.0], [13.0, 15.0]]
     """
     batch, height, width, channels = features.shape
     first, last = _quantise(rois, spatial_scale)

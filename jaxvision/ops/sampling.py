@@ -25,6 +25,12 @@ def sample(key: PRNGKeyArray, label: Int[Array, "N"], *, count: int, max_positiv
 
     Raises:
         ValueError: `max_positives` exceeds `count`.
+
+    Example:
+        >>> label = jnp.array([1, 0, 0, -1, 1])  # positive, negative, negative, ignored, positive
+        >>> drawn = sample(jax.random.key(0), label, count=4, max_positives=1)
+        >>> drawn.indices.shape, int(drawn.positive.sum()), int(drawn.used.sum())
+        ((4,), 1, 3)
     """
     if max_positives > count:
         raise ValueError(f"sampling: max_positives is {max_positives}, more than the count of {count}; lower it")

@@ -15,14 +15,24 @@ Duplicates = Literal["sum", "last", "max"]
 
 
 def nearest_unpool(x: Float[Array, "B h w C"], factor: int) -> Float[Array, "B H W C"]:
-    """Every value fills its factor × factor cell."""
+    """Every value fills its factor × factor cell.
+
+    Example:
+        >>> nearest_unpool(jnp.array([[[[1.0], [2.0]]]]), 2)[0, ..., 0].tolist()
+        [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
+    """
     batch, height, width, channels = x.shape
     cells = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, factor, width, factor, channels))
     return cells.reshape(batch, height * factor, width * factor, channels)
 
 
 def bed_of_nails(x: Float[Array, "B h w C"], factor: int) -> Float[Array, "B H W C"]:
-    """Every value stands at the top left of its factor × factor cell, among zeros."""
+    """Every value stands at the top left of its factor × factor cell, among zeros.
+
+    Example:
+        >>> bed_of_nails(jnp.array([[[[1.0], [2.0]]]]), 2)[0, ..., 0].tolist()
+        [[1.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    """
     within = (0, factor - 1, factor - 1)  # after the last value, and between two
     return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), within, within, (0, 0, 0)))
 
@@ -33,6 +43,11 @@ def max_pool_with_indices(
     """`max_pool`, and where each maximum was: row · W + column in the map, the first of equals in row order.
 
     Padding is never chosen; with as much of it as the window is wide, a window could hold nothing else: ValueError.
+
+    Example:
+        >>> values, places = max_pool_with_indices(jnp.arange(16.0).reshape(1, 4, 4, 1), 2, 2)
+        >>> places[0, ..., 0].tolist()
+        [[5, 7], [13, 15]]
     """
     if padding >= window:
         raise ValueError(f"max_pool_with_indices: padding={padding} leaves windows of {window} empty, give less")
@@ -62,6 +77,11 @@ def max_unpool(
     the largest (the last of equals). `window` says that the windows were that wide, a window apart and without padding:
     then each value stays in its own cell, and nothing is scattered, which is faster. Places outside the map, or the
     cell, are left out; where indices are known, outside `jit`, they raise ValueError, as shapes that do not fit do.
+
+    Example:
+        >>> values, places = max_pool_with_indices(jnp.array([[1.0, 4.0], [3.0, 2.0]])[None, ..., None], 2, 2)
+        >>> max_unpool(values, places, (2, 2))[0, ..., 0].tolist()
+        [[0.0, 4.0], [0.0, 0.0]]
     """
     _check(x, indices, output_shape, window)
     if window is not None:

@@ -50,6 +50,10 @@ def conv_transpose(
 
     Raises:
         ValueError: an `output_padding` of a stride or more, or nothing is left of the result.
+
+    Example:
+        >>> conv_transpose(jnp.ones((1, 4, 4, 8)), jnp.ones((4, 4, 8, 3)), 2, padding=1).shape
+        (1, 8, 8, 3)
     """
     at = Steps(strides, padding, output_padding)
     if not 0 <= output_padding < strides:
