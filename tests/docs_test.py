@@ -15,7 +15,7 @@ import launch
 from tests import conventions_test
 
 ROOT = Path(launch.__file__).parent
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 EXAMPLE = "ssl/lower_half"
 
 

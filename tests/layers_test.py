@@ -1,40 +1,56 @@
-"""Who may import whom: the architecture, read off the import statements."""
+"""docs/architecture.md is true: packages import what its table allows, and its ways through the code are short."""
 
 import ast
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "jaxvision"
 
+PAGE = ROOT / "docs" / "architecture.md"
 EVERYWHERE = {"channels", "files"}  # what any layer may import
-MAY_IMPORT = {
-    "channels": set(),
-    "files": set(),
-    "ops": {"ops"},
-    "losses": {"losses", "ops"},
-    "models": {"models", "ops"},
-    "train": {"train"},
-    "tasks": {"tasks", "train.types", "train.steps", "losses", "ops"},
-    "data": {"data"},
-    "viz": {"viz"},
-    "evals": {"evals", "viz", "ops", "train.types"},
-    "weights": {"weights", "models"},
-    "fits": {"fits", "tasks", "train.types", "train.steps", "losses", "ops"},
-    "recipes": {"recipes", "data", "evals", "fits", "losses", "models", "ops", "tasks", "train", "viz", "weights"}
-    | {"run.config"},
-    "run": {"run", "data", "ops", "train", "viz", "weights", "recipes.pretrained"},
-}
-NEVER = {
-    "channels": {"jax", "flax", "optax", "numpy"},
-    "files": {"jax", "flax", "optax", "numpy"},
-    "data": {"jax", "flax", "optax", "torch"},
-    "viz": {"jax", "flax"},
-    "models": {"torch"},
-    "ops": {"flax"},
-}
 PEERS = {"torch", "torchvision", "cv2", "pycocotools", "tensorflow"}
+MOST_LINES = {
+    "classification/resnet": 450,
+    "ssl/moco": 600,
+    "gan/dcgan": 600,
+    "detection/faster_rcnn": 900,
+}
+
+
+class Room(NamedTuple):
+    """A row of the page's table."""
+
+    may_import: set[str]  # packages and modules of jaxvision
+    never: set[str]  # packages of other people
+
+
+def cells(text: str) -> list[list[str]]:
+    """The cells of a page's table rows, without heads."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:3] == "| `"]
+    assert rows
+    return rows
+
+
+def quoted(cell: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def section(title: str) -> str:
+    """The text of the page below a heading that starts with the title."""
+    _, found, text = PAGE.read_text().partition(f"# {title}")
+    assert found, f"docs/architecture.md has no heading {title}"
+    return re.split(r"^#", text, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+ROOMS = {
+    quoted(room)[0]: Room(set(quoted(imported)), set(quoted(never)))
+    for room, _, imported, never in cells(section("Rooms"))
+}
 
 
 def imports(path: Path) -> set[str]:
@@ -48,18 +64,45 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("layer", sorted(MAY_IMPORT))
-def test_a_layer_imports_only_the_layers_below(layer: str):
-    for path in [*PACKAGE.glob(f"{layer}.py"), *PACKAGE.glob(f"{layer}/**/*.py")]:
-        for name in imports(path):
-            if name.startswith("jaxvision."):
-                inner = name.removeprefix("jaxvision.")
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_room_imports_only_what_the_page_allows(name: str):
+    room = ROOMS[name]
+    above = ROOT if name == "experiments" else PACKAGE
+    paths = [*above.glob(f"{name}.py"), *above.glob(f"{name}/**/*.py")]
+    assert paths, f"docs/architecture.md tells of {name}, which is not there"
+    for path in paths:
+        for imported in imports(path):
+            top, _, inner = imported.partition(".")
+            inner = imported if top == "experiments" else inner
+            if top in ("jaxvision", "experiments") and inner:
                 allowed = any(
                     inner == a or inner.startswith(a + ".") or a.startswith(inner + ".")
-                    for a in MAY_IMPORT[layer] | EVERYWHERE
+                    for a in room.may_import | EVERYWHERE
                 )
-                assert allowed, f"{path.relative_to(ROOT)} imports {name}"
-            assert name.split(".")[0] not in NEVER.get(layer, set()), f"{path.relative_to(ROOT)} imports {name}"
+                assert allowed, f"{path.relative_to(ROOT)} imports {imported}"
+            assert top not in room.never, f"{path.relative_to(ROOT)} imports {imported}"
+
+
+def test_every_package_is_a_room():
+    modules = {path.stem for path in PACKAGE.glob("[!_]*.py")}
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert modules | packages | {"experiments"} == {name for name in ROOMS if "/" not in name}
+
+
+@pytest.mark.parametrize("experiment", MOST_LINES)
+def test_the_way_to_the_gradient_is_short(experiment: str):
+    counted = 0
+    rows = cells(section(f"{experiment}: at most {MOST_LINES[experiment]} lines"))
+    assert len(rows) <= 8
+    for file, read, lines, _ in rows:
+        text = (ROOT / quoted(file)[0]).read_text()
+        tops = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        assert read == "whole" or set(quoted(read)) <= set(tops), f"{file} has no {set(quoted(read)) - set(tops)}"
+        spans = [tops[name].end_lineno - tops[name].lineno + 1 for name in quoted(read)]
+        count = sum(spans) if spans else text.count("\n")
+        assert abs(count - int(lines)) <= 15, f"{experiment}: {file} has {count} lines to read, the page says {lines}"
+        counted += count
+    assert counted <= MOST_LINES[experiment], f"{experiment}: {counted} lines"
 
 
 def test_peers_are_imported_only_by_tests_and_benchmarks():
