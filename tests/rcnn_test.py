@@ -13,8 +13,7 @@ import launch
 from jaxvision.data import feature_store, sources
 from jaxvision.fits import hard_negatives
 from jaxvision.ops.dispatch import plain_forms
-from jaxvision.recipes import detection_times, searched_proposals
-from jaxvision.recipes import rcnn_windows as _windows
+from jaxvision.recipes import detection_times, rcnn_fits, searched_proposals
 from jaxvision.train.writer import Writer, read_metrics
 
 FLAGS = ("--experiment=detection/rcnn", "--smoke", "--steps=4", "--log_every=1", "--save_every=2")
@@ -25,7 +24,7 @@ DEATHS: dict[str, tuple[Any, str, int]] = {
     "finetune": (Writer, "write", 5),  # of the third step
     "features": (feature_store, "_save", 4),
     "svm": (hard_negatives, "solve", 5),
-    "regression": (_windows, "fit", 3),
+    "regression": (rcnn_fits, "fit", 3),
     "test": (detection_times, "seconds", 6),
 }
 

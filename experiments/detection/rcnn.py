@@ -26,25 +26,18 @@ from jaxvision.data.order import InShares
 from jaxvision.data.proposals import Proposed
 from jaxvision.data.records import Records, Source, Subset
 from jaxvision.evals.detection_errors import worst_errors
-from jaxvision.fits.box_regression import Regression
-from jaxvision.fits.hard_negatives import Mining
-from jaxvision.recipes.detection_outputs import average_precision, draw, presentation
+from jaxvision.fits.box_regression import RegressionConfig
+from jaxvision.fits.hard_negatives import MiningConfig
+from jaxvision.recipes.detection_outputs import average_precision, draw, presentation, unmoved
 from jaxvision.recipes.detection_times import window_times
 from jaxvision.recipes.detector_config import PHOTOS_VIEW, VOC07, DetectorView
 from jaxvision.recipes.lazy_data import lazily
+from jaxvision.recipes.rcnn_features import REGRESSOR_FEATURES, SVM_FEATURES, with_rows, write_features
+from jaxvision.recipes.rcnn_fits import fit_regressors, fit_svms
 from jaxvision.recipes.rcnn_networks import FeatureFlags, FinetuneFlags, WindowNetwork
 from jaxvision.recipes.rcnn_pictures import draw_hard_negatives, draw_windows, window_pixels
 from jaxvision.recipes.rcnn_proposals import coverage, draw_proposals
-from jaxvision.recipes.rcnn_windows import (
-    MACHINE,
-    REGRESSOR,
-    Split,
-    feature_store,
-    learn_machines,
-    learn_regressors,
-    tuning_windows,
-    write_features,
-)
+from jaxvision.recipes.rcnn_windows import WindowSplit, labelled_windows
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_split, search_when_read
 from jaxvision.tasks import rcnn
 from jaxvision.tasks.classification import classification
@@ -52,7 +45,7 @@ from jaxvision.tasks.rcnn import Look, Reported, Warping
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import nothing
-from jaxvision.train.types import Data, Experiment, Hook, Metric, Predict, Result, Say, Stage, Task, TrainState
+from jaxvision.train.types import Data, Experiment, Hook, Predict, Result, Say, Stage, Task, TrainState
 
 MARGIN = 0.0  # least score of a detection that is drawn: the SVM's boundary between object and background
 
@@ -75,8 +68,8 @@ class Config:
     steps: int = 800  # training steps of fine-tuning
     optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
     features: FeatureFlags = FeatureFlags()
-    svm: Mining = Mining()
-    regression: Regression = Regression()
+    svm: MiningConfig = MiningConfig()
+    regression: RegressionConfig = RegressionConfig()
     test: Reported = Reported()
 
 
@@ -166,22 +159,22 @@ class RCNNSetup:
         return Canvases(view.short, view.long, ((view.long, view.long),))
 
     @functools.cached_property
-    def training(self) -> Split:
+    def training(self) -> WindowSplit:
         """Images, objects and windows of the split that is trained on."""
         return self._split(self.config.train_split)
 
     @functools.cached_property
-    def testing(self) -> Split:
+    def testing(self) -> WindowSplit:
         """Images, objects and windows of the split that is evaluated."""
         return self._split(self.config.val_split)
 
     @functools.cached_property
     def store(self) -> FeatureStore:
         """Where features of the training images' windows are stored."""
-        widths = dict(zip((MACHINE, REGRESSOR), self.look.widths(), strict=True))
+        widths = dict(zip((SVM_FEATURES, REGRESSOR_FEATURES), self.look.widths(), strict=True))
         flags = self.config.features
         empty = FeatureStore(self.inputs.folder("features"), widths, {}, flags.precision, flags.per_shard)
-        return feature_store(empty, self.training, self.config.regression.min_iou)
+        return with_rows(empty, self.training, self.config.regression.min_iou)
 
     def classifier(self) -> Task:
         """Return the task of fine-tuning: the network as a classifier of windows."""
@@ -193,7 +186,7 @@ class RCNNSetup:
         config, inputs = self.config, self.inputs
 
         def read() -> Data:
-            windows = tuning_windows(self.training, config.finetune.positive_iou)
+            windows = labelled_windows(self.training, config.finetune.positive_iou)
             transform = self.frames.train(1, flip=config.view.flip, fill=self.source.mean)
             positives = round(config.finetune.positives * config.batch_size)
             order = InShares(windows.labels > 0, positives, config.batch_size, inputs.seed)
@@ -217,7 +210,7 @@ class RCNNSetup:
         config, names, val = self.config, self.source.class_names, self.val()
         precision = average_precision(names, config.protocol)
         return (
-            evaluate((precision, _unmoved(precision), worst_errors(names, min_score=MARGIN)), val),
+            evaluate((precision, unmoved(precision), worst_errors(names, min_score=MARGIN)), val),
             picture("detections", val, partial(draw, class_names=names, min_score=MARGIN)),
             window_times(self.look, config.test, self.testing.records, val, config.proposals, self.inputs.seed),
         )
@@ -246,7 +239,7 @@ class RCNNSetup:
 
     def make_machines(self, predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
         """Fit an SVM for each class."""
-        machines = learn_machines(self.store, self.training, self.classes, self.config.svm)
+        machines = fit_svms(self.store, self.training, self.classes, self.config.svm)
         metrics = {
             "svm/fits": float(len(machines.rounds)),
             "svm/negatives": float(np.mean([r.negatives for r in machines.rounds])),
@@ -265,16 +258,18 @@ class RCNNSetup:
     def make_regressors(self, predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
         """Fit a box regressor for each class."""
         config, norm = self.config.regression, self.config.svm.norm
-        regressors = learn_regressors(self.store, self.training, self.classes, config, norm)
+        regressors = fit_regressors(self.store, self.training, self.classes, config, norm)
         params = {
             "kernel": jnp.asarray(np.stack([r.kernel for r in regressors]), jnp.float32),
             "bias": jnp.asarray(np.stack([r.bias for r in regressors]), jnp.float32),
         }
-        return dataclasses.replace(state, params=params), {"regression/pairs": float(self.store.rows[REGRESSOR].sum())}
+        return dataclasses.replace(state, params=params), {
+            "regression/pairs": float(self.store.rows[REGRESSOR_FEATURES].sum())
+        }
 
-    def _split(self, split: str) -> Split:
+    def _split(self, split: str) -> WindowSplit:
         records, config = self.source[split], self.config
-        return Split(records, lambda: search_split(self.inputs, config.data, split, records, config.proposals))
+        return WindowSplit(records, lambda: search_split(self.inputs, config.data, split, records, config.proposals))
 
     def _each_once(self, records: Records, most: int) -> Data:
         transform = self.frames.evaluate(self.config.view.max_objects, max_proposals=most, fill=self.source.mean)
@@ -295,15 +290,3 @@ def _detector(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
     network = done["features"]
     params = {"network": network.params, "svm": done["svm"].params, "regression": done["regression"].params}
     return dataclasses.replace(state, params=params, model_state=network.model_state)
-
-
-def _unmoved(metric: Metric) -> Metric:
-    """Return the metric of boxes without regression, as AP_unmoved and AP50_unmoved."""
-
-    def update(total: Any, outputs: Any, batch: Any) -> Any:
-        return metric.update(total, outputs["unmoved"], batch)
-
-    def result(total: Any) -> Result:
-        return {f"{name}_unmoved": value for name, value in metric.result(total).items() if name in ("AP", "AP50")}
-
-    return metric._replace(update=update, result=result)

@@ -1,4 +1,4 @@
-"""Where in and around its window an object is: ridge regression for each class (Girshick et al. 2014, appendix C)."""
+"""Box regression: ridge regression from a window's features to the object's box (Girshick et al. 2014, appendix C)."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -8,15 +8,15 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import cho_factor, cho_solve
 
-_LEAST_VARIANCE = 1e-3  # added to the targets' variances, as in the released code
+_LEAST_VARIANCE = 1e-3  # added to the variances of the targets, as in the released code
 
 
 @dataclasses.dataclass(frozen=True)
-class Regression:
-    """Numbers of the released code."""
+class RegressionConfig:
+    """Flags of box regression; the defaults are those of the released code."""
 
     ridge: float = 1000.0  # weight of the squared coefficients
-    min_iou: float = 0.6  # windows that overlap an object so much are learned from
+    min_iou: float = 0.6  # least IoU with an object of the windows that regressors are fitted to
 
 
 Pairs: TypeAlias = tuple[Float[np.ndarray, "R F"], Float[np.ndarray, "R 4"]]
@@ -24,25 +24,34 @@ Pairs: TypeAlias = tuple[Float[np.ndarray, "R F"], Float[np.ndarray, "R 4"]]
 
 
 class Regressor(NamedTuple):
-    """Offsets are features @ kernel + bias."""
+    """The regressor of one class; offsets are features @ kernel + bias."""
 
     kernel: Float[np.ndarray, "F 4"]
     bias: Float[np.ndarray, " 4"]
 
 
 class _Whitening(NamedTuple):
-    """Offsets as targets of mean 0 that are uncorrelated and of variance 1: (offsets - mean) @ forward."""
+    """A linear map of offsets to targets that have mean 0 and variance 1 and are uncorrelated."""
 
-    mean: Float[np.ndarray, " 4"]
-    forward: Float[np.ndarray, "4 4"]
-    back: Float[np.ndarray, "4 4"]
+    mean: Float[np.ndarray, " 4"]  # mean of the offsets
+    forward: Float[np.ndarray, "4 4"]  # targets are (offsets - mean) @ forward
+    back: Float[np.ndarray, "4 4"]  # the inverse of `forward`
 
 
 def fit(pairs: Iterable[Pairs], offsets: Float[np.ndarray, "N 4"], width: int, ridge: float) -> Regressor:
-    """One class's regressor, from its pairs in parts and all their offsets together; `width` features a window.
+    """Fit the regressor of one class.
 
-    The ridge falls on whitened targets and on a last feature of 1 too. Without pairs a window is left where it is.
-    Only sums over the pairs are held: memory grows with F² and not with their number.
+    Targets are whitened, and the ridge penalises the bias too, as in the released code. Memory grows with F² and not
+    with the number of pairs, of which only sums are kept.
+
+    Args:
+        pairs: features and offsets of the class's windows, in parts.
+        offsets: the offsets of all parts together.
+        width: F, the number of features of a window.
+        ridge: weight of the squared coefficients.
+
+    Returns:
+        The regressor; without pairs all its offsets are 0.
     """
     if not len(offsets):
         return Regressor(np.zeros((width, 4)), np.zeros(4))
@@ -58,14 +67,11 @@ def fit(pairs: Iterable[Pairs], offsets: Float[np.ndarray, "N 4"], width: int, r
 
 
 def encode(boxes: Float[np.ndarray, "N 4"], windows: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 4"]:
-    """Offsets from windows to boxes in float64; the NumPy twin of `ops.boxes.encode`, for any number of rows at once.
-
-    Both have an area.
-    """
+    """Return the offsets from windows to boxes in float64: `ops.boxes.encode` in NumPy. Both must have an area."""
     boxes, windows = boxes.astype(np.float64), windows.astype(np.float64)
-    side, own = boxes[:, 2:] - boxes[:, :2], windows[:, 2:] - windows[:, :2]
+    box_sides, window_sides = boxes[:, 2:] - boxes[:, :2], windows[:, 2:] - windows[:, :2]
     between = (boxes[:, :2] + boxes[:, 2:] - windows[:, :2] - windows[:, 2:]) / 2
-    return np.concatenate([between / own, np.log(side / own)], axis=1)
+    return np.concatenate([between / window_sides, np.log(box_sides / window_sides)], axis=1)
 
 
 def _whitening(offsets: Float[np.ndarray, "N 4"]) -> _Whitening:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -11,7 +11,7 @@ from jaxvision.data.records import Records
 from jaxvision.evals import coco_results
 from jaxvision.evals.coco_ap import coco_ap
 from jaxvision.evals.voc_ap import voc_ap
-from jaxvision.train.types import Batch, Data, Metric, Presentation, PyTree
+from jaxvision.train.types import Batch, Data, Metric, Presentation, PyTree, Result
 from jaxvision.viz import detection as viz
 
 SHOWN = 8  # images in a picture
@@ -31,6 +31,18 @@ def average_precision(
         The average precision of boxes and, with `masks`, of masks.
     """
     return coco_ap(class_names, masks=masks) if protocol == "coco" else voc_ap(class_names, protocol)
+
+
+def unmoved(metric: Metric) -> Metric:
+    """Return AP_unmoved and AP50_unmoved, the average precision of boxes without regression, `outputs["unmoved"]`."""
+
+    def update(state: Any, outputs: Any, batch: Any) -> Any:
+        return metric.update(state, outputs["unmoved"], batch)
+
+    def result(state: Any) -> Result:
+        return {f"{name}_unmoved": value for name, value in metric.result(state).items() if name in ("AP", "AP50")}
+
+    return metric._replace(update=update, result=result)
 
 
 def presentation(

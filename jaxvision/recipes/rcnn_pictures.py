@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from jaxvision.channels import Channels
 from jaxvision.data.canvas import Canvases
 from jaxvision.fits.hard_negatives import Round
-from jaxvision.recipes.rcnn_windows import Split
+from jaxvision.recipes.rcnn_windows import WindowSplit
 from jaxvision.tasks.rcnn import Look
 from jaxvision.train.types import Batch, PyTree
 from jaxvision.viz.grid import grid, predictions
@@ -64,7 +64,7 @@ def draw_hard_negatives(
 
 
 def window_pixels(
-    split: Split, places: Sequence[Place], frames: Canvases, look: Look, fill: Channels
+    split: WindowSplit, places: Sequence[Place], frames: Canvases, look: Look, fill: Channels
 ) -> UInt8[np.ndarray, "N S S 3"]:
     """Return windows as the network sees them.
 

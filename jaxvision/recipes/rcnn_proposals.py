@@ -4,15 +4,15 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxvision.evals import best_overlap
-from jaxvision.recipes.rcnn_windows import Split
+from jaxvision.recipes.rcnn_windows import WindowSplit
 from jaxvision.train.types import Result
 from jaxvision.viz import detection as viz
 
 
-def coverage(split: Split) -> Result:
+def coverage(split: WindowSplit) -> Result:
     """Return recall at IoU 0.5 and 0.7, and the mean over classes of an object's best overlap (MABO)."""
     counted = [(o.boxes[~o.ignore], o.labels[~o.ignore]) for o in split.objects]
-    proposed = [windows[split.own(i) :] for i, windows in enumerate(split.windows)]
+    proposed = [windows[split.object_count(i) :] for i, windows in enumerate(split.windows)]
     best = [
         best_overlap.best_overlaps(boxes, objects, (len(boxes),))
         for boxes, (objects, _) in zip(proposed, counted, strict=True)
@@ -26,9 +26,9 @@ def coverage(split: Split) -> Result:
     }
 
 
-def draw_proposals(split: Split) -> UInt8[np.ndarray, "H W 3"]:
+def draw_proposals(split: WindowSplit) -> UInt8[np.ndarray, "H W 3"]:
     """Draw the proposals of the first image that has some; the better one covers an object, the brighter it is."""
-    index = next(i for i, windows in enumerate(split.windows) if len(windows) > split.own(i))
-    boxes = split.windows[index][split.own(index) :]
-    overlap = split.overlaps(index).iou[split.own(index) :].max(axis=1, initial=0.0)
+    index = next(i for i, windows in enumerate(split.windows) if len(windows) > split.object_count(i))
+    boxes = split.windows[index][split.object_count(index) :]
+    overlap = split.overlaps(index).iou[split.object_count(index) :].max(axis=1, initial=0.0)
     return viz.proposals(split.records[index]["image"], boxes, overlap.astype(np.float32))

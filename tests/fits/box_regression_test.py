@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from jaxvision.fits.box_regression import Pairs, Regression, _whitening, encode, fit
+from jaxvision.fits.box_regression import Pairs, RegressionConfig, _whitening, encode, fit
 from jaxvision.ops import boxes as box_ops
 
 WIDTH = 5
@@ -75,4 +75,4 @@ def test_offsets_are_those_of_the_detectors():
 
 
 def test_the_numbers_are_the_released_codes():
-    assert dataclasses.asdict(Regression()) == {"ridge": 1000.0, "min_iou": 0.6}
+    assert dataclasses.asdict(RegressionConfig()) == {"ridge": 1000.0, "min_iou": 0.6}

@@ -1,4 +1,4 @@
-"""Mining finds what training on everything would find, and the objective is liblinear's."""
+"""MiningConfig finds what training on everything would find, and the objective is liblinear's."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.svm import LinearSVC
 
-from jaxvision.fits.hard_negatives import Mining, Windows, mean_length, mine, objective, solve
+from jaxvision.fits.hard_negatives import MiningConfig, WindowFeatures, mean_length, mine, objective, solve
 
 CLASSES, WIDTH = 2, 6
 
@@ -21,12 +21,12 @@ class Made:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> Windows:
+    def __getitem__(self, index: int) -> WindowFeatures:
         self.read += 1
         rng = np.random.default_rng(index)
         features = rng.normal(size=(40, WIDTH)).astype(np.float32)
         features[:4, index % 2] += 2.0
-        return Windows(features, np.ones((40, CLASSES), bool))
+        return WindowFeatures(features, np.ones((40, CLASSES), bool))
 
 
 def positives() -> tuple[np.ndarray, np.ndarray]:
@@ -46,44 +46,44 @@ def everything(label: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("c", [0.01, 0.3])
 def test_mining_reaches_the_objective_of_training_on_everything(c: float):
-    numbers = Mining(c=c, passes=4, fit_after=30)
-    machines = mine(*positives(), Made(), CLASSES, numbers)
+    config = MiningConfig(c=c, passes=4, fit_after=30)
+    machines = mine(*positives(), Made(), CLASSES, config)
     for label in (1, 2):
         features, positive = everything(label)
         all_at_once = LinearSVC(
             C=c, loss="hinge", intercept_scaling=10.0, class_weight={True: 2.0}, max_iter=100_000, random_state=0
         ).fit(features, positive)
-        best = objective(all_at_once.coef_[0], float(all_at_once.intercept_[0]), features, positive, numbers)
-        found = objective(machines.kernel[:, label - 1], float(machines.bias[label - 1]), features, positive, numbers)
+        best = objective(all_at_once.coef_[0], float(all_at_once.intercept_[0]), features, positive, config)
+        found = objective(machines.kernel[:, label - 1], float(machines.bias[label - 1]), features, positive, config)
         np.testing.assert_allclose(found, best, rtol=2e-3)
     assert all(r.negatives < 480 for r in machines.rounds), "with far fewer negatives than there are"
 
 
 def test_the_objective_is_the_one_that_is_minimised():
     features, positive = everything(1)
-    numbers = Mining(c=0.05)
-    kernel, bias, finished = solve(features[positive], features[~positive], numbers)
+    config = MiningConfig(c=0.05)
+    kernel, bias, finished = solve(features[positive], features[~positive], config)
     own = minimize(
-        lambda w: objective(w[:-1], float(w[-1]), features, positive, numbers),
+        lambda w: objective(w[:-1], float(w[-1]), features, positive, config),
         np.append(kernel, bias) + 0.05,
         method="Powell",
         options={"maxiter": 40, "ftol": 1e-7},
     )
-    found = objective(kernel, bias, features, positive, numbers)
+    found = objective(kernel, bias, features, positive, config)
     assert finished and found <= own.fun * (1 + 1e-3)
     np.testing.assert_allclose(found, own.fun, rtol=1e-2)
 
 
 def test_objective_by_hand():
-    numbers = Mining(c=0.5, positive_weight=2.0, bias_scale=10.0)
+    config = MiningConfig(c=0.5, positive_weight=2.0, bias_scale=10.0)
     features, positive = np.array([[1.0, 0.0], [0.0, 1.0], [3.0, 0.0]]), np.array([True, False, False])
     # scores 2, 1, 4 with bias 1: errors 0 and, as negatives, 2 and 5
-    assert objective(np.array([1.0, 0.0]), 1.0, features, positive, numbers) == pytest.approx(0.5 + 0.005 + 0.5 * 7.0)
+    assert objective(np.array([1.0, 0.0]), 1.0, features, positive, config) == pytest.approx(0.5 + 0.005 + 0.5 * 7.0)
 
 
 def test_every_image_is_read_once_a_pass_and_rounds_say_what_was_learned():
     images = Made()
-    machines = mine(*positives(), images, CLASSES, Mining(c=0.3, passes=2, fit_after=10))
+    machines = mine(*positives(), images, CLASSES, MiningConfig(c=0.3, passes=2, fit_after=10))
     assert images.read == 24
     first = [r for r in machines.rounds if r.images == 1]
     assert [r.label for r in first] == [1, 2] and all(r.new == r.negatives == 40 for r in first)
@@ -98,35 +98,35 @@ def test_every_image_is_read_once_a_pass_and_rounds_say_what_was_learned():
 
 def test_no_negative_is_held_twice():
     for few in (1, 1000):
-        numbers = Mining(c=0.3, passes=5, fit_after=few, drop_below=-np.inf, add_above=-np.inf)
-        machines = mine(*positives(), Made(3), CLASSES, numbers)
+        config = MiningConfig(c=0.3, passes=5, fit_after=few, drop_below=-np.inf, add_above=-np.inf)
+        machines = mine(*positives(), Made(3), CLASSES, config)
         assert max(r.negatives for r in machines.rounds) == 3 * 40
 
 
 def test_windows_that_are_no_negatives_are_left_alone():
     class Ignored(Made):
-        def __getitem__(self, index: int) -> Windows:
+        def __getitem__(self, index: int) -> WindowFeatures:
             seen = super().__getitem__(index)
             return seen._replace(negative=seen.negative & (np.arange(40) >= 4)[:, None])
 
-    machines = mine(*positives(), Ignored(), CLASSES, Mining(c=0.3))
+    machines = mine(*positives(), Ignored(), CLASSES, MiningConfig(c=0.3))
     assert all(window >= 4 for r in machines.rounds for _, _, window in r.hardest)
 
 
 def test_a_class_without_positives_scores_below_all_others():
     features, labels = positives()
-    machines = mine(features[labels == 1], labels[labels == 1], Made(), CLASSES, Mining())
+    machines = mine(features[labels == 1], labels[labels == 1], Made(), CLASSES, MiningConfig())
     assert (Made()[0].features @ machines.kernel + machines.bias[None])[:, 1].max() < -100
     assert {r.label for r in machines.rounds} == {1}
 
 
 def test_without_negatives_everything_is_an_object():
-    kernel, bias, finished = solve(positives()[0], np.zeros((0, WIDTH), np.float32), Mining())
+    kernel, bias, finished = solve(positives()[0], np.zeros((0, WIDTH), np.float32), MiningConfig())
     assert not kernel.any() and bias == 1.0 and finished
 
 
 def test_the_same_each_time():
-    first, second = (mine(*positives(), Made(), CLASSES, Mining(c=0.3, fit_after=20)) for _ in range(2))
+    first, second = (mine(*positives(), Made(), CLASSES, MiningConfig(c=0.3, fit_after=20)) for _ in range(2))
     np.testing.assert_array_equal(first.kernel, second.kernel)
     np.testing.assert_array_equal(first.bias, second.bias)
 
@@ -134,7 +134,7 @@ def test_the_same_each_time():
 def test_the_numbers_are_the_released_codes():
     expected = {"c": 0.001, "positive_weight": 2.0, "bias_scale": 10.0, "norm": 20.0, "negative_iou": 0.3}
     expected |= {"passes": 1, "add_above": -1.0001, "drop_below": -1.2, "fit_after": 2000}
-    assert dataclasses.asdict(Mining()) == expected
+    assert dataclasses.asdict(MiningConfig()) == expected
 
 
 def test_mean_length():

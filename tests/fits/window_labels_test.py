@@ -3,9 +3,9 @@
 import numpy as np
 
 from jaxvision.evals.detection import iou
-from jaxvision.fits.window_labels import Objects, labels, negatives, overlaps, pairs
+from jaxvision.fits.window_labels import ImageObjects, labels, negatives, overlaps, pairs
 
-OBJECTS = Objects(
+OBJECTS = ImageObjects(
     np.array([[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 80, 40]], np.float32),
     np.array([2, 1, 2], np.int32),
     np.array([False, False, True]),  # the last is a crowd
@@ -25,7 +25,7 @@ WINDOWS = np.array(
 )
 
 
-def found(objects: Objects = OBJECTS, windows: np.ndarray = WINDOWS):
+def found(objects: ImageObjects = OBJECTS, windows: np.ndarray = WINDOWS):
     return overlaps(iou(windows, objects.boxes), windows, objects)
 
 
@@ -47,7 +47,7 @@ def test_regressors_take_much_overlap():
 
 
 def test_without_objects_all_is_background():
-    none = Objects(np.zeros((0, 4), np.float32), np.zeros(0, np.int32), np.zeros(0, bool))
+    none = ImageObjects(np.zeros((0, 4), np.float32), np.zeros(0, np.int32), np.zeros(0, bool))
     seen = found(none)
     assert not labels(seen, none, 0.5).any()
     assert negatives(seen, none, 2, 0.3).all() and not len(pairs(seen, 0.6)[0])

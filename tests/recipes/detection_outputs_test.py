@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxvision.recipes.detection_outputs import SHOWN, average_precision, draw, presentation
+from jaxvision.recipes.detection_outputs import SHOWN, average_precision, draw, presentation, unmoved
 
 NAMES = ("background", "cat", "dog")
 
@@ -36,6 +36,13 @@ def test_each_protocol_has_its_metric():
         metric = average_precision(NAMES, protocol)
         found = metric.result(metric.update(metric.init(), outputs_of(), objects_of()))
         assert found["AP50"] == 1.0 and key in found
+
+
+def test_boxes_without_regression_have_average_precisions_of_their_own():
+    metric, far = unmoved(average_precision(NAMES, "coco")), outputs_of()
+    far["boxes"] = far["boxes"] + 20
+    found = metric.result(metric.update(metric.init(), {**outputs_of(), "unmoved": far}, objects_of()))
+    assert set(found) == {"AP_unmoved", "AP50_unmoved"} and found["AP50_unmoved"] == 0.0
 
 
 def test_detections_below_the_score_are_not_drawn():

@@ -1,8 +1,13 @@
 """Six images with objects and proposals at known places, as a split of R-CNN."""
 
+from pathlib import Path
+
 import numpy as np
 
-from jaxvision.recipes.rcnn_windows import Split
+from jaxvision.data.feature_store import FeatureStore, write
+from jaxvision.fits.box_regression import encode
+from jaxvision.recipes.rcnn_features import REGRESSOR_FEATURES, SVM_FEATURES, with_rows
+from jaxvision.recipes.rcnn_windows import WindowSplit
 
 IMAGES, CLASSES = 6, 2
 
@@ -42,5 +47,28 @@ def proposed() -> list[np.ndarray]:
     return [boxes + i if i != 3 else boxes[:0] for i in range(IMAGES)]
 
 
-def split() -> Split:
-    return Split(Images(), proposed)
+def split() -> WindowSplit:
+    return WindowSplit(Images(), proposed)
+
+
+def features_of(index: int) -> dict[str, np.ndarray]:
+    """SVMs see which object a window is nearest to; regressors see how it lies to it."""
+    own = split()
+    windows, found = own.windows[index], own.overlaps(index).iou
+    rng = np.random.default_rng(index)
+    machine = 5 * np.concatenate([found, 1 - found.max(1, initial=0, keepdims=True)], 1).clip(0)
+    machine = machine if found.shape[1] else np.zeros((len(windows), CLASSES + 1))
+    rows, objects = own.pairs(index, 0.6)
+    boxes = own.objects[index].boxes
+    offsets = encode(boxes[objects], windows[rows])
+    return {
+        SVM_FEATURES: machine + 0.01 * rng.random(machine.shape),
+        REGRESSOR_FEATURES: np.concatenate([offsets, offsets[:, :1] * 2 + 1], axis=1),
+    }
+
+
+def written(folder: Path) -> FeatureStore:
+    empty = FeatureStore(folder, {SVM_FEATURES: CLASSES + 1, REGRESSOR_FEATURES: 5}, {}, per_shard=2)
+    store = with_rows(empty, split(), 0.6)
+    write(store, lambda items: iter([features_of(i) for i in items.tolist()]), lambda line: None)
+    return store

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxvision.recipes.rcnn_proposals import coverage, draw_proposals
-from jaxvision.recipes.rcnn_windows import Split
+from jaxvision.recipes.rcnn_windows import WindowSplit
 from tests.recipes.known_windows import IMAGES, Images, proposed, split
 
 
@@ -15,7 +15,7 @@ def test_coverage_is_of_the_objects_that_count():
 
 
 def test_the_picture_is_of_the_first_image_with_proposals():
-    late = Split(Images(), lambda: [p if i > 1 else p[:0] for i, p in enumerate(proposed())])
+    late = WindowSplit(Images(), lambda: [p if i > 1 else p[:0] for i, p in enumerate(proposed())])
     drawn, black = draw_proposals(late), np.full((90, 90, 3), 2)  # image i has pixels of value i
     assert drawn.dtype == np.uint8 and drawn.shape[-1] == 3 and IMAGES > 2
     assert np.abs(drawn.astype(int)).max() > black.max() and np.any(drawn == 2)
