@@ -9,7 +9,7 @@ from jaxvision.evals.embedding import pca, tsne
 from jaxvision.evals.feature_sets import kid, precision_recall
 from jaxvision.evals.frechet import frechet, frechet_distance
 from jaxvision.evals.gan import inception_score
-from jaxvision.evals.inversion import psnr
+from jaxvision.evals.inversion import image_psnr
 from jaxvision.evals.linear_svm import svm_accuracy
 from jaxvision.evals.means import means
 from jaxvision.evals.proposal_recall import proposal_recall
@@ -22,6 +22,7 @@ __all__ = [
     "confusion_matrix",
     "frechet",
     "frechet_distance",
+    "image_psnr",
     "inception_score",
     "kid",
     "mean_iou",
@@ -30,7 +31,6 @@ __all__ = [
     "pca",
     "precision_recall",
     "proposal_recall",
-    "psnr",
     "svm_accuracy",
     "tsne",
     "voc_ap",

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float32, UInt32
 
+from jaxvision.evals.means import means
 from jaxvision.evals.unit_iou import Agreement, Top, top_images, unit_iou
 from jaxvision.ops.interventions import at, chosen, place
-from jaxvision.train.types import Batch, Hook, Metric, Predict, PyTree, Result, TrainState
+from jaxvision.train.types import Batch, Hook, Metric, Predict, PyTree, TrainState
 from jaxvision.viz.dissection import Concept, Effect, Report, Unit, before_after, unit_picture
 from jaxvision.viz.table import table
 
@@ -40,23 +41,6 @@ class Subject(NamedTuple):
     alpha: Float[np.ndarray, "C U"]  # what was learned
     values: Float[np.ndarray, "C U"]  # what units are held at to insert a concept
     patch: int  # cells of the side of a place
-
-
-def means(*names: str) -> Metric:
-    """The mean over the examples of each output, array or number: {name: mean}, for a hook to go on from."""
-
-    def update(state: tuple[Any, ...], outputs: Mapping, batch: Mapping) -> tuple[Any, ...]:
-        mask = np.asarray(batch["_mask"], bool)
-        sums = [np.asarray(outputs[name], np.float64)[mask].sum(axis=0) for name in names]
-        return _add(state, (np.float64(mask.sum()), *sums))
-
-    def result(state: tuple[Any, ...]) -> Result:
-        count, *sums = state
-        if not count:
-            raise ValueError("dissection: no images to look at; check --data")
-        return {name: np.asarray(total / count) for name, total in zip(names, sums, strict=True)}
-
-    return Metric(lambda: tuple(np.float64(0) for _ in range(len(names) + 1)), update, result, _add)
 
 
 def under(
@@ -251,7 +235,3 @@ def _ranked(scores: Float[np.ndarray, " U"], count: int) -> tuple[tuple[int, flo
 
 def _random_units(seed: int, count: int, of: int) -> tuple[int, ...]:
     return tuple(np.random.default_rng(seed).permutation(of)[:count].tolist())
-
-
-def _add(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(x + y for x, y in zip(a, b, strict=True))

@@ -1,12 +1,11 @@
 """Places in latent space that show what a generator has learned: on the way between two, and sums of several."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-Prior = Literal["uniform", "normal"]
+from jaxvision.data.latents import Prior
 
 
 def between(

@@ -1,4 +1,4 @@
-"""Means over examples of figures that a task's `predict` gives for each."""
+"""Means over examples of the outputs of a task's `predict`."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,14 @@ from jaxtyping import Float
 from jaxvision.evals.classification import refuse_empty
 from jaxvision.train.types import Metric, Result
 
+Sums = tuple[Float[np.ndarray, "..."], ...]
+"""The number of examples, then the sum of each output over them."""
+
 
 def means(*names: str) -> Metric:
-    """{name: the mean of `outputs[name]` [B] over the examples}, accumulated in float64.
+    """Measure {name: the mean of `outputs[name]` [B, …] over the examples}, accumulated in float64.
+
+    The mean of an output [B] is a float; that of an output [B, …] is an array [...].
 
     Example:
         >>> metric = means("error")
@@ -18,14 +23,20 @@ def means(*names: str) -> Metric:
         {'error': 2.0}
     """
 
-    def update(state: Float[np.ndarray, " n"], outputs: Mapping, batch: Mapping) -> Float[np.ndarray, " n"]:
-        mask = np.asarray(batch["_mask"])
-        totals = [np.asarray(outputs[name])[mask].astype(np.float64).sum() for name in names]
-        return state + np.array([mask.sum(), *totals])
+    def update(state: Sums, outputs: Mapping, batch: Mapping) -> Sums:
+        mask = np.asarray(batch["_mask"], bool)
+        sums = (np.asarray(outputs[name])[mask].astype(np.float64).sum(axis=0) for name in names)
+        return _add(state, (np.asarray(mask.sum(), np.float64), *map(np.asarray, sums)))
 
-    def result(state: Float[np.ndarray, " n"]) -> Result:
-        count, *totals = state.tolist()
-        refuse_empty(names[0], count)
-        return {name: total / count for name, total in zip(names, totals, strict=True)}
+    def result(state: Sums) -> Result:
+        count, *sums = state
+        refuse_empty(names[0], float(count))
+        return {
+            name: total / count if total.ndim else float(total / count) for name, total in zip(names, sums, strict=True)
+        }
 
-    return Metric(lambda: np.zeros(1 + len(names)), update, result)
+    return Metric(lambda: (np.zeros(()),) * (1 + len(names)), update, result, _add)
+
+
+def _add(a: Sums, b: Sums) -> Sums:
+    return tuple(np.asarray(x + y) for x, y in zip(a, b, strict=True))

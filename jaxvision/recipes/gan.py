@@ -1,193 +1,255 @@
-"""What the image GANs share: players, a classifier that judges the samples, figures and pictures."""
+"""The parts that the image GANs share: their settings, and the task, data, hooks and judge made from them.
+
+The judge is a classifier that is trained on the same images first; samples are compared with real images by its
+features.
+"""
 
 import dataclasses
-from collections.abc import Mapping
-from functools import partial
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from typing import Literal, TypeVar
 
 import flax.linen as nn
 import numpy as np
 
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.latents import with_latents
+from jaxvision.data.latents import Prior, with_latents
 from jaxvision.data.records import Source
+from jaxvision.data.transforms import Transform
 from jaxvision.evals.classification import accuracy
 from jaxvision.evals.feature_sets import kid, precision_recall
 from jaxvision.evals.frechet import frechet
 from jaxvision.evals.gan import class_accuracy, inception_score, of_blurred_noise
 from jaxvision.evals.latent_space import between
 from jaxvision.losses.gan import Objective
-from jaxvision.models.dcgan import Generator
+from jaxvision.models.dcgan import Discriminator, Encoder, Generator
 from jaxvision.models.resnet import ResNet
-from jaxvision.recipes.settings import Run
+from jaxvision.recipes.run_config import RunConfig
 from jaxvision.tasks import collapse
 from jaxvision.tasks.classification import classification
 from jaxvision.tasks.extractor import Extractor, classifier, judged_by
-from jaxvision.tasks.gan import Prior, gan
+from jaxvision.tasks.gan import gan
 from jaxvision.train.devices import first_batch
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.types import Batch, Data, Experiment, Hook, Predict, PyTree, Result, Stage, Task, TrainState
+from jaxvision.train.types import Batch, Data, Hook, Predict, PyTree, Result, Stage, Task, TrainState
 from jaxvision.viz import gan as viz
 
-JUDGE = "resnet18"  # the classifier's name in metric keys: trained here, on the same images
-_STEPS = 8  # samples on the way from one latent to another
+JUDGE = "resnet18"  # the judge's name in metric keys
+INTERPOLATED = 8  # samples between one latent and another, both included
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
-    """The two players."""
+class GanNetwork:
+    """The sizes of a generator and of the networks that learn with it."""
 
-    size: Literal[32, 64] = 32  # pixels
+    size: Literal[32, 64] = 32  # height and width of an image in pixels
     width: float = 0.25  # fraction of the paper's channels
-    kernel: Literal[4, 5] = 4  # 5 is the paper's, 4 leaves no checkerboard
-    latent_dim: int = 100
-    prior: Prior = "uniform"  # of latents: U(-1, 1) or N(0, 1)
+    kernel: Literal[4, 5] = 4  # height and width of kernels; 5 is the paper's, 4 leaves no checkerboard
+    latent_dim: int = 100  # numbers in a latent
+    prior: Prior = "uniform"  # distribution of each number in a latent: U(-1, 1) or N(0, 1)
 
     def generator(self, num_classes: int | None = None) -> Generator:
-        """Conditional where there are classes."""
+        """Return the generator; with `num_classes` it is given a label beside each latent."""
         return Generator(self.size, width=self.width, kernel=self.kernel, num_classes=num_classes)
 
+    def discriminator(
+        self,
+        num_classes: int | None = None,
+        condition: Literal["projection", "concat"] = "projection",
+        latent_dim: int | None = None,
+    ) -> Discriminator:
+        """Return the discriminator.
 
-TINY = Network(width=1 / 64, latent_dim=8)  # of the preset `smoke`
-ADAM = Optimizer(rule="adam", lr=2e-4, momentum=0.5)  # of both players (Radford et al. 2016, section 4)
+        Args:
+            num_classes: number of classes if it is given a label beside each image.
+            condition: the way in which labels are used, see `models.dcgan.Discriminator`.
+            latent_dim: numbers in a latent if it is given one beside each image.
+
+        Returns:
+            A model that takes images and returns "logits" [B].
+        """
+        return Discriminator(self.size, self.width, self.kernel, num_classes, condition, latent_dim)
+
+    def encoder(self) -> Encoder:
+        """Return a network that predicts a latent from an image."""
+        return Encoder(self.latent_dim, self.size, self.width, self.kernel)
+
+
+ADAM = Optimizer(rule="adam", lr=2e-4, momentum=0.5)  # both optimizers of Radford et al. 2016, section 4
+FAST = dataclasses.replace(ADAM, lr=5e-4)  # for networks of a quarter of the width, trained in minutes
 
 
 @dataclasses.dataclass(frozen=True)
-class Play:
-    """The rules."""
+class GanRules:
+    """The losses of generator and discriminator, and the averaging of the generator."""
 
-    objective: Objective = "non_saturating"
-    smooth: float = 0.0  # taken off the target of real images
-    discriminator_steps: int = 1  # for each one of the generator; the batch is dealt out to them
-    average_decay: float = 0.999  # of the generator that samples are drawn from
-    sample_norm: Literal["running", "batch", "standing"] = "running"  # its batch statistics
-
-
-@runtime_checkable
-class Match(Protocol):
-    """The fields of a Config that say how the players learn."""
-
-    @property
-    def steps(self) -> int: ...
-
-    @property
-    def network(self) -> Network: ...
-
-    @property
-    def play(self) -> Play: ...
-
-    @property
-    def generator(self) -> Optimizer: ...
-
-    @property
-    def discriminator(self) -> Optimizer: ...
-
-
-@runtime_checkable
-class Settings(Match, Run, Protocol):
-    """The fields that the Config of an image GAN with a judge has."""
-
-    @property
-    def judge_steps(self) -> int: ...
-
-
-def learning(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    config: Match,
-    *,
-    conditional: bool = False,
-    encoder: nn.Module | None = None,
-    extract: Extractor | None = None,
-) -> Task:
-    """The players' task, by the rules of `config`; see `tasks.gan`."""
-    network, play = config.network, config.play
-    return gan(
-        generator,
-        discriminator,
-        config.generator.make(config.steps),
-        config.discriminator.make(config.steps * play.discriminator_steps),
-        latent_dim=network.latent_dim,
-        prior=network.prior,
-        objective=play.objective,
-        discriminator_steps=play.discriminator_steps,
-        smooth=play.smooth,
-        average_decay=play.average_decay,
-        conditional=conditional,
-        encoder=encoder,
-        extract=extract,
-        sample_norm=play.sample_norm,
+    objective: Objective = "non_saturating"  # the pair of losses
+    smooth: float = 0.0  # one-sided label smoothing: the target of real images is 1 - smooth
+    discriminator_steps: int = 1  # discriminator steps for each generator step; they share the batch
+    average_decay: float = 0.999  # decay of the generator's moving average, which samples are drawn from
+    sample_norm: Literal["running", "batch", "standing"] = (
+        "running"  # batch statistics of the averaged generator: averaged too, the batch's own, or collected anew
     )
 
 
-def experiment(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    source: Source,
-    config: Settings,
-    inputs: Inputs,
-    *,
-    conditional: bool = False,
-    encoder: nn.Module | None = None,
-) -> Experiment:
-    """First a classifier on the same images, by whose features samples are then compared with real ones."""
-    size, network = config.network.size, config.network
-    judge = ResNet(source.num_classes, 18, stem="cifar", width=0.25)
-    whole = crops.center_crop(size, size)
-    extract = classifier(judge, source.mean, source.std)
-    task = learning(generator, discriminator, config, conditional=conditional, encoder=encoder, extract=extract)
-    val = inputs.evaluate(source["val"], with_latents(whole, network.latent_dim, network.prior), config.batch_size)
-    hooks = _hooks(config, val, source, conditional)
-    train = inputs.train(source["train"], whole, config.batch_size)
-    return Experiment(
-        (_judge_stage(judge, source, config, inputs), Stage("train", task, train, config.steps, hooks, _judged))
+@dataclasses.dataclass(frozen=True)
+class GanConfig(RunConfig):
+    """The settings that every GAN on images has."""
+
+    batch_size: int = 64  # real images in a training step, shared by its play.discriminator_steps discriminator steps
+    steps: int = 1500  # training steps of the GAN
+    eval_every: int = 500  # training steps between evaluations
+    network: GanNetwork = GanNetwork()
+    play: GanRules = GanRules()
+    generator: Optimizer = ADAM
+    discriminator: Optimizer = ADAM
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgedGanConfig(GanConfig):
+    """The settings of a GAN whose samples are compared with real images by a classifier's features."""
+
+    data: str = "digits"  # digits, idx:DIR, folder:DIR, tfds:cifar10
+    judge_steps: int = 300  # training steps of the classifier
+
+
+C = TypeVar("C", bound=GanConfig)
+
+
+def full_size(config: C, size: Literal[32, 64] = 64) -> C:
+    """Return `config` with the networks, losses and schedule of Radford et al. 2016, section 4."""
+    return dataclasses.replace(
+        config,
+        batch_size=128,
+        steps=100_000,
+        eval_every=10_000,
+        network=GanNetwork(size, width=1.0, kernel=5),
+        play=GanRules(),
+        generator=ADAM,
+        discriminator=ADAM,
     )
 
 
-def _judge_stage(model: nn.Module, source: Source, config: Settings, inputs: Inputs) -> Stage:
-    size, rows = config.network.size, config.batch_size
-    optimizer = Optimizer(lr=0.1, weight_decay=1e-4, schedule="cosine")
-    task: Task = classification(model, optimizer.make(config.judge_steps), mean=source.mean, std=source.std)
-    held_out = inputs.evaluate(source["val"], crops.center_crop(size, size), rows)
-    data = inputs.train(source["train"], crops.crop_pad(size, size // 8), rows)
-    return Stage("judge", task, data, config.judge_steps, (evaluate((accuracy((1,)),), held_out, name="judge"),))
+def smoke(config: C) -> C:
+    """Return `config` for two steps of tiny networks."""
+    return dataclasses.replace(config, steps=2, eval_every=1, network=GanNetwork(width=1 / 64, latent_dim=8))
 
 
-def _judged(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+@dataclasses.dataclass(frozen=True)
+class GanSetup:
+    """The parts of an experiment with a GAN, each made from its settings and its data."""
+
+    source: Source
+    config: GanConfig
+    inputs: Inputs
+    conditional: bool = False  # generator and discriminator are given labels
+
+    def task(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        encoder: nn.Module | None = None,
+        extract: Extractor | None = None,
+    ) -> Task:
+        """Return the task in which the networks learn against each other.
+
+        Args:
+            generator: model from latents to images.
+            discriminator: model from images to logits.
+            encoder: model from images to latents that learns beside the generator, as in BiGAN.
+            extract: classifier whose features samples are compared by.
+
+        Returns:
+            The task of `tasks.gan.gan` with the losses and optimizers of the settings.
+        """
+        network, play = self.config.network, self.config.play
+        return gan(
+            generator,
+            discriminator,
+            self.config.generator.make(self.config.steps),
+            self.config.discriminator.make(self.config.steps * play.discriminator_steps),
+            latent_dim=network.latent_dim,
+            prior=network.prior,
+            objective=play.objective,
+            discriminator_steps=play.discriminator_steps,
+            smooth=play.smooth,
+            average_decay=play.average_decay,
+            conditional=self.conditional,
+            encoder=encoder,
+            extract=extract,
+            sample_norm=play.sample_norm,
+        )
+
+    def train(self) -> Data:
+        """Open the training split: the middle of each image, in batches."""
+        return self.inputs.train(self.source["train"], self._crop, self.config.batch_size)
+
+    def val(self) -> Data:
+        """Open the validation split: the middle of each image, with a latent beside it to draw a sample from."""
+        network = self.config.network
+        transform = with_latents(self._crop, network.latent_dim, network.prior)
+        return self.inputs.evaluate(self.source["val"], transform, self.config.batch_size)
+
+    def hooks(self) -> tuple[Hook, ...]:
+        """Return the hooks that compare as many samples as there are validation images with those, draw some, and warn
+        of mode collapse; "baseline" is the distance of blurred noise.
+        """
+        val, every, name = self.val(), self.config.eval_every, f"{JUDGE}_{self.config.play.sample_norm}"
+        metrics = (frechet(name), kid(name), inception_score(name), precision_recall(name))
+        draw = partial(_draw_classes, class_names=self.source.class_names) if self.conditional else draw_samples
+        return (
+            evaluate((*metrics, class_accuracy()) if self.conditional else metrics, val, every=every),
+            of_blurred_noise(evaluate((frechet(name),), val, name="baseline")),
+            picture("samples", val, draw, every=every),
+            Hook("interpolations", 0, partial(_interpolate, val, self.config.network.prior)),
+            collapse.alarm(self.config.play.objective, every=every),
+        )
+
+    def judge(self, steps: int) -> Stage:
+        """Return the stage "judge", which trains the classifier for `steps` steps and measures its accuracy."""
+        size, rows = self.config.network.size, self.config.batch_size
+        optimizer = Optimizer(lr=0.1, weight_decay=1e-4, schedule="cosine")
+        task = classification(self._judge, optimizer.make(steps), mean=self.source.mean, std=self.source.std)
+        val = self.inputs.evaluate(self.source["val"], self._crop, rows)
+        train = self.inputs.train(self.source["train"], crops.crop_pad(size, size // 8), rows)
+        return Stage("judge", task, train, steps, (evaluate((accuracy((1,)),), val, name="judge"),))
+
+    def extractor(self) -> Extractor:
+        """Return the classifier as an extractor of features; `with_judge` fills in its trained variables."""
+        return classifier(self._judge, self.source.mean, self.source.std)
+
+    @cached_property
+    def _judge(self) -> ResNet:
+        return ResNet(self.source.num_classes, 18, stem="cifar", width=0.25)
+
+    @cached_property
+    def _crop(self) -> Transform:
+        return crops.center_crop(self.config.network.size, self.config.network.size)
+
+
+def with_judge(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+    """Put the variables of the finished stage "judge" into a GAN's state: a stage's `warm_start`."""
     judge = done["judge"]
     return judged_by(state, {"params": judge.params, **judge.model_state})
 
 
-def _hooks(config: Settings, val: Data, source: Source, conditional: bool) -> tuple[Hook, ...]:
-    """Distances from the held-out images, as many samples as there are of them; a baseline; pictures; the alarm."""
-    every, name = config.eval_every, f"{JUDGE}_{config.play.sample_norm}"
-    figures = (frechet(name), kid(name), inception_score(name), precision_recall(name))
-    draw = partial(_draw_classes, source=source) if conditional else draw_samples
-    return (
-        evaluate((*figures, class_accuracy()) if conditional else figures, val, every=every),
-        of_blurred_noise(evaluate((frechet(name),), val, name="baseline")),
-        picture("samples", val, draw, every=every),
-        Hook("interpolations", 0, partial(_interpolate, val, config.network.prior)),
-        collapse.alarm(config.play.objective, every=every),
-    )
-
-
 def draw_samples(outputs: PyTree, batch: Batch) -> np.ndarray:
-    """Samples beside real images."""
+    """Draw samples beside real images."""
     return viz.samples(outputs["samples"], batch["image"])
 
 
-def _draw_classes(outputs: PyTree, batch: Batch, *, source: Source) -> np.ndarray:
-    return viz.by_class(outputs["samples"], batch["label"], source.class_names)
+def _draw_classes(outputs: PyTree, batch: Batch, *, class_names: Sequence[str]) -> np.ndarray:
+    return viz.by_class(outputs["samples"], batch["label"], class_names)
 
 
 def _interpolate(val: Data, prior: Prior, predict: Predict, state: TrainState) -> Result:
-    """Samples on the way from some latents to others."""
+    """Draw samples from latents on the way from some to others."""
     batch = first_batch(val)
-    pairs = max(1, min(4, len(batch["z"]) // _STEPS))
-    path = between(batch["z"][:pairs], batch["z"][pairs : 2 * pairs], _STEPS, prior)
+    pairs = max(1, min(4, len(batch["z"]) // INTERPOLATED))
+    path = between(batch["z"][:pairs], batch["z"][pairs : 2 * pairs], INTERPOLATED, prior)
     z = np.resize(path.reshape(-1, path.shape[-1]), batch["z"].shape)
-    samples = predict(state, {**batch, "z": z})["samples"][: pairs * _STEPS]
-    return {"interpolations": viz.interpolations(samples.reshape(pairs, _STEPS, *samples.shape[1:]))}
+    samples = predict(state, {**batch, "z": z})["samples"][: pairs * INTERPOLATED]
+    return {"interpolations": viz.interpolations(samples.reshape(pairs, INTERPOLATED, *samples.shape[1:]))}

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Num
 
 from jaxvision.losses.gan import discriminator_loss, generator_loss
 from jaxvision.ops.images import Color, normalise, unit
+from jaxvision.ops.psnr import psnr
 from jaxvision.tasks.encoder import encoder_variables, pool
 from jaxvision.tasks.gan import to_pixels, to_unit
 from jaxvision.train.steps import descend, init_state
@@ -22,7 +23,6 @@ from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
 _BAND_WEIGHT = 10.0  # of pixels that are seen and filled (section 3.3)
 _GREY = 128  # of the hole in pictures
-_LEAST_MSE = 1e-10  # a perfect fill has a finite PSNR
 _JUDGE = "discriminator"
 
 
@@ -183,7 +183,7 @@ def _errors(
         "l2_mean": mean(jnp.square(around - images), hidden),
     }
     each = {name: error.mean((1, 2, 3)) for name, error in errors.items()}
-    return {**each, "psnr": -10 * jnp.log10(jnp.maximum(each["l2"], _LEAST_MSE))}
+    return {**each, "psnr": psnr(each["l2"], peak=1.0)}
 
 
 def _joined(own: PyTree, judged: PyTree) -> dict[str, PyTree]:

@@ -7,7 +7,7 @@ images in [-1, 1], or points of the plane. With labels the pair is conditional; 
 
 import dataclasses
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Num, UInt32
 
+from jaxvision.data.latents import Prior
 from jaxvision.losses.gan import Objective
 from jaxvision.tasks import collapse
 from jaxvision.tasks.extractor import Extractor, judge
@@ -31,9 +32,6 @@ from jaxvision.tasks.turns import (
 )
 from jaxvision.train.steps import example_keys, pmean
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
-
-Prior = Literal["uniform", "normal"]
-"""Latents from U(−1, 1), as in DCGAN, or N(0, 1), in each coordinate."""
 
 
 def gan(

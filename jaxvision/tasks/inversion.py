@@ -20,8 +20,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from jaxvision.data.latents import Prior
 from jaxvision.ops.interventions import insert
-from jaxvision.tasks.gan import Prior, latents, to_pixels, to_unit
+from jaxvision.ops.psnr import psnr
+from jaxvision.tasks.gan import latents, to_pixels, to_unit
 from jaxvision.train.steps import descend, example_keys, init_state
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
@@ -132,7 +134,7 @@ def search(
             part = _parts(rules, state, params, batch)
             apart = _apart(_look(nets, state.aux, _draw(nets, state.aux, part)), wanted)
             each = (_total(nets, apart) + l2 * _strayed(state.aux, part)).reshape(-1, restarts)
-            best = psnr(apart["pixels"]).reshape(-1, restarts).max(axis=1).mean()
+            best = psnr(apart["pixels"], peak=2.0).reshape(-1, restarts).max(axis=1).mean()
             return images * each.sum(axis=1).mean(), {"loss": each.min(axis=1).mean(), "psnr": best}
 
         params, opt_state, _, metrics = descend(loss_fn, state.params, state.opt_state, tx, axis_name=axis_name)
@@ -164,11 +166,6 @@ def following(
         params = {**params, **own}
     aux = {**state.aux, "generator": generator, "critic": critic, "found": found}
     return dataclasses.replace(state, params=params, aux=aux)
-
-
-def psnr(pixels: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """Peak signal-to-noise ratio in dB, of mean squared differences of images in [−1, 1]."""
-    return 10.0 * jnp.log10(4.0 / jnp.maximum(pixels, 1e-10))
 
 
 class _Rules(NamedTuple):

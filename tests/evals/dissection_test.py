@@ -16,7 +16,6 @@ from jaxvision.evals.dissection import (
     dissect,
     effects_table,
     figures,
-    means,
     remove_artefacts,
     under,
 )
@@ -91,18 +90,6 @@ def test_figures_are_the_same_on_several_devices():
     assert causal_effects(many, 0, {"a": PLANTED[:1]}) == pytest.approx(
         causal_effects(subject(), 0, {"a": PLANTED[:1]})
     )
-
-
-def test_means_are_over_real_rows_and_merge():
-    metric = means("a", "b")
-    outputs = [{"a": np.arange(6.0).reshape(3, 2) + i, "b": np.array([1.0, 2.0, 50.0])} for i in range(2)]
-    masks = [np.array([True, True, False]), np.array([True, False, False])]
-    states = [metric.update(metric.init(), o, {"_mask": m}) for o, m in zip(outputs, masks, strict=True)]
-    found = metric.result(metric.merge(states[0], metric.merge(metric.init(), states[1])))
-    np.testing.assert_allclose(found["a"], np.mean([[0, 1], [2, 3], [1, 2]], axis=0))
-    assert found["b"] == pytest.approx(4 / 3)
-    with pytest.raises(ValueError, match="no images"):
-        metric.result(metric.init())
 
 
 def test_under_gives_every_row_its_intervention():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxvision.evals.inversion import psnr, recovery
+from jaxvision.evals.inversion import image_psnr, recovery
 
 
 def outputs_of(rows: int = 5, seed: int = 0) -> tuple[dict, dict]:
@@ -21,7 +21,7 @@ def test_psnr_by_hand():
     black = np.zeros((3, 2, 2, 1), np.uint8)
     other = black.copy()
     other[0, 0, 0], other[1] = 2, 255  # mean squared differences 1 and 255²
-    np.testing.assert_allclose(psnr(other, black), [20 * np.log10(255), 0, 10 * np.log10(12 * 255**2)])
+    np.testing.assert_allclose(image_psnr(other, black), [20 * np.log10(255), 0, 10 * np.log10(12 * 255**2)])
 
 
 def test_figures_are_means_over_the_real_rows_of_each_kind():
@@ -30,7 +30,9 @@ def test_figures_are_means_over_the_real_rows_of_each_kind():
     assert len(found) == 8
     for kind, rows in (("generated", [0, 2]), ("real", [1, 3])):
         for name in "ab":
-            assert found[f"psnr_{name}_{kind}"] == pytest.approx(psnr(outputs[name], outputs["target"])[rows].mean())
+            assert found[f"psnr_{name}_{kind}"] == pytest.approx(
+                image_psnr(outputs[name], outputs["target"])[rows].mean()
+            )
             assert found[f"features_{name}_{kind}"] == pytest.approx(outputs[f"features_{name}"][rows].mean())
 
 

@@ -16,3 +16,13 @@ def test_means_leave_padding_out_and_add_up_over_processes():
     assert metric.result(metric.merge(one, other))["l2"] == pytest.approx(4 / 3)
     with pytest.raises(ValueError, match="l2: the evaluation data has no examples"):
         metric.result(metric.init())
+
+
+def test_arrays_have_means_of_their_elements():
+    metric = means("a", "b")
+    outputs = [{"a": np.arange(6.0).reshape(3, 2) + i, "b": np.array([1.0, 2.0, 50.0])} for i in range(2)]
+    masks = [np.array([True, True, False]), np.array([True, False, False])]
+    states = [metric.update(metric.init(), o, {"_mask": m}) for o, m in zip(outputs, masks, strict=True)]
+    found = metric.result(metric.merge(states[0], metric.merge(metric.init(), states[1])))
+    np.testing.assert_allclose(found["a"], np.mean([[0, 1], [2, 3], [1, 2]], axis=0))
+    assert found["b"] == pytest.approx(4 / 3)
