@@ -10,7 +10,7 @@ Fréchet distance to held-out images by a classifier's features, seed 0, two sha
 import dataclasses
 
 from jaxvision.data.inputs import Inputs
-from jaxvision.recipes.gan import FAST, GanRules, GanSetup, JudgedGanConfig, full_size, smoke, with_judge
+from jaxvision.recipes.gan import FAST_DCGAN_ADAM, GanRules, GanSetup, JudgedGanConfig, full_size, smoke, with_judge
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment, Stage
 
@@ -20,8 +20,8 @@ class Config(JudgedGanConfig):
     """Fields are flags; `quick` is the default preset."""
 
     play: GanRules = GanRules(smooth=0.1)
-    generator: Optimizer = FAST
-    discriminator: Optimizer = FAST
+    generator: Optimizer = FAST_DCGAN_ADAM
+    discriminator: Optimizer = FAST_DCGAN_ADAM
 
 
 PRESETS = {

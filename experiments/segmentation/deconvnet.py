@@ -11,7 +11,7 @@ import dataclasses
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.deconvnet import DeconvNet
 from jaxvision.recipes.segmentation import (
-    SLOWER_ADAM,
+    SLOWER_SEGMENTER_ADAM,
     SegmenterConfig,
     SegmenterSetup,
     SegmenterTest,
@@ -32,7 +32,7 @@ class Config(SegmenterConfig):
     eval_every: int = 300  # training steps between evaluations
     view: SegmenterView = SegmenterView((96, 96), (128, 128))
     test: SegmenterTest = SegmenterTest("sliding", (96, 96), (32, 32))
-    optimizer: Optimizer = SLOWER_ADAM
+    optimizer: Optimizer = SLOWER_SEGMENTER_ADAM
 
 
 PRESETS = {

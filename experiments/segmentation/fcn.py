@@ -18,7 +18,7 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.models.fcn import FCN
 from jaxvision.models.fcn_resnet import FCNResNet
 from jaxvision.recipes.segmentation import (
-    SLOWER_ADAM,
+    SLOWER_SEGMENTER_ADAM,
     SegmenterConfig,
     SegmenterSetup,
     SegmenterView,
@@ -50,7 +50,7 @@ class Config(SegmenterConfig):
     steps: int = 1800  # training steps
     eval_every: int = 600  # training steps between evaluations
     view: SegmenterView = SegmenterView((192, 192), (192, 192))  # fcn8s's cells of 8 pixels are small beside a digit
-    optimizer: Optimizer = SLOWER_ADAM
+    optimizer: Optimizer = SLOWER_SEGMENTER_ADAM
 
 
 PRESETS = {

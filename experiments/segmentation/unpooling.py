@@ -19,7 +19,7 @@ from jaxvision.models.encoder_decoder import UNPOOLING, EncoderDecoder
 from jaxvision.ops.images import normalise
 from jaxvision.recipes.segmentation import (
     PHOTOS,
-    SLOWER_ADAM,
+    SLOWER_SEGMENTER_ADAM,
     SMALL,
     STREETS,
     SegmenterConfig,
@@ -54,7 +54,7 @@ PRESETS = {
         batch_size=4,
         steps=800,
         view=PHOTOS,
-        optimizer=SLOWER_ADAM,
+        optimizer=SLOWER_SEGMENTER_ADAM,
     ),
     "paper": Config(  # of no single paper: at full width, on SegNet's data
         data="masks:camvid,ignore=11",

@@ -48,7 +48,7 @@ def load(spec: str) -> Source:
     return Source(splits, label_names(modes), MEAN, STD)
 
 
-def means(modes: int) -> Float32[np.ndarray, "M 2"]:
+def centers(modes: int) -> Float32[np.ndarray, "M 2"]:
     """Return the means of the modes, counter-clockwise from (RADIUS, 0)."""
     angles = 2.0 * np.pi * np.arange(modes) / modes
     return (RADIUS * np.stack([np.cos(angles), np.sin(angles)], axis=1)).astype(np.float32)
@@ -67,4 +67,4 @@ def points(modes: int, count: int, *, seed: int) -> Points:
     """
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, modes, count)
-    return Points((means(modes)[labels] + SIGMA * rng.standard_normal((count, 2))).astype(np.float32), labels)
+    return Points((centers(modes)[labels] + SIGMA * rng.standard_normal((count, 2))).astype(np.float32), labels)

@@ -25,7 +25,7 @@ from jaxvision.evals.segmentation import confusion
 from jaxvision.models.layers import BatchNorm
 from jaxvision.models.unet import UNet
 from jaxvision.ops.images import normalise
-from jaxvision.recipes.gan import FAST, GanConfig, GanRules, GanSetup, draw_samples
+from jaxvision.recipes.gan import FAST_DCGAN_ADAM, GanConfig, GanRules, GanSetup, draw_samples
 from jaxvision.recipes.segmentation import draw_predictions
 from jaxvision.tasks import collapse
 from jaxvision.tasks.dissection import dissection, examining, networks
@@ -66,8 +66,8 @@ class DissectionConfig(GanConfig):
     steps: int = 2500  # training steps of the GAN
     play: GanRules = GanRules(smooth=0.1)
     dissect: Dissect = Dissect()
-    generator: Optimizer = FAST
-    discriminator: Optimizer = FAST
+    generator: Optimizer = FAST_DCGAN_ADAM
+    discriminator: Optimizer = FAST_DCGAN_ADAM
 
 
 def concept_source(config: DissectionConfig, inputs: Inputs) -> Source:

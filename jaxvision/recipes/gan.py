@@ -77,8 +77,8 @@ class GanNetwork:
         return Encoder(self.latent_dim, self.size, self.width, self.kernel)
 
 
-ADAM = Optimizer(rule="adam", lr=2e-4, momentum=0.5)  # both optimizers of Radford et al. 2016, section 4
-FAST = dataclasses.replace(ADAM, lr=5e-4)  # for networks of a quarter of the width, trained in minutes
+DCGAN_ADAM = Optimizer(rule="adam", lr=2e-4, momentum=0.5)  # both optimizers of Radford et al. 2016, section 4
+FAST_DCGAN_ADAM = dataclasses.replace(DCGAN_ADAM, lr=5e-4)  # for networks of a quarter of the width, trained in minutes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +103,8 @@ class GanConfig(RunConfig):
     eval_every: int = 500  # training steps between evaluations
     network: GanNetwork = GanNetwork()
     play: GanRules = GanRules()
-    generator: Optimizer = ADAM
-    discriminator: Optimizer = ADAM
+    generator: Optimizer = DCGAN_ADAM
+    discriminator: Optimizer = DCGAN_ADAM
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,8 +127,8 @@ def full_size(config: C, size: Literal[32, 64] = 64) -> C:
         eval_every=10_000,
         network=GanNetwork(size, width=1.0, kernel=5),
         play=GanRules(),
-        generator=ADAM,
-        discriminator=ADAM,
+        generator=DCGAN_ADAM,
+        discriminator=DCGAN_ADAM,
     )
 
 

@@ -62,8 +62,8 @@ class SegmenterTest:
 SMALL = SegmenterView((64, 64), (64, 64))  # scenes of 64 pixels
 PHOTOS = SegmenterView((160, 224), (192, 256), (0.8, 1.3), flip=True)  # a user's photographs, about 240×180
 STREETS = SegmenterView((360, 480), (360, 480), flip=True)  # CamVid at half its size
-ADAM = Optimizer(rule="adam", lr=0.003, schedule="cosine", warmup_steps=50)
-SLOWER_ADAM = dataclasses.replace(ADAM, lr=0.002)
+SEGMENTER_ADAM = Optimizer(rule="adam", lr=0.003, schedule="cosine", warmup_steps=50)
+SLOWER_SEGMENTER_ADAM = dataclasses.replace(SEGMENTER_ADAM, lr=0.002)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ class SegmenterConfig(SplitConfig):
     class_weights: Literal["none", "median_frequency"] = "none"  # weights in the loss; rare classes count for more
     view: SegmenterView = SMALL
     test: SegmenterTest = SegmenterTest()
-    optimizer: Optimizer = ADAM
+    optimizer: Optimizer = SEGMENTER_ADAM
 
 
 C = TypeVar("C", bound=SegmenterConfig)
@@ -92,7 +92,7 @@ def photos(config: C) -> C:
         steps=1200,
         eval_every=600,
         view=PHOTOS,
-        optimizer=SLOWER_ADAM,
+        optimizer=SLOWER_SEGMENTER_ADAM,
     )
 
 

@@ -10,14 +10,14 @@ from jaxvision.data.transforms import compose
 
 def test_points_are_normal_around_their_modes():
     split = sources.load("mixture:count=8000")["train"]
-    offsets = split.points - mixture.means(8)[split.labels]
+    offsets = split.points - mixture.centers(8)[split.labels]
     np.testing.assert_allclose(offsets.std(axis=0), mixture.SIGMA, rtol=0.05)
     np.testing.assert_allclose(offsets.mean(axis=0), 0, atol=1e-3)
     np.testing.assert_allclose(np.bincount(split.labels) / 8000, 1 / 8, atol=0.02)
 
 
 def test_means_are_on_a_circle_and_evenly_spaced():
-    means = mixture.means(5)
+    means = mixture.centers(5)
     np.testing.assert_allclose(means[0], [mixture.RADIUS, 0], atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(means, axis=1), mixture.RADIUS, rtol=1e-6)
     gaps = np.linalg.norm(means - np.roll(means, 1, axis=0), axis=1)

@@ -38,7 +38,7 @@ def test_learns_a_ring_of_gaussians():
     z = np.random.default_rng(0).standard_normal((1000, 8)).astype(np.float32)
     samples = predict(task, state, {"z": z})["samples"]
     assert samples.shape == (1000, 2) and samples.dtype == np.float32
-    distance = np.linalg.norm(samples[:, None] - mixture.means(4)[None], axis=-1)
+    distance = np.linalg.norm(samples[:, None] - mixture.centers(4)[None], axis=-1)
     shares = np.bincount(distance.argmin(1)[distance.min(1) < 0.5], minlength=4) / 1000
     assert shares.min() > 0.01 and shares.sum() > 0.6
     assert 0.7 < float(metrics["diversity"]) < 1.3
