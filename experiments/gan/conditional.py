@@ -8,7 +8,8 @@ import dataclasses
 from typing import Literal
 
 from jaxvision.data.inputs import Inputs
-from jaxvision.recipes.gan import GanSetup, JudgedGanConfig, full_size, smoke, with_judge
+from jaxvision.recipes.gan import GanSetup, full_size, smoke
+from jaxvision.recipes.gan_judge import GanJudge, JudgedGanConfig, with_judge
 from jaxvision.train.types import Experiment, Stage
 
 
@@ -31,8 +32,9 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a classifier to judge samples by; then a generator that draws an image of a given class."""
     setup, network = GanSetup(inputs.source(config.data), config, inputs, conditional=True), config.network
+    judge = GanJudge(setup, config.judge_steps)
     classes = setup.source.num_classes
     discriminator = network.discriminator(classes, config.condition)
-    task = setup.task(network.generator(classes), discriminator, extract=setup.extractor())
-    train = Stage("train", task, setup.train(), config.steps, setup.hooks(), with_judge)
-    return Experiment((setup.judge(config.judge_steps), train))
+    task = setup.task(network.generator(classes), discriminator, extract=judge.extractor())
+    train = Stage("train", task, setup.train(), config.steps, judge.hooks(), with_judge)
+    return Experiment((judge.stage(), train))

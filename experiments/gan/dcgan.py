@@ -10,7 +10,8 @@ Fréchet distance to held-out images by a classifier's features, seed 0, two sha
 import dataclasses
 
 from jaxvision.data.inputs import Inputs
-from jaxvision.recipes.gan import FAST_DCGAN_ADAM, GanRules, GanSetup, JudgedGanConfig, full_size, smoke, with_judge
+from jaxvision.recipes.gan import FAST_DCGAN_ADAM, GanRules, GanSetup, full_size, smoke
+from jaxvision.recipes.gan_judge import GanJudge, JudgedGanConfig, with_judge
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment, Stage
 
@@ -34,6 +35,7 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a classifier to judge samples by; then a generator and a discriminator on the same images."""
     setup, network = GanSetup(inputs.source(config.data), config, inputs), config.network
-    task = setup.task(network.generator(), network.discriminator(), extract=setup.extractor())
-    train = Stage("train", task, setup.train(), config.steps, setup.hooks(), with_judge)
-    return Experiment((setup.judge(config.judge_steps), train))
+    judge = GanJudge(setup, config.judge_steps)
+    task = setup.task(network.generator(), network.discriminator(), extract=judge.extractor())
+    train = Stage("train", task, setup.train(), config.steps, judge.hooks(), with_judge)
+    return Experiment((judge.stage(), train))

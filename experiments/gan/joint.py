@@ -6,7 +6,8 @@ python launch.py --experiment=gan/joint
 import dataclasses
 
 from jaxvision.data.inputs import Inputs
-from jaxvision.recipes.gan import GanSetup, JudgedGanConfig, full_size, smoke, with_judge
+from jaxvision.recipes.gan import GanSetup, full_size, smoke
+from jaxvision.recipes.gan_judge import GanJudge, JudgedGanConfig, with_judge
 from jaxvision.train.types import Experiment, Stage
 
 
@@ -25,7 +26,8 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a classifier to judge samples by; then a BiGAN, whose discriminator sees pairs (x, z)."""
     setup, network = GanSetup(inputs.source(config.data), config, inputs), config.network
+    judge = GanJudge(setup, config.judge_steps)
     discriminator = network.discriminator(latent_dim=network.latent_dim)
-    task = setup.task(network.generator(), discriminator, encoder=network.encoder(), extract=setup.extractor())
-    train = Stage("train", task, setup.train(), config.steps, setup.hooks(), with_judge)
-    return Experiment((setup.judge(config.judge_steps), train))
+    task = setup.task(network.generator(), discriminator, encoder=network.encoder(), extract=judge.extractor())
+    train = Stage("train", task, setup.train(), config.steps, judge.hooks(), with_judge)
+    return Experiment((judge.stage(), train))

@@ -1,12 +1,7 @@
-"""The parts that the image GANs share: their settings, and the task, data, hooks and judge made from them.
-
-The judge is a classifier that is trained on the same images first; samples are compared with real images by its
-features.
-"""
+"""The parts that the image GANs share: their settings, and the task and data made from them."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Literal, TypeVar
 
 import flax.linen as nn
@@ -17,27 +12,14 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.data.latents import Prior, with_latents
 from jaxvision.data.records import Source
 from jaxvision.data.transforms import Transform
-from jaxvision.evals.classification import accuracy
-from jaxvision.evals.feature_sets import kid, precision_recall
-from jaxvision.evals.frechet import frechet
-from jaxvision.evals.gan import class_accuracy, inception_score, of_blurred_noise
-from jaxvision.evals.latent_space import between
 from jaxvision.losses.gan import Objective
 from jaxvision.models.dcgan import Discriminator, Encoder, Generator
-from jaxvision.models.resnet import ResNet
 from jaxvision.recipes.run_config import RunConfig
-from jaxvision.tasks import collapse
-from jaxvision.tasks.classification import classification
-from jaxvision.tasks.extractor import Extractor, classifier, judged_by
+from jaxvision.tasks.extractor import Extractor
 from jaxvision.tasks.gan import gan
-from jaxvision.train.devices import first_batch
-from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.types import Batch, Data, Hook, Predict, PyTree, Result, Stage, Task, TrainState
+from jaxvision.train.types import Batch, Data, PyTree, Task
 from jaxvision.viz import gan as viz
-
-JUDGE = "resnet18"  # the judge's name in metric keys
-INTERPOLATED = 8  # samples between one latent and another, both included
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,14 +87,6 @@ class GanConfig(RunConfig):
     play: GanRules = GanRules()
     generator: Optimizer = DCGAN_ADAM
     discriminator: Optimizer = DCGAN_ADAM
-
-
-@dataclasses.dataclass(frozen=True)
-class JudgedGanConfig(GanConfig):
-    """The settings of a GAN whose samples are compared with real images by a classifier's features."""
-
-    data: str = "digits"  # digits, idx:DIR, folder:DIR, tfds:cifar10
-    judge_steps: int = 300  # training steps of the classifier
 
 
 C = TypeVar("C", bound=GanConfig)
@@ -185,71 +159,20 @@ class GanSetup:
 
     def train(self) -> Data:
         """Open the training split: the middle of each image, in batches."""
-        return self.inputs.train(self.source["train"], self._crop, self.config.batch_size)
+        return self.inputs.train(self.source["train"], self.crop, self.config.batch_size)
 
     def val(self) -> Data:
         """Open the validation split: the middle of each image, with a latent beside it to draw a sample from."""
         network = self.config.network
-        transform = with_latents(self._crop, network.latent_dim, network.prior)
+        transform = with_latents(self.crop, network.latent_dim, network.prior)
         return self.inputs.evaluate(self.source["val"], transform, self.config.batch_size)
 
-    def hooks(self) -> tuple[Hook, ...]:
-        """Return the hooks that compare as many samples as there are validation images with those, draw some, and warn
-        of mode collapse; "baseline" is the distance of blurred noise.
-        """
-        val, every, name = self.val(), self.config.eval_every, f"{JUDGE}_{self.config.play.sample_norm}"
-        metrics = (frechet(name), kid(name), inception_score(name), precision_recall(name))
-        draw = partial(_draw_classes, class_names=self.source.class_names) if self.conditional else draw_samples
-        return (
-            evaluate((*metrics, class_accuracy()) if self.conditional else metrics, val, every=every),
-            of_blurred_noise(evaluate((frechet(name),), val, name="baseline")),
-            picture("samples", val, draw, every=every),
-            Hook("interpolations", 0, partial(_interpolate, val, self.config.network.prior)),
-            collapse.alarm(self.config.play.objective, every=every),
-        )
-
-    def judge(self, steps: int) -> Stage:
-        """Return the stage "judge", which trains the classifier for `steps` steps and measures its accuracy."""
-        size, rows = self.config.network.size, self.config.batch_size
-        optimizer = Optimizer(lr=0.1, weight_decay=1e-4, schedule="cosine")
-        task = classification(self._judge, optimizer.make(steps), mean=self.source.mean, std=self.source.std)
-        val = self.inputs.evaluate(self.source["val"], self._crop, rows)
-        train = self.inputs.train(self.source["train"], crops.crop_pad(size, size // 8), rows)
-        return Stage("judge", task, train, steps, (evaluate((accuracy((1,)),), val, name="judge"),))
-
-    def extractor(self) -> Extractor:
-        """Return the classifier as an extractor of features; `with_judge` fills in its trained variables."""
-        return classifier(self._judge, self.source.mean, self.source.std)
-
     @cached_property
-    def _judge(self) -> ResNet:
-        return ResNet(self.source.num_classes, 18, stem="cifar", width=0.25)
-
-    @cached_property
-    def _crop(self) -> Transform:
+    def crop(self) -> Transform:
+        """The middle of an image, at the generator's size."""
         return crops.center_crop(self.config.network.size, self.config.network.size)
-
-
-def with_judge(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
-    """Put the variables of the finished stage "judge" into a GAN's state: a stage's `warm_start`."""
-    judge = done["judge"]
-    return judged_by(state, {"params": judge.params, **judge.model_state})
 
 
 def draw_samples(outputs: PyTree, batch: Batch) -> np.ndarray:
     """Draw samples beside real images."""
     return viz.samples(outputs["samples"], batch["image"])
-
-
-def _draw_classes(outputs: PyTree, batch: Batch, *, class_names: Sequence[str]) -> np.ndarray:
-    return viz.by_class(outputs["samples"], batch["label"], class_names)
-
-
-def _interpolate(val: Data, prior: Prior, predict: Predict, state: TrainState) -> Result:
-    """Draw samples from latents on the way from some to others."""
-    batch = first_batch(val)
-    pairs = max(1, min(4, len(batch["z"]) // INTERPOLATED))
-    path = between(batch["z"][:pairs], batch["z"][pairs : 2 * pairs], INTERPOLATED, prior)
-    z = np.resize(path.reshape(-1, path.shape[-1]), batch["z"].shape)
-    samples = predict(state, {**batch, "z": z})["samples"][: pairs * INTERPOLATED]
-    return {"interpolations": viz.interpolations(samples.reshape(pairs, INTERPOLATED, *samples.shape[1:]))}
