@@ -60,13 +60,13 @@ def _ours(method: str, batch_size: int) -> turns.Calls:
     from jaxvision.models.norms import SplitBatchNorm
     from jaxvision.models.resnet import ResNet18
     from jaxvision.models.ssl_heads import Projected, ProjectionHead
-    from jaxvision.recipes.two_views import View
+    from jaxvision.recipes.two_views import ContrastiveView
     from jaxvision.tasks.moco import moco
     from jaxvision.tasks.simclr import simclr
     from jaxvision.tasks.views import two_views
     from jaxvision.train.optim import Optimizer
 
-    view = View(flip=0.5, jitter=JITTER).make(SIZE)
+    view = ContrastiveView(flip=0.5, jitter=JITTER).make(SIZE)
     settings: Any = {"augment": view, "mean": GREY, "std": GREY, "temperature": TEMPERATURE[method]}
 
     def network(groups: Any) -> Any:

@@ -9,54 +9,50 @@ from typing import Literal
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.googlenet import GoogLeNet
-from jaxvision.recipes.classification import Augment, Test, experiment
+from jaxvision.recipes.classification import (
+    IMAGENET,
+    INCEPTION_AUGMENT,
+    SMOKE,
+    ClassifierConfig,
+    ClassifierSetup,
+    ClassifierViews,
+)
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(ClassifierConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "digits"  # digits, folder:DIR, idx:DIR, tfds:NAME
     variant: Literal["paper", "torchvision"] = "torchvision"  # 5×5 and response norm, or 3×3 and batch norm
-    width: float = 0.25  # fraction of the paper's channels
-    image_size: int = 64  # 224 in the paper
-    batch_size: int = 64
-    steps: int = 400
-    eval_every: int = 100
-    augment: Augment = Augment()
-    test: Test = Test()
+    image_size: int = 64  # height and width in pixels; 224 in the paper
     optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=2e-4, schedule="cosine", warmup_steps=20)
-    average_decay: float = 0.0  # of the moving average of the parameters that is tested; 0: the parameters themselves
+    average_decay: float = 0.0  # decay of a moving average of the parameters, which is then evaluated; 0: no average
 
 
 PRESETS = {
     "quick": Config(),
     "paper": Config(  # section 6; lr falls by 4 % every 8 epochs there, which polynomial decay over the run stands for
-        data="tfds:imagenet2012",
+        **IMAGENET,
         variant="paper",
-        width=1.0,
-        image_size=224,
         batch_size=256,
         steps=1_200_000,
         eval_every=5000,
-        augment=Augment(crop="inception", flip=True, color="photometric"),
-        test=Test(resize=256),
+        augment=INCEPTION_AUGMENT,
+        test=ClassifierViews(resize=256),
         optimizer=Optimizer(lr=0.01, weight_decay=2e-4, schedule="polynomial", power=0.5, decay_norms=True),
         average_decay=0.9999,
     ),
-    "smoke": Config(data="digits:count=32", width=0.125, batch_size=8, steps=2, eval_every=1),
+    "smoke": Config(**SMOKE),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train GoogLeNet to name what is in an image."""
-    source = inputs.source(config.data, "labels")
-    return experiment(
-        GoogLeNet(source.num_classes, config.variant, config.width),
-        source,
-        config,
-        inputs,
-        average_decay=config.average_decay,
+    """Train GoogLeNet to name the class of an image."""
+    setup = ClassifierSetup(inputs.source(config.data, "labels"), config, inputs)
+    model = GoogLeNet(setup.source.num_classes, config.variant, config.width)
+    task = setup.task(model, average_decay=config.average_decay)
+    return Experiment.single(
+        task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation(), best="val/accuracy"
     )

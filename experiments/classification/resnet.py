@@ -12,57 +12,58 @@ import flax.linen as nn
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.resnet import CifarResNet, ResNet
-from jaxvision.recipes.classification import Augment, Test, experiment
+from jaxvision.recipes.classification import (
+    IMAGENET,
+    SMOKE,
+    ClassifierAugment,
+    ClassifierConfig,
+    ClassifierSetup,
+    ClassifierViews,
+)
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(ClassifierConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "digits"  # digits, folder:DIR, idx:DIR, tfds:NAME
     depth: int = 18  # 18, 34, 50, 101, 152; or 20, 32, 44, 56, 110 for 32-pixel images (section 4.2)
-    version: Literal["v1", "v1.5"] = "v1"  # stride of a bottleneck in its first 1×1 (the paper) or in its 3×3
+    version: Literal["v1", "v1.5"] = "v1"  # where a bottleneck has its stride: first 1×1 (the paper), or 3×3
     shortcut: Literal["A", "B", "C"] = "B"  # section 3.3; the 20- to 110-layer networks of the paper use A
     stem: Literal["imagenet", "cifar"] = "cifar"  # 7×7/2 and max-pool, or 3×3
-    width: float = 0.25  # fraction of the paper's channels
-    image_size: int = 32
-    batch_size: int = 64
-    steps: int = 400
-    eval_every: int = 100
-    augment: Augment = Augment()
-    test: Test = Test()
     optimizer: Optimizer = Optimizer(lr=0.1, weight_decay=5e-4, schedule="cosine", warmup_steps=20)
 
 
 PRESETS = {
     "quick": Config(),
     "paper": Config(  # sections 3.4 and 4.1; the paper cuts lr when the error stalls, here at fixed fractions
-        data="tfds:imagenet2012",
+        **IMAGENET,
         depth=50,
         stem="imagenet",
-        width=1.0,
-        image_size=224,
         batch_size=256,
         steps=600_000,
         eval_every=5000,
-        augment=Augment(crop="jitter", shorter=(256, 480), flip=True, color="pca"),
-        test=Test("ten_crop", resize=256),
+        augment=ClassifierAugment(crop="jitter", shorter=(256, 480), flip=True, color="pca"),
+        test=ClassifierViews("ten_crop", resize=256),
         optimizer=Optimizer(lr=0.1, weight_decay=1e-4, schedule="step", milestones=(0.5, 0.75), decay_norms=True),
     ),
-    "smoke": Config(data="digits:count=32", width=0.125, batch_size=8, steps=2, eval_every=1),
+    "smoke": Config(**SMOKE),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train a residual network to name what is in an image."""
-    source = inputs.source(config.data, "labels")
-    return experiment(network(config, source.num_classes), source, config, inputs)
+    """Train a residual network to name the class of an image."""
+    setup = ClassifierSetup(inputs.source(config.data, "labels"), config, inputs)
+    model = network(config, setup.source.num_classes)
+    task = setup.task(model)
+    return Experiment.single(
+        task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation(), best="val/accuracy"
+    )
 
 
 def network(config: Config, num_classes: int) -> nn.Module:
-    """The ImageNet family, or for a depth of 6n+2 the CIFAR family."""
+    """Return a network of the ImageNet family, or for a depth of 6n+2 of the CIFAR family."""
     if config.depth in (18, 34, 50, 101, 152):
         return ResNet(num_classes, config.depth, config.version, config.shortcut, config.stem, width=config.width)
     return CifarResNet(num_classes, config.depth, config.shortcut, config.width)

@@ -10,50 +10,53 @@ from typing import Literal
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.yolo import Classifier
-from jaxvision.recipes.classification import Augment, Test, experiment
+from jaxvision.recipes.classification import (
+    IMAGENET,
+    INCEPTION_AUGMENT,
+    SMOKE,
+    ClassifierConfig,
+    ClassifierSetup,
+    ClassifierViews,
+)
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """Fields are flags; `quick` is the default preset. The network's are those of the detector that goes on from it."""
+class Config(ClassifierConfig):
+    """Fields are flags; `quick` is the default preset. Give the network those of the detector that starts from it."""
 
-    data: str = "digits"  # digits, folder:DIR, idx:DIR, tfds:NAME
-    net: Literal["paper", "fast", "darknet", "tiny"] = "tiny"  # whose first convolutions: 20; of fast 7, of tiny 8
+    net: Literal["paper", "fast", "darknet", "tiny"] = (
+        "tiny"  # detector whose first convolutions learn: 20; of fast 7, of tiny 8
+    )
     width: float = 0.5  # fraction of the paper's channels
     stride: int = 16  # pixels of a cell of the detector's last map
-    batch_norm: bool = False  # also where the net is published without
-    image_size: int = 32
-    batch_size: int = 64
-    steps: int = 400
-    eval_every: int = 100
-    augment: Augment = Augment()
-    test: Test = Test()
-    optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=20)
+    batch_norm: bool = False  # batch norm also in a net that is published without
 
 
 PRESETS = {
     "quick": Config(),
     "paper": Config(  # of the schedule the paper says "approximately a week"; a polynomial is darknet's habit
-        data="tfds:imagenet2012",
+        **IMAGENET,
         net="paper",
-        width=1.0,
         stride=64,
-        image_size=224,
         batch_size=128,
         steps=600_000,
         eval_every=10_000,
-        augment=Augment(crop="inception", flip=True, color="photometric"),
-        test=Test(resize=256),
+        augment=INCEPTION_AUGMENT,
+        test=ClassifierViews(resize=256),
         optimizer=Optimizer(lr=0.01, weight_decay=5e-4, schedule="polynomial", power=4.0, decay_norms=True),
     ),
-    "smoke": Config(data="digits:count=32", width=1 / 16, batch_size=8, steps=2, eval_every=1),
+    "smoke": Config(**SMOKE | {"width": 1 / 16}),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train the first convolutions of a detector to name what is in an image."""
-    source = inputs.source(config.data, "labels")
-    model = Classifier(source.num_classes, config.net, config.width, config.stride, True if config.batch_norm else None)
-    return experiment(model, source, config, inputs)
+    """Train the first convolutions of a detector to name the class of an image."""
+    setup = ClassifierSetup(inputs.source(config.data, "labels"), config, inputs)
+    batch_norm = True if config.batch_norm else None  # None: as the net is published
+    model = Classifier(setup.source.num_classes, config.net, config.width, config.stride, batch_norm)
+    task = setup.task(model)
+    return Experiment.single(
+        task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation(), best="val/accuracy"
+    )

@@ -13,16 +13,16 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Bool, Float, UInt8
 
+from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.records import Source, Subset
+from jaxvision.data.records import Subset
 from jaxvision.losses.colorization import rebalancing, soft_encode
 from jaxvision.models.pretext_heads import Colorizer
 from jaxvision.ops.images import unit
 from jaxvision.ops.lab import color_bins, grey, to_lab
-from jaxvision.recipes.pretext import Crop, experiment, square
-from jaxvision.recipes.two_views import Backbone
+from jaxvision.recipes.pretext import IMAGENET, SMOKE, PretextConfig, PretextCrop, PretextSetup
 from jaxvision.tasks.colorization import colorization
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Batch, Experiment, PyTree
@@ -30,37 +30,29 @@ from jaxvision.viz.pretext import triples
 
 _SAMPLE = 512  # training images whose colours are counted
 _GREY = 2.0  # mean distance from grey, in Lab, below which an image is taken to have no colours
-_CELL = 4  # pixels of a side of what one prediction is of
+_CELL = 4  # height and width in pixels of the cell that one prediction is for
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(PretextConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "tinted"  # tinted, folder:DIR, tfds:NAME: data in colours
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
-    image_size: int = 32  # pixels
-    rebalance: float = 0.5  # λ: 1 weighs all colours alike, 0 the rarest the most
-    temperature: float = 0.38  # of the annealed mean: towards 0 vivid and spotted, 1 is dull
-    batch_size: int = 32
+    data: str = "tinted"  # where images in colours come from: tinted, folder:DIR, tfds:NAME
     steps: int = 600
     eval_every: int = 300
-    crop: Crop = Crop()
-    backbone: Backbone = Backbone()
+    rebalance: float = 0.5  # λ: 1 weighs all colours alike, 0 the rarest the most
+    temperature: float = 0.38  # temperature of the annealed mean: towards 0 vivid and spotted, 1 is dull
     optimizer: Optimizer = Optimizer(rule="adam", lr=1e-3, weight_decay=1e-4, schedule="cosine", warmup_steps=20)
 
 
 PRESETS = {
     "quick": Config(),
     "paper": Config(  # section 3.1, with a ResNet and ways up in the place of dilated VGG-like blocks
-        data="tfds:imagenet2012",
+        **IMAGENET,
         image_size=256,
         batch_size=40,
         steps=450_000,
-        eval_every=10_000,
-        crop=Crop((256, 288), flip=True),
-        backbone=Backbone(stem="imagenet", width=1.0),
+        crop=PretextCrop((256, 288), flip=True),
         optimizer=Optimizer(
             rule="adam",
             lr=3e-5,
@@ -71,33 +63,37 @@ PRESETS = {
             factor=0.316,
         ),
     ),
-    "smoke": Config(
-        data="tinted:count=16", image_size=16, batch_size=4, steps=2, eval_every=2, crop=Crop((16, 18)),
-        backbone=Backbone(width=1 / 32),
-    ),
-}  # fmt: skip
+    "smoke": Config(**SMOKE | {"data": "tinted:count=16"}, image_size=16, batch_size=4, crop=PretextCrop((16, 18))),
+}
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Learn to give grey images their colours."""
-    source, bins = inputs.source(config.data), color_bins()
+    metrics = ("ab_error", "ab_error_grey", "auc")
+    setup, bins = PretextSetup(inputs.source(config.data), config, inputs, _draw, metrics), color_bins()
     task = colorization(
         Colorizer(config.backbone.make(), len(bins)),
         config.optimizer.make(config.steps),
-        mean=source.mean,
-        std=source.std,
+        mean=setup.source.mean,
+        std=setup.source.std,
         bins=bins,
-        weights=rebalancing(frequencies(source, config, inputs), jnp.asarray(bins), config.rebalance),
+        weights=rebalancing(frequencies(setup), jnp.asarray(bins), config.rebalance),
         temperature=config.temperature,
     )
-    return experiment(task, source, config, inputs, ("ab_error", "ab_error_grey", "auc"), _draw)
+    return Experiment.single(task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation())
 
 
-def frequencies(source: Source, config: Config, inputs: Inputs) -> Float[Array, " Q"]:
-    """How often each bin's colours are met in the first training images. ValueError: images without colours."""
-    known = source[config.train_split]
+def frequencies(setup: PretextSetup) -> Float[Array, " Q"]:
+    """Count how often the colours of each bin occur in the first training images.
+
+    Raises:
+        ValueError: the images have no colours.
+    """
+    config, size = setup.config, setup.config.image_size
+    known = setup.source[config.train_split]
     records = Subset(known, np.arange(min(_SAMPLE, len(known))))
-    batches = inputs.evaluate(records, square(config.image_size), config.batch_size)(0, 1)  # the same in every process
+    data = setup.inputs.evaluate(records, crops.center_crop(size, size), config.batch_size)
+    batches = data(0, 1)  # the same in every process
     counts, chroma = zip(*(_count(batch["image"], batch["_mask"]) for batch in batches), strict=True)
     if float(np.max([np.max(each) for each in chroma])) < _GREY:
         raise ValueError(
@@ -107,17 +103,19 @@ def frequencies(source: Source, config: Config, inputs: Inputs) -> Float[Array, 
 
 
 @jax.jit
-def _count(images: UInt8[Array, "B S S 3"], mask: Array) -> tuple[Float[Array, " Q"], Float[Array, " B"]]:
-    """The sum of all cells' soft codes, and each image's mean distance from grey; of real rows."""
+def _count(images: UInt8[Array, "B S S 3"], mask: Bool[Array, " B"]) -> tuple[Float[Array, " Q"], Float[Array, " B"]]:
+    """Sum the soft codes of all cells, and measure each image's mean distance from grey; padding counts as 0."""
     colors = to_lab(unit(images))[..., 1:]
     cells = colors.reshape(len(colors), -1, 2)[:, :: _CELL * _CELL]
     codes = soft_encode(cells, jnp.asarray(color_bins())) * mask[:, None, None]
     return codes.sum((0, 1)), jnp.sqrt(jnp.square(colors).sum(-1)).mean((1, 2)) * mask
 
 
-_grey = jax.jit(lambda images: jnp.round(255 * grey(unit(images))).astype(jnp.uint8))
+@jax.jit
+def _without_colors(images: UInt8[Array, "B S S 3"]) -> UInt8[Array, "B S S 3"]:
+    return jnp.round(255 * grey(unit(images))).astype(jnp.uint8)
 
 
-def _draw(outputs: PyTree, batch: Batch) -> np.ndarray:
-    seen = np.asarray(_grey(batch["image"]))
+def _draw(outputs: PyTree, batch: Batch) -> UInt8[np.ndarray, "H W 3"]:
+    seen = np.asarray(_without_colors(batch["image"]))
     return triples(seen, outputs["colored"], batch["image"], ("seen", "coloured", "truth"))

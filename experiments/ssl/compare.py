@@ -1,10 +1,10 @@
-"""Every way to learn features without labels, with one network and one budget, and what a few labels make of each.
+"""Comparison of all methods that learn features without labels, with one network, one budget, and few labels.
 
 python launch.py --experiment=ssl/compare
 python launch.py --experiment=ssl/compare --preset=fashion --data=idx:fashion-mnist  # 3 seeds: 13 minutes on one core
 
-Each method, an encoder that learned nothing and one that learned from all labels are probed alike: linear heads on
-frozen features, for each share of the labels. Colourisation is left out where the data have no colours.
+Each method's encoder, a random encoder and one that learned from all labels are probed in the same way: with linear
+heads on frozen features, for each share of the labels. Colourisation is left out where the data have no colours.
 """
 
 import contextlib
@@ -25,10 +25,11 @@ from jaxvision.data.inputs import Inputs, Opened
 from jaxvision.data.label_subset import class_balanced, labels_of
 from jaxvision.data.records import Records, Source
 from jaxvision.evals.probe import accuracies, best_heads, head_accuracies
-from jaxvision.recipes.comparison import RANDOM, SUPERVISED, told
-from jaxvision.recipes.pretext import Crop
-from jaxvision.recipes.probing import Examples, Heads
-from jaxvision.recipes.two_views import Backbone, View
+from jaxvision.recipes.backbone import RESNET50, TINY, Backbone
+from jaxvision.recipes.comparison import RANDOM, SUPERVISED, comparison
+from jaxvision.recipes.pretext import PretextCrop
+from jaxvision.recipes.probing import Examples, LinearHeads, ProbingConfig
+from jaxvision.recipes.two_views import ContrastiveView
 from jaxvision.tasks.encoder import encoder_variables
 from jaxvision.tasks.probe import finetune
 from jaxvision.train.hooks import evaluate
@@ -44,31 +45,25 @@ MODULES: Mapping[str, ModuleType] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(ProbingConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "digits"  # digits, tinted, idx:DIR, folder:DIR, tfds:NAME
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
-    methods: tuple[str, ...] = tuple(MODULES)  # besides random and supervised
-    shares: tuple[float, ...] = (0.05, 0.25)  # of the training images, that have labels when features are probed
+    methods: tuple[str, ...] = tuple(MODULES)  # methods to compare, besides random and supervised
+    shares: tuple[float, ...] = (0.05, 0.25)  # shares of the training images that have labels for the probes
     seeds: int = 1  # runs of everything, each with other weights, batches and labels
-    image_size: int = 32
     batch_size: int = 64  # images in a step of every method
-    steps: int = 300  # of every method
-    probe_batch_size: int = 128
-    probe_steps: int = 300
-    recipe: Literal["quick", "fashion", "paper", "smoke"] = "quick"  # a method's own preset (quick, where it lacks it)
+    steps: int = 300  # training steps of every method
+    probe_batch_size: int = 128  # images in a step of a probe
+    probe_steps: int = 300  # training steps of a probe
+    recipe: Literal["quick", "fashion", "paper", "smoke"] = "quick"  # preset of each method; quick, where it lacks it
     flip: bool = False  # methods may mirror images
-    heads: Heads = Heads()
     backbone: Backbone = Backbone(stem="imagenet")
-    view: View = View()  # of SimCLR and MoCo
-    temperature: float = 0.2  # of SimCLR and MoCo
-    contrastive: Optimizer = Optimizer(  # of SimCLR and MoCo
+    view: ContrastiveView = ContrastiveView()  # of SimCLR and MoCo
+    temperature: float = 0.2  # temperature of SimCLR and MoCo
+    contrastive: Optimizer = Optimizer(  # of SimCLR and MoCo; `optimizer` is of the probes
         rule="adam", lr=2e-3, weight_decay=1e-4, schedule="cosine", warmup_steps=50
     )
     supervised: Optimizer = Optimizer(lr=0.1, weight_decay=5e-4, schedule="cosine", warmup_steps=20)
-    optimizer: Optimizer = Optimizer(lr=0.1, nesterov=True, schedule="cosine")  # of the probes
 
 
 PRESETS = {
@@ -95,8 +90,8 @@ PRESETS = {
         probe_steps=20_000,
         recipe="paper",
         flip=True,
-        backbone=Backbone(depth=50, stem="imagenet", width=1.0),
-        view=View(area=(0.2, 1.0), flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), blur=0.5),
+        backbone=RESNET50,
+        view=ContrastiveView(area=(0.2, 1.0), flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), blur=0.5),
         contrastive=Optimizer(lr=0.03, weight_decay=1e-4, schedule="cosine"),
     ),
     "smoke": Config(
@@ -109,14 +104,14 @@ PRESETS = {
         probe_batch_size=8,
         probe_steps=2,
         recipe="smoke",
-        heads=Heads(rates=(1.0, 3.0)),
-        backbone=Backbone(width=1 / 32),
+        heads=LinearHeads(rates=(1.0, 3.0)),
+        backbone=TINY,
     ),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train every encoder, probe it, and at the end put the figures side by side."""
+    """Train every encoder and probe it; the last stage compares the accuracies."""
     opened = Opened(*inputs)
     source, whole = opened.source(config.data), crops.center_crop(config.image_size, config.image_size)
     labels = labels_of(source[config.train_split])
@@ -125,20 +120,24 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     encoder, tx = config.backbone.make(), config.optimizer.make(config.probe_steps)
     probe = config.heads.task(encoder, tx, source, config.image_size, parts[0].bank)
     stages: list[Stage] = []
-    names = rows(config, source)
+    names = encoders(config, source)
     for name in names:
         for seed, examples in enumerate(parts):
             if name != RANDOM:
                 stages.append(_pretraining(name, config, examples.inputs, seed))
             report = Hook("probe", 0, functools.partial(_report, config.shares, examples.held_out(), test))
             begin = functools.partial(_take_encoder, f"{name}-{seed}" if name != RANDOM else "")
-            own = _seeded(probe, seed)
-            stages.append(examples.stage(f"probe-{name}-{seed}", own, config.probe_steps, (report,), begin))
+            task = _seeded(probe, seed)
+            stages.append(examples.stage(f"probe-{name}-{seed}", task, config.probe_steps, (report,), begin))
     return Experiment((*stages, _comparison(config, names, inputs.workdir / "metrics.jsonl")))
 
 
-def rows(config: Config, source: Source) -> list[str]:
-    """What is compared, in order. ValueError: a method that does not exist."""
+def encoders(config: Config, source: Source) -> list[str]:
+    """List the names of the encoders that are compared, in the order of the table.
+
+    Raises:
+        ValueError: --methods has one that does not exist.
+    """
     unknown = [name for name in config.methods if name not in MODULES]
     if unknown:
         raise ValueError(f"--methods: there is no {unknown[0]}; known are {', '.join(MODULES)}")
@@ -146,18 +145,18 @@ def rows(config: Config, source: Source) -> list[str]:
     return [RANDOM, *kept, SUPERVISED]
 
 
-def settings(name: str, config: Config) -> object:
-    """A method's own Config, with the network and the budget of all."""
+def method_config(name: str, config: Config) -> object:
+    """Return the Config of the method `name`, with the network and the budget of all."""
     presets, size = MODULES[name].PRESETS, config.image_size
-    own = presets.get(config.recipe, presets["quick"])
+    preset = presets.get(config.recipe, presets["quick"])
     shared = ("data", "train_split", "val_split", "batch_size", "steps", "backbone")
     same = {field: getattr(config, field) for field in shared}
     if name in ("simclr", "moco"):
         views = {"image_size": size, "source_size": size, "view": config.view, "temperature": config.temperature}
-        return dataclasses.replace(own, **same, **views, optimizer=config.contrastive)
+        return dataclasses.replace(preset, **same, **views, optimizer=config.contrastive)
     if name in ("jigsaw", "relative_patch"):  # small pieces of an enlarged image
-        return dataclasses.replace(own, **same, crop=dataclasses.replace(own.crop, flip=config.flip))
-    return dataclasses.replace(own, **same, image_size=size, crop=Crop((size, size + size // 8), config.flip))
+        return dataclasses.replace(preset, **same, crop=dataclasses.replace(preset.crop, flip=config.flip))
+    return dataclasses.replace(preset, **same, image_size=size, crop=PretextCrop((size, size + size // 8), config.flip))
 
 
 def _examples(config: Config, inputs: Inputs, labels: Int[np.ndarray, " N"]) -> Examples:
@@ -168,21 +167,21 @@ def _examples(config: Config, inputs: Inputs, labels: Int[np.ndarray, " N"]) -> 
 
 
 def _pretraining(name: str, config: Config, inputs: Inputs, seed: int) -> Stage:
-    """The tasks of all seeds are one, so that it is compiled once."""
+    """Return the stage that trains an encoder. All seeds share one task, so that it is compiled once."""
     task = _task(name, config, Opened(*inputs._replace(seed=0)))
     if name == SUPERVISED:
         size = config.image_size
         shifted = crops.crop_pad(size, max(1, size // 8))
         data = inputs.train(inputs.source(config.data)[config.train_split], shifted, config.batch_size)
     else:
-        data = MODULES[name].build(settings(name, config), inputs).stages[0].data
+        data = MODULES[name].build(method_config(name, config), inputs).stages[0].data
     return Stage(f"{name}-{seed}", _seeded(task, seed), data, config.steps)
 
 
 @functools.cache
 def _task(name: str, config: Config, inputs: Inputs) -> Task:
     if name != SUPERVISED:
-        return MODULES[name].build(settings(name, config), inputs).stages[0].task
+        return MODULES[name].build(method_config(name, config), inputs).stages[0].task
     source, tx = inputs.source(config.data), config.supervised.make(config.steps)
     return finetune(config.backbone.make(), tx, source.num_classes, mean=source.mean, std=source.std)
 
@@ -192,7 +191,7 @@ def _seeded(task: Task, seed: int) -> Task:
 
 
 def _take_encoder(name: str, state: TrainState, finished: Mapping[str, TrainState]) -> TrainState:
-    """The probe's state with the encoder of the stage `name`; without a name with the one it was initialised with."""
+    """Put the encoder of the finished stage `name` into a probe's state; without a name the encoder stays random."""
     if not name:
         return state
     learned = encoder_variables(finished[name])
@@ -202,9 +201,9 @@ def _take_encoder(name: str, state: TrainState, finished: Mapping[str, TrainStat
 
 
 def _report(shares: tuple[float, ...], held_out: list[Hook], test: Hook, predict: Predict, state: TrainState) -> Result:
-    """For each share the accuracy of the head that is best on held-out training images."""
-    best, found = best_heads(held_out, predict, state), accuracies(test, predict, state)
-    return {_metric(share): float(found[n, best[n]]) for n, share in enumerate(shares)}
+    """Return, for each share of the labels, the accuracy of the head that is best on held-out training images."""
+    best, tested = best_heads(held_out, predict, state), accuracies(test, predict, state)
+    return {_metric(share): float(tested[n, best[n]]) for n, share in enumerate(shares)}
 
 
 def _metric(share: float) -> str:
@@ -212,23 +211,24 @@ def _metric(share: float) -> str:
 
 
 def _comparison(config: Config, names: list[str], metrics: Path) -> Stage:
-    """The last stage: no training, only the table and the figure of what the probes before have written."""
-
-    def show(predict: Predict, state: TrainState) -> Result:
-        found = {row["stage"]: row for row in read_metrics(metrics) if _metric(config.shares[0]) in row}
-        return told({name: _scores(config, name, found) for name in names}, config.shares, _notes(config, names))
-
+    """Return the last stage, which trains nothing and makes a table and a figure of what the probes have written."""
+    show = functools.partial(_show, config, names, metrics)
     return Stage("comparison", nothing(), None, 0, (Hook("comparison", 0, show),))
 
 
-def _scores(config: Config, name: str, found: Mapping[str, Mapping[str, float]]) -> Float[np.ndarray, "R F"]:
-    """Of every seed and share."""
-    probes = [found[f"probe-{name}-{seed}"] for seed in range(config.seeds)]
-    return np.array([[probe[_metric(share)] for share in config.shares] for probe in probes])
+def _show(config: Config, names: list[str], metrics: Path, predict: Predict, state: TrainState) -> Result:
+    probes = {row["stage"]: row for row in read_metrics(metrics) if _metric(config.shares[0]) in row}
+    return comparison({name: _scores(config, name, probes) for name in names}, config.shares, _notes(config, names))
+
+
+def _scores(config: Config, name: str, probes: Mapping[str, Mapping[str, float]]) -> Float[np.ndarray, "R F"]:
+    """Collect one encoder's accuracies by seed and share, from each probe's metrics."""
+    runs = [probes[f"probe-{name}-{seed}"] for seed in range(config.seeds)]
+    return np.array([[run[_metric(share)] for share in config.shares] for run in runs])
 
 
 def _notes(config: Config, names: list[str]) -> list[str]:
-    """What the table depends on."""
+    """Describe the settings that the table depends on, and what was left out."""
     backbone, heads = config.backbone, config.heads
     notes = [
         f"{config.data}; ResNet-{backbone.depth}, stem {backbone.stem}, width {backbone.width:g}; every method "
@@ -243,7 +243,7 @@ def _notes(config: Config, names: list[str]) -> list[str]:
 
 
 def _has_colors(records: Records) -> bool:
-    """Whether any of some images is not grey."""
+    """Return True if any of 32 images, evenly spaced, is not grey."""
     for index in np.unique(np.linspace(0, len(records) - 1, 32).astype(int)):
         with contextlib.suppress(ValueError, OSError):
             if np.ptp(records[int(index)]["image"], axis=-1).max() > 0:

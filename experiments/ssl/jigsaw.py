@@ -6,47 +6,41 @@ python launch.py --experiment=ssl/jigsaw --preset=paper --data=tfds:imagenet2012
 """
 
 import dataclasses
+from functools import partial
 
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int, UInt8
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.pretext_heads import PieceClassifier
 from jaxvision.ops.permutations import spread
-from jaxvision.recipes.pretext import Crop, answering
-from jaxvision.recipes.two_views import Backbone
+from jaxvision.recipes.pretext import IMAGENET, SMOKE, PretextConfig, PretextCrop, PretextSetup
 from jaxvision.tasks.questions import jigsaw
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.types import Experiment
+from jaxvision.train.types import Batch, Experiment, PyTree
 from jaxvision.viz.pretext import jigsaws
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(PretextConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "digits"  # digits, scenes, idx:DIR, folder:DIR, tfds:NAME
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
-    image_size: int = 48  # pixels of the square that puzzles are cut from
-    cell: int = 15  # pixels of a cell; a puzzle is three by three of them
-    tile: int = 12  # pixels of a tile, anywhere in its cell
-    shift: int = 1  # pixels by which a colour channel of a tile may lie elsewhere, either way
-    grey: float = 0.3  # share of images without colour
-    permutations: int = 24  # that are told apart
+    image_size: int = 48  # height and width in pixels of the square that puzzles are cut from
+    cell: int = 15  # height and width of a cell in pixels; a puzzle is three by three of them
+    tile: int = 12  # height and width of a tile in pixels; it lies anywhere in its cell
+    shift: int = 1  # most pixels by which a colour channel of a tile is moved at random, either way
+    grey: float = 0.3  # share of the images that lose their colours
+    permutations: int = 24  # orders of the tiles, which are told apart
     tower: int = 64  # units of fc6, on each tile
-    joint: int = 128  # units of fc7, on all nine
-    batch_size: int = 32
-    steps: int = 400
-    eval_every: int = 200
-    crop: Crop = Crop((48, 52))
-    backbone: Backbone = Backbone()
-    optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=20)
+    joint: int = 128  # units of fc7, on all nine tiles
+    crop: PretextCrop = PretextCrop((48, 52))
 
 
 PRESETS = {
     "quick": Config(),
     "paper": Config(  # section 4, with a ResNet in the place of AlexNet's layers
-        data="tfds:imagenet2012",
+        **IMAGENET,
         image_size=256,
         cell=75,
         tile=64,
@@ -56,9 +50,7 @@ PRESETS = {
         joint=4096,
         batch_size=256,
         steps=350_000,
-        eval_every=10_000,
-        crop=Crop((256, 288)),
-        backbone=Backbone(stem="imagenet", width=1.0),
+        crop=PretextCrop((256, 288)),
         optimizer=Optimizer(lr=0.01, weight_decay=5e-4, schedule="step", milestones=(0.33, 0.66), warmup_steps=5000),
     ),
     "fashion": Config(  # Fashion-MNIST: grey images of 28 pixels, which have no fringes of colour to hide
@@ -70,10 +62,10 @@ PRESETS = {
         grey=1.0,
         steps=600,
         eval_every=300,
-        crop=Crop((28, 32), flip=True),
+        crop=PretextCrop((28, 32), flip=True),
     ),
     "smoke": Config(
-        data="digits:count=16",
+        **SMOKE,
         image_size=32,
         cell=10,
         tile=8,
@@ -81,28 +73,22 @@ PRESETS = {
         tower=8,
         joint=8,
         batch_size=8,
-        steps=2,
-        eval_every=2,
-        crop=Crop((32, 34)),
-        backbone=Backbone(width=1 / 32),
+        crop=PretextCrop((32, 34)),
     ),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Learn to tell in which of some permutations the tiles of an image are."""
-    source, orders = inputs.source(config.data), spread(config.permutations)
+    orders = spread(config.permutations)
+    setup = PretextSetup(inputs.source(config.data), config, inputs, partial(_draw, orders=orders))
     ask = jigsaw(
         jnp.asarray(orders, jnp.int32), cell=config.cell, tile=config.tile, shift=config.shift, grey=config.grey
     )
     model = PieceClassifier(config.backbone.make(), config.permutations, config.tower, config.joint)
-    return answering(
-        model,
-        ask,
-        source,
-        config,
-        inputs,
-        lambda outputs, batch: jigsaws(
-            outputs["pieces"][:, 0], outputs["probabilities"][:, 0], outputs["answers"][:, 0], orders
-        ),
-    )
+    task = setup.task(model, ask)
+    return Experiment.single(task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation())
+
+
+def _draw(outputs: PyTree, batch: Batch, *, orders: Int[np.ndarray, "P 9"]) -> UInt8[np.ndarray, "H W 3"]:
+    return jigsaws(outputs["pieces"][:, 0], outputs["probabilities"][:, 0], outputs["answers"][:, 0], orders)

@@ -1,4 +1,4 @@
-"""What an encoder has learned, on images with labels: linear heads or fine-tuning, and its nearest neighbours.
+"""Probe of an encoder on images with labels: linear heads or fine-tuning, and nearest neighbours.
 
 python launch.py --experiment=ssl/probe --init_from=workdir:runs/ssl-simclr --labels=0.1
 python launch.py --experiment=ssl/probe --init_from=workdir:runs/ssl-simclr --labels=0.1 --method=finetune
@@ -6,7 +6,7 @@ python launch.py --experiment=ssl/probe --workdir=runs/random  # digits: 0.922, 
 
 Without --init_from the encoder has learned nothing, as in the last line.
 The network's flags must be those of the run that the encoder comes from, and the data of the same kind: pixels are
-normalised as --data has them.
+normalised with the mean and deviation of --data.
 """
 
 import dataclasses
@@ -25,8 +25,8 @@ from jaxvision.evals.embedding import embeddings
 from jaxvision.evals.knn import knn
 from jaxvision.evals.neighbourhood import maps_and_neighbours
 from jaxvision.evals.probe import of_best_head
-from jaxvision.recipes.probing import Examples, Heads
-from jaxvision.recipes.two_views import Backbone
+from jaxvision.recipes.backbone import RESNET50, TINY
+from jaxvision.recipes.probing import Examples, LinearHeads, ProbingConfig
 from jaxvision.tasks.probe import finetune
 from jaxvision.train.hooks import evaluate
 from jaxvision.train.optim import Optimizer
@@ -37,22 +37,15 @@ _MAPPED = 1000  # held-out images on the maps
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(ProbingConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "digits"  # digits, idx:DIR, folder:DIR, tfds:NAME
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
-    labels: float = 1.0  # share of the training images whose labels are used, as many of each class
-    method: Literal["linear", "finetune"] = "linear"  # heads on a frozen encoder, or everything learns
-    image_size: int = 32
     batch_size: int = 128
     steps: int = 500
+    labels: float = 1.0  # share of the training images whose labels are used, the same share of each class
+    method: Literal["linear", "finetune"] = "linear"  # heads on a frozen encoder, or the encoder learns too
     crop: Literal["none", "shift", "inception"] = "none"  # training images: whole, moved by 1/8, random parts
-    flip: bool = False  # mirror every other training image
-    heads: Heads = Heads()
-    backbone: Backbone = Backbone()
-    optimizer: Optimizer = Optimizer(lr=0.1, nesterov=True, schedule="cosine")
+    flip: bool = False  # mirror half of the training images, chosen at random
 
 
 PRESETS = {
@@ -64,8 +57,8 @@ PRESETS = {
         steps=500_400,
         crop="inception",
         flip=True,
-        heads=Heads(rates=(0.1, 0.3, 1.0), feature_norm="none", held_out=0.01),
-        backbone=Backbone(depth=50, stem="imagenet", width=1.0),
+        heads=LinearHeads(rates=(0.1, 0.3, 1.0), feature_norm="none", held_out=0.01),
+        backbone=RESNET50,
         optimizer=Optimizer(lr=30.0, schedule="step", milestones=(0.6, 0.8)),
     ),
     "smoke": Config(
@@ -73,8 +66,8 @@ PRESETS = {
         image_size=16,
         batch_size=8,
         steps=2,
-        heads=Heads(rates=(1.0, 3.0)),
-        backbone=Backbone(width=1 / 32),
+        heads=LinearHeads(rates=(1.0, 3.0)),
+        backbone=TINY,
     ),
 }
 
@@ -88,23 +81,23 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     examples = Examples(records, [chosen], whole, config.batch_size, inputs)
     val = inputs.evaluate(source[config.val_split], whole, config.batch_size)
     report = evaluate((accuracy((1,)), confusion_matrix(source.class_names)), val, name="probe")
-    looks = _looks(source, source[config.val_split], examples)
+    embedding_hooks = _embedding_hooks(source, source[config.val_split], examples)
     tx, encoder = config.optimizer.make(config.steps), config.backbone.make()
-    anew = inputs.train(Subset(records, chosen.fit), _augment(config), config.batch_size)
+    train = inputs.train(Subset(records, chosen.fit), _augment(config), config.batch_size)
     if config.method == "finetune":
         task = finetune(encoder, tx, source.num_classes, mean=source.mean, std=source.std)
-        return Experiment.single(task, anew, config.steps, (_told(report, config), *looks))
+        return Experiment.single(task, train, config.steps, (_with_summary(report, config), *embedding_hooks))
     rates = tuple(config.optimizer.lr * rate for rate in config.heads.rates)
     report = of_best_head(examples.held_out()[0], report, rates)
-    hooks = (_told(report, config), *looks)
+    hooks = (_with_summary(report, config), *embedding_hooks)
     if config.crop != "none" or config.flip:
-        return Experiment.single(config.heads.task(encoder, tx, source, config.image_size), anew, config.steps, hooks)
+        return Experiment.single(config.heads.task(encoder, tx, source, config.image_size), train, config.steps, hooks)
     task = config.heads.task(encoder, tx, source, config.image_size, examples.bank)
     return Experiment((examples.stage("train", task, config.steps, hooks, lambda state, finished: state),))
 
 
 def _choose(records: Records, config: Config, seed: int) -> Labelled:
-    """The images with labels. Where all have them, no label needs to be read before the training."""
+    """Choose the images whose labels are used. If all are, no label needs to be read before the training."""
     if config.labels == 1.0:
         order = np.random.default_rng(seed).permutation(len(records))
         held_out = min(max(1, round(config.heads.held_out * len(records))), len(records) - 1)
@@ -122,8 +115,8 @@ def _augment(config: Config) -> Transform:
     return compose(crop, horizontal_flip()) if config.flip else crop
 
 
-def _looks(source: Source, val: Records, examples: Examples) -> tuple[Hook, Hook]:
-    """Accuracy by neighbours among the images with labels; maps of held-out images."""
+def _embedding_hooks(source: Source, val: Records, examples: Examples) -> tuple[Hook, Hook]:
+    """Return hooks for the accuracy of nearest neighbours among the labelled images, and for maps of held-out ones."""
     open_data = partial(examples.inputs.evaluate, transform=examples.transform, batch_size=examples.batch_size)
     known = Subset(examples.records, examples.subsets[0].all)
     bank, queries = (evaluate((embeddings(),), open_data(records)) for records in (known, val))
@@ -131,21 +124,20 @@ def _looks(source: Source, val: Records, examples: Examples) -> tuple[Hook, Hook
     return knn(bank, queries, source.num_classes), maps_and_neighbours(shown, source.class_names)
 
 
-def _told(report: Hook, config: Config) -> Hook:
-    """The report, with a table of what its accuracy depends on."""
-    linear, optimizer = config.method == "linear", config.optimizer
-    facts = {
+def _with_summary(report: Hook, config: Config) -> Hook:
+    """Return the hook `report` with a table of its accuracy and of the settings that this depends on."""
+    return report._replace(run=partial(_summarised, report, config))
+
+
+def _summarised(report: Hook, config: Config, predict: Predict, state: TrainState) -> Result:
+    result, optimizer = report.run(predict, state), config.optimizer
+    rows = {
         "method": config.method,
         "share of the labels": f"{config.labels:g}",
-        "feature norm": config.heads.feature_norm if linear else "none",
+        "feature norm": config.heads.feature_norm if config.method == "linear" else "none",
         "schedule": f"{optimizer.schedule}, {config.steps} steps of {config.batch_size}",
         "weight decay": f"{optimizer.weight_decay:g}",
+        "learning rate": result.get("probe/lr", optimizer.lr),
+        "accuracy": result["probe/accuracy"],
     }
-
-    def run(predict: Predict, state: TrainState) -> Result:
-        result = report.run(predict, state)
-        figures = {"learning rate": result.get("probe/lr", optimizer.lr), "accuracy": result["probe/accuracy"]}
-        rows = {name: (value,) for name, value in {**facts, **figures}.items()}
-        return {**result, "probe": table(("probe", ""), rows)}
-
-    return report._replace(run=run)
+    return {**result, "probe": table(("probe", ""), {name: (value,) for name, value in rows.items()})}

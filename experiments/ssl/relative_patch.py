@@ -8,45 +8,42 @@ python launch.py --experiment=ssl/relative_patch --preset=paper --data=tfds:imag
 import dataclasses
 from typing import Literal
 
+import numpy as np
+from jaxtyping import UInt8
+
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.pretext_heads import PieceClassifier
 from jaxvision.ops.patches import NEIGHBOURS
-from jaxvision.recipes.pretext import Crop, answering
-from jaxvision.recipes.two_views import Backbone
+from jaxvision.recipes.pretext import IMAGENET, SMOKE, PretextConfig, PretextCrop, PretextSetup
 from jaxvision.tasks.questions import relative_patch
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.types import Experiment
+from jaxvision.train.types import Batch, Experiment, PyTree
 from jaxvision.viz.pretext import pairs
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(PretextConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "digits"  # digits, scenes, idx:DIR, folder:DIR, tfds:NAME
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
-    image_size: int = 56  # pixels of the square that patches are cut from
-    patch: int = 12  # pixels of a patch
-    gap: int = 6  # pixels between patches
-    jitter: int = 2  # pixels by which a patch may lie elsewhere, either way
-    color: Literal["drop", "project"] = "drop"  # against colour fringes: keep one channel, or no green and magenta
-    pixelate: float = 0.5  # share of the patches that are sampled down
-    least_pixels: int = 36  # of a patch that is sampled down
-    tower: int = 64  # units of fc6, on each patch
-    joint: int = 64  # units of fc7, on both
     batch_size: int = 64
     steps: int = 800
     eval_every: int = 400
-    crop: Crop = Crop((56, 64))
-    backbone: Backbone = Backbone()
-    optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=20)
+    image_size: int = 56  # height and width in pixels of the square that patches are cut from
+    patch: int = 12  # height and width of a patch in pixels
+    gap: int = 6  # pixels between patches
+    jitter: int = 2  # most pixels by which a patch is moved at random, either way
+    color: Literal["drop", "project"] = "drop"  # against colour fringes: keep one channel, or no green and magenta
+    pixelate: float = 0.5  # share of the patches that are sampled down and up again
+    least_pixels: int = 36  # least pixels (height times width) to which a patch is sampled down
+    tower: int = 64  # units of fc6, on each patch
+    joint: int = 64  # units of fc7, on both patches
+    crop: PretextCrop = PretextCrop((56, 64))
 
 
 PRESETS = {
     "quick": Config(),
     "paper": Config(  # section 3, with a ResNet in the place of AlexNet's layers and a schedule of its own
-        data="tfds:imagenet2012",
+        **IMAGENET,
         image_size=448,
         patch=96,
         gap=48,
@@ -56,13 +53,11 @@ PRESETS = {
         joint=4096,
         batch_size=256,
         steps=300_000,
-        eval_every=10_000,
-        crop=Crop((448, 640)),
-        backbone=Backbone(stem="imagenet", width=1.0),
+        crop=PretextCrop((448, 640)),
         optimizer=Optimizer(lr=0.03, weight_decay=1e-4, schedule="cosine", warmup_steps=5000),
     ),
     "smoke": Config(
-        data="digits:count=16",
+        **SMOKE,
         image_size=32,
         patch=8,
         gap=2,
@@ -71,20 +66,17 @@ PRESETS = {
         tower=8,
         joint=8,
         batch_size=8,
-        steps=2,
-        eval_every=2,
-        crop=Crop((32, 34)),
-        backbone=Backbone(width=1 / 32),
+        crop=PretextCrop((32, 34)),
     ),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Learn to tell which of eight neighbours a patch is."""
-    source = inputs.source(config.data)
+    setup = PretextSetup(inputs.source(config.data), config, inputs, _draw)
     ask = relative_patch(
-        mean=source.mean,
-        std=source.std,
+        mean=setup.source.mean,
+        std=setup.source.std,
         patch=config.patch,
         gap=config.gap,
         jitter=config.jitter,
@@ -93,11 +85,9 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         least_pixels=config.least_pixels,
     )
     model = PieceClassifier(config.backbone.make(), len(NEIGHBOURS), config.tower, config.joint)
-    return answering(
-        model,
-        ask,
-        source,
-        config,
-        inputs,
-        lambda outputs, batch: pairs(outputs["pieces"][:, 0], outputs["probabilities"][:, 0], outputs["answers"][:, 0]),
-    )
+    task = setup.task(model, ask)
+    return Experiment.single(task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation())
+
+
+def _draw(outputs: PyTree, batch: Batch) -> UInt8[np.ndarray, "H W 3"]:
+    return pairs(outputs["pieces"][:, 0], outputs["probabilities"][:, 0], outputs["answers"][:, 0])

@@ -1,41 +1,42 @@
-"""What the classification experiments share: augmentation, test views, held-out figures, how predictions are shown."""
+"""The parts that the classification experiments share: settings, data, metrics, and pictures of predictions."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import flax.linen as nn
 import numpy as np
+from jaxtyping import Array, Float, UInt8
 
 from jaxvision.data import color, crops
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.records import Source
+from jaxvision.data.records import Records, Source
 from jaxvision.data.transforms import Transform, compose, horizontal_flip
 from jaxvision.evals.classification import accuracy, confusion_matrix
 from jaxvision.ops.views import Views, multi_scale, ten_crops, whole
-from jaxvision.recipes.settings import Run
+from jaxvision.recipes.run_config import RunConfig
 from jaxvision.tasks.classification import classification
 from jaxvision.train.hooks import evaluate, parameters, picture
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.types import Batch, Experiment, Presentation, PyTree
+from jaxvision.train.types import Batch, Data, Hook, Presentation, PyTree, Task, TrainState
 from jaxvision.viz import confusion, filters, grid
 
 SHOWN = 18  # predictions in a picture
 
 
 @dataclasses.dataclass(frozen=True)
-class Augment:
-    """How a training image is varied."""
+class ClassifierAugment:
+    """The random changes of a training image."""
 
     crop: Literal["shift", "jitter", "inception"] = "shift"  # up to 1/8 of the size; random scale; random part
-    shorter: tuple[int, ...] = (256, 512)  # jitter: range of the shorter side in pixels
-    flip: bool = False  # mirror every other image
+    shorter: tuple[int, ...] = (256, 512)  # jitter: smallest and largest length of the shorter side in pixels
+    flip: bool = False  # mirror half of the images, chosen at random
     color: Literal["none", "pca", "photometric"] = "none"  # AlexNet's noise; brightness, contrast and saturation
     mixup: float = 0.0  # alpha of mixup's Beta distribution; 0: off
     label_smoothing: float = 0.0  # share of a target that is spread over all classes
 
     def make(self, size: int) -> Transform:
-        """The transform to uint8 [size, size, 3]."""
+        """Return the transform to uint8 [size, size, 3]."""
         crop = {
             "shift": lambda: crops.crop_pad(size, max(1, size // 8)),
             "jitter": lambda: crops.scale_jitter(size, *self.shorter),
@@ -46,15 +47,15 @@ class Augment:
 
 
 @dataclasses.dataclass(frozen=True)
-class Test:
-    """How a held-out image is looked at."""
+class ClassifierViews:
+    """The parts and sizes in which a test image is given to the network."""
 
-    views: Literal["center", "ten_crop", "multi_scale"] = "center"  # whose probabilities are averaged
+    views: Literal["center", "ten_crop", "multi_scale"] = "center"  # views whose class probabilities are averaged
     resize: int = 0  # center, ten_crop: pixels of the shorter side, before cropping; 0: image_size
     sizes: tuple[int, ...] = (256, 384, 512)  # multi_scale: pixels of the shorter side, each also mirrored
 
     def make(self, size: int) -> tuple[Transform, Views]:
-        """The transform on the host, and the views on the device."""
+        """Return the transform of an image on the host, and the function that cuts its views on the device."""
         resize = self.resize or size
         if self.views == "multi_scale":
             return crops.center_crop(max(self.sizes), max(self.sizes)), multi_scale(self.sizes)
@@ -63,72 +64,91 @@ class Test:
         return crops.center_crop(size, resize), whole
 
 
-@runtime_checkable
-class Settings(Run, Protocol):
+@dataclasses.dataclass(frozen=True)
+class ClassifierConfig(RunConfig):
     """The fields that every classification Config has."""
 
-    @property
-    def image_size(self) -> int: ...
-
-    @property
-    def augment(self) -> Augment: ...
-
-    @property
-    def test(self) -> Test: ...
-
-    @property
-    def optimizer(self) -> Optimizer: ...
+    width: float = 0.25  # fraction of the paper's channels
+    image_size: int = 32  # height and width of a training image in pixels
+    augment: ClassifierAugment = ClassifierAugment()
+    test: ClassifierViews = ClassifierViews()
+    optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=20)
 
 
-def experiment(
-    model: nn.Module, source: Source, config: Settings, inputs: Inputs, *, average_decay: float = 0.0
-) -> Experiment:
-    """Train `model` to name what is in an image; look at accuracy, confusion, predictions and filters."""
-    prepare, test_views = config.test.make(config.image_size)
-    task = classification(
-        model,
-        config.optimizer.make(config.steps),
-        mean=source.mean,
-        std=source.std,
-        label_smoothing=config.augment.label_smoothing,
-        mixup_alpha=config.augment.mixup,
-        average_decay=average_decay,
-        views=test_views,
-    )
-    names = source.class_names
+# Fields that presets have in common, and the augmentation of Szegedy et al. 2015.
+IMAGENET: dict[str, Any] = {"data": "tfds:imagenet2012", "width": 1.0, "image_size": 224}
+SMOKE: dict[str, Any] = {"data": "digits:count=32", "width": 0.125, "batch_size": 8, "steps": 2, "eval_every": 1}
+INCEPTION_AUGMENT = ClassifierAugment(crop="inception", flip=True, color="photometric")
 
-    def draw(outputs: PyTree, batch: Batch) -> np.ndarray:
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierSetup:
+    """The parts of a classification experiment."""
+
+    source: Source  # images with labels, in the splits train and val
+    config: ClassifierConfig
+    inputs: Inputs  # opens data for training and evaluation
+
+    def task(self, model: nn.Module, *, average_decay: float = 0.0) -> Task:
+        """Return the task of training `model`; `average_decay` > 0 evaluates its averaged parameters."""
+        config, source = self.config, self.source
+        return classification(
+            model,
+            config.optimizer.make(config.steps),
+            mean=source.mean,
+            std=source.std,
+            label_smoothing=config.augment.label_smoothing,
+            mixup_alpha=config.augment.mixup,
+            average_decay=average_decay,
+            views=config.test.make(config.image_size)[1],
+        )
+
+    def train(self) -> Data:
+        """Return augmented training images with labels."""
+        transform = self.config.augment.make(self.config.image_size)
+        return self.inputs.train(self.source["train"], transform, self.config.batch_size)
+
+    def val(self) -> Data:
+        """Return the held-out images with labels."""
+        return self._evaluation(self.source["val"])
+
+    def hooks(self) -> tuple[Hook, ...]:
+        """Return the hooks for accuracy and confusion matrix, and for pictures of predictions and first filters."""
+        metrics = (accuracy(top=(1, 5)), confusion_matrix(self.source.class_names, confusion.confusion_matrix))
+        return (
+            evaluate(metrics, self.val(), every=self.config.eval_every),
+            picture("predictions", self.val(), self._draw),
+            parameters("filters", _draw_filters),
+        )
+
+    def presentation(self) -> Presentation:
+        """Return how --mode=predict names and draws the classes of a user's images."""
+        return Presentation(self._evaluation, self._describe, self._draw)
+
+    def _evaluation(self, records: Records) -> Data:
+        transform, _ = self.config.test.make(self.config.image_size)
+        return self.inputs.evaluate(records, transform, self.config.batch_size)
+
+    def _describe(self, outputs: PyTree, batch: Batch, row: int) -> dict[str, Any]:
+        return describe(outputs["probabilities"][row], self.source.class_names)
+
+    def _draw(self, outputs: PyTree, batch: Batch) -> UInt8[np.ndarray, "H W 3"]:
         rows = np.flatnonzero(batch["_mask"])[:SHOWN]
         labels = batch["label"][rows] if "label" in batch else None
-        return grid.predictions(batch["image"][rows], outputs["probabilities"][rows], names, labels)
-
-    held_out = inputs.evaluate(source["val"], prepare, config.batch_size)
-    figures = (accuracy(top=(1, 5)), confusion_matrix(names, confusion.confusion_matrix))
-    return Experiment.single(
-        task,
-        inputs.train(source["train"], config.augment.make(config.image_size), config.batch_size),
-        config.steps,
-        (
-            evaluate(figures, held_out, every=config.eval_every),
-            picture("predictions", held_out, draw),
-            parameters("filters", lambda state: filters.filters(np.asarray(first_kernel(state.params)))),
-        ),
-        presentation=Presentation(
-            lambda files: inputs.evaluate(files, prepare, config.batch_size),
-            lambda outputs, batch, row: describe(outputs["probabilities"][row], names),
-            draw,
-        ),
-        best="val/accuracy",
-    )
+        return grid.predictions(batch["image"][rows], outputs["probabilities"][rows], self.source.class_names, labels)
 
 
-def describe(probabilities: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """What predictions.json says of one image: its class, and the five most probable ones."""
+def describe(probabilities: Float[np.ndarray, " C"], names: Sequence[str]) -> dict[str, Any]:
+    """Return one image's entry in predictions.json: the most probable class, and the five highest probabilities."""
     top = np.argsort(-probabilities, kind="stable")[:5]
     return {"label": names[top[0]], "probabilities": {names[i]: round(float(probabilities[i]), 6) for i in top}}
 
 
-def first_kernel(params: PyTree) -> Any:
-    """The kernel [h, w, 3, C] of the first convolution, the only one whose filters can be seen as colours."""
+def first_kernel(params: PyTree) -> Float[Array | np.ndarray, "h w 3 C"]:
+    """Return the kernel of the first convolution, the only one whose filters can be shown as colours."""
     layer = next(params[name] for name in ("conv1", "conv1_1") if name in params)
     return layer.get("conv", layer)["kernel"]
+
+
+def _draw_filters(state: TrainState) -> UInt8[np.ndarray, "H W 3"]:
+    return filters.filters(np.asarray(first_kernel(state.params)))

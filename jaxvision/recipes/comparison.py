@@ -1,4 +1,4 @@
-"""How well several encoders do, each over some runs and for some shares of the labels, as a table and a figure."""
+"""A table and a figure of how well several encoders do, over some runs and for some shares of the labels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,8 +13,18 @@ RANDOM, SUPERVISED = "random", "supervised"
 _WAY = "way: from the random encoder's mean (0) to that of the encoder that learned from all labels (1)."
 
 
-def told(scores: Mapping[str, Float[np.ndarray, "R F"]], shares: Sequence[float], notes: Sequence[str]) -> Result:
-    """ "comparison", a table over `notes`, "comparison_figure", and the mean of each cell as a metric."""
+def comparison(scores: Mapping[str, Float[np.ndarray, "R F"]], shares: Sequence[float], notes: Sequence[str]) -> Result:
+    """Compare encoders by the accuracy of linear heads on their features.
+
+    Args:
+        scores: accuracies in R runs and for F shares of the labels, by encoder; RANDOM and SUPERVISED are among them.
+        shares: the F shares of the labels, from 0 to 1.
+        notes: paragraphs that follow the table.
+
+    Returns:
+        "comparison", a table with its notes; "comparison_figure", a picture; and "<encoder>/accuracy_<share>", the mean
+        over the runs.
+    """
     names = [name.replace("_", " ") for name in scores]
     titles = [f"{100 * share:g} % of labels" for share in shares]
     columns = ("encoder", *titles, *(f"way at {100 * share:g} %" for share in shares))
@@ -32,7 +42,7 @@ def told(scores: Mapping[str, Float[np.ndarray, "R F"]], shares: Sequence[float]
 
 
 def way(scores: Mapping[str, Float[np.ndarray, "R F"]], name: str) -> Float[np.ndarray, " F"]:
-    """How far the mean accuracy is on the way from the random encoder's to the supervised one's."""
+    """Scale the mean accuracy of the encoder `name` so that the random encoder has 0 and the supervised one 1."""
     low, high = scores[RANDOM].mean(axis=0), scores[SUPERVISED].mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return (scores[name].mean(axis=0) - low) / (high - low)

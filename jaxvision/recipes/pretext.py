@@ -1,92 +1,110 @@
-"""What the pretext experiments share: how images are cut, held-out figures, a picture, a look at a user's images."""
+"""The parts that the pretext experiments share: settings, crops, data, metrics, and pictures of answers."""
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import flax.linen as nn
 import numpy as np
+from jaxtyping import UInt8
 
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.records import Source
+from jaxvision.data.records import Records, Source
 from jaxvision.data.seeds import with_seed
 from jaxvision.data.transforms import Transform, compose, horizontal_flip
 from jaxvision.evals.means import means
-from jaxvision.recipes.settings import Run, Splits
+from jaxvision.recipes.backbone import RESNET18, TINY, Backbone
+from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.tasks.pretext import pretext
 from jaxvision.tasks.questions import Ask
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.types import Batch, Experiment, Presentation, PyTree, Task
+from jaxvision.train.types import Batch, Data, Hook, Presentation, PyTree, Task
 
-Draw = Callable[[PyTree, Batch], np.ndarray]
+DrawAnswers = Callable[[PyTree, Batch], UInt8[np.ndarray, "H W 3"]]
+"""Draws `(outputs, batch)`, both without rows of padding."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Crop:
-    """How a square is cut out of a training image."""
+class PretextCrop:
+    """The square that is cut out of a training image at random."""
 
     shorter: tuple[int, ...] = (32, 36)  # pixels of the shorter side, drawn anew: the smallest and the largest
-    flip: bool = False  # mirror every other image
+    flip: bool = False  # mirror half of the images, chosen at random
 
     def make(self, size: int) -> Transform:
-        """The transform to uint8 [size, size, 3]. ValueError: a range that is none, or too small."""
+        """Return the transform to uint8 [size, size, 3].
+
+        Raises:
+            ValueError: `shorter` is not two numbers in order, or smaller than `size`.
+        """
         if len(self.shorter) != 2 or not size <= self.shorter[0] <= self.shorter[1]:
             raise ValueError(f"--crop.shorter is {self.shorter}: give two numbers from --image_size={size} up")
         cut = crops.scale_jitter(size, *self.shorter)
         return compose(cut, horizontal_flip()) if self.flip else cut
 
 
-@runtime_checkable
-class Settings(Run, Splits, Protocol):
+@dataclasses.dataclass(frozen=True)
+class PretextConfig(SplitConfig):
     """The fields that every pretext Config has."""
 
-    @property
-    def image_size(self) -> int: ...
-
-    @property
-    def crop(self) -> Crop: ...
-
-    @property
-    def optimizer(self) -> Optimizer: ...
+    batch_size: int = 32
+    eval_every: int = 200
+    image_size: int = 32  # height and width in pixels of the square that is cut from an image
+    crop: PretextCrop = PretextCrop()
+    backbone: Backbone = Backbone()
+    optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=20)
 
 
-def experiment(
-    task: Task, source: Source, config: Settings, inputs: Inputs, figures: tuple[str, ...], draw: Draw
-) -> Experiment:
-    """Train on the pretext task; the means of `figures`, that `predict` gives for each image, over the held-out ones.
+# Fields that presets have in common.
+IMAGENET: dict[str, Any] = {"data": "tfds:imagenet2012", "eval_every": 10_000, "backbone": RESNET18}
+SMOKE: dict[str, Any] = {"data": "digits:count=16", "steps": 2, "eval_every": 2, "backbone": TINY}
 
-    `draw` gets the outputs and the images of one batch, without its padding.
-    """
-    whole = with_seed(square(config.image_size))
 
-    def drawn(outputs: PyTree, batch: Batch) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class PretextSetup:
+    """The parts of a pretext experiment."""
+
+    source: Source
+    config: PretextConfig
+    inputs: Inputs  # opens data for training and evaluation
+    draw: DrawAnswers
+    metrics: tuple[str, ...] = ("pretext_accuracy",)  # outputs of `predict`, one number an image, that are averaged
+
+    def task(self, model: nn.Module, ask: Ask) -> Task:
+        """Return the task of training `model` to answer the questions that `ask` makes of an image."""
+        optimizer = self.config.optimizer.make(self.config.steps)
+        return pretext(model, optimizer, ask, mean=self.source.mean, std=self.source.std)
+
+    def train(self) -> Data:
+        """Return random squares of the training images."""
+        transform = self.config.crop.make(self.config.image_size)
+        return self.inputs.train(self.source[self.config.train_split], transform, self.config.batch_size)
+
+    def val(self) -> Data:
+        """Return the central squares of the held-out images, each with the seed of its questions."""
+        return self._evaluation(self.source[self.config.val_split])
+
+    def hooks(self) -> tuple[Hook, ...]:
+        """Return the hooks for the metrics' means over the held-out images, and for a picture of some answers."""
+        every = self.config.eval_every
+        return (
+            evaluate((means(*self.metrics),), self.val(), every=every),
+            picture("answers", self.val(), self._draw, every=every),
+        )
+
+    def presentation(self) -> Presentation:
+        """Return how --mode=predict measures and draws the answers for a user's images."""
+        return Presentation(self._evaluation, self._describe, self._draw)
+
+    def _evaluation(self, records: Records) -> Data:
+        size = self.config.image_size
+        return self.inputs.evaluate(records, with_seed(crops.center_crop(size, size)), self.config.batch_size)
+
+    def _describe(self, outputs: PyTree, batch: Batch, row: int) -> dict[str, Any]:
+        return {name: round(float(outputs[name][row]), 6) for name in self.metrics}
+
+    def _draw(self, outputs: PyTree, batch: Batch) -> UInt8[np.ndarray, "H W 3"]:
         rows = np.flatnonzero(batch["_mask"])
-        return draw({k: v[rows] for k, v in outputs.items()}, {k: v[rows] for k, v in batch.items()})
-
-    def describe(outputs: PyTree, batch: Batch, row: int) -> dict[str, Any]:
-        return {name: round(float(outputs[name][row]), 6) for name in figures}
-
-    held_out = inputs.evaluate(source[config.val_split], whole, config.batch_size)
-    return Experiment.single(
-        task,
-        inputs.train(source[config.train_split], config.crop.make(config.image_size), config.batch_size),
-        config.steps,
-        (
-            evaluate((means(*figures),), held_out, every=config.eval_every),
-            picture("answers", held_out, drawn, every=config.eval_every),
-        ),
-        presentation=Presentation(lambda files: inputs.evaluate(files, whole, config.batch_size), describe, drawn),
-    )
-
-
-def answering(model: nn.Module, ask: Ask, source: Source, config: Settings, inputs: Inputs, draw: Draw) -> Experiment:
-    """Train `model` to answer what `ask` asks of an image."""
-    task = pretext(model, config.optimizer.make(config.steps), ask, mean=source.mean, std=source.std)
-    return experiment(task, source, config, inputs, ("pretext_accuracy",), draw)
-
-
-def square(size: int) -> Transform:
-    """The central square of an image, as held-out ones are seen."""
-    return crops.center_crop(size, size)
+        return self.draw({k: v[rows] for k, v in outputs.items()}, {k: v[rows] for k, v in batch.items()})

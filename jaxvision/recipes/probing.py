@@ -1,4 +1,4 @@
-"""What probing one encoder and comparing many share: the images with labels, and heads that learn on kept features."""
+"""The parts that probing one encoder and comparing many share: labelled images, and heads on kept features."""
 
 import contextlib
 import dataclasses
@@ -15,18 +15,22 @@ from jaxvision.data.label_subset import Labelled, Rows
 from jaxvision.data.records import Records, Source, Subset
 from jaxvision.data.transforms import Transform, compose
 from jaxvision.evals.probe import head_accuracies
+from jaxvision.recipes.backbone import Backbone
+from jaxvision.recipes.run_config import BudgetConfig, SplitNames
 from jaxvision.tasks.probe import Bank, FeatureNorm, linear_probe, remember
 from jaxvision.train.hooks import evaluate
+from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Data, Hook, Stage, Task, TrainState
 
 Begin = Callable[[TrainState, Mapping[str, TrainState]], TrainState]
+"""Takes a stage's new state and the states of finished stages, and returns the state that it starts with."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Heads:
-    """Linear heads on frozen features."""
+class LinearHeads:
+    """The settings of the linear heads that learn on frozen features, side by side."""
 
-    rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # factors of optimizer.lr: a head each, side by side
+    rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # factors of optimizer.lr, one head for each
     held_out: float = 0.2  # share of the images with labels that choose among the heads
     feature_norm: FeatureNorm = "batch"  # batch: a batch norm without scale and shift between encoder and heads
 
@@ -38,7 +42,15 @@ class Heads:
         image_size: int,
         bank: Bank | None = None,
     ) -> Task:
-        """See `tasks.probe.linear_probe`."""
+        """Return the task of training the heads (`tasks.probe.linear_probe`).
+
+        Args:
+            encoder: the network whose features "pool" are frozen.
+            tx: the transformation of the gradients, whose updates each head multiplies by its rate.
+            source: the data, which give the classes and the normalisation of pixels.
+            image_size: height and width of an image in pixels.
+            bank: the size of the memory of features; None: features are computed anew in every step.
+        """
         return linear_probe(
             encoder,
             tx,
@@ -53,22 +65,40 @@ class Heads:
 
 
 @dataclasses.dataclass(frozen=True)
-class Examples:
-    """Training images of which some have labels, for one or more sizes of that some."""
+class ProbingConfig(SplitNames, BudgetConfig):
+    """The fields that the Configs of the probe and of the comparison share."""
 
-    records: Records
-    subsets: Sequence[Labelled]
-    transform: Transform  # as evaluation sees an image
+    image_size: int = 32  # height and width of an image in pixels
+    heads: LinearHeads = LinearHeads()
+    backbone: Backbone = Backbone()
+    optimizer: Optimizer = Optimizer(lr=0.1, nesterov=True, schedule="cosine")
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """The training images, and one or more subsets of them whose labels may be used."""
+
+    records: Records  # all training images
+    subsets: Sequence[Labelled]  # rows with labels, one subset for each share of the labels
+    transform: Transform  # transform of an image as in evaluation
     batch_size: int
-    inputs: Inputs
+    inputs: Inputs  # opens data for training and evaluation
 
     @property
     def bank(self) -> Bank:
-        """How many features are kept."""
+        """Return the size of the memory: kept images and subsets."""
         return Bank(len(self._kept), len(self.subsets))
 
     def stage(self, name: str, task: Task, steps: int, hooks: tuple[Hook, ...], begin: Begin) -> Stage:
-        """Heads learn on features that the encoder finds at the stage's start, once `begin` has given it weights."""
+        """Return a stage in which heads learn on features that are computed once, at the stage's start.
+
+        Args:
+            name: the stage's name.
+            task: a task of `LinearHeads.task` with this object's `bank`.
+            steps: training steps.
+            hooks: the stage's hooks.
+            begin: gives the stage's state the encoder's weights, before features are computed.
+        """
         rows = Rows(tuple(np.searchsorted(self._kept, subset.fit) for subset in self.subsets))
         images = self.inputs.evaluate(Subset(self.records, self._kept), self.transform, self.batch_size)
 
@@ -78,7 +108,7 @@ class Examples:
         return Stage(name, task, self.inputs.train(rows, compose(), self.batch_size), steps, hooks, warm_start)
 
     def held_out(self) -> list[Hook]:
-        """For each subset a hook that finds every head's accuracy on its held-out images."""
+        """Return a hook for each subset: the accuracy of every head on the subset's held-out images."""
         return [
             evaluate((head_accuracies(),), self.inputs.evaluate(part, self.transform, self.batch_size))
             for part in (Subset(self.records, subset.held_out) for subset in self.subsets)
@@ -90,14 +120,28 @@ class Examples:
 
 
 def fill(task: Task, state: TrainState, images: Data) -> TrainState:
-    """The state with the features of all `images` in its bank. ValueError: some of them cannot be read."""
+    """Compute the features of all images, and put them and their labels into the state's memory.
+
+    Args:
+        task: a task of `LinearHeads.task` with a bank.
+        state: the task's state with the encoder's weights.
+        images: the kept images with labels, as many as the bank has places.
+
+    Returns:
+        The state with a full memory.
+
+    Raises:
+        ValueError: some images cannot be read.
+    """
     predict, features, labels = jax.jit(task.predict), [], []
     with contextlib.closing(images(0, 1)) as batches:  # all of them, in order, in every process
         for batch in batches:
             rows = np.asarray(batch["_mask"])
             features.append(np.asarray(predict(state, {"image": batch["image"]})["features"])[rows])
             labels.append(batch["label"][rows])
-    found, wanted = sum(map(len, labels)), len(state.aux["labels"])
-    if found != wanted:
-        raise ValueError(f"{wanted - found} of {wanted} training images cannot be read, as the log says: remove them")
+    readable, places = sum(map(len, labels)), len(state.aux["labels"])
+    if readable != places:
+        raise ValueError(
+            f"{places - readable} of {places} training images cannot be read, as the log says: remove them"
+        )
     return remember(state, np.concatenate(features), np.concatenate(labels))

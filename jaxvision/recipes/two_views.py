@@ -1,8 +1,8 @@
-"""What the experiments without labels share: the network that learns, how its views are drawn, and a look at them."""
+"""The parts that the contrastive experiments share: settings, how two views of an image are drawn, data, and hooks."""
 
 import dataclasses
 from functools import partial
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,44 +14,31 @@ from jaxvision.data.records import Records, Source, evenly
 from jaxvision.data.transforms import Transform
 from jaxvision.evals.embedding import embeddings
 from jaxvision.evals.knn import knn
-from jaxvision.models.layers import BatchNorm, Layer
-from jaxvision.models.resnet import ResNet
 from jaxvision.ops import augment
 from jaxvision.ops.augment import Augmentation
 from jaxvision.ops.images import unit
-from jaxvision.recipes.settings import Run, Splits
+from jaxvision.recipes.backbone import RESNET50, TINY, Backbone
+from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.train.devices import first_batch
 from jaxvision.train.hooks import evaluate
-from jaxvision.train.types import Data, Experiment, Hook, Predict, Result, Task, TrainState
+from jaxvision.train.optim import Optimizer
+from jaxvision.train.types import Data, Hook, Predict, Result, TrainState
 from jaxvision.viz.grid import grid
 
 _SHOWN = 8  # images in the picture of views
-_VIEWS = 4  # of each
-_BANK, _QUERIES = 5000, 1000  # the most images among which, and for which, neighbours are looked for
+_VIEWS = 4  # views of each image in the picture
+_BANK, _QUERIES = 5000, 1000  # most training and held-out images that nearest neighbours are computed with
 
 
 @dataclasses.dataclass(frozen=True)
-class Backbone:
-    """The network whose features are learned."""
+class ContrastiveView:
+    """The random changes that make a view of an image."""
 
-    depth: int = 18  # 18, 34, 50, 101, 152
-    stem: Literal["imagenet", "cifar"] = "cifar"  # 7×7/2 and max-pool, or 3×3
-    width: float = 0.25  # fraction of the paper's channels
-
-    def make(self, norm: Layer = BatchNorm) -> ResNet:
-        """The network without a classifier: its features are "pool"."""
-        return ResNet(None, self.depth, stem=self.stem, width=self.width, norm=norm)
-
-
-@dataclasses.dataclass(frozen=True)
-class View:
-    """How a view of an image is drawn."""
-
-    area: tuple[float, ...] = (0.2, 1.0)  # smallest and largest share of the image
-    flip: float = 0.0  # probability that it is mirrored
+    area: tuple[float, ...] = (0.2, 1.0)  # smallest and largest share of the image that a view is cut from
+    flip: float = 0.0  # probability that a view is mirrored
     jitter: tuple[float, ...] = (0.4, 0.4, 0.4, 0.1)  # strength in brightness, contrast, saturation, hue
-    jitter_probability: float = 0.8
-    grayscale: float = 0.2  # probability
+    jitter_probability: float = 0.8  # probability that colours are changed by jitter
+    grayscale: float = 0.2  # probability that a view loses its colours
     blur: float = 0.0  # probability of a Gaussian blur of 0.1 to 2 pixels, over a tenth of the size
 
     def __post_init__(self) -> None:
@@ -60,7 +47,7 @@ class View:
                 raise ValueError(f"--view.{field} is {getattr(self, field)}: give {count} numbers")
 
     def make(self, size: int) -> Augmentation:
-        """Views of `size` pixels. What never happens is left out."""
+        """Return the augmentation to views of `size` pixels, without the changes whose probability is 0."""
         low, high = self.area
         steps: list[Augmentation] = [partial(augment.random_resized_crop, size=size, area=(low, high))]
         if self.flip:
@@ -77,45 +64,72 @@ class View:
         return augment.chain(*steps)
 
 
-@runtime_checkable
-class Settings(Run, Splits, Protocol):
-    """The fields that the Config of a method with two views has."""
+@dataclasses.dataclass(frozen=True)
+class ContrastiveConfig(SplitConfig):
+    """The fields that the Config of every contrastive method has."""
 
-    @property
-    def source_size(self) -> int: ...
-
-
-def contrastive(task: Task, view: Augmentation, source: Source, config: Settings, inputs: Inputs) -> Experiment:
-    """Train on pairs of views; look at nearest neighbours, and at some views."""
-    square = crops.center_crop(config.source_size, config.source_size)
-    train = inputs.train(source[config.train_split], square, config.batch_size)
-    held_out = inputs.evaluate(source[config.val_split], square, config.batch_size)
-    neighbours = _knn(source, config, inputs, square)
-    return Experiment.single(task, train, config.steps, (neighbours, _views(view, held_out)), best="knn/accuracy")
+    batch_size: int = 128
+    image_size: int = 32  # height and width of a view in pixels
+    source_size: int = 32  # height and width in pixels of the central square that views are cut from
+    temperature: float = 0.2  # divides the cosines in the loss; the lower, the more hard negatives count
+    hidden: int = 128  # width of the projection head's hidden layer
+    embedding: int = 64  # width of the projection head's output
+    backbone: Backbone = Backbone()
+    view: ContrastiveView = ContrastiveView()
+    optimizer: Optimizer = Optimizer(lr=0.1, weight_decay=1e-4, schedule="cosine")
 
 
-def _knn(source: Source, config: Settings, inputs: Inputs, transform: Transform) -> Hook:
-    """Accuracy of nearest neighbours, of some held-out images among some of the training images."""
-
-    def embedded(records: Records, most: int) -> Hook:
-        return evaluate((embeddings(),), inputs.evaluate(evenly(records, most), transform, config.batch_size))
-
-    known, asked = embedded(source[config.train_split], _BANK), embedded(source[config.val_split], _QUERIES)
-    return knn(known, asked, source.num_classes, every=config.eval_every)
+# Fields that presets have in common.
+IMAGENET: dict[str, Any] = {"data": "tfds:imagenet2012", "image_size": 224, "source_size": 320}
+IMAGENET |= {"embedding": 128, "backbone": RESNET50}
+SMOKE: dict[str, Any] = {"data": "digits:count=32", "image_size": 16, "source_size": 16, "batch_size": 8}
+SMOKE |= {"steps": 2, "eval_every": 1, "hidden": 8, "embedding": 4, "backbone": TINY}
 
 
-def _views(view: Augmentation, data: Data) -> Hook:
-    """A picture of images, each followed by views of it."""
+@dataclasses.dataclass(frozen=True)
+class ContrastiveSetup:
+    """The parts of an experiment that learns from pairs of views; each method has a task of its own."""
 
-    def run(predict: Predict, state: TrainState) -> Result:
-        images = jnp.asarray(first_batch(data)["image"][:_SHOWN])
+    source: Source
+    config: ContrastiveConfig
+    inputs: Inputs  # opens data for training and evaluation
+
+    def augmentation(self) -> Augmentation:
+        """Return the augmentation that makes a view of an image."""
+        return self.config.view.make(self.config.image_size)
+
+    def train(self) -> Data:
+        """Return the central squares of the training images, from which a task draws views."""
+        return self.inputs.train(self.source[self.config.train_split], self._square(), self.config.batch_size)
+
+    def val(self) -> Data:
+        """Return the central squares of the held-out images."""
+        return self._evaluation(self.source[self.config.val_split])
+
+    def hooks(self) -> tuple[Hook, ...]:
+        """Return the hooks for the accuracy of nearest neighbours ("knn/accuracy"), and for a picture of views."""
+        bank = evenly(self.source[self.config.train_split], _BANK)
+        queries = evenly(self.source[self.config.val_split], _QUERIES)
+        known, asked = (evaluate((embeddings(),), self._evaluation(records)) for records in (bank, queries))
+        return (
+            knn(known, asked, self.source.num_classes, every=self.config.eval_every),
+            Hook("views", 0, self._draw_views),
+        )
+
+    def _square(self) -> Transform:
+        return crops.center_crop(self.config.source_size, self.config.source_size)
+
+    def _evaluation(self, records: Records) -> Data:
+        return self.inputs.evaluate(records, self._square(), self.config.batch_size)
+
+    def _draw_views(self, predict: Predict, state: TrainState) -> Result:
+        """Draw some held-out images, each followed by views of it."""
+        images = jnp.asarray(first_batch(self.val())["image"][:_SHOWN])
         pixels = jnp.repeat(unit(images), _VIEWS, axis=0)
-        views = jax.jit(view)(jax.random.split(jax.random.PRNGKey(0), len(pixels)), pixels)
+        views = jax.jit(self.augmentation())(jax.random.split(jax.random.PRNGKey(0), len(pixels)), pixels)
         size = views.shape[1]
         whole = jax.image.resize(images.astype(jnp.float32), (len(images), size, size, 3), "bilinear", antialias=True)
         rows = jnp.concatenate([whole[:, None], 255.0 * views.reshape(-1, _VIEWS, size, size, 3)], axis=1)
         shown = np.asarray(jnp.clip(jnp.round(rows), 0.0, 255.0)).astype(np.uint8).reshape(-1, size, size, 3)
         captions = ["image", *["view"] * _VIEWS] * len(images)
         return {"views": grid(shown, 2 * (_VIEWS + 1), captions)}
-
-    return Hook("views", 0, run)

@@ -13,7 +13,7 @@ import pytest
 
 from experiments.ssl import compare
 from jaxvision.data.inputs import Inputs
-from jaxvision.recipes.comparison import told
+from jaxvision.recipes.comparison import comparison, way
 from jaxvision.train.steps import nothing
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,7 +31,7 @@ def test_every_method_has_the_network_and_the_budget_of_all(name: str, preset: s
         batch_size=8,
         steps=7,
     )
-    own = compare.settings(name, config)
+    own = compare.method_config(name, config)
     assert (own.backbone, own.batch_size, own.steps, own.data) == (config.backbone, 8, 7, config.data)
     (stage,) = compare.MODULES[name].build(own, Inputs()).stages
     data = stage.data(0, 1)
@@ -41,7 +41,7 @@ def test_every_method_has_the_network_and_the_budget_of_all(name: str, preset: s
 
 def test_a_method_without_the_recipe_s_preset_takes_quick():
     config = compare.PRESETS["fashion"]
-    pieces, whole = (compare.settings(name, config) for name in ("jigsaw", "rotation"))
+    pieces, whole = (compare.method_config(name, config) for name in ("jigsaw", "rotation"))
     assert pieces.tile == compare.jigsaw.PRESETS["fashion"].tile != compare.jigsaw.PRESETS["quick"].tile
     assert whole.optimizer == compare.rotation.PRESETS["quick"].optimizer
 
@@ -88,16 +88,16 @@ def test_seeds_differ_in_weights_batches_and_labels_and_share_one_step():
 def test_colours_are_learned_where_there_are_some():
     config = dataclasses.replace(SMOKE, methods=("colorization", "moco"))
     grey, coloured = (Inputs().source(spec) for spec in ("digits:count=16", "tinted:count=16"))
-    assert compare.rows(config, grey) == ["random", "moco", "supervised"]
-    assert compare.rows(config, coloured) == ["random", "colorization", "moco", "supervised"]
-    assert "left out" in compare._notes(config, compare.rows(config, grey))[-1]
+    assert compare.encoders(config, grey) == ["random", "moco", "supervised"]
+    assert compare.encoders(config, coloured) == ["random", "colorization", "moco", "supervised"]
+    assert "left out" in compare._notes(config, compare.encoders(config, grey))[-1]
     with pytest.raises(ValueError, match="--methods: there is no byol; known are rotation, "):
-        compare.rows(dataclasses.replace(SMOKE, methods=("byol",)), grey)
+        compare.encoders(dataclasses.replace(SMOKE, methods=("byol",)), grey)
 
 
 def test_the_table_says_how_far_each_method_is_on_the_way():
     runs = {"random": (0.5, 0.6), "simclr": (0.65, 0.8), "supervised": (0.8, 0.8)}
-    result = told({name: np.array([pair, pair]) for name, pair in runs.items()}, (0.01, 0.1), ["a note"])
+    result = comparison({name: np.array([pair, pair]) for name, pair in runs.items()}, (0.01, 0.1), ["a note"])
     lines = result["comparison"].splitlines()
     assert [cell.strip() for cell in lines[3].split("|")[1:-1]] == [
         *("simclr", "0.6500 ± 0.0000", "0.8000 ± 0.0000"),
@@ -105,6 +105,17 @@ def test_the_table_says_how_far_each_method_is_on_the_way():
     ]
     assert "a note" in lines
     assert result["simclr/accuracy_0.01"] == 0.65 and result["comparison_figure"].dtype == np.uint8
+
+
+def test_the_way_is_none_for_the_random_encoder_and_whole_for_the_supervised_one():
+    scores = {
+        "random": np.array([[0.2, 0.4], [0.4, 0.4]]),
+        "simclr": np.array([[0.5, 0.6]]),
+        "supervised": np.array([[0.9, 0.8]]),
+    }
+    np.testing.assert_allclose(way(scores, "random"), [0.0, 0.0])
+    np.testing.assert_allclose(way(scores, "simclr"), [1 / 3, 0.5])
+    np.testing.assert_allclose(way(scores, "supervised"), [1.0, 1.0])
 
 
 def run(workdir: Path, stop_after: str = "") -> str:

@@ -1,0 +1,66 @@
+"""The parts of a contrastive experiment: views, data of the chosen splits, and hooks."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvision.data.inputs import Inputs
+from jaxvision.recipes.two_views import SMOKE, ContrastiveConfig, ContrastiveSetup, ContrastiveView
+from jaxvision.train.steps import nothing
+
+CONFIG = ContrastiveConfig(**SMOKE)
+IMAGES = jnp.asarray(np.random.default_rng(0).uniform(size=(2, 24, 24, 3)), jnp.float32)
+KEYS = jax.random.split(jax.random.PRNGKey(0), 2)
+STILL = ContrastiveView(area=(1.0, 1.0), jitter_probability=0.0, grayscale=0.0)
+
+
+def setup(**fields: object) -> ContrastiveSetup:
+    config = dataclasses.replace(CONFIG, **fields)
+    return ContrastiveSetup(Inputs().source(config.data), config, Inputs())
+
+
+@pytest.mark.parametrize(("field", "values"), [("area", (0.2,)), ("jitter", (0.4, 0.4, 0.4))], ids=str)
+def test_a_view_with_too_few_numbers_is_refused_by_the_flag_s_name(field: str, values: tuple[float, ...]):
+    with pytest.raises(ValueError, match=rf"--view\.{field} is .*: give \d numbers"):
+        ContrastiveView(**{field: values})
+
+
+def test_a_view_without_colour_changes_keeps_them_and_gray_has_none():
+    flat = jnp.broadcast_to(jnp.asarray([0.2, 0.5, 0.8]), IMAGES.shape)
+    np.testing.assert_allclose(STILL.make(16)(KEYS, flat), flat[:, :16, :16], atol=1e-5)
+    gray = dataclasses.replace(STILL, grayscale=1.0).make(16)(KEYS, IMAGES)
+    assert gray.shape == (2, 16, 16, 3)
+    assert float(jnp.ptp(gray, axis=-1).max()) < 1e-5
+
+
+def test_a_mirrored_view_is_the_other_s_mirror_image():
+    view, mirrored = (dataclasses.replace(STILL, flip=flip).make(16)(KEYS, IMAGES) for flip in (0.0, 1.0))
+    np.testing.assert_allclose(mirrored, view[:, :, ::-1], atol=1e-5)
+
+
+def test_blur_takes_contrast_away():
+    sharp, blurred = (dataclasses.replace(STILL, blur=blur).make(24)(KEYS, IMAGES) for blur in (0.0, 1.0))
+    assert float(blurred.std()) < float(sharp.std())
+
+
+def test_data_are_the_squares_of_the_chosen_splits():
+    parts = setup(train_split="train[:90%]", val_split="train[90%:]", source_size=20)
+    data = parts.train()(0, 1)
+    assert next(data)["image"].shape == (8, 20, 20, 3)
+    assert data.get_state()["records"] == len(parts.source["train[:90%]"])
+    held_out = sum(int(batch["_mask"].sum()) for batch in parts.val()(0, 1))
+    assert held_out == len(parts.source["train[90%:]"])
+
+
+def test_hooks_are_the_accuracy_of_neighbours_and_a_picture_of_views():
+    neighbours, views = setup(eval_every=7).hooks()
+    assert (neighbours.name, neighbours.every, views.name, views.every) == ("knn", 7, "views", 0)
+    state = nothing().init(jax.random.PRNGKey(0), {})
+    labels = iter(np.eye(10, dtype=np.float32) for _ in range(1000))
+    result = neighbours.run(lambda state, batch: {"features": next(labels)[np.asarray(batch["label"])]}, state)
+    assert result == {"knn/accuracy": 1.0}  # features that are the labels
+    picture = views.run(lambda state, batch: {}, state)["views"]
+    assert picture.dtype == np.uint8 and picture.shape[2] == 3
