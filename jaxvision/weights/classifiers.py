@@ -1,4 +1,4 @@
-"""Tables of AlexNet, VGG and GoogLeNet as torchvision has them."""
+"""Tables of layer names of torchvision's AlexNet, VGG and GoogLeNet."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ def _fully_connected(layers: tuple[int, int, int], side: int) -> tuple[Rule, ...
 
 
 def _vgg(net: str, batch_norm: bool) -> Iterator[Rule]:
-    """`features` numbers every module: convolutions, batch norms, ReLUs and, at the end of a block, a pool."""
+    """Yield the rules of a VGG, whose `features` number convolutions, batch norms, ReLUs and, after a block, a pool."""
     number = 0
     for block, count in enumerate(NETS[net].convolutions, start=1):
         for i in range(1, count + 1):
@@ -67,7 +67,7 @@ GOOGLENET = Table(
         ),
         Rule("fc", "fc", 1),
     ),
-    # torchvision brings its ImageNet pixels back to (v − 127.5) / 127.5 in the network, with which it was trained.
+    # The network was trained on (v - 127.5) / 127.5, to which torchvision's own converts ImageNet's normalisation back.
     mean=(127.5,) * 3,
     std=(127.5,) * 3,
     head=("fc", "aux_4a/fc2", "aux_4d/fc2"),

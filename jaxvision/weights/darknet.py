@@ -1,6 +1,6 @@
 """YOLO's weights in darknet's own format, `--init_from=darknet:FILE`: a short header, then nothing but float32.
 
-A file says neither which network it is of nor where a layer ends. Both follow from how many numbers there are.
+A file names neither its network nor its layers; both follow from the number of its values.
 """
 
 from collections.abc import Iterator
@@ -14,61 +14,61 @@ from jaxvision.weights.imported import Imported
 from jaxvision.weights.preprocess import Preprocess, label_names
 from jaxvision.weights.rename import Path, nested
 
-GRID = 7  # cells a side, of every published network
-_EPSILON = 1e-5  # of our batch norm, under the root; darknet adds 1e-6 to the root
-_COUNTS = ((20, 2), (20, 3), (80, 2), (80, 3))  # classes, and boxes a cell: VOC's and COCO's networks
-_BLACK, _WHITE = (0.0,) * 3, (255.0,) * 3  # pixels are seen as 0..1
+GRID = 7  # cells along each side, in every published network
+_EPSILON = 1e-5  # of our batch norm, added to the variance; darknet adds 1e-6 to the standard deviation
+_COUNTS = ((20, 2), (20, 3), (80, 2), (80, 3))  # classes and boxes of a cell, of VOC's and COCO's networks
+_BLACK, _WHITE = (0.0,) * 3, (255.0,) * 3  # mean and std that scale pixels to 0..1
 # Images are stretched to 448×448 pixels, whatever their shape.
-_SEEN = Preprocess(resize=448, antialias=False)
+_PREPROCESS = Preprocess(resize=448, antialias=False)
 
 
 class Layout(NamedTuple):
-    """What a file holds: the first `depth` convolutions of a net, and with `outputs` the layers after them."""
+    """The layers of a file."""
 
-    name: str
-    batch_norm: bool
-    depth: int
-    outputs: int  # of the last layer; 0 for the convolutions alone
+    name: str  # of the network in `models.yolo.NETS`
+    batch_norm: bool  # True if convolutions have batch norm instead of a bias
+    depth: int  # number of convolutions, from the first
+    outputs: int  # features of the last layer; 0 for the convolutions alone
 
 
 def read(file: str) -> Imported:
-    """A detector, or the convolutions alone. ValueError where the numbers are those of no network of `models.yolo`."""
+    """Read a detector, or its convolutions alone; ValueError where the file fits no network of `models.yolo`."""
     numbers, transposed = _numbers(file)
-    found = next((layout for layout in _layouts() if _size(layout) == numbers.size), None)
-    if found is None:
+    layout = next((layout for layout in _layouts() if _size(layout) == numbers.size), None)
+    if layout is None:
         raise ValueError(
             f"--init_from=darknet:{file}: {numbers.size} numbers, which is no YOLO of {', '.join(NETS)} nor its "
             "convolutions; is the file whole?"
         )
-    taken = _Numbers(numbers)
-    arrays = dict(_convolutions(found, taken))
-    if not found.outputs:
-        return Imported(nested(arrays), _BLACK, _WHITE, file, preprocess=_SEEN)
-    arrays |= dict(_after(found, taken, transposed))
-    names = _class_names(found.outputs)
-    return Imported(nested(arrays), _BLACK, _WHITE, file, "yolo", _SEEN, names, ("predictions",))
+    remaining = _Numbers(numbers)
+    arrays = dict(_convolutions(layout, remaining))
+    if not layout.outputs:
+        return Imported(nested(arrays), _BLACK, _WHITE, file, preprocess=_PREPROCESS)
+    arrays |= dict(_after(layout, remaining, transposed))
+    names = _class_names(layout.outputs)
+    return Imported(nested(arrays), _BLACK, _WHITE, file, "yolo", _PREPROCESS, names, ("predictions",))
 
 
 def class_count(outputs: int) -> tuple[int, int]:
-    """Classes, and boxes a cell, of a last layer with so many outputs."""
+    """Return the number of classes, and of boxes in a cell, of a last layer with `outputs` features."""
     return next((c, b) for c, b in _COUNTS if GRID**2 * (c + 5 * b) == outputs)
 
 
 class _Numbers:
-    """What is still to be read."""
+    """The values of a file that are not read yet."""
 
     def __init__(self, rest: Float32[np.ndarray, " N"]) -> None:
         self._rest = rest
 
     def take(self, *shape: int) -> np.ndarray:
-        """The next numbers, in that shape."""
+        """Remove and return the next values, in the given shape."""
         count = int(np.prod(shape))
-        found, self._rest = self._rest[:count], self._rest[count:]
-        return found.reshape(shape)
+        taken, self._rest = self._rest[:count], self._rest[count:]
+        return taken.reshape(shape)
 
 
 def _numbers(file: str) -> tuple[Float32[np.ndarray, " N"], bool]:
-    """All numbers after the header, and whether matrices are stored by input (in files of before 2016)."""
+    """Return all values after the header, and True if matrices are stored by input (in files from before 2016)."""
     content = np.memmap(file, np.uint8, "r") if _length(file) else np.zeros(0, np.uint8)
     if content.size < 16:
         raise ValueError(f"--init_from=darknet:{file}: cut short, or no file of darknet")
@@ -94,7 +94,7 @@ def _layouts() -> Iterator[Layout]:
 
 
 def _size(layout: Layout) -> int:
-    """How many numbers a file of this layout has."""
+    """Return the number of values in a file of this layout."""
     net, before, count = NETS[layout.name], 3, 0
     for layer in net.convolutions[: layout.depth]:
         count += layer.channels * (before * layer.kernel_size**2 + (4 if layout.batch_norm else 1))
@@ -110,7 +110,7 @@ def _size(layout: Layout) -> int:
 
 
 def _convolutions(layout: Layout, numbers: _Numbers) -> Iterator[tuple[Path, np.ndarray]]:
-    """Each as its biases, the rest of its batch norm, and its kernel [out, in, h, w]."""
+    """Yield the convolutions; each is stored as biases, the rest of batch norm, and the kernel [out, in, h, w]."""
     before = 3
     for i, layer in enumerate(NETS[layout.name].convolutions[: layout.depth], start=1):
         n, k = layer.channels, layer.kernel_size
@@ -119,14 +119,14 @@ def _convolutions(layout: Layout, numbers: _Numbers) -> Iterator[tuple[Path, np.
         if layout.batch_norm:
             yield ("params", normed, "scale"), numbers.take(n)
             yield ("batch_stats", normed, "mean"), numbers.take(n)
-            # Below 0 for a channel that hardly varies, and right all the same: epsilon is added first.
+            # Negative for a channel that hardly varies, which is no error: the layer adds epsilon before the root.
             yield ("batch_stats", normed, "var"), (np.sqrt(numbers.take(n)) + np.float32(1e-6)) ** 2 - _EPSILON
         yield ("params", f"conv{i}", "kernel"), numbers.take(n, before, k, k).transpose(2, 3, 1, 0)
         before = n
 
 
 def _after(layout: Layout, numbers: _Numbers, transposed: bool) -> Iterator[tuple[Path, np.ndarray]]:
-    """The locally connected layer, where there is one, and the fully connected ones."""
+    """Yield the locally connected layer, if there is one, and the fully connected layers."""
     net = NETS[layout.name]
     before = net.convolutions[-1].channels
     if net.local:
@@ -150,7 +150,7 @@ def _dense(net: Net, outputs: int) -> list[tuple[str, int]]:
 
 
 def _class_names(outputs: int) -> tuple[str, ...]:
-    """VOC's, or COCO's without the ids that it never used; after the background, as everywhere in detection."""
+    """Return the names of VOC or COCO, background first, without the ids that COCO never used."""
     classes, _ = class_count(outputs)
     names: Any = label_names("voc" if classes == 20 else "coco")
     return tuple(name for name in names if name != "N/A")

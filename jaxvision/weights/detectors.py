@@ -1,11 +1,11 @@
-"""Tables of torchvision's Faster R-CNN and Mask R-CNN on a ResNet with a feature pyramid."""
+"""Tables of layer names of torchvision's Faster R-CNN and Mask R-CNN on a ResNet with a feature pyramid."""
 
 from jaxvision.weights.preprocess import Preprocess
 from jaxvision.weights.rename import Rule, within
 from jaxvision.weights.resnets import TRUNK
 from jaxvision.weights.table import Table
 
-# Layers are called by their new names first, which are written, then by those of files from before version 0.11.
+# New names stand first, since export writes the first; after them those of files from before version 0.11.
 _BOXES = (
     *within("backbone.body", "backbone", TRUNK),
     *(Rule(f"backbone.fpn.inner_blocks.{i}{end}", f"neck/lateral{i + 2}") for end in (".0", "") for i in range(4)),

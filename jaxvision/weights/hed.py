@@ -9,13 +9,13 @@ import numpy as np
 from jaxvision.weights.imported import Imported
 from jaxvision.weights.preprocess import Preprocess
 
-# What the network was trained on: pixels less this mean, per channel, here in the order red, green, blue.
+# The network was trained on pixels minus this mean, here in the order red, green, blue.
 MEAN = (122.67891434, 116.66876762, 104.00698793)
 _CONVOLUTIONS = (2, 2, 3, 3, 3)
 
 
 def read(file: str) -> Imported:
-    """conv1_1 … conv5_3 of `models.vgg`. ValueError names the file and what it lacks."""
+    """Read conv1_1 … conv5_3 of `models.vgg`; ValueError where the file is no HDF5 file or lacks a layer."""
     layers = {}
     with _opened(file) as content:
         for block, count in enumerate(_CONVOLUTIONS, start=1):

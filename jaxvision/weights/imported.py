@@ -1,4 +1,4 @@
-"""Weights of another network as variables of ours, and how they get into a network's."""
+"""Weights of another network as variables of ours, and their merge into a network's variables."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -16,30 +16,29 @@ _SHOWN = 4  # names in a message
 
 
 class Imported(NamedTuple):
-    """Layers under the names that `models` gives them, and what the network was trained to see.
+    """Layers under the names that `models` gives them, and the images and classes that they were trained on.
 
-    Of a whole network (`network` is its name) every layer must have its place in ours, and ours no other layers than
-    the file; of a part of one (""), such as a trunk, ours may have more. `head` are the layers of the classifier, and
-    `optional` those that either may lack, as they begin: "fc", "aux_head".
+    If the file holds a whole network, its layers and those of our network must be the same. If it holds a part, such as
+    a trunk, our network may have more.
     """
 
     variables: Tree  # {"params": {layer: {"kernel": …}}} and, where it has them, "batch_stats"
-    mean: Channels | None  # of the pixels' red, green and blue, 0..255, taken off; None: as the data's own
-    std: Channels | None  # and what the rest is divided by
+    mean: Channels | None  # subtracted from pixels 0..255; None: the data's own
+    std: Channels | None  # that pixels are then divided by; None: the data's own
     origin: str  # the file, for messages
-    network: str = ""
+    network: str = ""  # name of the whole network; "" for a part of one
     preprocess: Preprocess = Preprocess()
-    class_names: tuple[str, ...] = ()  # one a logit
-    head: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()  # by logit
+    head: tuple[str, ...] = ()  # layers of the classifier, such as "fc"
+    optional: tuple[str, ...] = ()  # layers, with all inside them, that file or network may lack, such as "aux_head"
 
     def record(self) -> dict[str, Any]:
-        """How images have to be prepared, as config.json keeps it."""
+        """Return the preparation of images and the class names, for config.json."""
         record = {**self.preprocess._asdict(), "class_names": self.class_names}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
 
     def without_head(self) -> "Imported":
-        """To be trained for other classes: the network keeps the classifier that it was initialised with."""
+        """Return the weights without the classifier, to train on other classes with a newly drawn classifier."""
         return self._replace(
             variables={name: _cut(tree, self.head) for name, tree in self.variables.items()},
             optional=(*self.optional, *self.head),
@@ -48,11 +47,12 @@ class Imported(NamedTuple):
 
 
 def merge(variables: Tree, imported: Imported) -> dict[str, Any]:
-    """`variables` with every imported layer in its place: at the top, or inside the one part that has these layers.
+    """Return `variables` with the imported arrays in place of their own, at the top or in the part with these layers.
 
-    Every imported array must have its place, and of its shape; see `Imported` for the layers that the file knows
-    nothing of. A fully connected layer and the convolution that does the same fit each other. ValueError says, in one
-    line, what is only in the file, what is only in the network, and what has another shape.
+    Every imported array needs an array of its name and shape; see `Imported` for layers that the file may lack. A fully
+    connected layer and the equivalent convolution fit each other.
+
+    Raises ValueError with the arrays that only the file has, that only the network has, and that differ in shape.
     """
     inside = _place(variables["params"], imported)
     merged, theirs = dict(variables), flat(imported.variables)
@@ -66,7 +66,7 @@ def merge(variables: Tree, imported: Imported) -> dict[str, Any]:
 
 
 def _check(ours: Arrays, theirs: Arrays, fitting: Mapping[Path, np.ndarray | None], imported: Imported) -> None:
-    """ValueError with all that does not fit."""
+    """Raise ValueError where arrays do not fit, with the names of all."""
     needed = [path for path in ours if imported.network and not _one_of(path, imported.optional)]
     problems = {
         "only in the file": [_name(p) for p in theirs if p not in ours and not _one_of(p, imported.optional)],
@@ -78,11 +78,11 @@ def _check(ours: Arrays, theirs: Arrays, fitting: Mapping[Path, np.ndarray | Non
         ],
     }
     if any(problems.values()):
-        raise ValueError(f"{imported.origin}: {_told(problems)}{_advice(problems, imported)}")
+        raise ValueError(f"{imported.origin}: {_listed(problems)}{_advice(problems, imported)}")
 
 
 def _place(params: Tree, imported: Imported) -> Path:
-    """Where most of the imported layers are. Layers that may be lacking do not count."""
+    """Return the path of the part with most of the imported layers; optional layers do not count."""
     layers = {
         name for name in imported.variables["params"] if not name.startswith((*imported.head, *imported.optional))
     }
@@ -111,7 +111,7 @@ def _at(tree: Tree, path: Path) -> Tree:
 
 
 def _as(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The array in that shape: a kernel [h, w, C, O] is also the matrix [h·w·C, O] on a flattened map."""
+    """Return the array in `shape`, a kernel [h, w, C, O] also as the matrix [h·w·C, O]; None where it does not fit."""
     if value.shape == shape:
         return value
     matrices = [(int(np.prod(s[:-1])), s[-1]) for s in (value.shape, shape) if len(s) in (2, 4)]
@@ -125,7 +125,7 @@ def _put(tree: Tree, path: Path, value: np.ndarray) -> dict[str, Any]:
 
 
 def _cut(tree: Tree, heads: tuple[str, ...], path: str = "") -> dict[str, Any]:
-    """The tree without the layers of these names."""
+    """Return the tree without the layers in `heads`."""
     kept = {name: value for name, value in tree.items() if f"{path}{name}" not in heads}
     return {k: _cut(v, heads, f"{path}{k}/") if isinstance(v, Mapping) else v for k, v in kept.items()}
 
@@ -138,17 +138,17 @@ def _name(path: Path) -> str:
     return "/".join(path[1:])
 
 
-def _told(problems: Mapping[str, list[str]]) -> str:
+def _listed(problems: Mapping[str, list[str]]) -> str:
     parts = []
-    for what, names in problems.items():
+    for problem, names in problems.items():
         if names:
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            parts.append(f"{what}: {', '.join(names[:_SHOWN])}{more}")
+            parts.append(f"{problem}: {', '.join(names[:_SHOWN])}{more}")
     return "; ".join(parts)
 
 
 def _advice(problems: Mapping[str, list[str]], imported: Imported) -> str:
-    """What helps where only the classifier stands in the way."""
-    names = [name for found in problems.values() for name in found]
+    """Return the remedy: another head where only the classifier does not fit, else another network."""
+    names = [name for group in problems.values() for name in group]
     of_head = [name for name in names if any(name.startswith(f"{layer}/") for layer in imported.head)]
     return "; --head=new leaves the classifier out" if names == of_head else "; choose the network of the file"

@@ -1,4 +1,4 @@
-"""Weights by name: what stands behind `--init_from=`."""
+"""The kinds of weights that `--init_from` can name, and the function that reads them."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -15,9 +15,11 @@ READERS: Mapping[str, Callable[[str], Imported]] = {
 
 
 def load(spec: str, head: str = "keep") -> Imported:
-    """The weights that `spec` names, such as `torchvision:FILE` or `workdir:RUN`. ValueError, in one line, if none.
+    """Read the weights that `spec` names, such as `torchvision:FILE` or `workdir:RUN`.
 
-    `head` "new" leaves the classifier out of them.
+    With `head` "new" the classifier is left out.
+
+    Raises ValueError, in one line, where the kind or the file does not exist, or the file is of another format.
     """
     kind, _, file = spec.partition(":")
     if kind not in READERS or not file:

@@ -1,4 +1,4 @@
-"""Tables of residual networks: torchvision's, those for CIFAR, and those inside checkpoints of MoCo and SimCLR."""
+"""Tables of layer names of ResNets: torchvision's, CIFAR's, and those in checkpoints of MoCo and SimCLR."""
 
 import numpy as np
 
@@ -19,13 +19,13 @@ RESNET = Table(
     "resnet", (*TRUNK, Rule("fc", "fc", 1)), head=("fc",), holds=lambda arrays: has_layer(arrays, "layer4_0")
 )
 
-# Where other people's training code keeps the network that it trains, and what may lie beside it.
+# Prefixes of the encoder in checkpoints of other training code, and of arrays that may lie beside it.
 _ENCODERS = ("encoder_q.", "backbone.", "encoder.")
 _BESIDE = ("encoder_k.", "queue", "projector.", "projection")
 
 
 def encoder(tensors: Tensors) -> tuple[Table, Tensors] | None:
-    """The ResNet inside a checkpoint of MoCo or SimCLR, without its projection head; None where it is no such file."""
+    """Return table and tensors of the ResNet in a checkpoint of MoCo or SimCLR; None where the file is none."""
     for prefix in _ENCODERS:
         inside = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         beside = [k for k in tensors if not k.startswith((prefix, *_BESIDE))]
@@ -36,14 +36,15 @@ def encoder(tensors: Tensors) -> tuple[Table, Tensors] | None:
 
 
 MOCO = RESNET._replace(name="moco", head=(), optional=("fc",), labels="")
-# SimCLR (Chen et al. 2020) sees pixels of 0..1 as they are.
+# SimCLR (Chen et al. 2020) takes pixels in 0..1, not normalised.
 SIMCLR = MOCO._replace(name="simclr", mean=(0.0,) * 3, std=(255.0,) * 3)
 
 
 def _centred(channels: int) -> np.ndarray:
-    """Option A puts a stage's channels in the middle of twice as many in these files, in ours before the others.
+    """Return the channel of these files that is our channel i, for every i.
 
-    Our channel i is channel `_centred(n)[i]` of theirs; the first stage has 16, in the same order.
+    Shortcuts without parameters (option A) put a stage's channels in the middle of twice as many in these files, and
+    before the new ones in ours. The first stage has 16 channels, in the same order.
     """
     if channels <= 16:
         return np.arange(channels)
@@ -52,7 +53,7 @@ def _centred(channels: int) -> np.ndarray:
 
 
 def _reorder(arrays: dict[Path, np.ndarray], inverse: bool) -> dict[Path, np.ndarray]:
-    """The channels of the residual stream, wherever they come in or go out."""
+    """Reorder the channels of the residual stream in every array that reads or writes it."""
 
     def order(count: int) -> np.ndarray:
         return np.argsort(_centred(count)) if inverse else _centred(count)

@@ -1,4 +1,4 @@
-"""Table of torchvision's fully convolutional networks."""
+"""Table of layer names of torchvision's fully convolutional networks."""
 
 from jaxvision.weights.preprocess import Preprocess
 from jaxvision.weights.rename import Rule, within

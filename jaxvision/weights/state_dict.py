@@ -1,4 +1,4 @@
-"""Tensors by name from a file of any of the usual kinds: what torch calls a state dict."""
+"""State dicts (tensors by name) from files of torch, safetensors and NumPy."""
 
 import zipfile
 from collections.abc import Mapping
@@ -14,16 +14,17 @@ from jaxvision.weights import torch_file
 
 Tensors = dict[str, np.ndarray]
 
-_INSIDE = ("state_dict", "model", "model_state_dict", "net")  # where checkpoints keep it beside optimizer and epoch
-_WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
+_INSIDE = ("state_dict", "model", "model_state_dict", "net")  # keys of the state dict in a checkpoint
+_WRAPPERS = ("module.", "_orig_mod.")  # prefixes that DataParallel and torch.compile put before every name
 _OTHER_FLOATS = (np.float16, np.float64, ml_dtypes.bfloat16)
 
 
 def read(file: str) -> Tensors:
-    """The tensors of a .safetensors, .npz or torch file, floating-point ones as float32.
+    """Read the tensors of a .safetensors, .npz or torch file; those of floating point become float32.
 
-    A checkpoint's inner dictionary is found, and the prefixes that wrappers put before every name are taken off.
-    ValueError, in one line, where there are none.
+    The state dict may be an entry of a checkpoint, and prefixes of wrappers are removed from its names.
+
+    Raises ValueError, in one line, where the file is damaged or holds no tensors by name.
     """
     content = {".safetensors": _safetensors, ".npz": _npz}.get(Path(file).suffix, torch_file.read)(file)
     for key in _INSIDE:
@@ -40,7 +41,7 @@ def read(file: str) -> Tensors:
 
 
 def write(file: str, tensors: Mapping[str, np.ndarray]) -> None:
-    """A .safetensors file, which torch loads with `safetensors.torch.load_file`."""
+    """Write a .safetensors file, which torch loads with `safetensors.torch.load_file`."""
     save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, file, {"format": "pt"})
 
 

@@ -1,4 +1,4 @@
-"""A network of another framework: its layers' names, and what its weights need besides."""
+"""Tables of layer names of another framework's networks, with the preparation of their images."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -15,38 +15,38 @@ Change = Callable[[dict[Path, np.ndarray]], dict[Path, np.ndarray]]
 
 
 class Table(NamedTuple):
-    """`head` are the layers of the classifier, in ours; `optional` those that a file, or a network, may lack."""
+    """The names of a network's layers in another framework and in ours, and the preparation of its images."""
 
-    name: str
+    name: str  # of the network
     rules: tuple[Rule, ...]
     preprocess: Preprocess = CLASSIFIER
-    mean: Channels = IMAGENET_MEAN
-    std: Channels = IMAGENET_STD
-    labels: str = "imagenet"  # see `preprocess.label_names`
-    head: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    holds: Callable[[Arrays], bool] = lambda arrays: True  # of our arrays, where names alone do not tell networks apart
-    arrive: Change = dict  # what renaming leaves to do on the way in, and on the way out
-    leave: Change = dict
+    mean: Channels = IMAGENET_MEAN  # subtracted from pixels 0..255
+    std: Channels = IMAGENET_STD  # that pixels are then divided by
+    labels: str = "imagenet"  # the table of class names, see `preprocess.label_names`; "" for none
+    head: tuple[str, ...] = ()  # layers of the classifier, by our names
+    optional: tuple[str, ...] = ()  # layers, by our names, that a file or a network may lack
+    holds: Callable[[Arrays], bool] = lambda arrays: True  # tells networks apart that share the names of the rules
+    arrive: Change = dict  # applied to our arrays after the names are translated into ours
+    leave: Change = dict  # applied to our arrays before the names are translated back
 
     def read(self, tensors: Tensors) -> dict[Path, np.ndarray] | None:
-        """The tensors as ours; None where they are of another network."""
+        """Return the tensors as our arrays; None where they are of another network."""
         arrays = to_ours(tensors, self.rules)
         return None if arrays is None or not self._complete(arrays) else self.arrive(arrays)
 
     def write(self, arrays: dict[Path, np.ndarray]) -> Tensors | None:
-        """The reverse."""
+        """Return our arrays as tensors, the reverse of `read`; None where they are of another network."""
         return to_theirs(self.leave(arrays), self.rules) if self._complete(arrays) else None
 
     def _complete(self, arrays: Arrays) -> bool:
-        """Whether every layer that the table calls by its whole name is there."""
+        """Return True if every layer of a rule without braces is there; the head and optional layers need not be."""
         layers = {"/".join(path[1:-1]) for path in arrays}
-        wanted = {rule.ours for rule in self.rules if "{" not in rule.ours}
+        required = {rule.ours for rule in self.rules if "{" not in rule.ours}
         return self.holds(arrays) and all(
-            name in layers or name.startswith((*self.head, *self.optional)) for name in wanted
+            name in layers or name.startswith((*self.head, *self.optional)) for name in required
         )
 
 
 def has_layer(arrays: Arrays, start: str) -> bool:
-    """Whether some layer's name begins so."""
+    """Return True if the name of a layer begins with `start`."""
     return any("/".join(path[1:]).startswith(start) for path in arrays)

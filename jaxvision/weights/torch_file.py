@@ -1,7 +1,7 @@
-"""Files of `torch.save`, without torch: the archive of today (a zip) and the stream of before version 1.6.
+"""Reader of the files of `torch.save` without torch: the zip archive, and the stream from before version 1.6.
 
-Nothing in a file is executed (see `torch_pickle`). Tensors are views of the memory-mapped file, so that opening one
-costs neither time nor memory until its values are used.
+Nothing in a file is executed (see `torch_pickle`). Tensors are views of the memory-mapped file, so that opening it
+takes neither time nor memory before values are used.
 """
 
 import io
@@ -21,10 +21,10 @@ _SAVE_AGAIN = "save what it holds of tensors again, as torch.save(model.state_di
 
 
 def read(file: str) -> Any:
-    """What was saved, with NumPy arrays in the place of tensors; bfloat16 is that of `ml_dtypes`.
+    """Read the saved object with NumPy arrays instead of tensors; bfloat16 is that of `ml_dtypes`.
 
-    ValueError, in one line, where the file is cut short or damaged, of another kind, or asks for anything but
-    containers, numbers, texts and tensors: then it says for what.
+    Raises ValueError, in one line, where the file is damaged or of another format, or names a class or function other
+    than those of containers, numbers, texts and tensors.
     """
     with open(file, "rb") as stream:
         start = stream.read(4)
@@ -50,38 +50,38 @@ def _archive(file: str) -> Any:
             raise ValueError("saved on a big-endian machine")
         tree = torch_pickle.load(io.BytesIO(archive.read(f"{root}data.pkl")))
         mapped = np.memmap(file, np.uint8, "r")
-        found: dict[str, Bytes] = {}
+        storages: dict[str, Bytes] = {}
         for key in {tensor.storage.key for tensor in torch_pickle.tensors(tree)}:
-            found[key] = _entry(archive, archive.getinfo(f"{root}data/{key}"), mapped)
-    return _resolved(tree, lambda storage: found[storage.key])
+            storages[key] = _entry(archive, archive.getinfo(f"{root}data/{key}"), mapped)
+    return _resolved(tree, lambda storage: storages[storage.key])
 
 
 def _entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, mapped: Bytes) -> Bytes:
-    """The bytes of an entry: where they lie in the file, unless they are compressed."""
+    """Return the bytes of an entry, as a view of the file unless they are compressed."""
     if info.compress_type != zipfile.ZIP_STORED:
         return np.frombuffer(archive.read(info), np.uint8)
-    # The entry's own header repeats the name, with padding that the archive's directory does not tell of.
+    # The entry's own header repeats the name, with padding that the archive's directory leaves out.
     name, padding = mapped[info.header_offset + 26 : info.header_offset + 30].view("<u2")
     start = info.header_offset + 30 + int(name) + int(padding)
     return mapped[start : start + info.file_size]
 
 
 def _stream(file: str, stream: io.BufferedIOBase) -> Any:
-    """Five pickles (a magic number, a version, sizes, the object, the storages' keys), then the storages."""
+    """Read five pickles (a magic number, a version, sizes, the object, the storages' keys), then the storages."""
     if torch_pickle.load(stream) != MAGIC:
         raise ValueError("the magic number is missing")
     _, system, tree, keys = (torch_pickle.load(stream) for _ in range(4))
     if not system.get("little_endian", True):
         raise ValueError("saved on a big-endian machine")
     sizes = {tensor.storage.key: tensor.dtype.itemsize for tensor in torch_pickle.tensors(tree)}
-    mapped, found = np.memmap(file, np.uint8, "r"), {}
+    mapped, storages = np.memmap(file, np.uint8, "r"), {}
     for key in keys:
         if key not in sizes:
             raise ValueError(f"storage {key} is of no tensor")
         length = int.from_bytes(stream.read(8), "little") * sizes[key]
-        found[key] = mapped[stream.tell() : stream.tell() + length]
+        storages[key] = mapped[stream.tell() : stream.tell() + length]
         stream.seek(length, io.SEEK_CUR)
-    return _resolved(tree, lambda storage: found[storage.key])
+    return _resolved(tree, lambda storage: storages[storage.key])
 
 
 def _resolved(tree: Any, content: Callable[[Storage], Bytes]) -> Any:
@@ -95,7 +95,7 @@ def _resolved(tree: Any, content: Callable[[Storage], Bytes]) -> Any:
 
 
 def _array(tensor: Tensor, content: Bytes) -> np.ndarray:
-    """The view of the storage that the tensor is, whatever its strides."""
+    """Return the tensor as a view of its storage, for any strides."""
     size = tensor.dtype.itemsize
     first = tensor.storage.offset + tensor.offset
     if min((first, *tensor.shape, *tensor.strides)) < 0 or len(tensor.shape) != len(tensor.strides):

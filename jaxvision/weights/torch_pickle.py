@@ -1,7 +1,7 @@
-"""The pickles inside torch's files, read by a stack machine that builds containers and tensors and nothing else.
+"""Reader of the pickles in torch's files: a stack machine that builds containers and tensors, and nothing else.
 
-Python's own unpickler imports and calls whatever a file names. Here a name is only ever compared with the few below:
-nothing is imported, and what a file may "call" are the functions of this module. Opcodes are those of `pickletools`.
+Python's own unpickler imports and calls whatever a file names. This one compares each name with the few below: it
+imports nothing, and a file can "call" only functions of this module. Opcodes are those of `pickletools`.
 """
 
 import io
@@ -14,26 +14,26 @@ import numpy as np
 
 
 class Storage(NamedTuple):
-    """A flat array somewhere in the file, which several tensors may share."""
+    """A flat array in the file, which several tensors may share."""
 
-    key: str
-    dtype: np.dtype | None  # None: bytes, whose type the tensor says
-    numel: int
+    key: str  # its name in the file
+    dtype: np.dtype | None  # None: bytes, whose type the tensor gives
+    numel: int  # elements
     offset: int = 0  # elements from the start of the stored array
 
 
 class Tensor(NamedTuple):
-    """A view of a storage; offset and strides count elements."""
+    """A view of a storage."""
 
     storage: Storage
-    offset: int
+    offset: int  # elements
     shape: tuple[int, ...]
-    strides: tuple[int, ...]
+    strides: tuple[int, ...]  # elements
     dtype: np.dtype
 
 
 class Global(NamedTuple):
-    """A name that a pickle mentions, one of those that are known."""
+    """A name of a class or function in a pickle, one of those that are known."""
 
     name: str
 
@@ -56,9 +56,10 @@ _DTYPES = {f"torch.{dtype.name}": dtype for dtype in _TYPES.values() if dtype is
 
 
 def load(stream: io.BufferedIOBase) -> Any:
-    """The object of the next pickle in `stream`, with `Tensor` in the place of tensors.
+    """Read the next pickle in `stream`, with a `Tensor` for each tensor.
 
-    ValueError names an opcode, a class or a function that no tensors need, or says that the pickle is damaged.
+    Raises ValueError where the pickle is damaged, and `Refused` where it has an opcode, class or function that files of
+    tensors do not need.
     """
     machine = _Machine()
     try:
@@ -70,11 +71,11 @@ def load(stream: io.BufferedIOBase) -> Any:
 
 
 class _Mark:
-    """Where the items of a container begin on the stack."""
+    """A mark on the stack, above which the items of a container lie."""
 
 
 class _Machine:
-    """The state of an unpickler: a stack of objects, and those it was told to remember."""
+    """The state of an unpickler: a stack of objects, and the objects that the pickle stored for later."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -91,23 +92,23 @@ class _Machine:
             raise Refused(f"the pickle opcode {opcode}")
 
     def items(self) -> list[Any]:
-        """What lies above the last mark, taken off together with it."""
+        """Remove the last mark and all objects above it; return these."""
         place = max(i for i, value in enumerate(self.stack) if isinstance(value, _Mark))
-        found = self.stack[place + 1 :]
+        taken = self.stack[place + 1 :]
         del self.stack[place:]
-        return found
+        return taken
 
     def take(self, count: int) -> list[Any]:
-        """The uppermost `count` objects, taken off."""
+        """Remove and return the uppermost `count` objects."""
         if count > len(self.stack):
             raise IndexError
-        found = self.stack[-count:]
+        taken = self.stack[-count:]
         del self.stack[-count:]
-        return found
+        return taken
 
 
 class Refused(ValueError):
-    """A file asks for something that no tensors need."""
+    """The error for a file that asks for anything that tensors do not need."""
 
 
 def _append(machine: _Machine, values: list[Any]) -> None:
@@ -136,14 +137,14 @@ def _reduce(machine: _Machine, _: Any) -> None:
 
 
 def _build(machine: _Machine, _: Any) -> None:
-    """State set on an object: the versions of modules that `state_dict` notes on its OrderedDict, of no use here."""
+    """Drop the state of an object: the versions of modules that `state_dict` puts on its OrderedDict."""
     machine.stack.pop()
     if not isinstance(machine.stack[-1], dict):
         raise Refused("state of something that is no dictionary")
 
 
 def _persistent(machine: _Machine, _: Any) -> None:
-    """('storage', type, key, device, numel) and, in old files, (key, offset, numel) of a part of it."""
+    """Read ('storage', type, key, device, numel) and, in old files, (key, offset, numel) of a part of the storage."""
     kind, storage_type, key, _device, numel, *part = machine.stack.pop()
     if kind != "storage" or storage_type.name not in _STORAGES:
         raise Refused(f"a stored {kind}")
@@ -226,7 +227,7 @@ def _dict(values: list[Any]) -> dict[Any, Any]:
 
 
 def tensors(tree: Any) -> Iterator[Tensor]:
-    """Every tensor in nested containers."""
+    """Yield every tensor in nested containers."""
     if isinstance(tree, Tensor):
         yield tree
     elif isinstance(tree, dict | list | tuple | set):

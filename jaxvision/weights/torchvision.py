@@ -24,13 +24,13 @@ _KNOWN = "AlexNet, VGG, GoogLeNet, ResNet, FCN, Faster and Mask R-CNN, CIFAR's R
 
 
 def read(file: str) -> Imported:
-    """The network in `file`. ValueError, in one line, where it is none that is known."""
+    """Read the network in `file`; ValueError, in one line, where it is not a known one."""
     tensors = state_dict.read(file)
     for table in TABLES:
         if (arrays := table.read(tensors)) is not None:
             return _imported(file, table, nested(arrays))
-    if found := encoder(tensors):
-        table, trunk = found
+    if match := encoder(tensors):
+        table, trunk = match
         if (arrays := table.read(trunk)) is not None:
             return _imported(file, table, nested(arrays))
     names = ", ".join(list(tensors)[:3])
@@ -38,9 +38,9 @@ def read(file: str) -> Imported:
 
 
 def write(variables: Mapping[str, Any]) -> tuple[str, Tensors]:
-    """The reverse of `read`: the name of the network, and its state dict for torch.
+    """Return the name of the network and its state dict for torch, the reverse of `read`.
 
-    ValueError where the variables are those of no network that torchvision has.
+    Raises ValueError where torchvision has no such network.
     """
     arrays = {path: np.asarray(value) for path, value in flat(variables).items()}
     for table in TABLES:
@@ -66,7 +66,7 @@ def _imported(file: str, table: Table, variables: dict[str, Any]) -> Imported:
 
 
 def _class_names(labels: str, params: Mapping[str, Any], head: list[str]) -> tuple[str, ...]:
-    """The table's labels where there is one for each output of the classifier, else numbers."""
+    """Return the table's labels if there is one for each output of the classifier, else numbers."""
     node: Any = params
     for name in head:
         node = node.get(name, {})

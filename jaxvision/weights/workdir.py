@@ -1,7 +1,7 @@
-"""The encoder that another run of this library has learned: `--init_from=workdir:runs/ssl-simclr`.
+"""Reader of the encoder that another run of this library has learned: `--init_from=workdir:runs/ssl-simclr`.
 
-Of a run without labels that is what its parameters hold under "encoder"; of a classifier, everything but the last
-layer: "fc", or "fc8" after fully connected ones.
+The encoder of a run without labels is the part "encoder" of its parameters; that of a classifier is everything but the
+last layer, "fc" or "fc8".
 """
 
 import json
@@ -17,11 +17,11 @@ from etils import epath
 from jaxvision.weights.imported import Imported
 
 _CLASSIFIERS = ("fc", "fc8")
-_TOLD = ("depth", "stem", "width", "version")  # settings of a network, which say in messages what it is
+_SETTINGS = ("depth", "stem", "width", "version")  # of a network, which describe it in messages
 
 
 def read(workdir: str) -> Imported:
-    """Of the newest checkpoint in any stage of the run. ValueError names a folder without one."""
+    """Read the encoder from the newest checkpoint of any stage of the run; ValueError where there is none."""
     config = _config(workdir)
     newest = _newest(workdir)
     state = _restore(newest)
@@ -43,7 +43,7 @@ def _config(workdir: str) -> dict[str, Any]:
 
 
 def _newest(workdir: str) -> Path:
-    """The folder of the checkpoint that was written last; those of the best figures do not count."""
+    """Return the folder of the checkpoint that was written last, those of the best metrics excepted."""
     stages = [path for path in Path(workdir).glob("checkpoints/*") if not path.name.endswith("-best")]
     steps = [path for stage in stages for path in stage.glob("*") if path.name.isdecimal()]
     if not steps:
@@ -52,7 +52,7 @@ def _newest(workdir: str) -> Path:
 
 
 def _restore(step: Path) -> dict[str, Any]:
-    """The saved state as NumPy arrays, whatever devices it was saved from."""
+    """Read the saved state as NumPy arrays, from whatever devices it was saved."""
     path = epath.Path(step.absolute() / "state")
     reader = ocp.PyTreeCheckpointHandler()
     as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), reader.metadata(path).tree)
@@ -60,7 +60,7 @@ def _restore(step: Path) -> dict[str, Any]:
 
 
 def _network(config: Mapping[str, Any]) -> str:
-    """ "ssl/simclr with depth 18, stem cifar, width 0.25"."""
+    """Describe the network, such as "ssl/simclr with depth 18, stem cifar, width 0.25"."""
     settings = {name.rpartition(".")[2]: value for name, value in config["config"].items()}
-    told = ", ".join(f"{name} {settings[name]}" for name in _TOLD if name in settings)
-    return f"{config['experiment']} with {told}" if told else config["experiment"]
+    described = ", ".join(f"{name} {settings[name]}" for name in _SETTINGS if name in settings)
+    return f"{config['experiment']} with {described}" if described else config["experiment"]
