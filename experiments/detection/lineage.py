@@ -1,11 +1,11 @@
-"""R-CNN, Fast R-CNN, Faster R-CNN and YOLO on the same images: why each step was taken, as tables and a figure.
+"""R-CNN, Fast R-CNN, Faster R-CNN and YOLO on the same images, compared in tables and a figure.
 
 python launch.py --experiment=detection/lineage  # scenes: 17 minutes, two CPU cores
 python launch.py --experiment=detection/lineage --preset=photos --data=voc:/data/cells
 python launch.py --experiment=detection/lineage --methods=fast_rcnn,faster_rcnn --width=0.5
 
-The first three have the same ResNet; YOLO's convolutions are its own. Proposals are searched for once, and their time
-and room count for both detectors that need them. A stage that makes files, such as R-CNN's features, has the time since
+The first three have the same ResNet, YOLO has its own network. Selective Search runs once; its time and disk space are
+counted for both detectors that need its proposals. A stage that writes files, such as R-CNN's features, is timed from
 its last start.
 """
 
@@ -23,7 +23,7 @@ from experiments.detection import fast_rcnn, faster_rcnn, rcnn, yolo
 from jaxvision.data.inputs import Inputs, Opened
 from jaxvision.recipes.detection_times import TIMED
 from jaxvision.recipes.detector_config import VOC07
-from jaxvision.recipes.lineage import PROPOSALS, Measured, measured, told
+from jaxvision.recipes.lineage import PROPOSALS, Measured, measured, summary
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
 from jaxvision.train.steps import nothing
 from jaxvision.train.types import Experiment, Hook, Predict, Result, Say, Stage, TrainState
@@ -41,20 +41,19 @@ MODULES: Mapping[str, ModuleType] = {
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=1024"  # scenes, voc:DIR, coco:DIR, tfds:NAME
-    train_split: str = "train"  # what is learned from, such as trainval or train[:90%]
-    val_split: str = "val"  # what the figures are of, such as test
-    protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # of the average precision
-    methods: tuple[str, ...] = tuple(MODULES)
-    recipe: Literal["quick", "photos", "paper", "smoke"] = (
-        "quick"  # all else of a method is as in this preset of its own
-    )
-    proposals: SelectiveSearchFlags = SelectiveSearchFlags(most=128)  # of R-CNN and Fast R-CNN
-    depth: int = 18  # of the ResNet of all but YOLO
-    width: float = 0.25  # its channels, as a fraction
-    norm: Literal["batch", "group"] = "batch"  # of Fast and Faster R-CNN; group: for batches of few images
-    batch_size: int = 8  # images in a step of Fast and Faster R-CNN
-    steps: int = 0  # of every network's training; 0: as in its recipe
+    # Not a SplitConfig: networks are evaluated at their end, so there is no eval_every.
+    data: str = "scenes:count=1024"  # where images come from: scenes, voc:DIR, coco:DIR, tfds:NAME
+    train_split: str = "train"  # split that is trained on, such as trainval or train[:90%]
+    val_split: str = "val"  # split that is evaluated, such as test
+    protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # how average precision is computed
+    methods: tuple[str, ...] = tuple(MODULES)  # the detectors, in the order in which they are trained
+    recipe: Literal["quick", "photos", "paper", "smoke"] = "quick"  # preset of each detector for all other flags
+    proposals: SelectiveSearchFlags = SelectiveSearchFlags(most=128)
+    depth: int = 18  # layers of the ResNet of all detectors but YOLO
+    width: float = 0.25  # number of channels of that ResNet, as a fraction of the paper's
+    norm: Literal["batch", "group"] = "batch"  # norm of Fast and Faster R-CNN; group: for small batches
+    batch_size: int = 8  # images in a training step of Fast and Faster R-CNN
+    steps: int = 0  # training steps of each network; 0: as in its recipe
 
 
 PRESETS = {
@@ -87,38 +86,39 @@ PRESETS = {
 }
 
 
-class Side(Opened):
-    """Inputs of the methods of one run: proposals are for all of them, other folders are R-CNN's."""
+class SharedInputs(Opened):
+    """Inputs of several detectors in one workdir: they share proposals, and all other folders are R-CNN's."""
 
     def folder(self, stage: str) -> Path:
-        """See `Inputs.folder`."""
+        """Return the folder of a stage, see `Inputs.folder`."""
         return super().folder(stage if stage == PROPOSALS else f"rcnn-{stage}")
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train one detector after the other, and at the end put the figures side by side."""
+    """Train one detector after the other and compare them in a last stage."""
     if unknown := [name for name in config.methods if name not in MODULES]:
         raise ValueError(f"--methods: there is no {unknown[0]}; known are {', '.join(MODULES)}")
-    side = Side(*inputs)
+    shared = SharedInputs(*inputs)
     stages: dict[str, Stage] = {}
     names: dict[str, list[str]] = {}
     for method in config.methods:
-        own = [_part(method, s) for s in MODULES[method].build(settings(method, config), side).stages]
-        own[-1] = own[-1]._replace(hooks=(*own[-1].hooks, Hook("size", 0, _size)))
-        names[method] = [stage.name for stage in own]
-        for stage in own:
-            stages.setdefault(stage.name, stage)  # the first to search does it for all
+        of_method = [_prefixed(method, s) for s in MODULES[method].build(settings(method, config), shared).stages]
+        of_method[-1] = of_method[-1]._replace(hooks=(*of_method[-1].hooks, Hook("size", 0, _size)))
+        names[method] = [stage.name for stage in of_method]
+        for stage in of_method:
+            stages.setdefault(stage.name, stage)  # the first detector with proposals searches for all
 
-    def show(predict: Predict, state: TrainState) -> Result:
+    def compare(predict: Predict, state: TrainState) -> Result:
         rows = read_metrics(inputs.workdir / "metrics.jsonl")
-        return told({method: _measured(rows, own, method, side) for method, own in names.items()}, _notes(config))
+        measurements = {method: _measured(rows, own, method, shared) for method, own in names.items()}
+        return summary(measurements, _notes(config))
 
-    comparison = Stage("comparison", nothing(), None, 0, (Hook("comparison", 0, show),))
+    comparison = Stage("comparison", nothing(), None, 0, (Hook("comparison", 0, compare),))
     return Experiment((*stages.values(), comparison))
 
 
 def settings(method: str, config: Config) -> Any:
-    """A method's own Config, with the data of all, and the ResNet of all that have one."""
+    """Return the flags of a detector's experiment: its preset with the data and the ResNet of the comparison."""
     own = MODULES[method].PRESETS[config.recipe]
     steps = config.steps or own.steps
     same = {name: getattr(config, name) for name in ("data", "train_split", "val_split", "protocol")} | {"steps": steps}
@@ -131,26 +131,27 @@ def settings(method: str, config: Config) -> Any:
         network = dataclasses.replace(own.network, backbone="resnet", **size, **norm)
         return dataclasses.replace(own, **same, **searched, **batches, network=network, ranks=(0, 0))
     if method == "faster_rcnn":
-        kind = "resnet_c4" if own.network.backbone == "vgg16" else own.network.backbone  # the anchors are for one map
+        kind = "resnet_c4" if own.network.backbone == "vgg16" else own.network.backbone  # its anchors are for one map
         network = dataclasses.replace(own.network, backbone=kind, **size, **norm)
         return dataclasses.replace(own, **same, **batches, network=network)
-    view = dataclasses.replace(own.view, jitter=0.2, saturation=1.5, exposure=1.5)  # the paper's: images are few
+    # The paper's augmentation, which YOLO's preset `quick` lacks: here images are few.
+    view = dataclasses.replace(own.view, jitter=0.2, saturation=1.5, exposure=1.5)
     return dataclasses.replace(own, **same, eval_every=steps, view=view)
 
 
-def _part(method: str, stage: Stage) -> Stage:
-    """A stage of a method as one of the lineage, with its name before those of the stage and of its pictures."""
-    before = f"{method}-"
+def _prefixed(method: str, stage: Stage) -> Stage:
+    """Return a stage of a detector with the detector's name as prefix of the stage and of its pictures."""
+    prefix = f"{method}-"
 
     def named(result: Result) -> Result:
         return {f"{method}_{k}" if isinstance(value, np.ndarray) else k: value for k, value in result.items()}
 
-    def look(hook: Hook) -> Hook:
+    def renamed(hook: Hook) -> Hook:
         return hook._replace(run=lambda predict, state: named(hook.run(predict, state)))
 
     def warm_start(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
         assert stage.warm_start is not None
-        return stage.warm_start(state, {name.removeprefix(before): one for name, one in done.items()})
+        return stage.warm_start(state, {name.removeprefix(prefix): one for name, one in done.items()})
 
     def make(predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
         assert stage.make is not None
@@ -158,28 +159,28 @@ def _part(method: str, stage: Stage) -> Stage:
         return made, named(result)
 
     return stage._replace(
-        name=stage.name if stage.name == PROPOSALS else before + stage.name,
-        hooks=tuple(map(look, stage.hooks)),
+        name=stage.name if stage.name == PROPOSALS else prefix + stage.name,
+        hooks=tuple(map(renamed, stage.hooks)),
         warm_start=warm_start if stage.warm_start else None,
         make=make if stage.make else None,
     )
 
 
 def _size(predict: Predict, state: TrainState) -> Result:
-    """How large a detector is."""
+    """Return the number of a detector's parameters and the megabytes of its arrays."""
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-    room = sum(leaf.nbytes for leaf in jax.tree.leaves((state.params, state.model_state)))
-    return {"test/parameters": float(parameters), "test/network_megabytes": room / 1e6}
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves((state.params, state.model_state)))
+    return {"test/parameters": float(parameters), "test/network_megabytes": size / 1e6}
 
 
 def _measured(rows: list[dict[str, Any]], stages: list[str], method: str, inputs: Inputs) -> Measured:
-    room = {"features": inputs.megabytes("features")} if method == "rcnn" else {}
+    features = {"features": inputs.megabytes("features")} if method == "rcnn" else {}
     searched = {PROPOSALS: inputs.megabytes(PROPOSALS)} if PROPOSALS in stages else {}
-    return measured(rows, stages, method, {**room, **searched})
+    return measured(rows, stages, method, {**features, **searched})
 
 
 def _notes(config: Config) -> list[str]:
-    """What the measured figures depend on."""
+    """Return the sentence below the table that names data, flags and machine."""
     count, kind, cores = jax.local_device_count(), jax.devices()[0].device_kind, len(os.sched_getaffinity(0))
     return [
         f"{config.data}, {config.train_split} and {config.val_split}; ResNet-{config.depth} of width {config.width:g} "

@@ -1,4 +1,4 @@
-"""Selective Search: where objects may be, without learning anything (Uijlings et al., IJCV 2013).
+"""Selective Search: proposals by grouping superpixels, without learning (Uijlings et al., IJCV 2013).
 
 python launch.py --experiment=detection/selective_search
 python launch.py --experiment=detection/selective_search --data=voc:/data/VOC2007 --preset=paper
@@ -41,23 +41,23 @@ from jaxvision.viz import proposals as viz
 from jaxvision.viz.grid import grid
 from jaxvision.viz.table import table
 
-COUNTS = (10, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)  # proposals an image
-DEPTHS = (100, 30, 10, 5, 2)  # regions left in a hierarchy that is shown
-TIMED = 8  # images, one by one
-PREDICTED_SIDE = 600  # pixels of the longer side, in pictures of --mode=predict
+COUNTS = (10, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)  # proposals of an image that coverage is reported for
+DEPTHS = (100, 30, 10, 5, 2)  # numbers of regions at which a picture shows a hierarchy
+TIMED = 8  # images whose search is timed
+PREDICTED_SIDE = 600  # pixels of the longer side of an image in --mode=predict
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=400"  # scenes, voc:DIR, coco:DIR, tfds:NAME
-    split: str = "val"  # what is searched, such as test or train[:50]
-    strategy: Literal["fast", "quality", "rcnn"] = "fast"
-    max_boxes: int = 10_000  # an image, the best; most have fewer
-    shown: int = 3  # images in pictures
-    batch_size: int = 8  # images that --mode=predict reads together
-    steps: int = 0  # nothing is learned
+    data: str = "scenes:count=400"  # where images come from: scenes, voc:DIR, coco:DIR, tfds:NAME
+    split: str = "val"  # split that is searched, such as test or train[:50]
+    strategy: Literal["fast", "quality", "rcnn"] = "fast"  # color spaces and segmentations that are combined
+    max_boxes: int = 10_000  # the number of best proposals that are kept of an image; most images have fewer
+    shown: int = 3  # number of images in pictures
+    batch_size: int = 8  # images that --mode=predict reads at once
+    steps: int = 0  # not used, since nothing is learned
 
 
 PRESETS = {
@@ -67,17 +67,16 @@ PRESETS = {
 }
 
 
-class Objects(NamedTuple):
-    """What is to be found in an image."""
+class CountedObjects(NamedTuple):
+    """The objects of an image that count, without difficult ones and crowds."""
 
-    boxes: np.ndarray  # [G, 4]
-    labels: np.ndarray  # [G]
+    boxes: np.ndarray  # [G, 4], corners in pixels
+    labels: np.ndarray  # [G], classes from 1
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Search every image, and report how well the boxes cover the objects."""
+    """Search each image, and report how well the proposals cover the objects."""
     records = inputs.source(config.data, "boxes")[config.split]
-
     flags = SelectiveSearchFlags(config.strategy, config.max_boxes)
 
     def find() -> Stored:
@@ -89,9 +88,9 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
     def report(predict: Predict, state: TrainState) -> Result:
         seconds = {"proposals/seconds": _seconds(records, config, inputs.seed)}
-        return {**_figures(records, find()), **seconds, **_pictures(records, find(), config)}
+        return {**_coverage_results(records, find()), **seconds, **_pictures(records, find(), config)}
 
-    task = Task(lambda key, batch: init_state(key, {"params": {}}, {}), no_step, _given)
+    task = Task(lambda key, batch: init_state(key, {"params": {}}, {}), no_step, _batch_proposals)
     stage = Stage("proposals", task, None, 0, (Hook("report", 0, report),), make=make)
     frames = canvases(PREDICTED_SIDE, PREDICTED_SIDE)
 
@@ -102,15 +101,15 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     return Experiment((stage,), Presentation(search, _describe, _draw))
 
 
-def _figures(records: Records, found: Stored) -> Result:
-    """Recall and MABO by the number of proposals, as a table and as curves, and with all of them."""
-    if not (most := max(len(boxes) for boxes in found)):
+def _coverage_results(records: Records, proposals: Stored) -> Result:
+    """Return recall and MABO for all proposals as metrics, and for fewer of them as a table and as curves."""
+    if not (most := max(len(boxes) for boxes in proposals)):
         raise ValueError(f"no proposals in {len(records)} images; check --data, or take another --strategy")
     counts = [*(n for n in COUNTS if n < most), most]
     overlaps, labels = [], []
     for index, record in _readable(records, encoded=True):
         objects = _objects(record)
-        overlaps.append(best_overlaps(found[index], objects.boxes, counts))
+        overlaps.append(best_overlaps(proposals[index], objects.boxes, counts))
         labels.append(objects.labels)
     covered = coverage(overlaps, labels, counts)
     return {
@@ -133,24 +132,24 @@ def _report(covered: Coverage) -> str:
 
 
 def _readable(records: Records, *, encoded: bool = False) -> Iterator[tuple[int, Record]]:
-    """Every record that can be read, with its number; with `encoded`, its pixels may turn out not to be."""
+    """Yield each record that can be read, with its number; `encoded` leaves its pixels undecoded."""
     for index in range(len(records)):
         try:
             record = fetch(records, index, encoded=encoded)
         except (ValueError, OSError):
-            continue  # the log has it: it has no proposals either
+            continue  # the log names it, and it has no proposals
         yield index, record
 
 
-def _objects(record: Record) -> Objects:
+def _objects(record: Record) -> CountedObjects:
     """What is on an image, less what is to be ignored."""
     boxes, labels = record.get("boxes", np.zeros((0, 4), np.float32)), record.get("labels", np.zeros(0, np.int32))
     kept = ~ignored(record, len(boxes))
-    return Objects(boxes[kept], labels[kept])
+    return CountedObjects(boxes[kept], labels[kept])
 
 
 def _seconds(records: Records, config: Config, seed: int) -> float:
-    """The median of a few images, each searched alone."""
+    """Return the median of the seconds that a few images take, searched one at a time."""
     times = []
     for _, record in itertools.islice(_readable(records), TIMED):
         began = time.perf_counter()
@@ -159,21 +158,21 @@ def _seconds(records: Records, config: Config, seed: int) -> float:
     return float(np.median(times))
 
 
-def _pictures(records: Records, found: Stored, config: Config) -> Result:
-    """Of the first images: superpixels, a hierarchy at several depths, and the best boxes."""
+def _pictures(records: Records, proposals: Stored, config: Config) -> Result:
+    """Draw superpixels, a hierarchy at several depths and the best proposals of the first images."""
     pictures: Result = {}
     for index, record in itertools.islice(_readable(records), config.shown):
-        image, boxes, objects = record["image"], found[index], _objects(record)
+        image, boxes, objects = record["image"], proposals[index], _objects(record)
         if len(boxes):
             overlaps = iou(objects.boxes, boxes)
             best = overlaps.argmax(axis=1)
             pictures[f"best_boxes_{index}"] = viz.best_boxes(image, boxes, objects.boxes, best, overlaps.max(axis=1))
-        pictures |= {f"{name}_{index}": picture for name, picture in _insight(image, config).items()}
+        pictures |= {f"{name}_{index}": picture for name, picture in _drawn_steps(image, config).items()}
     return pictures
 
 
-def _insight(image: np.ndarray, config: Config) -> Result:
-    """Superpixels of every segmentation, beside SLIC's; and the first hierarchy at several depths."""
+def _drawn_steps(image: np.ndarray, config: Config) -> Result:
+    """Draw the superpixels of each segmentation, with SLIC's for comparison, and a hierarchy at several depths."""
     strategy = selective_search.STRATEGIES[config.strategy]
     seen = selective_search.reduced(image, strategy.side)
     grouped = list(selective_search.hierarchies(seen, strategy))
@@ -187,18 +186,18 @@ def _insight(image: np.ndarray, config: Config) -> Result:
     return {"superpixels": grid(tiles, 3, captions, size=1), "hierarchy": viz.depths(seen, [first.labels, *levels])}
 
 
-def _given(state: TrainState, batch: Batch) -> PyTree:
+def _batch_proposals(state: TrainState, batch: Batch) -> PyTree:
     return {"proposals": batch["proposals"], "valid": batch["proposal_valid"]}
 
 
 def _describe(outputs: PyTree, batch: Batch, row: int) -> dict[str, Any]:
-    """The boxes in pixels of the file's image, the most likely first."""
+    """Return an image's proposals in its own pixels, the most likely first."""
     boxes = np.asarray(outputs["proposals"][row])[np.asarray(outputs["valid"][row])]
     return {"proposals": (boxes / scale_of(batch, row)[None]).round(1).tolist()}
 
 
 def _draw(outputs: PyTree, batch: Batch) -> np.ndarray:
-    """The best fifty of each image."""
+    """Draw the best fifty proposals of each image."""
     ranks = -np.arange(outputs["proposals"].shape[1], dtype=np.float32)
     tiles = [
         boxes_viz.proposals(batch["image"][row], outputs["proposals"][row], ranks, outputs["valid"][row])

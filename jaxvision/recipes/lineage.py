@@ -1,4 +1,4 @@
-"""Detectors side by side: what a run measured of each, and what the papers print, as tables and as a figure."""
+"""Comparison of detectors, as tables and as a figure: what a run measured of each, and what the papers publish."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,41 +12,41 @@ from jaxvision.train.types import Result
 from jaxvision.viz.panels import Panel, panels
 from jaxvision.viz.table import table
 
-PROPOSALS = "proposals"  # the stage, and the part of times and room
-STEPS = ("proposals", "network", "features", "SVMs", "box regression")  # of training; others are the network's
+PROPOSALS = "proposals"  # name of the stage of Selective Search, and of its part of times and disk space
+STEPS = ("proposals", "network", "features", "SVMs", "box regression")  # parts of the training time
 _STEP_OF = {"proposals": "proposals", "features": "features", "svm": "SVMs", "regression": "box regression"}
-ROOM = ("proposals", "features", "network")
+DISK = ("proposals", "features", "network")  # parts of the disk space
 UNKNOWN = math.nan
 
 
 class Measured(NamedTuple):
-    """What this run found of a detector; NaN: it was not measured."""
+    """What this run measured of a detector; NaN where it was not measured."""
 
-    ap: Mapping[str, float]  # "AP50", "AP"
-    training: Mapping[str, float]  # seconds by `STEPS`
-    testing: Mapping[str, float]  # seconds an image, of `PARTS` but the last
-    room: Mapping[str, float]  # megabytes by `ROOM`
-    parameters: float
+    ap: Mapping[str, float]  # average precision: "AP50", "AP"
+    training: Mapping[str, float]  # seconds of training, for each of `STEPS`
+    testing: Mapping[str, float]  # seconds for an image, for each of `PARTS` but the last
+    disk: Mapping[str, float]  # megabytes, for each of `DISK`
+    parameters: float  # number of parameters
 
 
-class Printed(NamedTuple):
-    """What papers say of a detector; NaN: nothing."""
+class Published(NamedTuple):
+    """What is published about a detector; NaN where nothing is."""
 
     network: str
     voc07: float  # mean AP at IoU 0.5 on VOC07's test split
-    coco: float  # AP
-    training: float  # hours
-    slides_training: float  # the same, by the slides
-    testing: float  # seconds an image; without the search for proposals, where there is one
-    slides_testing: float  # the same with proposals, by the slides
-    features: float  # gigabytes that the features of windows take
+    coco: float  # AP on COCO
+    training: float  # hours of training, in the papers
+    slides_training: float  # hours of training, in the slides of CS231n
+    testing: float  # seconds for an image without Selective Search, in the papers
+    slides_testing: float  # seconds for an image with Selective Search, in the slides of CS231n
+    features: float  # gigabytes of the features of windows
 
 
-PRINTED = {
-    "rcnn": Printed("VGG-16", 0.660, UNKNOWN, 84, UNKNOWN, 47, 49, 200),
-    "fast_rcnn": Printed("VGG-16", 0.669, 0.197, 9.5, 8.75, 0.32, 2.3, UNKNOWN),
-    "faster_rcnn": Printed("VGG-16", 0.699, 0.219, 48, UNKNOWN, 0.198, 0.2, UNKNOWN),
-    "yolo": Printed("its own", 0.634, UNKNOWN, UNKNOWN, UNKNOWN, 1 / 45, UNKNOWN, UNKNOWN),
+PUBLISHED = {
+    "rcnn": Published("VGG-16", 0.660, UNKNOWN, 84, UNKNOWN, 47, 49, 200),
+    "fast_rcnn": Published("VGG-16", 0.669, 0.197, 9.5, 8.75, 0.32, 2.3, UNKNOWN),
+    "faster_rcnn": Published("VGG-16", 0.699, 0.219, 48, UNKNOWN, 0.198, 0.2, UNKNOWN),
+    "yolo": Published("its own", 0.634, UNKNOWN, UNKNOWN, UNKNOWN, 1 / 45, UNKNOWN, UNKNOWN),
 }
 TITLES = {"rcnn": "R-CNN", "fast_rcnn": "Fast R-CNN", "faster_rcnn": "Faster R-CNN", "yolo": "YOLO"}
 PAPER, SLIDES = "papers (search not counted)", "slides of CS231n (search counted)"
@@ -61,46 +61,54 @@ _SOURCES = (
 
 
 def measured(
-    rows: Iterable[Mapping[str, Any]], stages: Sequence[str], method: str, room: Mapping[str, float]
+    rows: Iterable[Mapping[str, Any]], stages: Sequence[str], method: str, disk: Mapping[str, float]
 ) -> Measured:
-    """Of the detector whose `stages` have written `rows` of metrics.jsonl; what was written last counts.
+    """Collect the measurements of a detector from metrics.jsonl.
 
-    Stages have the names that they have in the experiment of the method, but for `method-` in front of them. `room` is
-    that of proposals and features, in megabytes.
+    Args:
+        rows: the rows of the file; later values of a metric replace earlier ones.
+        stages: names of the detector's stages, which are those of its experiment after the prefix `<method>-`.
+        method: name of the detector's experiment.
+        disk: megabytes of its proposals and features.
+
+    Returns:
+        The measurements.
     """
-    found = {key: value for row in rows if row["stage"] in stages for key, value in row.items()}
-    taken: dict[str, dict[str, float]] = {step: {} for step in STEPS}
+    values = {key: value for row in rows if row["stage"] in stages for key, value in row.items()}
+    seconds: dict[str, dict[str, float]] = {step: {} for step in STEPS}
     for stage in stages:
         step = _STEP_OF.get(stage.removeprefix(f"{method}-"), "network")
-        taken[step][stage] = found.get(f"time/{stage}_seconds", UNKNOWN)
+        seconds[step][stage] = values.get(f"time/{stage}_seconds", UNKNOWN)
     return Measured(
-        {key: found.get(f"val/{key}", UNKNOWN) for key in ("AP50", "AP")},
-        {step: _total(times) for step, times in taken.items()},
-        {part: found.get(f"test/seconds_{part}", UNKNOWN) for part in PARTS[:-1]},
-        {**dict.fromkeys(ROOM, 0.0), **room, "network": found.get("test/network_megabytes", UNKNOWN)},
-        found.get("test/parameters", UNKNOWN),
+        {key: values.get(f"val/{key}", UNKNOWN) for key in ("AP50", "AP")},
+        {step: _total(times) for step, times in seconds.items()},
+        {part: values.get(f"test/seconds_{part}", UNKNOWN) for part in PARTS[:-1]},
+        {**dict.fromkeys(DISK, 0.0), **disk, "network": values.get("test/network_megabytes", UNKNOWN)},
+        values.get("test/parameters", UNKNOWN),
     )
 
 
-def told(found: Mapping[str, Measured], notes: Sequence[str]) -> Result:
-    """ "lineage", two tables over `notes`; "lineage_figure"; and the figures of each detector as metrics."""
-    text = "\n\n".join([_measured_table(found), _training_table(found), *notes, _printed_table(found), _SOURCES])
-    figures = {f"{method}/{key}": value for method, one in found.items() for key, value in _figures(one).items()}
-    known = {key: value for key, value in figures.items() if not math.isnan(value)}
-    return {**known, "lineage": text, "lineage_figure": _figure(found)}
+def summary(measurements: Mapping[str, Measured], notes: Sequence[str]) -> Result:
+    """Return the tables "lineage" with the `notes`, the picture "lineage_figure", and each detector's metrics."""
+    text = "\n\n".join(
+        [_measured_table(measurements), _training_table(measurements), *notes, _published_table(measurements), _SOURCES]
+    )
+    metrics = {f"{method}/{key}": value for method, one in measurements.items() for key, value in _metrics(one).items()}
+    known = {key: value for key, value in metrics.items() if not math.isnan(value)}
+    return {**known, "lineage": text, "lineage_figure": _figure(measurements)}
 
 
-def _figures(one: Measured) -> dict[str, float]:
+def _metrics(one: Measured) -> dict[str, float]:
     return {
         **one.ap,
         "training_minutes": _total(one.training) / 60,
         "seconds_an_image": _total(one.testing),
         "seconds_without_search": _without_search(one),
-        "megabytes": _total(one.room),
+        "megabytes": _total(one.disk),
     }
 
 
-def _measured_table(found: Mapping[str, Measured]) -> str:
+def _measured_table(measurements: Mapping[str, Measured]) -> str:
     parts = [part.replace("_", "-") for part in PARTS[:-1]]
     columns = ["detector", "AP50", "AP", *(f"{part}, ms" for part in parts), "an image, ms", "without search, ms"]
     rows = {
@@ -111,62 +119,62 @@ def _measured_table(found: Mapping[str, Measured]) -> str:
                 for value in (*one.testing.values(), _total(one.testing), _without_search(one))
             ),
         ]
-        for method, one in found.items()
+        for method, one in measurements.items()
     }
     return table(columns, rows)
 
 
 def _without_search(one: Measured) -> float:
-    """Seconds an image, as the papers count them: proposals of the network's own belong to it."""
+    """Return the seconds for an image without Selective Search, as the papers do; proposals of an RPN count."""
     searched = not math.isnan(one.training[PROPOSALS])
     return _total({part: s for part, s in one.testing.items() if not (searched and part == PROPOSALS)})
 
 
-def _training_table(found: Mapping[str, Measured]) -> str:
-    columns = ["trained in minutes", *STEPS, "all", *(f"{part}, MB" for part in ROOM), "parameters, millions"]
+def _training_table(measurements: Mapping[str, Measured]) -> str:
+    columns = ["trained in minutes", *STEPS, "all", *(f"{part}, MB" for part in DISK), "parameters, millions"]
     rows = {
         TITLES[method]: [
             *(_cell(value / 60, ".2f") for value in (*one.training.values(), _total(one.training))),
-            *(_cell(value, ".1f") for value in one.room.values()),
+            *(_cell(value, ".1f") for value in one.disk.values()),
             _cell(one.parameters / 1e6, ".2f"),
         ]
-        for method, one in found.items()
+        for method, one in measurements.items()
     }
     return table(columns, rows)
 
 
-def _printed_table(methods: Iterable[str]) -> str:
+def _published_table(methods: Iterable[str]) -> str:
     columns = (
         *("as printed", "network", "VOC07 mAP", "COCO AP", "training, h", "the same, slides"),
         *("an image, s, without search", "with search, slides", "features, GB"),
     )
     rows = {}
     for method in methods:
-        network, *figures = PRINTED[method]
-        rows[TITLES[method]] = [network, *(_cell(value, ".3g") for value in figures)]
+        network, *values = PUBLISHED[method]
+        rows[TITLES[method]] = [network, *(_cell(value, ".3g") for value in values)]
     return table(columns, rows)
 
 
-def _figure(found: Mapping[str, Measured]) -> np.ndarray:
-    """The run's figures above those of the papers."""
-    ones, printed = list(found.values()), [PRINTED[method] for method in found]
+def _figure(measurements: Mapping[str, Measured]) -> np.ndarray:
+    """Draw the measurements of the run above the published ones."""
+    ones, published = list(measurements.values()), [PUBLISHED[method] for method in measurements]
 
     def here(field: str, keys: Sequence[str], unit: float = 1.0) -> dict[str, Float[np.ndarray, " N"]]:
         parts = {key.replace("_", "-"): np.array([getattr(one, field)[key] / unit for one in ones]) for key in keys}
         return {key: values for key, values in parts.items() if np.nansum(values) > 0} or {"nothing": _unknown(ones)}
 
     def there(field: str) -> Float[np.ndarray, " N"]:
-        return np.array([getattr(one, field) for one in printed])
+        return np.array([getattr(one, field) for one in published])
 
     return panels(
-        [TITLES[method] for method in found],
+        [TITLES[method] for method in measurements],
         {
             "Measured here": (
                 Panel("AP50", "", here("ap", ("AP50",))),
                 Panel("AP, IoU 0.5 to 0.95", "", here("ap", ("AP",))),
                 Panel("Training", "minutes", here("training", STEPS, 60.0)),
                 Panel("Testing", "seconds an image", here("testing", PARTS[:-1])),
-                Panel("Disk", "megabytes", here("room", ROOM)),
+                Panel("Disk", "megabytes", here("disk", DISK)),
             ),
             "As printed": (
                 Panel("VOC07, mean AP at IoU 0.5", "", {"": there("voc07")}),
@@ -184,7 +192,7 @@ def _unknown(ones: Sequence[Measured]) -> Float[np.ndarray, " N"]:
 
 
 def _total(parts: Mapping[str, float]) -> float:
-    """Of what is known; NaN where nothing is."""
+    """Return the sum of the known parts; NaN if none is known."""
     known = [value for value in parts.values() if not math.isnan(value)]
     return sum(known) if known else UNKNOWN
 

@@ -1,7 +1,7 @@
-"""Which experiment a network from elsewhere belongs to, and the settings that build it there.
+"""The experiments that imported weights belong to, with the flags that build their network.
 
-The launcher takes these settings as defaults, so that `--mode=predict --init_from=torchvision:resnet50.pth` needs no
-other flag than `--input`.
+The launcher uses these values as defaults of the flags, so that `--mode=predict --init_from=torchvision:resnet50.pth`
+needs no other flag than `--input`.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,15 @@ from jaxvision.tasks.regions import RegionConfig
 from jaxvision.weights.darknet import GRID, class_count
 from jaxvision.weights.imported import Imported
 
-Settings = dict[str, Any]
+FlagValues = dict[str, Any]
+"""Values by the names of flags, such as "network.depth"."""
 
 
-def settings_of(imported: Imported) -> dict[str, Settings]:
-    """Settings for every experiment that can start from these weights, their own first; {} where none is known."""
+def settings_of(imported: Imported) -> dict[str, FlagValues]:
+    """Return the flags of each experiment that can start from the weights, the one they were trained for first.
+
+    An empty dict says that no experiment is known.
+    """
     params = imported.variables["params"]
     name = imported.network.partition("1")[0]  # "vgg16_bn" is a VGG
     if name == "vgg":
@@ -39,20 +43,20 @@ def settings_of(imported: Imported) -> dict[str, Settings]:
     return {"detection/yolo": _yolo(params)} if name == "yolo" else {}
 
 
-# What only predicting and evaluating need: no data, and batches that suit a handful of photos.
-ONLY_LOOKING: Mapping[str, Settings] = {
+# Flags of --mode=predict and --mode=evaluate without training: no data, and small batches for a handful of photos.
+ONLY_LOOKING: Mapping[str, FlagValues] = {
     "classification": {"data": "none", "batch_size": 8},
     "segmentation": {"data": "none", "train_split": "train", "val_split": "val", "batch_size": 2},
     "detection": {"data": "none", "train_split": "train", "val_split": "val", "batch_size": 1},
 }
 
 
-def _classifier(imported: Imported) -> Settings:
+def _classifier(imported: Imported) -> FlagValues:
     seen = imported.preprocess
     return {"width": 1.0, "image_size": seen.crop, "test.resize": seen.resize}
 
 
-def _vgg(params: Mapping[str, Any]) -> Settings:
+def _vgg(params: Mapping[str, Any]) -> FlagValues:
     counts = tuple(sum(name.startswith(f"conv{block}_") for name in params) for block in range(1, 6))
     (net,) = (name for name, net in NETS.items() if net.convolutions == counts and name in ("A", "B", "D", "E"))
     return {"net": net, "batch_norm": "bn1_1" in params}
@@ -63,13 +67,13 @@ def _blocks(params: Mapping[str, Any]) -> int:
 
 
 def _depth(params: Mapping[str, Any]) -> int:
-    """18 to 152: how many blocks of how many convolutions there are."""
+    """Return the depth of a ResNet, which follows from the number of its blocks and from their kind."""
     bottlenecks = "conv3" in params["layer1_0"]
-    found = [depth for depth, b in BLOCKS.items() if sum(b) == _blocks(params) and (depth >= 50) == bottlenecks]
-    return found[0] if found else 50
+    depths = [depth for depth, b in BLOCKS.items() if sum(b) == _blocks(params) and (depth >= 50) == bottlenecks]
+    return depths[0] if depths else 50
 
 
-def _resnet(imported: Imported) -> dict[str, Settings]:
+def _resnet(imported: Imported) -> dict[str, FlagValues]:
     params = imported.variables["params"]
     depth, small = _depth(params), params["conv1"]["kernel"].shape[0] == 3
     network = {"depth": depth, "version": "v1.5", "shortcut": "B", "stem": "cifar" if small else "imagenet"}
@@ -82,17 +86,17 @@ def _resnet(imported: Imported) -> dict[str, Settings]:
     }
 
 
-def _fcn(imported: Imported) -> Settings:
-    """torchvision resizes the shorter side; here images of up to 4:3 are fitted on a canvas of that height."""
+def _fcn(imported: Imported) -> FlagValues:
+    """Return the flags of FCN. torchvision resizes the shorter side; here images of up to 4:3 fit a canvas so high."""
     height = imported.preprocess.resize
     depth = _depth(imported.variables["params"]["backbone"])
     canvas = (height, -(-height * 4 // 3))
     return {"network": f"fcn_resnet{depth}", "width": 1.0, "view.test_size": canvas}
 
 
-def _rcnn(imported: Imported) -> Settings:
-    """With the details that torchvision's weights were trained with and work well only with."""
-    settings = {
+def _rcnn(imported: Imported) -> FlagValues:
+    """Return the flags of Faster and Mask R-CNN, with the details that torchvision's weights were trained with."""
+    flags = {
         "network.backbone": "resnet_fpn",
         "network.depth": _depth(imported.variables["params"]["backbone"]),
         "network.width": 1.0,
@@ -104,13 +108,13 @@ def _rcnn(imported: Imported) -> Settings:
         "view.short": imported.preprocess.resize,
         "view.long": imported.preprocess.longest,
     }
-    numbers = {"proposing": ProposalConfig(), "detecting": RegionConfig()}
-    return settings | {f"{part}.{k}": v for part, value in numbers.items() for k, v in to_dict(value).items()}
+    stages = {"proposing": ProposalConfig(), "detecting": RegionConfig()}
+    return flags | {f"{stage}.{k}": v for stage, config in stages.items() for k, v in to_dict(config).items()}
 
 
-def _yolo(params: Mapping[str, Any]) -> Settings:
+def _yolo(params: Mapping[str, Any]) -> FlagValues:
     net = "darknet" if "local" in params else "fast" if "fc2" in params else "paper" if "fc1" in params else "tiny"
     _, boxes = class_count(len(params["predictions"]["bias"]))
-    normed = "bn1" in params and not YOLO_NETS[net].batch_norm  # where it is published without
+    normed = "bn1" in params and not YOLO_NETS[net].batch_norm  # the net is published without norms
     network = {"net": net, "grid": GRID, "boxes": boxes, "width": 1.0, "stride": 64, "batch_norm": normed}
     return {"view.size": 448, "pretraining.steps": 0} | {f"network.{field}": value for field, value in network.items()}

@@ -13,7 +13,7 @@ from experiments.detection import lineage
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Source
 from jaxvision.ops.dispatch import plain_forms
-from jaxvision.recipes.lineage import PRINTED, STEPS, Measured, measured, told
+from jaxvision.recipes.lineage import PUBLISHED, STEPS, Measured, measured, summary
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
 from jaxvision.train.writer import Writer, read_metrics
 
@@ -50,7 +50,7 @@ def test_proposals_are_searched_for_once_and_shared(tmp_path: Path):
     assert [s.name for s in lineage.build(alone, Inputs(workdir=tmp_path)).stages] == [
         *("faster_rcnn-train", "proposals", "fast_rcnn-train", "comparison")
     ]
-    side = lineage.Side(workdir=tmp_path)
+    side = lineage.SharedInputs(workdir=tmp_path)
     assert side.folder("proposals") == tmp_path / "artefacts" / "proposals"
     assert side.folder("features") == tmp_path / "artefacts" / "rcnn-features"  # what --from_stage removes
 
@@ -74,7 +74,7 @@ def test_what_was_measured_is_read_off_the_rows():
     assert found.ap["AP50"] == 0.3 and math.isnan(found.ap["AP"])
     assert [found.training[step] for step in STEPS[:2]] == [60.0, 30.0] and found.training["SVMs"] == 5.0
     assert math.isnan(found.training["features"]) and found.testing["heads"] == 0.5 and found.parameters == 7.0
-    assert found.room["proposals"] == 4.0 and found.room["features"] == 0.0
+    assert found.disk["proposals"] == 4.0 and found.disk["features"] == 0.0
 
 
 def one(ap50: float, proposals: float, searched: bool) -> Measured:
@@ -86,7 +86,7 @@ def one(ap50: float, proposals: float, searched: bool) -> Measured:
 
 
 def test_the_tables_hold_what_was_measured_and_both_printed_times():
-    result = told({"fast_rcnn": one(0.5, 1.0, True), "yolo": one(0.25, 0.1, False)}, ["a note"])
+    result = summary({"fast_rcnn": one(0.5, 1.0, True), "yolo": one(0.25, 0.1, False)}, ["a note"])
     text = result["lineage"]
     cells: dict[str, list[list[str]]] = {}
     for line in text.splitlines():
@@ -103,10 +103,10 @@ def test_the_tables_hold_what_was_measured_and_both_printed_times():
 
 
 def test_printed_figures_fall_as_the_papers_say():
-    seconds = [PRINTED[name].testing for name in lineage.MODULES]
-    assert list(PRINTED) == list(lineage.MODULES) and seconds == sorted(seconds, reverse=True)
-    assert PRINTED["rcnn"].testing / PRINTED["fast_rcnn"].testing == pytest.approx(146, abs=1)
-    assert PRINTED["rcnn"].training / PRINTED["fast_rcnn"].training == pytest.approx(8.8, abs=0.1)
+    seconds = [PUBLISHED[name].testing for name in lineage.MODULES]
+    assert list(PUBLISHED) == list(lineage.MODULES) and seconds == sorted(seconds, reverse=True)
+    assert PUBLISHED["rcnn"].testing / PUBLISHED["fast_rcnn"].testing == pytest.approx(146, abs=1)
+    assert PUBLISHED["rcnn"].training / PUBLISHED["fast_rcnn"].training == pytest.approx(8.8, abs=0.1)
 
 
 class Killed(BaseException):
@@ -151,9 +151,9 @@ def test_the_source_is_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     opened: list[str] = []
     whole = Inputs.source
 
-    def counted(self: Inputs, spec: str) -> Source:
+    def counted(self: Inputs, spec: str, *needs: Any) -> Source:
         opened.append(spec)
-        return whole(self, spec)
+        return whole(self, spec, *needs)
 
     monkeypatch.setattr(Inputs, "source", counted)
     config = dataclasses.replace(lineage.PRESETS["smoke"], data="scenes:count=9,size=64")
