@@ -20,6 +20,8 @@ def test_smoke(name: str, tmp_path: Path):
         assert launch.main(["launch.py", f"--experiment={name}", "--smoke", f"--workdir={tmp_path}"]) == 0
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert {"stage", "step", "time"} <= rows[-1].keys()
+    trained = [row for row in rows if any(key.startswith("train/") for key in row)]
+    assert all(any(key.startswith("train/lr") for key in row) for row in trained), "log_rate gives the learning rate"
     assert (tmp_path / "images" / "curves.png").exists()
     assert f"<h1>{name}</h1>" in (tmp_path / "report.html").read_text()
 

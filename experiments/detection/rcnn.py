@@ -44,6 +44,7 @@ from jaxvision.tasks.classification import classification
 from jaxvision.tasks.rcnn import Look, Reported, Warping
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.steps import nothing
 from jaxvision.train.types import Data, Experiment, Hook, Predict, Result, Say, Stage, Task, TrainState
 
@@ -179,7 +180,8 @@ class RCNNSetup:
     def classifier(self) -> Task:
         """Return the task of fine-tuning: the network as a classifier of windows."""
         model, tx = self.config.network.make(self.source.num_classes), self.config.optimizer.make(self.config.steps)
-        return rcnn.on_windows(classification(model, tx, mean=self.source.mean, std=self.source.std), self.look.pixels)
+        task = classification(model, tx, mean=self.source.mean, std=self.source.std)
+        return rcnn.on_windows(log_rate(task, self.config.optimizer, self.config.steps), self.look.pixels)
 
     def windows(self) -> Data:
         """Return the batches of fine-tuning: windows of random images, with the flags' fraction of objects."""

@@ -33,6 +33,7 @@ from jaxvision.tasks.classification import classification
 from jaxvision.tasks.yolo import Reporting, yolo
 from jaxvision.train.hooks import evaluate, parameters, picture
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Batch, Data, Experiment, PyTree, Stage, TrainState
 from jaxvision.viz import filters
 from jaxvision.viz.cells import cells
@@ -225,6 +226,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         no_object=config.loss.no_object,
         reporting=config.reporting,
     )
+    task = log_rate(task, config.optimizer, config.steps)
 
     def each_once(records: Records) -> Data:
         return inputs.evaluate(records, stretch.stretched(config.view.size, config.view.max_objects), config.batch_size)
@@ -273,6 +275,7 @@ def pretrain(config: Config, source: Source, inputs: Inputs) -> Stage:
         mean=source.mean,
         std=source.std,
     )
+    task = log_rate(task, pretraining.optimizer, pretraining.steps)
     held_out = inputs.evaluate(source[config.val_split], window, pretraining.batch_size)
     train = inputs.train(source[config.train_split], window, pretraining.batch_size)
     return Stage(

@@ -22,6 +22,7 @@ from jaxvision.tasks import collapse
 from jaxvision.tasks.gan import gan
 from jaxvision.train.hooks import evaluate, parameters, picture
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_gan_rates
 from jaxvision.train.types import Batch, Experiment, PyTree, TrainState
 from jaxvision.viz import gan as viz
 
@@ -69,6 +70,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         smooth=config.smooth,
         penalty=config.penalty,
     )
+    task = log_gan_rates(task, config.generator, config.discriminator, config.steps, config.discriminator_steps)
     transform = with_latents(compose(), config.latent_dim, "normal")
     val = inputs.evaluate(source["val"], transform, config.batch_size)
     every = config.eval_every

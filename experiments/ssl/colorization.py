@@ -25,6 +25,7 @@ from jaxvision.ops.lab import color_bins, grey, to_lab
 from jaxvision.recipes.pretext import IMAGENET, SMOKE, PretextConfig, PretextCrop, PretextSetup
 from jaxvision.tasks.colorization import colorization
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Batch, Experiment, PyTree
 from jaxvision.viz.pretext import triples
 
@@ -80,6 +81,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         weights=rebalancing(frequencies(setup), jnp.asarray(bins), config.rebalance),
         temperature=config.temperature,
     )
+    task = log_rate(task, config.optimizer, config.steps)
     return Experiment.single(task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation())
 
 

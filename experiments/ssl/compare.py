@@ -34,6 +34,7 @@ from jaxvision.tasks.encoder import encoder_variables
 from jaxvision.tasks.probe import finetune
 from jaxvision.train.hooks import evaluate
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.steps import nothing
 from jaxvision.train.types import Experiment, Hook, Predict, Result, Stage, Task, TrainState
 from jaxvision.train.writer import read_metrics
@@ -119,6 +120,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     parts = [_examples(config, opened._replace(seed=opened.seed + n), labels) for n in range(config.seeds)]
     encoder, tx = config.backbone.make(), config.optimizer.make(config.probe_steps)
     probe = config.heads.task(encoder, tx, source, config.image_size, parts[0].bank)
+    probe = log_rate(probe, config.optimizer, config.probe_steps)
     stages: list[Stage] = []
     names = encoders(config, source)
     for name in names:
@@ -183,7 +185,8 @@ def _task(name: str, config: Config, inputs: Inputs) -> Task:
     if name != SUPERVISED:
         return MODULES[name].build(method_config(name, config), inputs).stages[0].task
     source, tx = inputs.source(config.data), config.supervised.make(config.steps)
-    return finetune(config.backbone.make(), tx, source.num_classes, mean=source.mean, std=source.std)
+    task = finetune(config.backbone.make(), tx, source.num_classes, mean=source.mean, std=source.std)
+    return log_rate(task, config.supervised, config.steps)
 
 
 def _seeded(task: Task, seed: int) -> Task:

@@ -17,6 +17,7 @@ from jaxvision.models.pretext_heads import ContextEncoder
 from jaxvision.recipes.pretext import IMAGENET, SMOKE, PretextConfig, PretextCrop, PretextSetup
 from jaxvision.tasks.context_encoder import context_encoder
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Batch, Experiment, PyTree
 from jaxvision.viz.pretext import triples
 
@@ -65,6 +66,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         overlap=config.overlap,
         adversarial=config.adversarial,
     )
+    task = log_rate(task, config.optimizer, config.steps, player="model")
+    task = log_rate(task, config.discriminator, config.steps, player="discriminator")
     return Experiment.single(task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation())
 
 

@@ -18,6 +18,7 @@ from jaxvision.recipes.backbone import Backbone
 from jaxvision.recipes.two_views import IMAGENET, SMOKE, ContrastiveConfig, ContrastiveSetup, ContrastiveView
 from jaxvision.tasks.moco import moco
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Experiment
 
 
@@ -89,6 +90,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         momentum=config.momentum,
         groups=config.groups,
     )
+    task = log_rate(task, config.optimizer, config.steps)
     return Experiment.single(task, setup.train(), config.steps, setup.hooks(), best="knn/accuracy")
 
 

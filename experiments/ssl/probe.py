@@ -30,6 +30,7 @@ from jaxvision.recipes.probing import Examples, LinearHeads, ProbingConfig
 from jaxvision.tasks.probe import finetune
 from jaxvision.train.hooks import evaluate
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Experiment, Hook, Predict, Result, TrainState
 from jaxvision.viz.table import table
 
@@ -86,13 +87,16 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     train = inputs.train(Subset(records, chosen.fit), _augment(config), config.batch_size)
     if config.method == "finetune":
         task = finetune(encoder, tx, source.num_classes, mean=source.mean, std=source.std)
+        task = log_rate(task, config.optimizer, config.steps)
         return Experiment.single(task, train, config.steps, (_with_summary(report, config), *embedding_hooks))
     rates = tuple(config.optimizer.lr * rate for rate in config.heads.rates)
     report = of_best_head(examples.held_out()[0], report, rates)
     hooks = (_with_summary(report, config), *embedding_hooks)
     if config.crop != "none" or config.flip:
-        return Experiment.single(config.heads.task(encoder, tx, source, config.image_size), train, config.steps, hooks)
+        task = config.heads.task(encoder, tx, source, config.image_size)
+        return Experiment.single(log_rate(task, config.optimizer, config.steps), train, config.steps, hooks)
     task = config.heads.task(encoder, tx, source, config.image_size, examples.bank)
+    task = log_rate(task, config.optimizer, config.steps)
     return Experiment((examples.stage("train", task, config.steps, hooks, lambda state, finished: state),))
 
 

@@ -17,6 +17,7 @@ from jaxvision.recipes.backbone import Backbone
 from jaxvision.recipes.two_views import IMAGENET, SMOKE, ContrastiveConfig, ContrastiveSetup, ContrastiveView
 from jaxvision.tasks.simclr import simclr
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Experiment
 
 
@@ -71,6 +72,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         std=setup.source.std,
         temperature=config.temperature,
     )
+    task = log_rate(task, config.optimizer, config.steps)
     return Experiment.single(task, setup.train(), config.steps, setup.hooks(), best="knn/accuracy")
 
 

@@ -18,6 +18,7 @@ from jaxvision.recipes.run_config import RunConfig
 from jaxvision.tasks.classification import classification
 from jaxvision.train.hooks import evaluate, parameters, picture
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Batch, Data, Hook, Presentation, PyTree, Task, TrainState
 from jaxvision.viz import confusion, filters, grid
 
@@ -92,7 +93,7 @@ class ClassifierSetup:
     def task(self, model: nn.Module, *, average_decay: float = 0.0) -> Task:
         """Return the task of training `model`; `average_decay` > 0 evaluates its averaged parameters."""
         config, source = self.config, self.source
-        return classification(
+        task = classification(
             model,
             config.optimizer.make(config.steps),
             mean=source.mean,
@@ -102,6 +103,7 @@ class ClassifierSetup:
             average_decay=average_decay,
             views=config.test.make(config.image_size)[1],
         )
+        return log_rate(task, config.optimizer, config.steps)
 
     def train(self) -> Data:
         """Return augmented training images with labels."""

@@ -20,6 +20,7 @@ from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_sp
 from jaxvision.tasks.detection import Origin, detection
 from jaxvision.tasks.proposals import ProposalConfig
 from jaxvision.train.hooks import evaluate, picture
+from jaxvision.train.rates import log_rate
 from jaxvision.train.steps import Trainable, everything
 from jaxvision.train.types import Data, Hook, Metric, Predict, Presentation, Result, Say, Task, TrainState
 
@@ -53,7 +54,7 @@ class DetectorSetup:
         Returns:
             The task, with the optimizer of the flags.
         """
-        return detection(
+        task = detection(
             self.network,
             self.config.optimizer.make(self.config.steps),
             mean=self.source.mean,
@@ -64,6 +65,7 @@ class DetectorSetup:
             trainable=trainable,
             origin=origin,
         )
+        return log_rate(task, self.config.optimizer, self.config.steps)
 
     def train(self) -> Data:
         """Return augmented training batches, each of images of one canvas."""

@@ -34,6 +34,7 @@ from jaxvision.tasks.gan import averaged
 from jaxvision.tasks.segmentation import segmentation
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Data, Hook, Key, PyTree, Stage, TrainState
 
 SHADES = ("background", "dark", "bright")
@@ -109,6 +110,7 @@ class DissectionSetup:
         settings, names = self.config.dissect, self.source.class_names
         tx = settings.segmenter.make(settings.segmenter_steps)
         task = segmentation(self._unet, tx, mean=self.source.mean, std=self.source.std)
+        task = log_rate(task, settings.segmenter, settings.segmenter_steps)
         hooks = (
             evaluate((confusion(names),), self.data("val"), name="segmenter"),
             picture("segmenter", self.data("val"), partial(draw_predictions, class_names=names)),
@@ -127,6 +129,7 @@ class DissectionSetup:
             patch=settings.patch,
             extract=_segmenter_features(self._unet, self.source),
         )
+        task = log_rate(task, settings.alpha, settings.alpha_steps)
         return Stage("dissection", task, self.data("train"), settings.alpha_steps, hooks, _with_networks)
 
     def data(self, split: str) -> Data:

@@ -18,6 +18,7 @@ from jaxvision.recipes.run_config import RunConfig
 from jaxvision.tasks.extractor import Extractor
 from jaxvision.tasks.gan import gan
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_gan_rates
 from jaxvision.train.types import Batch, Data, PyTree, Task
 from jaxvision.viz import gan as viz
 
@@ -140,7 +141,7 @@ class GanSetup:
             The task of `tasks.gan.gan` with the losses and optimizers of the settings.
         """
         network, play = self.config.network, self.config.play
-        return gan(
+        task = gan(
             generator,
             discriminator,
             self.config.generator.make(self.config.steps),
@@ -155,6 +156,9 @@ class GanSetup:
             encoder=encoder,
             extract=extract,
             sample_norm=play.sample_norm,
+        )
+        return log_gan_rates(
+            task, self.config.generator, self.config.discriminator, self.config.steps, play.discriminator_steps
         )
 
     def train(self) -> Data:

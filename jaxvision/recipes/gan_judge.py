@@ -21,6 +21,7 @@ from jaxvision.tasks.extractor import Extractor, classifier, judged_by
 from jaxvision.train.devices import first_batch
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Batch, Data, Hook, Predict, PyTree, Result, Stage, TrainState
 from jaxvision.viz import gan as viz
 
@@ -63,8 +64,9 @@ class GanJudge:
         """Return the stage "judge", which trains the classifier and measures its accuracy."""
         source, inputs, config = self.setup.source, self.setup.inputs, self.setup.config
         size, rows = config.network.size, config.batch_size
-        tx = Optimizer(lr=0.1, weight_decay=1e-4, schedule="cosine").make(self.steps)
-        task = classification(self._judge, tx, mean=source.mean, std=source.std)
+        optimizer = Optimizer(lr=0.1, weight_decay=1e-4, schedule="cosine")
+        task = classification(self._judge, optimizer.make(self.steps), mean=source.mean, std=source.std)
+        task = log_rate(task, optimizer, self.steps)
         train = inputs.train(source["train"], crops.crop_pad(size, size // 8), rows)
         val = inputs.evaluate(source["val"], self.setup.crop, rows)
         return Stage("judge", task, train, self.steps, (evaluate((accuracy((1,)),), val, name="judge"),))

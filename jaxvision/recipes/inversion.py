@@ -27,6 +27,7 @@ from jaxvision.tasks.inversion import STAGES, Frozen, Searched, encoding, follow
 from jaxvision.train.devices import first_batch, to_host
 from jaxvision.train.hooks import evaluate
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Batch, Data, Hook, Key, Predict, PyTree, Result, Stage, Task, TrainState
 from jaxvision.viz.inversion import stages
 
@@ -77,6 +78,7 @@ class InversionSetup:
         settings, network = self.config.invert, self.config.network
         tx = settings.encoder.make(settings.encoder_steps)
         task = encoding(self._nets, network.encoder(), tx, prior=network.prior)
+        task = log_rate(task, settings.encoder, settings.encoder_steps)
         hooks, start = _hooks("encoder", self._targets), partial(_start, None, self._targets)
         return Stage("encoder", task, self.dissection.data("train"), settings.encoder_steps, hooks, start)
 
@@ -95,6 +97,7 @@ class InversionSetup:
         """
         rows, prior = self._rows, self.config.network.prior
         task = search(self._nets, optimizer.make(steps), name, images=len(rows), prior=prior, **fields)
+        task = log_rate(task, optimizer, steps)
         data = self.dissection.inputs.train(rows, _numbered, self.config.batch_size)  # every image in each batch
         return Stage(name, task, data, steps, _hooks(name, self._targets), partial(_start, before, self._targets))
 

@@ -20,6 +20,7 @@ from jaxvision.tasks.pretext import pretext
 from jaxvision.tasks.questions import Ask
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Batch, Data, Hook, Presentation, PyTree, Task
 
 DrawAnswers = Callable[[PyTree, Batch], UInt8[np.ndarray, "H W 3"]]
@@ -74,8 +75,9 @@ class PretextSetup:
 
     def task(self, model: nn.Module, ask: Ask) -> Task:
         """Return the task of training `model` to answer the questions that `ask` makes of an image."""
-        optimizer = self.config.optimizer.make(self.config.steps)
-        return pretext(model, optimizer, ask, mean=self.source.mean, std=self.source.std)
+        optimizer, steps = self.config.optimizer, self.config.steps
+        task = pretext(model, optimizer.make(steps), ask, mean=self.source.mean, std=self.source.std)
+        return log_rate(task, optimizer, steps)
 
     def train(self) -> Data:
         """Return random squares of the training images."""

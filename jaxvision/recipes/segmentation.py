@@ -20,6 +20,7 @@ from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.tasks.segmentation import segmentation
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Batch, Data, Hook, Presentation, PyTree, Task
 from jaxvision.viz import segmentation as viz
 
@@ -120,7 +121,7 @@ class SegmenterSetup:
 
     def task(self, model: nn.Module, *, normalise: Normalisation = "pixels") -> Task:
         """Return the task of labelling every pixel with `model`; `normalise` says what the loss is divided by."""
-        return segmentation(
+        task = segmentation(
             model,
             self.config.optimizer.make(self.config.steps),
             mean=self.source.mean,
@@ -129,6 +130,7 @@ class SegmenterSetup:
             normalise=normalise,
             look=self.config.test.make(),
         )
+        return log_rate(task, self.config.optimizer, self.config.steps)
 
     def train(self) -> Data:
         """Open the training split: random crops, in batches."""

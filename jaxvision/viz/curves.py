@@ -108,7 +108,7 @@ def _panel(name: str, one: _Series) -> str:
     metric = name.rsplit("/", 1)[-1]
     if metric.startswith("loss") or metric == "nll":
         return "loss"
-    if metric in ("learning_rate", "lr"):
+    if metric in ("learning_rate", "lr") or metric.startswith("lr_"):
         return "learning rate"
     if metric.startswith("iou_"):
         return "IoU of classes"

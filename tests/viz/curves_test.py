@@ -76,6 +76,17 @@ def test_metrics_share_panels_by_what_they_are():
     assert list(arranged([row])) == ["loss", "scores", "IoU of classes", "learning rate", "fid inception"]
 
 
+def test_learning_rates_of_all_players_share_a_panel():
+    row = {
+        "step": 1,
+        "train/lr": 0.1,
+        "train/lr_generator": 2e-4,
+        "train/lr_discriminator": 1e-4,
+        "train/accuracy": 0.5,
+    }
+    assert arranged([row])["learning rate"] == ["train/lr", "train/lr_generator", "train/lr_discriminator"]
+
+
 def test_stages_are_apart():
     rows = [{"stage": stage, "step": 1, "train/loss": loss} for stage, loss in (("pretrain", 5.0), ("probe", 2.0))]
     assert arranged(rows) == {"loss": ["pretrain: train/loss", "probe: train/loss"]}
