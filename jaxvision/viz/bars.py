@@ -1,4 +1,4 @@
-"""Figures of several things side by side, with how far repeated runs of each are apart."""
+"""Bar charts of several values side by side, with the spread of repeated runs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,10 +14,19 @@ _COLORS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd")
 def bars(
     values: Mapping[str, Float[np.ndarray, "R S"]], series: Sequence[str], *, title: str, unit: str
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """A group of bars for each name, of R runs in each of S series: the mean, its value, and each run as a dot.
+    """Draw a group of bars for each name: the mean over runs with its value, and a dot for each run.
 
-    With two runs or more a line spans the standard deviation to both sides. The axis starts at 0 or, where all values
-    are far from it, lower than the lowest by a tenth of their range. ValueError: a group of another number of series.
+    With two runs or more a line spans the standard deviation to both sides. The axis starts at 0 or, if all values are
+    far from it, below the lowest by a tenth of their range.
+
+    Args:
+        values: values of R runs in S series, by the group's name.
+        series: the names of the S series.
+        title: the title of the figure.
+        unit: the label of the axis.
+
+    Raises:
+        ValueError: a group has another number of series.
     """
     for name, runs in values.items():
         if runs.shape[1] != len(series):

@@ -1,4 +1,4 @@
-"""Boxes with their class and score, drawn over an image."""
+"""Pictures of boxes, with their class and score, over an image."""
 
 import colorsys
 import math
@@ -23,7 +23,7 @@ Area = tuple[int, int, int, int]
 
 
 def color_of(label: int) -> Color:
-    """The colour of a class (1, 2, …): twelve chosen ones, then hues that the golden ratio spreads. Grey for 0."""
+    """Return the colour of a class (1, 2, …): twelve chosen ones, then hues spread by the golden ratio. 0 is grey."""
     if label < 1:
         return (120, 120, 120)
     if label <= len(_PALETTE):
@@ -42,11 +42,18 @@ def draw_boxes(
     *,
     size: int = SIZE,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """Boxes (x0, y0, x1, y1 in pixels of `image`) in the colour of their class, with its name and score.
+    """Draw boxes in the colours of their classes, with class name and score.
 
-    `class_names[0]` is background. An image whose longer side is below `size` is enlarged by the smallest whole factor
-    that reaches it. The best scores are on top and choose their label's place first; labels never cover one another,
-    and where a crowd leaves one no room the box has its colour only.
+    The best scores are on top and choose the place of their label first; labels never cover each other, and a box in a
+    crowd may have no label.
+
+    Args:
+        image: the image.
+        boxes: x0, y0, x1, y1 in pixels of the image.
+        labels: the class of each box.
+        scores: the score of each box; None: labels have no score.
+        class_names: the names of the classes, the first one the background; None: labels have no name.
+        size: least length of the longer side of the picture in pixels; a smaller image is enlarged by a whole factor.
     """
     large, factor = enlarge(image, size)
     colors = [color_of(int(k)) for k in labels] if labels is not None else [color_of(1)] * len(boxes)
@@ -57,13 +64,13 @@ def draw_boxes(
 
 
 def enlarge(image: UInt8[np.ndarray, "H W 3"], size: int) -> tuple[UInt8[np.ndarray, "H2 W2 3"], int]:
-    """The image, every pixel repeated, with a longer side of at least `size` pixels; and the whole factor."""
+    """Repeat an image's pixels so that its longer side is at least `size`; also return the factor."""
     factor = max(math.ceil(size / max(image.shape[:2])), 1)
     return image.repeat(factor, axis=0).repeat(factor, axis=1), factor
 
 
 def line_width(shape: tuple[int, ...]) -> int:
-    """Pixels of a line that is seen in an image of this (height, width, …)."""
+    """Return the width in pixels of a line that is easy to see in an image of this height and width."""
     return max(3, round(max(shape[:2]) / 300))
 
 
@@ -76,9 +83,15 @@ def outline(
     order: Integer[np.ndarray, " N"] | None = None,
     width: int | None = None,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Boxes in the given colours, drawn in `order` (the last on top), and their texts on labels of that colour.
+    """Draw boxes in given colours, and their texts on labels of the same colours.
 
-    Boxes that are not finite are left out.
+    Args:
+        image: the image.
+        boxes: x0, y0, x1, y1 in pixels; a box that is not finite is left out.
+        colors: the RGB colour of each box.
+        texts: the text of each box; None: boxes have no labels.
+        order: rows of the boxes in the order in which they are drawn, the last one on top; None: as they come.
+        width: width of the lines in pixels; None: as suits the image, see `line_width`.
     """
     canvas = Image.fromarray(image)
     draw = ImageDraw.Draw(canvas)
@@ -96,7 +109,7 @@ def outline(
 
 
 def ink_on(color: Color) -> Color:
-    """Black or white, whichever is read better on `color`."""
+    """Return black or white, whichever is easier to read on `color`."""
     r, g, b = ((c / 255.0) ** 2.2 for c in color)
     return INK if 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.3 else PAPER
 
@@ -118,7 +131,7 @@ def _texts(
 
 
 def _pixels(box: Shaped[np.ndarray, " 4"], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The first and the last pixels of a continuous box, at most a little outside the image."""
+    """Return the first and last pixels of a continuous box, at most a little outside the image."""
     limit = np.array([shape[1], shape[0]] * 2, np.float64)
     x0, y0, x1, y1 = np.rint(np.clip(box.astype(np.float64), -limit, 2 * limit)).astype(int).tolist()
     return x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)
@@ -141,7 +154,7 @@ def _label(
     shape: tuple[int, ...],
     taken: list[Area],
 ) -> None:
-    """The text at the free place nearest to the top-left corner of its box, where there is one."""
+    """Write a text at the free place nearest to the top-left corner of its box, if there is one."""
     face = font(int(np.clip(round(max(shape[:2]) / 40), 12, 28)))
     text = shorten(text, shape[1] - 2 * _PAD, face)
     wide, high = math.ceil(face.getlength(text)) + 2 * _PAD, sum(face.getmetrics()) + 2
@@ -157,7 +170,7 @@ def _label(
 
 
 def _places(corners: tuple[int, int, int, int], wide: int, high: int) -> list[tuple[int, int]]:
-    """Where a label may have its top-left corner, best first: above the box, in it, below, at its right corners."""
+    """List places for a label's top-left corner, best first: above the box, in it, below, at its right corners."""
     x0, y0, x1, y1 = corners
     left, right = x0 - 1, x1 + 2 - wide
     rows = [y0 - high, y0 - 1, y1 + 1, y1 + 2 - high]
@@ -171,5 +184,5 @@ def _inside(place: tuple[int, int], wide: int, high: int, shape: tuple[int, ...]
 
 
 def _shared(a: Area, b: Area) -> int:
-    """Square pixels."""
+    """Return the area in square pixels that two rectangles share."""
     return max(min(a[2], b[2]) - max(a[0], b[0]), 0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0)

@@ -1,4 +1,4 @@
-"""What a grid of cells is taught, says and reports, side by side: the picture of Redmon et al. (2016), figure 2."""
+"""Pictures of the targets and predictions of a grid of cells (Redmon et al. 2016, figure 2)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -101,7 +101,7 @@ def confidences(
 
 
 def class_map(image: UInt8[np.ndarray, "H W 3"], classes: Float[np.ndarray, "S S C"]) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """Each cell in the colour of its most likely class, the more opaque the likelier."""
+    """Draw each cell in the colour of its most probable class, the more opaque the more probable."""
     large, _ = enlarge(image, _TILE)
     labels = classes.argmax(axis=-1) + 1
     palette = np.array([color_of(label) for label in range(classes.shape[-1] + 1)], np.float64)
@@ -112,7 +112,7 @@ def class_map(image: UInt8[np.ndarray, "H W 3"], classes: Float[np.ndarray, "S S
 def _tint(
     image: UInt8[np.ndarray, "H W 3"], opacity: Float[np.ndarray, "S S"], colors: Float[np.ndarray, "S S 3"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Every pixel blended with the colour of its cell."""
+    """Blend every pixel with the colour of its cell."""
     side = len(opacity)
     rows, columns = (np.arange(length) * side // length for length in image.shape[:2])
     share = opacity[rows][:, columns][..., None]

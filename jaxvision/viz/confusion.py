@@ -1,4 +1,4 @@
-"""Confusion matrices."""
+"""Pictures of confusion matrices."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -33,10 +33,15 @@ class _Layout(NamedTuple):
 def confusion_matrix(
     counts: Integer[np.ndarray, "K K"], class_names: Sequence[str], unit: str = "examples"
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """`counts[true, predicted]` of a `unit` as a picture: a row is a true class, its colours the fractions of it.
+    """Draw a confusion matrix: a row for each true class, coloured by the shares of its examples.
 
-    Blue is correct, red mistaken; the ramps follow the square root, so that rare mistakes are seen. Counts are written
-    for up to 20 classes, names for up to 61, and above that every so many class indices.
+    Blue is correct and red is wrong; colours follow the square root of the share, so that rare mistakes are seen.
+    Counts are written for up to 20 classes, names for up to 61, and above that some of the class indices.
+
+    Args:
+        counts: number of examples by true class (row) and predicted class (column).
+        class_names: the names of the classes.
+        unit: the plural of what is counted, for the title.
     """
     if len(class_names) != len(counts) or not len(counts):
         raise ValueError(
@@ -75,7 +80,7 @@ def _lay_out(class_names: Sequence[str]) -> _Layout:
 def _cells(
     counts: Integer[np.ndarray, "K K"], fractions: Float[np.ndarray, "K K"], cell: int
 ) -> UInt8[np.ndarray, "S S 3"]:
-    """The coloured matrix, `cell` pixels a class, with a thin line between cells that are large enough."""
+    """Draw the coloured matrix, `cell` pixels a class, with a thin line between cells that are large enough."""
     diagonal = np.eye(len(counts), dtype=bool)[..., None]
     colors = np.where(diagonal, _ramp(fractions, _CORRECT), _ramp(fractions, _MISTAKEN))
     colors[counts.sum(axis=1) == 0] = _ABSENT
@@ -86,7 +91,7 @@ def _cells(
 
 
 def _ramp(fractions: Float[np.ndarray, "*S"], color: Color) -> UInt8[np.ndarray, "*S 3"]:
-    """White at 0, `color` at 1."""
+    """Return colours from white at 0 to `color` at 1."""
     weight = np.sqrt(fractions)[..., None]
     return np.round(255.0 * (1.0 - weight) + np.array(color) * weight).astype(np.uint8)
 
@@ -101,13 +106,13 @@ def _write_counts(
 
 
 def _fit(count: int, width: int) -> str:
-    """In thousands or millions where the whole number is too wide."""
+    """Format a count, in thousands or millions if the whole number is too wide."""
     texts = (str(count), f"{count // 1000}k", f"{count // 1_000_000}M")
     return next((t for t in texts if font(13).getlength(t) <= width), "…")
 
 
 def _write_labels(canvas: Image.Image, draw: ImageDraw.ImageDraw, at: _Layout, below: int) -> None:
-    """Class names, or indices, left of the matrix and below it, and what the axes are."""
+    """Write class names or indices to the left of the matrix and below it, and the titles of the axes."""
     bottom = _TOP + at.side
     for i, text in at.labels.items():
         middle = i * at.cell + at.cell // 2
@@ -141,7 +146,7 @@ def _write_title(
 
 
 def _draw_key(canvas: Image.Image, draw: ImageDraw.ImageDraw, left: int) -> None:
-    """Two ramps, from all of a true class's examples down to none."""
+    """Draw the two ramps of colours, from all of a true class's examples down to none."""
     height, width, top = 120, 14, _TOP + 20
     fractions = np.linspace(1.0, 0.0, height) ** 2  # evenly spaced colours
     for i, color in enumerate((_CORRECT, _MISTAKEN)):

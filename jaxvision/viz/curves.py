@@ -1,4 +1,4 @@
-"""The course of a training run, from its metrics.jsonl."""
+"""Curves of a training run, from its metrics.jsonl."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def panels(rows: Sequence[Mapping[str, Any]]) -> dict[str, UInt8[np.ndarray, "H W 3"]]:
-    """The panels of `curves` one by one, by title, in dots fine enough for a page."""
+    """Return the panels of `curves` one by one, by title, in a resolution that suits a page."""
     series = _collect(rows)
     return {title: _drawn({title: names}, series, dots=160) for title, names in _arrange(series).items()}
 
@@ -52,7 +52,7 @@ def panels(rows: Sequence[Mapping[str, Any]]) -> dict[str, UInt8[np.ndarray, "H 
 def _drawn(
     panels: Mapping[str, Sequence[str]], series: Mapping[str, _Series], *, dots: int
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Panels of these series in two columns, with so many dots an inch."""
+    """Draw panels of these series in two columns, with `dots` dots an inch."""
     columns = min(len(panels), 2)
     down = math.ceil(len(panels) / columns)
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
@@ -89,7 +89,7 @@ def _is_metric(name: str, value: Any) -> bool:
 
 
 def _arrange(series: Mapping[str, _Series]) -> dict[str, list[str]]:
-    """Panel title → its series."""
+    """Sort the series into panels, by title."""
     panels: dict[str, list[str]] = {}
     for name, one in series.items():
         panels.setdefault(_panel(name, one), []).append(name)
@@ -98,7 +98,7 @@ def _arrange(series: Mapping[str, _Series]) -> dict[str, list[str]]:
 
 
 def _parts(title: str, names: list[str]) -> list[tuple[str, list[str]]]:
-    """A panel with too many series as several, equally full ones."""
+    """Split a panel with too many series into equally full ones."""
     count = math.ceil(len(names) / _MOST)
     parts = [names[i * len(names) // count : (i + 1) * len(names) // count] for i in range(count)]
     return [(f"{title}, {i} of {count}" if count > 1 else title, part) for i, part in enumerate(parts, 1)]
@@ -157,7 +157,7 @@ def _draw_series(axes: Axes, name: str, one: _Series, color: str, style: str, *,
 
 
 def _smooth(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """The mean of the points up to a fortieth of the series away on both sides, so that the curve does not lag."""
+    """Average the points up to a fortieth of the series away on both sides, so that the curve does not lag."""
     index = np.arange(len(values))
     reach = np.minimum(max(len(values) // 40, 1), np.minimum(index, index[::-1]))
     sums = np.concatenate([[0.0], np.cumsum(values)])

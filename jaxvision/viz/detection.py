@@ -1,4 +1,4 @@
-"""What a detector starts from, is taught and finds: anchors, matches, proposals, detections."""
+"""Pictures of the steps of a detector: anchors, matches, proposals, detections."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,8 +30,15 @@ def anchors(
     at: tuple[float, float] | None = None,
     size: int = SIZE,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """The anchors at the place nearest to `at` (x, y; by default the image's middle), a colour for each area, and the
-    centres of all as dots, unless they are too many to be told apart. A margin shows what lies outside the image.
+    """Draw the anchors at one place, in a colour for each area, and the centres of all anchors as dots.
+
+    A margin shows the parts that lie outside the image. Dots are left out if they are too many to be told apart.
+
+    Args:
+        image: the image.
+        boxes: all anchors, x0, y0, x1, y1 in pixels.
+        at: x, y of the place, of which the nearest centre is taken; None: the middle of the image.
+        size: least length of the longer side of the picture in pixels.
     """
     if not len(boxes):
         raise ValueError("anchors: there are none to draw; give at least one")
@@ -59,7 +66,16 @@ def proposals(
     count: int = 50,
     size: int = SIZE,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """The `count` best proposals, dark to bright by score; the best five thick and numbered."""
+    """Draw the best proposals, dark to bright by score, with the best five thick and numbered.
+
+    Args:
+        image: the image.
+        boxes: x0, y0, x1, y1 in pixels.
+        scores: the score of each proposal.
+        valid: False for rows of padding.
+        count: most proposals that are drawn.
+        size: least length of the longer side of the picture in pixels.
+    """
     real = np.flatnonzero(np.ones(len(boxes), bool) if valid is None else valid)
     best = real[np.argsort(-scores[real], kind="stable")[:count]]
     large, factor = enlarge(image, size)
@@ -84,8 +100,15 @@ def matches(
     count: int = 40,
     size: int = SIZE,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """Which anchors or proposals are positives (1), negatives (0) and ignored (-1), and the `objects` they were matched
-    to. At most `count` of each kind are drawn, evenly spread over the boxes.
+    """Draw positive, negative and ignored boxes, and the objects that the positives are matched to.
+
+    Args:
+        image: the image.
+        boxes: anchors or proposals, x0, y0, x1, y1 in pixels.
+        assigned: 1 for a positive, 0 for a negative, -1 for an ignored box.
+        objects: boxes of the objects.
+        count: most boxes of each kind that are drawn, evenly spread over the rows.
+        size: least length of the longer side of the picture in pixels.
     """
     large, factor = enlarge(image, size)
     kinds = ((-1, "ignored", IGNORED), (0, "negative", NEGATIVE), (1, "positive", POSITIVE))
@@ -111,11 +134,17 @@ def detections(
     min_score: float = 0.5,
     most: int = 8,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """The first `most` images, each with what was found from `min_score` on and, where the batch has "boxes", beside it
-    what is there. Masks are drawn where there are "masks"; objects to ignore are grey.
+    """Draw each image with its detections and, if the batch has "boxes", its objects beside it.
 
-    Outputs and batch are those of `evals.detection`; of the batch only "size" and "_mask" are needed, and no more than
-    they say is shown of the images.
+    Masks are drawn if there are "masks"; objects that evaluation ignores are grey.
+
+    Args:
+        images: the images, padded to one size.
+        outputs: detections, as for `evals.detection`.
+        batch: "size" and "_mask", which mark the real pixels and rows, and optionally the objects.
+        class_names: the names of the classes; the first one is the background.
+        min_score: lowest score of a detection that is drawn.
+        most: most images that are drawn, the first ones.
     """
     rows = np.flatnonzero(batch["_mask"])[:most].tolist()
     labelled = "boxes" in batch
@@ -160,13 +189,13 @@ def draw_instances(
 
 
 def _margin(boxes: Float[np.ndarray, "N 4"], shape: tuple[int, ...]) -> int:
-    """Pixels by which the boxes stick out of the image, at most half its side."""
+    """Return by how many pixels the boxes reach outside the image, at most half its side."""
     beyond = max(-boxes[:, :2].min(), boxes[:, 2].max() - shape[1], boxes[:, 3].max() - shape[0], 0.0)
     return int(min(np.ceil(beyond) + 8, max(shape[:2]) // 2))
 
 
 def _by_area(areas: Float[np.ndarray, " N"]) -> list[Int[np.ndarray, " n"]]:
-    """Rows of about the same area: rounding makes anchors of one size differ a little."""
+    """Group rows of about the same area: rounding makes anchors of one size differ a little."""
     order = np.argsort(areas, kind="stable")
     steps = areas[order][1:] > 1.2 * areas[order][:-1]
     return np.split(order, np.flatnonzero(steps) + 1)
@@ -175,7 +204,7 @@ def _by_area(areas: Float[np.ndarray, " N"]) -> list[Int[np.ndarray, " n"]]:
 def _at_one_place(
     group: Int[np.ndarray, " n"], centers: Float[np.ndarray, "N 2"], x: float, y: float
 ) -> Int[np.ndarray, " m"]:
-    """Of the group's anchors, those that share the centre nearest to (x, y)."""
+    """Return the anchors of the group that share the centre nearest to (x, y)."""
     nearest = centers[group[np.hypot(centers[group, 0] - x, centers[group, 1] - y).argmin()]]
     return group[np.abs(centers[group] - nearest[None]).max(axis=1) < 1.0]
 
@@ -192,7 +221,7 @@ def _dots(image: UInt8[np.ndarray, "H W 3"], centers: Float[np.ndarray, "N 2"]) 
 
 
 def _ramp(share: float) -> Color:
-    """Dark blue at 0, yellow at 1."""
+    """Return a colour from dark blue at 0 to yellow at 1."""
     r, g, b, _ = matplotlib.colormaps["plasma"](0.95 * share)
     return round(255 * r), round(255 * g), round(255 * b)
 

@@ -1,4 +1,4 @@
-"""A page of a detector's worst errors."""
+"""Pictures of a detector's worst errors."""
 
 import math
 from collections.abc import Sequence
@@ -35,14 +35,20 @@ class DetectionError(NamedTuple):
 
 
 def order(error: DetectionError) -> tuple[float, int]:
-    """A key to sort by, the worst first."""
+    """Return a key to sort errors by, the worst first."""
     return -error.rank, error.image_id
 
 
 def cut(
     image: UInt8[np.ndarray, "H W 3"], found: Float[np.ndarray, " 4"] | None, true: Float[np.ndarray, " 4"] | None
 ) -> UInt8[np.ndarray, "T T 3"]:
-    """A square of the image around a detection (red) and an object (yellow), with some context."""
+    """Cut a square out of the image around a detection (red) and an object (yellow), with some context.
+
+    Args:
+        image: the image.
+        found: the box of the detection; None: an object was missed.
+        true: the box of the object; None: there is no object near the detection.
+    """
     boxes = np.stack([box for box in (found, true) if box is not None]).astype(np.float64)
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     side = max((high - low).max() * (1 + 2 * _CONTEXT), _LEAST)
@@ -61,9 +67,14 @@ def cut(
 def worst_errors(
     errors: Sequence[DetectionError], class_names: Sequence[str], *, each: int = 4
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Class by class, most errors first, the `each` worst false positives and beside them the worst misses.
+    """Draw each class's worst false positives, and beside them its worst misses.
 
-    A tile shows the detection in red and the object in yellow, and says what went wrong, score, IoU and image_id.
+    A tile shows the detection in red and the object in yellow, with the kind of error, score, IoU and image_id.
+
+    Args:
+        errors: all errors.
+        class_names: the names of the classes.
+        each: most false positives and most misses of a class that are drawn.
     """
     labels = sorted({e.label for e in errors}, key=lambda k: (-sum(e.label == k for e in errors), k))
     shown = labels[:_CLASSES]

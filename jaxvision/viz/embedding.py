@@ -1,4 +1,4 @@
-"""What an encoder makes of a data set, to look at: maps of its features in the plane, and nearest neighbours."""
+"""Pictures of the features of a data set: maps in the plane, and nearest neighbours."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,15 @@ def points(
     title: str,
     axes_names: tuple[str, str] = ("", ""),
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """A map of examples in the colours of their classes. Up to 20 classes have a legend, more a scale of colours."""
+    """Draw a map of examples as points in the colours of their classes.
+
+    Args:
+        places: the position of each example in the plane.
+        labels: the class of each example.
+        class_names: the names of the classes; up to 20 have a legend, more a scale of colours.
+        title: the title of the figure.
+        axes_names: the labels of the two axes.
+    """
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
     figure = Figure(figsize=(8.2, 6.4), dpi=100, layout=layout, facecolor="white")
     canvas = FigureCanvasAgg(figure)
@@ -53,8 +61,15 @@ def neighbours(
     found_labels: Integer[np.ndarray, "N k"],
     class_names: Sequence[str],
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """A row for each query, which comes first, and its neighbours, the nearest first: framed in green where they are of
-    the query's class, in red where not."""
+    """Draw a row for each query: the query, then its neighbours, the nearest first.
+
+    Args:
+        queries: the images of the queries.
+        found: the images of the neighbours of each query.
+        query_labels: the classes of the queries.
+        found_labels: the classes of the neighbours: a frame is green if the class is the query's, else red.
+        class_names: the names of the classes.
+    """
     images = np.concatenate([queries[:, None], found], axis=1)
     labels = np.concatenate([query_labels[:, None], found_labels], axis=1)
     colors = []

@@ -1,4 +1,4 @@
-"""The filters of a first convolution as pictures."""
+"""Pictures of the filters of a first convolution."""
 
 import math
 
@@ -11,10 +11,10 @@ _MOST_TILES = 4096
 
 
 def filters(kernel: Float[np.ndarray, "kh kw cin cout"]) -> UInt8[np.ndarray, "H W 3"]:
-    """One tile a filter, in colour where the input has 3 channels; else one grey tile for each input channel in a row.
+    """Draw one tile for each filter, in colour if the input has 3 channels; else a grey tile for each input channel.
 
-    Zero is mid grey and a filter's largest magnitude, over all its channels, black or white, so that structure shows
-    whatever the scale; magnitudes of two filters cannot be compared.
+    Zero is mid grey, and the largest magnitude of each filter is black or white, so that its structure is seen at any
+    scale. Magnitudes of two filters cannot be compared.
     """
     cin, cout = kernel.shape[2:]
     if cin != 3 and cin * cout > _MOST_TILES:

@@ -1,4 +1,4 @@
-"""What a generator draws: grids, walks and sums in latent space, points on their mixture, and what it learns from."""
+"""Pictures of a generator: samples, latent space, mixtures of points, and gradients."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,13 @@ _SIGN = 36  # pixels: width of a plus, a minus or an equals sign
 def samples(
     images: UInt8[np.ndarray, "N H W C"], real: UInt8[np.ndarray, "M H W C"] | None = None, *, most: int = 64
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """The first `most` samples in a square; with `real`, as many real images in another, to the right of it."""
+    """Draw samples in a square and, if given, as many real images in another to its right.
+
+    Args:
+        images: the samples.
+        real: real images; None: there is one square.
+        most: most samples that are drawn, the first ones.
+    """
     sets = {"samples": images[:most]} | ({} if real is None else {"real": real[: min(most, len(images))]})
     columns = int(np.ceil(np.sqrt(len(images[:most]))))
     return _beside([_titled(grid(each, columns, size=_SIZE), name) for name, each in sets.items()])
@@ -39,7 +45,14 @@ def by_class(
     *,
     most: int = 10,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """A column for each class that was asked for, with up to `most` of its samples. A missing sample is left white."""
+    """Draw a column of samples for each class; a missing sample is left white.
+
+    Args:
+        images: the samples.
+        labels: the class that each sample was drawn for.
+        class_names: the names of the classes.
+        most: most samples of a class that are drawn.
+    """
     shown = np.unique(labels).tolist()
     if not shown or shown[-1] >= len(class_names):
         raise ValueError(f"by_class: labels {shown} and {len(class_names)} class names; give each class its name")
@@ -49,7 +62,7 @@ def by_class(
 
 
 def interpolations(images: UInt8[np.ndarray, "N S H W C"]) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """A row for each pair of latents, from start to end; the two ends are framed (latents: `evals.latent_space`)."""
+    """Draw a row for each pair of latents, from start to end, with the two ends framed."""
     n, steps = images.shape[:2]
     row: list[Color] = [RIGHT, *[PAPER] * (steps - 2), RIGHT]
     return grid(images.reshape(-1, *images.shape[2:]), steps, colors=row * n, size=_SIZE)
@@ -81,9 +94,15 @@ def arithmetic(terms: Sequence[Term], results: UInt8[np.ndarray, "9 H W C"]) -> 
 def mixture(
     truth: Float[np.ndarray, "N 2"], points: Float[np.ndarray, "M 2"], means: Float[np.ndarray, "K 2"], sigma: float
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Real points and samples of a mixture of Gaussians, each in a panel, over circles of 3 `sigma` around the means.
+    """Draw real points and samples of a mixture of Gaussians, in a panel each, over circles of 3 sigma.
 
-    The panels reach half as far again as the real points; how many samples lie outside is written below.
+    The panels reach half as far again as the real points; the number of samples outside is written below.
+
+    Args:
+        truth: the real points.
+        points: the samples.
+        means: the means of the Gaussians.
+        sigma: their standard deviation.
     """
     center, reach = truth.mean(axis=0), 1.5 * float(np.abs(truth - truth.mean(axis=0)[None]).max())
     figure = _figure(2)
@@ -142,7 +161,7 @@ def _dress(axes: Axes, title: str, below: str) -> None:
 
 
 def _titled(picture: UInt8[np.ndarray, "H W 3"], title: str) -> UInt8[np.ndarray, "H2 W 3"]:
-    """The picture under its title, which is cut to its width."""
+    """Draw the title over the picture; it is cut to the width."""
     canvas = Image.new("RGB", (picture.shape[1], picture.shape[0] + _TITLE), PAPER)
     canvas.paste(Image.fromarray(picture), (0, _TITLE))
     face = font(13)

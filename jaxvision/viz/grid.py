@@ -1,4 +1,4 @@
-"""Images side by side, with captions or with what a classifier says of them."""
+"""Images side by side, with captions or with the predictions of a classifier."""
 
 import math
 from collections.abc import Sequence
@@ -28,11 +28,17 @@ def grid(
     *,
     size: int = 96,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """Images (1 or 3 channels) in rows of `columns`, each over its caption; `colors` frames them.
+    """Draw images in rows, each over its caption.
 
-    Images smaller than `size` pixels are enlarged by the smallest whole factor that reaches it. Image (row, column) of
-    enlarged height h and width w lies at `GAP + row·(h + text + GAP)`, `GAP + column·(w + GAP)`, where the text takes
-    `LINE` pixels a line. A caption too long for its tile is cut.
+    Image (row, column) of enlarged height h and width w lies at `GAP + row·(h + text + GAP)`, `GAP + column·(w + GAP)`,
+    where the text takes `LINE` pixels a line.
+
+    Args:
+        images: images with 1 or 3 channels.
+        columns: images in a row.
+        captions: a text for each image, cut to its width; it may have several lines.
+        colors: an RGB colour for the frame of each image.
+        size: least length of an image's longer side in pixels; a smaller one is enlarged by a whole factor.
     """
     texts = [c.split("\n") for c in captions or ()]
     _expect_each("captions", texts, images, captions is not None)
@@ -55,10 +61,14 @@ def predictions(
     *,
     columns: int = 6,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """Each image over its three most probable classes, with a bar of the probability.
+    """Draw each image over its three most probable classes, with a bar for each probability.
 
-    With `labels`, the frame is green where the first class is right and red where it is not, the true class's bar is
-    green, and a mistake names the true class.
+    Args:
+        images: the images.
+        probabilities: the probability of each class, for each image.
+        class_names: the names of the classes.
+        labels: the true classes, which make frames green if the prediction is right, else red; None: not known.
+        columns: images in a row.
     """
     if probabilities.shape != (len(images), len(class_names)):
         raise ValueError(f"predictions: probabilities {probabilities.shape} for {len(images)} images and "
@@ -114,7 +124,7 @@ def _lay_out(images: UInt8[np.ndarray, "N H W C"], columns: int, *, footer: int,
 
 
 def _frame(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], color: Color) -> None:
-    """Around the image, not over it."""
+    """Draw a frame around the image, not over it."""
     x0, y0, x1, y1 = box
     draw.rectangle((x0 - FRAME, y0 - FRAME, x1 + FRAME - 1, y1 + FRAME - 1), outline=color, width=FRAME)
 

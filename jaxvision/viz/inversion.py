@@ -1,4 +1,4 @@
-"""What a GAN's inversion makes of images, stage by stage, side by side."""
+"""Pictures of the images that a GAN's inversion reconstructs, stage by stage."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,8 +16,13 @@ def stages(
     found: Mapping[str, UInt8[np.ndarray, "N H W C"]],
     figures: Mapping[str, Float[np.ndarray, " N"]],
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """A row for each image: the original under its kind, then what each of `found` has made of it, under its name and,
-    where `figures` has it, its PSNR in dB.
+    """Draw a row for each image: the original, then its reconstruction by each method.
+
+    Args:
+        originals: the images that are inverted.
+        kinds: the caption of each original.
+        found: the reconstructions, by the method's name.
+        figures: the PSNR of each reconstruction in dB, by the method's name; a method may be missing.
     """
     columns = {"original": originals, **found}
     rows, captions = [], []

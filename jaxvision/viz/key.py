@@ -12,7 +12,7 @@ _LINE = 22  # pixels
 
 
 def with_key(image: UInt8[np.ndarray, "H W 3"], entries: Sequence[tuple[Color, str]]) -> UInt8[np.ndarray, "H2 W 3"]:
-    """The picture over a key of colours, in as many lines as it takes; an entry in the colour of ink is text alone."""
+    """Draw a key of colours below a picture, in as many lines as needed; an entry whose colour is INK is text alone."""
     height, width = image.shape[:2]
     face, x, y, places = font(13), 10, height + 6, []
     for color, text in entries:

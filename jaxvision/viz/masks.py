@@ -1,4 +1,4 @@
-"""Instance masks over their image."""
+"""Pictures of instance masks over their image."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ _OPACITY = 0.45
 
 
 class Patch(NamedTuple):
-    """The part of a pasted mask that is not 0, and its first pixel in the image."""
+    """The part of a pasted mask that is not 0, and the position of its first pixel in the image."""
 
     values: Float[np.ndarray, "h w"]
     top: int
@@ -22,7 +22,13 @@ class Patch(NamedTuple):
 def paste(
     crop: Shaped[np.ndarray, "M M"], box: Float[np.ndarray, " 4"], shape: tuple[int, int]
 ) -> Float[np.ndarray, "H W"]:
-    """A mask cut to `box` (x0, y0, x1, y1 in pixels) as a mask of the whole image; see `paste_patch`."""
+    """Paste a mask that is cut to a box into a mask of the whole image; see `paste_patch`.
+
+    Args:
+        crop: the mask, with the box as its extent.
+        box: x0, y0, x1, y1 in pixels.
+        shape: height and width of the image in pixels.
+    """
     values, top, left = paste_patch(crop, box, shape)
     image = np.zeros(shape)
     image[top : top + values.shape[0], left : left + values.shape[1]] = values
@@ -30,10 +36,15 @@ def paste(
 
 
 def paste_patch(crop: Shaped[np.ndarray, "M M"], box: Float[np.ndarray, " 4"], shape: tuple[int, int]) -> Patch:
-    """A mask cut to `box` as it lies in an image of `shape`: bilinear at the centres of pixels, from 0 to 1.
+    """Resample a mask that is cut to a box, bilinearly at the centres of the image's pixels.
 
-    Half a cell beyond the box it fades to 0, being half way at the box's own border: at least 0.5 is the object. Crops
-    are 0 to 1, or 0 to 255 where they are uint8.
+    Half a cell beyond the box the mask fades to 0; at the box's border it is half its value. A pixel belongs to the
+    object where the mask is at least 0.5.
+
+    Args:
+        crop: the mask, from 0 to 1, or from 0 to 255 if it is uint8.
+        box: x0, y0, x1, y1 in pixels.
+        shape: height and width of the image in pixels.
     """
     x0, y0, x1, y1 = box.tolist()
     if x1 <= x0 or y1 <= y0:
@@ -52,7 +63,14 @@ def overlay(
     *,
     line: int = 2,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Each mask tinted with its colour and surrounded by it, `line` pixels wide inside the mask; later ones on top."""
+    """Tint each mask in its colour and draw its outline; later masks lie on top.
+
+    Args:
+        image: the image under the masks.
+        masks: a mask of the whole image for each object.
+        colors: an RGB colour for each object.
+        line: width of the outline in pixels, inside the mask.
+    """
     if len(masks) != len(colors):
         raise ValueError(f"overlay: {len(colors)} colors for {len(masks)} masks; give one for each")
     picture = image.copy()
@@ -66,8 +84,10 @@ def overlay(
 def _samples(
     low: float, high: float, pixels: int, cells: int
 ) -> tuple[Int[np.ndarray, " S"], Float[np.ndarray, " S"], int]:
-    """For each pixel that is not 0, the cell before its centre (0 is the padding) and how far it is to the next; and
-    the first such pixel."""
+    """Return the cell before the centre of each pixel that is not 0 (0 is padding), and the distance to the next.
+
+    The last value is the first such pixel.
+    """
     reach = (high - low) / cells / 2
     first = int(np.clip(np.floor(low - reach), 0, pixels))
     last = int(np.clip(np.ceil(high + reach), first, pixels))
@@ -77,7 +97,7 @@ def _samples(
 
 
 def _eroded(mask: Bool[np.ndarray, "H W"], times: int) -> Bool[np.ndarray, "H W"]:
-    """Without the pixels less than `times` steps from the background; beyond the image it goes on."""
+    """Remove the pixels less than `times` steps from the background; the mask continues beyond the image."""
     for _ in range(times):
         wide = np.pad(mask, 1, mode="edge")
         mask = mask & wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]

@@ -23,7 +23,13 @@ _QUALITY = 85
 
 
 def document(title: str, parts: Iterable[str], *, style: str = "") -> str:
-    """A whole page of `parts`, already HTML; `style` is CSS besides the one that all pages have."""
+    """Return a whole HTML page.
+
+    Args:
+        title: the title and first heading.
+        parts: parts of the page, already HTML.
+        style: CSS besides the style that all pages have.
+    """
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<link rel="icon" href="data:,"><title>{text(title)}</title><style>{STYLE}{style}</style>'
@@ -54,19 +60,24 @@ def section(title: str, *parts: str) -> str:
 
 
 def address(path: Path) -> str:
-    """Of a file, from the page's folder: a relative path whose names may hold any character."""
+    """Return the relative address of a file from the page's folder; file names may hold any character."""
     return quote(path.as_posix())
 
 
 def link(path: Path) -> str:
-    """To a file, from the page's folder."""
+    """Return a link to a file, with its path from the page's folder."""
     return f'<a href="{address(path)}">{text(path)}</a>'
 
 
 def picture(source: UInt8[np.ndarray, "H W 3"] | Path, description: str, *, widest: int = WIDEST) -> str:
-    """A picture, or the file of one, inside the page: at most `widest` pixels wide and of modest size.
+    """Return an HTML image that lies inside the page.
 
-    Small files go in as they are; what would be heavy as a PNG becomes a JPEG.
+    A small file is kept as it is; an image that would be large as a PNG becomes a JPEG.
+
+    Args:
+        source: a file, or an image.
+        description: the text for readers who do not see the image.
+        widest: most pixels of the image's width; a wider one is made smaller.
     """
     image = Image.open(source) if isinstance(source, Path) else Image.fromarray(source)
     with image:
@@ -99,7 +110,7 @@ def fields(values: Mapping[str, Any]) -> str:
 
 
 def cards(figures: Iterable[tuple[str, str, str]]) -> str:
-    """Large figures, each (value, what it is, a remark)."""
+    """Return large numbers, each given as (value, its meaning, a remark)."""
     every = "".join(
         f'<div class="card"><b>{text(value)}</b>{name(what)}<small>{text(remark)}</small></div>'
         for value, what, remark in figures
@@ -121,7 +132,7 @@ def _table_of(block: Sequence[str]) -> str:
 
 
 def _encoded(image: Image.Image, heaviest: int) -> tuple[bytes, str]:
-    """Sharp as a PNG where that is light enough, else a JPEG; and which."""
+    """Encode an image as a PNG if that is small enough, else as a JPEG; also return the type."""
     file = io.BytesIO()
     image.save(file, "PNG")
     if file.tell() <= heaviest:

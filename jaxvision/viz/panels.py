@@ -1,4 +1,4 @@
-"""Several things side by side by several measures: a panel for each measure, in it a bar for each thing."""
+"""Bar charts of several measures: a panel for each measure, with a bar for each name."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -19,7 +19,7 @@ _HEIGHT = 0.8  # of a bar, or of those that stand together
 
 
 class Panel(NamedTuple):
-    """One measure of all things."""
+    """One measure of all names."""
 
     title: str
     unit: str
@@ -58,7 +58,7 @@ def panels(names: Sequence[str], rows: Mapping[str, Sequence[Panel]]) -> UInt8[n
 
 
 def _colors(every: Sequence[Panel]) -> dict[str, str]:
-    """Of the series that are told apart."""
+    """Return a colour for each series that is told apart."""
     named = dict.fromkeys(name for panel in every if len(panel.series) > 1 for name in panel.series)
     return {name: _COLORS[i % len(_COLORS)] for i, name in enumerate(named)}
 
@@ -90,7 +90,7 @@ def _draw(axes: Axes, names: Sequence[str], panel: Panel, colors: Mapping[str, s
 
 
 def _sums(parts: Float[np.ndarray, "S N"]) -> Float[np.ndarray, "1 N"]:
-    """Of what is known; NaN where no part is."""
+    """Add the known values; NaN if none is known."""
     return np.where(np.isfinite(parts).any(axis=0), np.nansum(parts, axis=0), np.nan)[None]
 
 

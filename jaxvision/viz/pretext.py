@@ -1,4 +1,4 @@
-"""Pretext tasks in pictures: what the network saw, what it said, and what was true."""
+"""Pictures of pretext tasks: the input, the network's answer, and the true answer."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,13 @@ _TILE = 128  # pixels: the least size of a picture among others
 def rotations(
     images: UInt8[np.ndarray, "B 4 S S 3"], probabilities: Float[np.ndarray, "B 4 4"], *, most: int = 6
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """A row for each of the first `most` images: its four turns, with the angle that the network names."""
+    """Draw a row for each image: its four turns, and the angle that the network names.
+
+    Args:
+        images: each image turned by 0°, 90°, 180° and 270°.
+        probabilities: probability of each angle, for each turn.
+        most: most images that are drawn, the first ones.
+    """
     said = probabilities[:most].argmax(-1)
     right = said == np.arange(4)[None]
     captions = [
@@ -34,7 +40,14 @@ def pairs(
     *,
     most: int = 18,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The first `most` pairs: one patch in the middle and the other where the network says that it belongs."""
+    """Draw each pair of patches: one in the middle, and the other where the network places it.
+
+    Args:
+        patches: the two patches of each pair.
+        probabilities: probability of each of the eight places around the first patch.
+        answers: the true places, from 0 at the upper left, in the order of lines.
+        most: most pairs that are drawn, the first ones.
+    """
     said = probabilities[:most].argmax(-1)
     size = patches.shape[2]
     boards = np.full((len(said), 3 * size, 3 * size, 3), _EMPTY, np.uint8)
@@ -57,7 +70,15 @@ def jigsaws(
     *,
     most: int = 9,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The first `most` puzzles before and after: as the network saw the tiles, and as it lays them."""
+    """Draw each puzzle twice: shuffled, as the network sees it, and put together in the order that it names.
+
+    Args:
+        tiles: nine shuffled tiles of each image.
+        probabilities: probability of each permutation.
+        answers: the row of the true permutation.
+        permutations: the permutations that are told apart.
+        most: most puzzles that are drawn, the first ones.
+    """
     said = probabilities[:most].argmax(-1)
     right = said == answers[:most]
     boards, captions, colors = [], [], []
@@ -77,13 +98,21 @@ def triples(
     *,
     most: int = 12,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """The first `most` images in threes, under `names`: what was seen, what was made of it, and what was true."""
+    """Draw images in threes: the input, the network's output, and the truth.
+
+    Args:
+        before: the inputs.
+        after: the outputs.
+        truth: the true images.
+        names: the captions of the three.
+        most: most threes that are drawn, the first ones.
+    """
     tiles = np.stack([before[:most], after[:most], truth[:most]], axis=1)
     return grid(tiles.reshape(-1, *tiles.shape[2:]), 6, list(names) * len(tiles))
 
 
 def _laid(tiles: UInt8[np.ndarray, "9 h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
-    """Nine tiles as a square, with a gap of at least one pixel."""
+    """Join nine tiles to a square, with a gap of at least one pixel."""
     gap = max(1, tiles.shape[1] // 12)
     size = tiles.shape[1] + gap
     board = np.full((3 * size - gap, 3 * size - gap, 3), _EMPTY, np.uint8)

@@ -1,4 +1,4 @@
-"""Where objects may be: superpixels, how they group, the boxes that cover objects best, and how many it takes."""
+"""Pictures of region proposals: superpixels, their hierarchy, the best boxes, and coverage curves."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,13 @@ _FOUND = 0.5  # IoU
 def regions(
     image: UInt8[np.ndarray, "H W 3"], labels: Integer[np.ndarray, "H W"], *, size: int = SIZE
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """Every region (labels from 0) in its mean colour, with white borders between them."""
+    """Draw every region in its mean colour, with white borders between regions.
+
+    Args:
+        image: the image.
+        labels: the region of each pixel, from 0.
+        size: least length of the longer side of the picture in pixels; a smaller image is enlarged.
+    """
     flat, count = labels.ravel(), int(labels.max()) + 1
     pixels = np.maximum(np.bincount(flat, minlength=count), 1)
     means = np.stack([np.bincount(flat, image[..., c].ravel(), count) / pixels for c in range(3)], axis=-1)
@@ -37,7 +43,7 @@ def regions(
 def depths(
     image: UInt8[np.ndarray, "H W 3"], label_maps: Sequence[Integer[np.ndarray, "H W"]]
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """A hierarchy of regions at several depths, beside the image; each over the number of its regions."""
+    """Draw the image and, at several depths of a hierarchy, its regions, each over their number."""
     tiles = [enlarge(image, _TILE)[0], *(regions(image, labels, size=_TILE) for labels in label_maps)]
     captions = ["the image", *(_count(int(labels.max()) + 1) for labels in label_maps)]
     return grid(np.stack(tiles), 3, captions, size=1)
@@ -52,7 +58,16 @@ def best_boxes(
     *,
     size: int = SIZE,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """The objects, and for each the proposal (`best`, its row) that overlaps it most, with the IoU and that row."""
+    """Draw the objects, and for each one the proposal that overlaps it most.
+
+    Args:
+        image: the image.
+        proposals: boxes x0, y0, x1, y1 in pixels.
+        objects: boxes of the objects.
+        best: the row of the best proposal for each object.
+        overlaps: the IoU of each object and its best proposal.
+        size: least length of the longer side of the picture in pixels; a smaller image is enlarged.
+    """
     large, factor = enlarge(image, size)
     width = line_width(large.shape)
     large = outline(large, objects * factor, [OBJECT] * len(objects), width=width + 1)
@@ -67,7 +82,7 @@ def best_boxes(
 
 
 def coverage_curves(counts: Sequence[int], curves: Mapping[str, Float[np.ndarray, "N"]]) -> UInt8[np.ndarray, "H W 3"]:
-    """Figures between 0 and 1, such as recall, over the number of proposals an image, which is logarithmic."""
+    """Draw metrics between 0 and 1, such as recall, over the number of proposals an image, on a log axis."""
     figure = Figure(figsize=(7.2, 4.6), dpi=100, layout="constrained", facecolor="white")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()

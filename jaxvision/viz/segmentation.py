@@ -1,4 +1,4 @@
-"""Label maps over their images, beside the truth, and what becomes of feature maps on the way to them."""
+"""Pictures of label maps over their images, beside the truth, and of feature maps on the way to them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,10 +29,15 @@ def overlay(
     *,
     size: int = SIZE,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """The image tinted with its classes' colours, over a key of the classes in it.
+    """Tint an image with the colours of its classes, over a key of the classes.
 
-    A class 0 named "background" is left as it is; pixels labelled 255 are hatched. An image whose longer side is below
-    `size` is enlarged by the smallest whole factor that reaches it.
+    Pixels of a class 0 named "background" are not tinted; pixels labelled 255 are hatched.
+
+    Args:
+        image: the image.
+        label_map: the class of each pixel.
+        class_names: the names of the classes.
+        size: least length of the longer side of the picture in pixels; a smaller image is enlarged by a whole factor.
     """
     large, factor = enlarge(image, size)
     labels = label_map.repeat(factor, axis=0).repeat(factor, axis=1)
@@ -50,8 +55,14 @@ def predictions(
     *,
     most: int = 8,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """A row for each of the first `most` images: image, truth, prediction, errors; without `truth`, image and
-    prediction. Pixels labelled 255 are hatched and are no errors.
+    """Draw a row for each image: image, truth, prediction, errors.
+
+    Args:
+        images: the images.
+        truth: the true label maps, in which 255 is hatched and never an error; None: rows are image and prediction.
+        predicted: the predicted label maps.
+        class_names: the names of the classes.
+        most: most images that are drawn, the first ones.
     """
     tiles: list[np.ndarray] = []
     captions: list[str] = []
@@ -78,9 +89,16 @@ def comparison(
     *,
     most: int = 4,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """What several networks, by name, say of the first `most` images: a row an image, a column a network.
+    """Draw the predictions of several networks: a row for each image, a column for each network.
 
     Captions hold the mean IoU over the classes in that image.
+
+    Args:
+        images: the images.
+        truth: the true label maps.
+        predicted: the predicted label maps, by the network's name.
+        class_names: the names of the classes.
+        most: most images that are drawn, the first ones.
     """
     tiles, captions = [], []
     for row in range(min(most, len(images))):
@@ -120,7 +138,7 @@ def unpooling(
 
 
 def energy(maps: Float[np.ndarray, "h w C"], shape: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    """The root mean square over channels, dark to bright, every cell a block of the picture of `shape`."""
+    """Draw the root mean square over channels, dark to bright, every cell a block of a picture of `shape`."""
     values = np.sqrt(np.mean(np.square(maps.astype(np.float64)), axis=-1))
     peak = values.max()
     shades = matplotlib.colormaps["inferno"](values / peak if peak > 0 else values)[..., :3]
@@ -129,7 +147,7 @@ def energy(maps: Float[np.ndarray, "h w C"], shape: tuple[int, int]) -> UInt8[np
 
 
 def paint(label_map: Integer[np.ndarray, "H W"], class_names: Sequence[str]) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """A label map in its classes' colours, hatched where it is 255, as large as a picture among others."""
+    """Draw a label map in the colours of its classes, hatched where it is 255."""
     palette = np.full((256, 3), IGNORED, np.uint8)
     palette[: len(class_names)] = [class_color(k, class_names) for k in range(len(class_names))]
     return _hatch(_enlarged(palette[label_map]), label_map == UNLABELLED)
@@ -138,7 +156,13 @@ def paint(label_map: Integer[np.ndarray, "H W"], class_names: Sequence[str]) -> 
 def errors(
     image: UInt8[np.ndarray, "H W 3"], truth: Integer[np.ndarray, "H W"], predicted: Integer[np.ndarray, "H W"]
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """The image, pale and grey, with wrong pixels red and those labelled 255 hatched."""
+    """Draw the image pale and grey, with wrong pixels red and pixels labelled 255 hatched.
+
+    Args:
+        image: the image.
+        truth: the true label map.
+        predicted: the predicted label map.
+    """
     grey = np.rint(110 + 0.5 * image.mean(axis=-1)).astype(np.uint8)
     picture = grey[..., None].repeat(3, axis=2)
     picture[(truth != predicted) & (truth != UNLABELLED)] = WRONG
@@ -146,14 +170,14 @@ def errors(
 
 
 def class_color(label: int, class_names: Sequence[str]) -> Color:
-    """Light grey for a background; otherwise the colour that the class's boxes have."""
+    """Return light grey for a background, otherwise the colour of the class; see `boxes.color_of`."""
     if class_names[0] == "background":
         return color_of(label) if label else _BACKGROUND
     return color_of(label + 1)
 
 
 def mean_iou(truth: Integer[np.ndarray, "H W"], predicted: Integer[np.ndarray, "H W"]) -> float:
-    """Mean IoU over the classes that are in one of an image's two maps; NaN where all pixels are labelled 255."""
+    """Return the mean IoU over the classes that are in one of two label maps; NaN if all pixels are labelled 255."""
     counted = truth != UNLABELLED
     a, b = truth[counted], predicted[counted]
     each = [np.sum((a == k) & (b == k)) / np.sum((a == k) | (b == k)) for k in np.union1d(a, b)]
@@ -170,7 +194,7 @@ def _is_background(label: int, class_names: Sequence[str]) -> bool:
 
 
 def _entries(maps: Sequence[Integer[np.ndarray, "..."]], class_names: Sequence[str]) -> list[tuple[Color, str]]:
-    """The key: classes in the maps, and what is hatched."""
+    """Return the key: the classes in the maps, and the hatched pixels."""
     labels = np.unique(np.concatenate([m.ravel() for m in maps])).tolist()
     named = [(class_color(k, class_names), class_names[k]) for k in labels if k < len(class_names)]
     return named + ([(IGNORED, "not counted")] if UNLABELLED in labels else [])

@@ -1,12 +1,18 @@
-"""Figures side by side, as text."""
+"""Tables of values as text."""
 
 from collections.abc import Mapping, Sequence
 
 
 def table(columns: Sequence[str], rows: Mapping[str, Sequence[float | str]], *, digits: int = 4) -> str:
-    """A Markdown table with aligned columns: a row for each name, its values under `columns` behind it.
+    """Return a Markdown table with aligned columns.
 
-    The first of `columns` heads the names. ValueError: a row of another length.
+    Args:
+        columns: the heading of the names, then one heading for each value.
+        rows: the values of each row, by the row's name.
+        digits: decimals of a number.
+
+    Raises:
+        ValueError: a row has another number of values than there are columns.
     """
     lines = [list(columns), ["---"] + ["---:"] * (len(columns) - 1)]
     for name, values in rows.items():
