@@ -1,7 +1,7 @@
-"""Detection's transforms: images of any size onto a few canvases of fixed shape, objects into padded arrays.
+"""Transforms of detection, which put images of any size on a few canvases of fixed shape, and objects in padded arrays.
 
-A network compiles once for each canvas shape. Which canvas an image goes on depends on its size alone, so batches of
-one shape are formed before anything is decoded (`Canvases.groups`, `order.GroupedByShape`).
+A network compiles once for each canvas shape. The choice of the canvas depends on the image's size alone, so that
+batches of one shape are formed before images are decoded (`Canvases.groups`, `order.GroupedByShape`).
 """
 
 import dataclasses
@@ -18,36 +18,46 @@ from jaxvision.data.transforms import FromFile, Transform
 
 Shape = tuple[int, int]  # height, width
 
-MASK_SIZE = 56  # twice what Mask R-CNN predicts, since a RoI is at times half of its object
+MASK_SIZE = 56  # twice Mask R-CNN's 28, since a RoI may cover only half of its object
 
 _BLACK: Channels = (0.0, 0.0, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Canvases:
-    """The shapes (height, width) that images are put on, resized to a shorter side of `short`.
+    """The canvases that images are put on, and the size to which they are resized before.
 
-    The shorter side is less where the longer one would pass `long`. An image goes on the canvas on which it is largest;
-    of several, the smallest, then the first. See `canvases` for the usual two.
+    An image goes on the canvas on which it is largest; of several such, on the smallest, and of these on the first. See
+    `canvases` for the usual two.
     """
 
-    short: int
-    long: int
-    shapes: tuple[Shape, ...]
+    short: int  # the shorter side of an image in pixels, unless the longer one would pass `long`
+    long: int  # the most pixels of the longer side
+    shapes: tuple[Shape, ...]  # (height, width) of each canvas
 
     def choose(self, width: int, height: int) -> int:
-        """The number of the canvas for an image of this size."""
+        """Return the number of the canvas for an image of this size in pixels."""
         scales = [self.scale(width, height, number) for number in range(len(self.shapes))]
         return min(range(len(self.shapes)), key=lambda n: (-scales[n], self.shapes[n][0] * self.shapes[n][1], n))
 
     def scale(self, width: int, height: int, number: int, short: int | None = None) -> float:
-        """By how much to resize an image of this size for canvas `number`."""
+        """Return the factor by which to resize an image.
+
+        Args:
+            width: Of the image in pixels.
+            height: Of the image in pixels.
+            number: Of the canvas.
+            short: The shorter side to resize to; by default that of the canvases.
+
+        Returns:
+            The largest factor at which neither side passes its limit or the canvas.
+        """
         down, across = self.shapes[number]
         shorter, longer = min(width, height), max(width, height)
         return min((short or self.short) / shorter, self.long / longer, across / width, down / height)
 
     def groups(self, records: Records) -> Int[np.ndarray, "N"]:
-        """The canvas of every record; 0 for one whose size cannot be read, since it cannot be read at all."""
+        """Return the number of each record's canvas; 0 for a record that cannot be read."""
         return np.array([self._group(records, index) for index in range(len(records))], np.int64)
 
     def train(
@@ -60,7 +70,22 @@ class Canvases:
         max_proposals: int = 0,
         fill: Channels = _BLACK,
     ) -> Transform:
-        """As `evaluate`, after mirroring at random, the shorter side drawn from `shorts` (at most `short`) if given."""
+        """Return a transform as of `evaluate`, with random mirroring and a random size.
+
+        Args:
+            max_boxes: The most objects of an image.
+            shorts: Lengths that the shorter side is drawn from, in pixels; (): always `short`.
+            flip: The probability of mirroring.
+            mask_size: Side of the mask crops; 0: no masks.
+            max_proposals: The most proposals of an image; 0: no proposals.
+            fill: RGB (0..255) of the canvas around the image.
+
+        Returns:
+            A transform from files; see `evaluate` for the records.
+
+        Raises:
+            ValueError: A length in `shorts` is larger than `short`.
+        """
         if any(short > self.short for short in shorts):
             raise ValueError(f"shorts={shorts}: none may be larger than short={self.short}, which sizes the canvases")
         return transforms.compose(
@@ -72,14 +97,22 @@ class Canvases:
     def evaluate(
         self, max_boxes: int, *, mask_size: int = 0, max_proposals: int = 0, fill: Channels = _BLACK
     ) -> Transform:
-        """Resizes image and boxes and puts them at the top-left of the canvas, the rest of which is `fill` (0..255).
+        """Return a transform that resizes image and boxes and puts them at the top-left of the canvas.
 
-        The record becomes image uint8 [H, W, 3]; size float32 [2] (height, width of the image on the canvas); scale
-        float32 [2] (by which height and width were multiplied); boxes float32 [max_boxes, 4] in canvas pixels; labels
-        int32, valid bool and ignore bool (crowd, difficult, or without the mask asked for) [max_boxes]; image_id int32,
-        the record's place in its split; with `mask_size`, masks uint8 [max_boxes, M, M] (see `outlines.crops`); with
-        `max_proposals`, the first so many proposals float32 [P, 4] and proposal_valid bool [P]. Of more objects than
-        max_boxes the largest are kept and the record is noted. An image without objects is as good as any.
+        Of more than `max_boxes` objects the largest are kept, and the record gets a note.
+
+        Args:
+            max_boxes: The most objects of an image; it may have none.
+            mask_size: Side of the mask crops, M; 0: no masks.
+            max_proposals: The most proposals of an image, P; 0: no proposals.
+            fill: RGB (0..255) of the canvas around the image.
+
+        Returns:
+            A transform from files to records with image uint8 [H, W, 3]; size float32 [2] (height, width of the image
+            on the canvas); scale float32 [2] (factors of height and width); boxes float32 [max_boxes, 4] in canvas
+            pixels; labels int32, valid bool and ignore bool [max_boxes], see `ignored`; image_id int32, the record's
+            position in its split; with `mask_size` masks uint8 [max_boxes, M, M], see `outlines.crops`; with
+            `max_proposals` proposals float32 [P, 4] and proposal_valid bool [P].
         """
         return transforms.compose(
             FromFile(_resize, canvases=self, shorts=(), mask_size=mask_size),
@@ -94,10 +127,21 @@ class Canvases:
 
 
 def canvases(short: int, long: int, multiple: int = 32) -> Canvases:
-    """A landscape and a portrait canvas, their sides rounded up to `multiple`; one where they are the same.
+    """Return a landscape and a portrait canvas, or only one where both are the same.
 
     Faster R-CNN: 600, 1000 (Ren et al. 2015, section 3.3); Mask R-CNN: 800, 1333 (He et al. 2017, section 3.1, which
     names the shorter side only).
+
+    Args:
+        short: The shorter side of images in pixels.
+        long: The most pixels of their longer side.
+        multiple: Sides of canvases are rounded up to it.
+
+    Returns:
+        The canvases.
+
+    Raises:
+        ValueError: Not 0 < short <= long.
     """
     if not 0 < short <= long:
         raise ValueError(f"canvases: needs 0 < short <= long, not {short}, {long}")
@@ -108,7 +152,7 @@ def canvases(short: int, long: int, multiple: int = 32) -> Canvases:
 def _resize(
     record: Record, rng: np.random.Generator, *, canvases: Canvases, shorts: tuple[int, ...], mask_size: int
 ) -> Record:
-    """The image resized, its boxes with it, its masks as crops of their boxes; what else it has is left out."""
+    """Resize the image with its boxes and proposals, and cut masks to their boxes; other keys are dropped."""
     width, height = decode.extent(record["image"])
     number = canvases.choose(width, height)
     scale = canvases.scale(width, height, number, int(rng.choice(shorts)) if shorts else None)
@@ -135,7 +179,21 @@ def _resize(
 def place(
     record: Record, rng: np.random.Generator, *, max_boxes: int, max_proposals: int = 0, fill: Channels
 ) -> Record:
-    """The image at the top-left of its "canvas" (height, width), and the objects in arrays of `max_boxes`."""
+    """Put an image at the top-left of its canvas, and its objects in padded arrays.
+
+    Args:
+        record: A resized image, with "canvas" (height, width), "scale" and objects in its pixels.
+        rng: Not used.
+        max_boxes: The most objects; the largest are kept.
+        max_proposals: The most proposals; 0: no proposals.
+        fill: RGB (0..255) of the canvas around the image.
+
+    Returns:
+        The record that `Canvases.evaluate` describes.
+
+    Raises:
+        ValueError: Proposals are asked for and the record has none.
+    """
     kept = _largest(record["boxes"], max_boxes)
     placed: Record = {
         **carried(record),
@@ -168,13 +226,22 @@ def _first_proposals(record: Record, count: int) -> Record:
 
 
 def ignored(record: Record, count: int, mask_size: int = 0) -> Bool[np.ndarray, "N"]:
-    """Which of the record's `count` objects do not count: crowds, difficult ones, ones without the mask asked for."""
-    found: np.ndarray = np.zeros(count, np.bool_)
+    """Mark the objects that neither losses nor metrics count.
+
+    Args:
+        record: An image with objects.
+        count: The number of objects.
+        mask_size: Above 0 if masks are needed.
+
+    Returns:
+        True for crowds, difficult objects and, if masks are needed, objects without one.
+    """
+    ignore: np.ndarray = np.zeros(count, np.bool_)
     for key in ("crowd", "difficult"):
         if key in record:
-            found |= record[key]
+            ignore |= record[key]
     masks = record.get("masks")
-    return found | ~masks.known if mask_size and isinstance(masks, outlines.Outlines) else found
+    return ignore | ~masks.known if mask_size and isinstance(masks, outlines.Outlines) else ignore
 
 
 def _crops(record: Record, boxes: Float32[np.ndarray, "N 4"], size: int) -> np.ndarray:
@@ -186,7 +253,7 @@ def _crops(record: Record, boxes: Float32[np.ndarray, "N 4"], size: int) -> np.n
 
 
 def _largest(boxes: Float32[np.ndarray, "N 4"], count: int) -> Int[np.ndarray, "K"]:
-    """The numbers of the `count` largest boxes, in the order in which they came."""
+    """Return the indices of the `count` largest boxes, ascending."""
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     return np.sort(np.argsort(-areas, kind="stable")[:count])
 

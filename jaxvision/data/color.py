@@ -25,9 +25,17 @@ def pca_noise(
     eigenvalues: Float32[np.ndarray, "3"] = IMAGENET_EIGENVALUES,
     eigenvectors: Float32[np.ndarray, "3 3"] = IMAGENET_EIGENVECTORS,
 ) -> Transform:
-    """Adds sum_i a_i λ_i p_i to every pixel, a_i ~ N(0, std) once an image (Krizhevsky et al. 2012, section 4.1).
+    """Return a transform that adds sum_i a_i λ_i p_i to every pixel (Krizhevsky et al. 2012, section 4.1).
 
-    λ and p (columns) belong to RGB in 0..1; the result is rounded and clipped to 0..255.
+    The a_i ~ N(0, std) are drawn once an image; the result is rounded and clipped to 0..255.
+
+    Args:
+        std: Standard deviation of the a_i.
+        eigenvalues: λ, of the covariance of RGB in 0..1.
+        eigenvectors: p, as columns.
+
+    Returns:
+        A transform of the image.
     """
     return functools.partial(_pca_noise, std=std, eigenvalues=eigenvalues, eigenvectors=eigenvectors)
 
@@ -35,9 +43,21 @@ def pca_noise(
 def color_jitter(
     brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, hue: float = 0.0
 ) -> Transform:
-    """Scales brightness, contrast, saturation by factors in [max(0, 1 - x), 1 + x] and turns the hue, in random order.
+    """Return a transform that changes brightness, contrast, saturation and hue in random order (Howard 2013).
 
-    `hue` is in turns of the colour circle, at most 0.5. Howard 2013 (arXiv:1312.5402), section 2.
+    An amount of 0 leaves its property alone.
+
+    Args:
+        brightness: x of a factor from [max(0, 1 - x), 1 + x].
+        contrast: x of a factor, likewise.
+        saturation: x of a factor, likewise.
+        hue: The largest shift of the hue either way, in turns of the colour circle; at most 0.5.
+
+    Returns:
+        A transform of the image.
+
+    Raises:
+        ValueError: An amount is negative, or `hue` above 0.5.
     """
     if min(brightness, contrast, saturation, hue) < 0 or hue > 0.5:
         raise ValueError("color_jitter: the amounts are at least 0, and hue at most 0.5")
@@ -46,10 +66,20 @@ def color_jitter(
 
 
 def hsv_jitter(saturation: float = 1.5, exposure: float = 1.5, hue: float = 0.0) -> Transform:
-    """Scales saturation and exposure (value) in HSV by up to the factors given, up or down, and turns the hue.
+    """Return a transform that changes saturation, exposure and hue in HSV (Redmon et al. 2016, section 2.2).
 
-    Redmon et al. 2016, section 2.2. A factor is drawn from [1, given], and then inverted or not, as in darknet; `hue`
-    is in turns of the colour circle, at most 0.5.
+    Factors are drawn from 1 to the one given and inverted at random, as in darknet.
+
+    Args:
+        saturation: The largest factor of the saturation, at least 1.
+        exposure: The largest factor of the value, at least 1.
+        hue: The largest shift of the hue either way, in turns of the colour circle; at most 0.5.
+
+    Returns:
+        A transform of the image.
+
+    Raises:
+        ValueError: A factor is below 1, or `hue` not from 0 to 0.5.
     """
     if min(saturation, exposure) < 1 or not 0 <= hue <= 0.5:
         raise ValueError("hsv_jitter: the factors are at least 1, and hue is from 0 to 0.5")
@@ -57,14 +87,14 @@ def hsv_jitter(saturation: float = 1.5, exposure: float = 1.5, hue: float = 0.0)
 
 
 def photometric() -> Transform:
-    """GoogLeNet's distortions: factors of 0.5 to 1.5 (Szegedy et al. 2014, section 6, after Howard 2013)."""
+    """Return GoogLeNet's distortions: factors of 0.5 to 1.5 (Szegedy et al. 2014, section 6, after Howard 2013)."""
     return color_jitter(brightness=0.5, contrast=0.5, saturation=0.5)
 
 
 def principal_components(
     images: Iterable[Pixels],
 ) -> tuple[Float32[np.ndarray, "3"], Float32[np.ndarray, "3 3"]]:
-    """Eigenvalues, largest first, and eigenvectors (columns) of the RGB covariance over all pixels, in 0..1 units."""
+    """Return eigenvalues, descending, and eigenvectors (columns) of the covariance of RGB in 0..1 over all pixels."""
     count, total, outer = 0, np.zeros(3), np.zeros((3, 3))
     for image in images:
         values = image.reshape(-1, 3).astype(np.float64) / 255

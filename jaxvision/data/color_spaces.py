@@ -1,4 +1,4 @@
-"""The colour spaces in which Selective Search looks at an image (Uijlings et al. 2013, section 3.2), all in 0..1."""
+"""Colour spaces of Selective Search (Uijlings et al. 2013, section 3.2), with all channels in 0..1."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,7 +19,7 @@ _LINEAR = np.where(_STEPS <= 0.04045, _STEPS / 12.92, ((_STEPS + 0.055) / 1.055)
 
 
 def convert(image: Pixels, space: str) -> Colors:
-    """The image in a space of `SPACES`, float32 [H, W, C]; ValueError where there is no such space."""
+    """Convert an image to one of `SPACES`, float32 [H, W, C]; ValueError where there is no such space."""
     if space not in SPACES:
         raise ValueError(f"colour space {space!r}: choose of {', '.join(SPACES)}")
     return SPACES[space](image)

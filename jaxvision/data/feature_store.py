@@ -1,7 +1,7 @@
-"""Features on disk: sharded .npy files, each written whole, so that a run that stops goes on where it stood.
+"""A store of features on disk: sharded .npy files, each written whole, so that a run that stopped can continue.
 
-Rows belong to items (the windows of an image). File fc7-00003.npy holds the feature "fc7" of the fourth shard's items,
-one after the other, and opens with `np.load`; features.json says how many there are of what.
+An item (an image) has several rows (of its windows). File fc7-00003.npy holds the feature "fc7" of the items of the
+fourth shard, one after the other, and opens with `np.load`; features.json describes the content.
 """
 
 import dataclasses
@@ -20,53 +20,53 @@ from jaxvision.files import DISK_FULL, atomic_open, atomic_write
 Precision = Literal["float32", "float16"]
 Features = Mapping[str, Float[np.ndarray, "_ _"]]
 Compute = Callable[[Int[np.ndarray, " M"]], Iterator[Features]]
-"""The features of these items, one item after the other."""
+"""A function that yields the features of the given items, one item after the other."""
 
-_SPOKEN_EVERY = 10.0  # seconds
+_REPORT_EVERY = 10.0  # seconds
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureStore:
-    """What `folder` holds or is going to hold. `rows[name][i]` rows of `widths[name]` numbers belong to item i."""
+    """A folder of features that are written, or are going to be."""
 
     folder: Path
-    widths: Mapping[str, int]
-    rows: Mapping[str, Int[np.ndarray, " N"]]
+    widths: Mapping[str, int]  # numbers in a row of each feature
+    rows: Mapping[str, Int[np.ndarray, " N"]]  # number of rows of each item, for each feature
     precision: Precision = "float32"
-    per_shard: int = 64  # items
+    per_shard: int = 64  # items in a file
 
     @property
     def items(self) -> int:
-        """How many items there are."""
+        """The number of items."""
         return len(next(iter(self.rows.values())))
 
     @property
     def shards(self) -> int:
-        """How many files there are of each feature."""
+        """The number of files of each feature."""
         return -(-self.items // self.per_shard)
 
     def members(self, shard: int) -> Int[np.ndarray, " M"]:
-        """The items of a shard."""
+        """Return the items of a shard."""
         return np.arange(shard * self.per_shard, min((shard + 1) * self.per_shard, self.items))
 
     def shape(self, name: str, shard: int) -> tuple[int, int]:
-        """Of a feature's file."""
+        """Return the shape of the array in the file of feature `name` and `shard`."""
         return int(self.rows[name][self.members(shard)].sum()), self.widths[name]
 
     def path(self, name: str, shard: int) -> Path:
-        """Of a feature's file."""
+        """Return the path of the file of feature `name` and `shard`."""
         return self.folder / f"{name}-{shard:05d}.npy"
 
     def bytes(self, shard: int) -> int:
-        """What a shard's files take, without their headers."""
+        """Return the size of a shard's files in bytes, without their headers."""
         return sum(int(np.prod(self.shape(name, shard))) for name in self.rows) * np.dtype(self.precision).itemsize
 
     def whole(self, shard: int) -> bool:
-        """Whether all of a shard's files are there, of the right shape and not cut short."""
+        """Return True if all files of a shard are there, with the right shape and length."""
         return all(self._open(name, shard) is not None for name in self.rows)
 
     def read(self, name: str, item: int) -> Float32[np.ndarray, "R F"]:
-        """An item's rows of a feature; ValueError where their file is broken."""
+        """Read the rows of feature `name` of an item; ValueError where their file is missing or broken."""
         shard, place = divmod(item, self.per_shard)
         array = self._open(name, shard)
         if array is None:
@@ -78,15 +78,25 @@ class FeatureStore:
     def _open(self, name: str, shard: int) -> np.ndarray | None:
         try:
             array = np.load(self.path(name, shard), mmap_mode="r")
-        except (OSError, ValueError, EOFError):  # what NumPy raises for no file, or one shorter than its header says
+        except (
+            OSError,
+            ValueError,
+            EOFError,
+        ):  # NumPy's errors for a missing file, or one shorter than its header requires
             return None
         return array if array.shape == self.shape(name, shard) and array.dtype == self.precision else None
 
 
 def write(store: FeatureStore, compute: Compute, say: Callable[[str], None]) -> None:
-    """Compute and write every shard that is not there whole. `say` hears first how much that is.
+    """Compute and write every shard that is not there whole.
 
-    ValueError: there is not enough room, or there was none left while writing.
+    Args:
+        store: The folder and its content.
+        compute: Yields the features of the items that are missing.
+        say: Called with a line for the user: first the size of the missing files, then the progress.
+
+    Raises:
+        ValueError: The disk has not enough room, or is full while writing.
     """
     store.folder.mkdir(parents=True, exist_ok=True)
     missing = [shard for shard in range(store.shards) if not store.whole(shard)]
@@ -106,7 +116,7 @@ def write(store: FeatureStore, compute: Compute, say: Callable[[str], None]) -> 
 def _write_shards(
     store: FeatureStore, missing: list[int], items: Iterator[Features], say: Callable[[str], None]
 ) -> None:
-    began = spoken = time.monotonic()
+    began = reported = time.monotonic()
     for count, shard in enumerate(missing, start=1):
         parts = [next(items) for _ in store.members(shard)]
         for name in store.rows:
@@ -115,13 +125,13 @@ def _write_shards(
                 raise ValueError(f"{name}: features of shape {array.shape}, not {store.shape(name, shard)}")
             _save(store, store.path(name, shard), array)
         now = time.monotonic()
-        if now - spoken > _SPOKEN_EVERY:
-            spoken, left = now, (now - began) / count * (len(missing) - count)
+        if now - reported > _REPORT_EVERY:
+            reported, left = now, (now - began) / count * (len(missing) - count)
             say(f"{store.folder}: {count} of {len(missing)} shards, {left:.0f} s to go")
 
 
 def _save(store: FeatureStore, path: Path, array: Float[np.ndarray, "N F"]) -> None:
-    """The array under its name, all of it or nothing."""
+    """Write the file whole, or not at all."""
     try:
         with atomic_open(path) as file:
             np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))

@@ -1,7 +1,7 @@
-"""Hierarchical grouping: the two most similar neighbours become one, until one region is left.
+"""Hierarchical grouping of regions: the two most similar neighbours are merged until one region is left.
 
-Uijlings et al. (2013), algorithm 1. Several hierarchies grow side by side, one merge each a round, so that NumPy
-computes the new similarities of all of them at once; a heap of each gives its best pair.
+Uijlings et al. (2013), algorithm 1. Several hierarchies grow side by side, with one merge each a round, so that NumPy
+computes the new similarities of all at once; the heap of each yields its most similar pair.
 """
 
 import heapq
@@ -19,27 +19,29 @@ _CHUNK = 8192  # pairs whose histograms are compared at once, which bounds the m
 
 
 class Hierarchy(NamedTuple):
-    """Every region there ever was: R to start with, then one for each merge, the last of which is the whole image."""
+    """All regions: the R initial ones, then one for each merge, of which the last is the whole image."""
 
     boxes: Float32[np.ndarray, "M 4"]  # x0, y0, x1, y1; M = 2 R - 1
     merges: Int[np.ndarray, "K 2"]  # merge i joins these two into region R + i; K = R - 1
 
 
 class _Table(NamedTuple):
-    """The regions of all hierarchies: R to start with and R - 1 places for merges, one hierarchy after the other."""
+    """The regions of all hierarchies, one after the other, each with R initial regions and rows for R - 1 merges."""
 
     sizes: Float32[np.ndarray, "T"]
-    corners: Float32[np.ndarray, "T 4"]  # x0, y0, -x1, -y1: the box around two is the minimum
+    corners: Float32[np.ndarray, "T 4"]  # x0, y0, -x1, -y1, so that the box around two is their minimum
     histograms: Float32[np.ndarray, "T D"]  # colour, then texture
-    weights: Float32[np.ndarray, "T 4"]  # 1 for the measures that the hierarchy goes by
-    split: Float32[np.ndarray, "D 2"]  # which bins are of colour and which of texture
+    weights: Float32[np.ndarray, "T 4"]  # 1 for the measures that the hierarchy uses
+    split: Float32[np.ndarray, "D 2"]  # 1 for the bins of colour, of texture
 
 
 def group(starts: Sequence[Regions], measures: Sequence[str]) -> list[Hierarchy]:
-    """A hierarchy for each of `starts`, which are regions of one image by equal histograms.
+    """Group each of `starts`, regions of one image with histograms of the same bins, into a hierarchy.
 
-    `measures`: for each, the letters of what makes regions similar, such as "ctsf" for all or "tsf" without colour.
-    Of equally similar pairs the one of older regions goes first. ValueError: a letter that is no measure, or none.
+    `measures` holds, for each, the letters of its measures of similarity, such as "ctsf" for all or "tsf" without
+    colour. Of equally similar pairs the one of older regions is merged first.
+
+    Raises ValueError where letters are missing or are none of `MEASURES`.
     """
     for letters in measures:
         if not letters or set(letters) - set(MEASURES):
@@ -56,7 +58,7 @@ def group(starts: Sequence[Regions], measures: Sequence[str]) -> list[Hierarchy]
 
 
 def cut(hierarchy: Hierarchy, count: int) -> Int[np.ndarray, "R"]:
-    """The region, 0 … count - 1, that each of the first R belongs to when `count` are left."""
+    """Return, for each initial region, the region 0 … count - 1 that it belongs to when `count` are left."""
     total = len(hierarchy.merges) + 1
     parent = np.arange(2 * total - 1)
     for number, pair in enumerate(hierarchy.merges[: max(total - count, 0)]):
@@ -90,7 +92,7 @@ def _table(starts: Sequence[Regions], measures: Sequence[str], firsts: Int[np.nd
 def _merge_all(
     table: _Table, starts: Sequence[Regions], firsts: list[int], counts: list[int]
 ) -> list[Int[np.ndarray, "K"]]:
-    """Fills the table's merges; the pairs that were merged, by hierarchy, in order."""
+    """Merge until each hierarchy has one region, filling the table; return the merged pairs of each, in order."""
     area = float(starts[0].sizes.sum())
     pairs = [start.pairs + first for start, first in zip(starts, firsts, strict=True)]
     heaps = [_heap(table, pair, area) for pair in pairs]
@@ -113,7 +115,7 @@ def _merge_all(
 
 
 def _pop(heap: list[tuple[float, int, int]], alive: bytearray) -> tuple[int, int]:
-    """The most similar pair of regions that are both still there."""
+    """Remove and return the most similar pair of which neither region was merged."""
     while True:
         _, i, j = heapq.heappop(heap)
         if alive[i] and alive[j]:
@@ -121,7 +123,7 @@ def _pop(heap: list[tuple[float, int, int]], alive: bytearray) -> tuple[int, int
 
 
 def _connect(near: list[set[int]], alive: bytearray, i: int, j: int, node: int) -> None:
-    """Makes the neighbours of i and j those of `node`."""
+    """Give the neighbours of i and j to `node`."""
     alive[i] = alive[j] = 0
     near[node] = (near[i] | near[j]) - {i, j}
     for other in near[node]:
@@ -149,7 +151,7 @@ def _push(
     near: list[set[int]],
     area: float,
 ) -> None:
-    """The similarities of the new regions to their neighbours, each into its hierarchy's heap."""
+    """Push the similarities of the new regions to their neighbours on the heaps of their hierarchies."""
     around = [sorted(near[node]) for node in new]
     lengths = [len(others) for others in around]
     right = np.repeat(np.array(new), lengths)
@@ -174,7 +176,7 @@ def _heap(table: _Table, pairs: Int[np.ndarray, "E 2"], area: float) -> list[tup
 def _similarity(
     table: _Table, i: Int[np.ndarray, "E"], j: Int[np.ndarray, "E"], area: float
 ) -> Float32[np.ndarray, "E"]:
-    """The sum of the measures that count for each pair (section 3.2, equations 1 to 6)."""
+    """Sum the measures of its hierarchy for each pair (section 3.2, equations 1 to 6)."""
     shared = np.minimum(table.histograms[i], table.histograms[j]) @ table.split
     both = table.sizes[i] + table.sizes[j]
     corners = np.minimum(table.corners[i], table.corners[j])

@@ -1,4 +1,4 @@
-"""Region proposals: by Selective Search, kept on disk, and as a part of records."""
+"""Region proposals of Selective Search: their search, their files on disk, and records that include them."""
 
 import concurrent.futures
 import dataclasses
@@ -25,16 +25,25 @@ from jaxvision.data.records import Record, Records, extent, fetch
 from jaxvision.data.selective_search import STRATEGIES, search
 from jaxvision.files import DISK_FULL, atomic_open, atomic_write
 
-PER_FILE = 32  # images: so many are searched again at most after a run was killed
+PER_FILE = 32  # images; a run that was killed repeats at most the search in so many
 
 Boxes = Float32[np.ndarray, "N 4"]
 
 
 def propose(image: Pixels, strategy: str = "fast", seed: int = 0, max_boxes: int = 2000) -> Boxes:
-    """At most `max_boxes` boxes in which an object may be, the most likely first: x0, y0, x1, y1, continuous pixels.
+    """Propose boxes that may hold an object, the most likely first.
 
-    `strategy` is one of `selective_search.STRATEGIES`. The same image and seed give the same boxes.
-    Raises ValueError where there is no such strategy.
+    Args:
+        image: RGB.
+        strategy: One of `selective_search.STRATEGIES`.
+        seed: Of the random order; the same image and seed give the same boxes.
+        max_boxes: The most boxes.
+
+    Returns:
+        (x0, y0, x1, y1) in pixels, continuous.
+
+    Raises:
+        ValueError: There is no such strategy.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy {strategy!r}: choose of {', '.join(STRATEGIES)}")
@@ -43,10 +52,10 @@ def propose(image: Pixels, strategy: str = "fast", seed: int = 0, max_boxes: int
 
 @dataclasses.dataclass(frozen=True)
 class Stored(Sequence[Boxes]):
-    """The proposals of every record, read from `folder` as they are asked for; see `stored`."""
+    """The proposals of every record, read from their files on access; see `stored`."""
 
     folder: Path
-    images: int
+    images: int  # number of records
 
     def __len__(self) -> int:
         return self.images
@@ -56,8 +65,8 @@ class Stored(Sequence[Boxes]):
             raise IndexError(f"proposals of image {index} of {self.images}")
         path = _file(self.folder, index // PER_FILE)
         try:
-            with open(path, "rb") as file, np.load(file) as found:
-                return found[str(index)]
+            with open(path, "rb") as file, np.load(file) as arrays:
+                return arrays[str(index)]
         except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
             raise ValueError(f"{path}: cannot be read ({error}); delete it, and it is made again") from None
 
@@ -71,11 +80,24 @@ def stored(
     *,
     workers: int | None = None,
 ) -> Stored:
-    """The proposals of every record, searched for once and kept in `folder`, the images of a file in one process.
+    """Search for the proposals of every record, once, and store them in `folder`.
 
-    What is there already is not searched for again; a file that is not whole is, with a line in the log. A record that
-    cannot be read has no proposals, which the log says too. `workers` processes share the work, by default one a core;
-    with 0 this process does it. Raises ValueError where the folder holds proposals of other images or settings.
+    Files that are there are not made again, unless they are damaged, which is logged. A record that cannot be read has
+    no proposals, which is logged too.
+
+    Args:
+        records: The records of a split.
+        folder: For the files; made if it does not exist.
+        strategy: One of `selective_search.STRATEGIES`.
+        seed: Of the random order of proposals.
+        max_boxes: The most proposals of an image.
+        workers: Processes that share the work; None: one a core; 0: this process.
+
+    Returns:
+        A sequence of the proposals of each record.
+
+    Raises:
+        ValueError: There is no such strategy, or the folder holds proposals of other images or settings.
     """
     folder = Path(folder)
     if strategy not in STRATEGIES:
@@ -89,8 +111,8 @@ def stored(
     many = len(os.sched_getaffinity(0)) if workers is None else workers
     images = sum(len(parts[n]) for n in missing)
     with tqdm(total=images, desc="proposals", unit="image", disable=None if images else True) as bar:
-        for found, skipped in _results(work, min(many, len(work))):
-            bar.update(found)
+        for searched, skipped in _results(work, min(many, len(work))):
+            bar.update(searched)
             for index, reason in skipped.items():
                 logging.warning("no proposals: %s", named(records, index, reason))
     return Stored(folder, len(records))
@@ -98,10 +120,10 @@ def stored(
 
 @dataclasses.dataclass(frozen=True)
 class Proposed:
-    """The records of `parent` with "proposals" float32 [P, 4], boxes in pixels of the image, the best first."""
+    """The records of `parent` with "proposals" float32 [P, 4], boxes in pixels, the best first."""
 
     parent: Records
-    proposals: Sequence  # of Boxes; a check of their type would read them, when they may not be searched for yet
+    proposals: Sequence  # of Boxes; not annotated, since a type check would read them before they are searched for
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -110,23 +132,26 @@ class Proposed:
         return {**self.parent[index], "proposals": self.proposals[index]}
 
     def encoded(self, index: int) -> Record:
+        """Return record `index` with its image undecoded, where the reader can."""
         return {**fetch(self.parent, index, encoded=True), "proposals": self.proposals[index]}
 
     def extent(self, index: int) -> tuple[int, int]:
+        """Return (width, height) of an image in pixels."""
         return extent(self.parent, index)
 
     def name(self, index: int) -> str:
+        """Return the name of a record, for log and error messages."""
         return self.parent.name(index)
 
 
 @dataclasses.dataclass(frozen=True)
 class Searched:
-    """The records of `parent` with "proposals" that `propose` finds when they are read."""
+    """The records of `parent` with "proposals" that `propose` searches for when a record is read."""
 
     parent: Records
-    strategy: str
-    seed: int
-    max_boxes: int
+    strategy: str  # one of `selective_search.STRATEGIES`
+    seed: int  # of the random order of proposals
+    max_boxes: int  # the most proposals of an image
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -136,24 +161,26 @@ class Searched:
         return {**record, "proposals": propose(record["image"], self.strategy, self.seed, self.max_boxes)}
 
     def extent(self, index: int) -> tuple[int, int]:
+        """Return (width, height) of an image in pixels."""
         return extent(self.parent, index)
 
     def name(self, index: int) -> str:
+        """Return the name of a record, for log and error messages."""
         return self.parent.name(index)
 
 
 def _claim(folder: Path, records: Records, settings: Mapping[str, object]) -> None:
-    """Writes down of what the folder holds proposals, or compares with what stands there."""
+    """Write the settings and images of a new folder, or compare them with those in an old one."""
     names = hashlib.sha256("\n".join(records.name(i) for i in range(len(records))).encode()).hexdigest()
-    wanted = json.loads(json.dumps({**settings, "images": len(records), "names": names}))
+    current = json.loads(json.dumps({**settings, "images": len(records), "names": names}))
     path = folder / "settings.json"
     if path.exists():
-        there = json.loads(path.read_text())
-        if different := [key for key in wanted if there.get(key) != wanted[key]]:
+        stored_settings = json.loads(path.read_text())
+        if different := [key for key in current if stored_settings.get(key) != current[key]]:
             raise ValueError(f"{folder}: holds proposals of other {', '.join(different)}; delete it or choose another")
         return
     folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, json.dumps(wanted, indent=2))
+    atomic_write(path, json.dumps(current, indent=2))
 
 
 def _file(folder: Path, number: int) -> Path:
@@ -161,13 +188,18 @@ def _file(folder: Path, number: int) -> Path:
 
 
 def _whole(path: Path, part: range) -> bool:
-    """Whether the file holds every image of the part: what a zip holds is listed at its end."""
+    """Return True if the file holds every image of the part; the list of its arrays stands at its end."""
     if not path.exists():
         return False
     try:
-        with open(path, "rb") as file, np.load(file) as found:
-            whole = set(found.files) == {str(index) for index in part}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):  # what NumPy raises, by how much is left of it
+        with open(path, "rb") as file, np.load(file) as arrays:
+            whole = set(arrays.files) == {str(index) for index in part}
+    except (
+        OSError,
+        ValueError,
+        zipfile.BadZipFile,
+        EOFError,
+    ):  # NumPy raises one of these, by how much of the file is left
         whole = False
     if not whole:
         logging.warning("%s is not whole, and is made again", path)
@@ -177,7 +209,7 @@ def _whole(path: Path, part: range) -> bool:
 def _search_part(
     path: Path, records: Records, part: range, strategy: str, seed: int, max_boxes: int
 ) -> tuple[int, dict[int, str]]:
-    """Writes the proposals of the records of `part`; how many these are, and why some could not be read."""
+    """Write the proposals of the records of `part`; return their number, and index -> reason of unreadable ones."""
     boxes, skipped = {}, {}
     for index in part:
         try:
@@ -194,7 +226,7 @@ def _search_part(
 
 
 def _results(work: Sequence[functools.partial], workers: int) -> Iterator[tuple[int, dict[int, str]]]:
-    """What the calls of `work` return, as they end."""
+    """Yield the results of the calls in `work` as they end."""
     if workers < 1:
         yield from (call() for call in work)
         return
@@ -213,7 +245,7 @@ def _results(work: Sequence[functools.partial], workers: int) -> Iterator[tuple[
 
 
 def _start_worker() -> None:
-    """Leaves Ctrl-C to the parent, which then waits for files under way, and ends when the parent was killed."""
+    """Leave Ctrl-C to the parent, which waits for files under way, and exit when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def leave() -> None:

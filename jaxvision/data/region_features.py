@@ -1,4 +1,4 @@
-"""What Selective Search knows of the regions of a segmentation: extent, colours, texture, neighbours.
+"""Features of the regions of a segmentation, for Selective Search: extent, colours, texture, neighbours.
 
 Uijlings et al. (2013), section 3.2. `R` regions, `N` pixels, `C` channels, `D` bins of all histograms together.
 """
@@ -10,15 +10,15 @@ import numpy as np
 from jaxtyping import Float32, Int, Int32, UInt8
 from scipy import ndimage
 
-COLOR_BINS = 25  # a channel
-TEXTURE_BINS = 10  # a channel and orientation
+COLOR_BINS = 25  # of each channel
+TEXTURE_BINS = 10  # of each channel and orientation
 ORIENTATIONS = 8
 
-_STRONGEST = 0.4  # of derivatives: a step from 0 to 1 has that much
+_STRONGEST = 0.4  # the largest Gaussian derivative, that of a step from 0 to 1
 
 
 class Binned(NamedTuple):
-    """An image as bins of its histograms, which segmentations of it share."""
+    """The histogram bins of an image's pixels, which all its segmentations share."""
 
     colors: UInt8[np.ndarray, "C N"]
     textures: UInt8[np.ndarray, "S N"]  # four directions of every channel; the derivative's sign makes them eight
@@ -36,7 +36,7 @@ class Regions:
 
 
 def binned(pixels: Float32[np.ndarray, "H W C"]) -> Binned:
-    """`pixels` (0..1) as bins: 25 of each channel, and of its derivative in four directions 10 for either sign."""
+    """Sort `pixels` (0..1) into bins: 25 of each channel, 10 of each sign of its derivatives in four directions."""
     channels = np.moveaxis(pixels, -1, 0)
     colors = np.minimum(channels * COLOR_BINS, COLOR_BINS - 1).astype(np.uint8)
     textures = [_signed_bins(derivative) for channel in channels for derivative in _derivatives(channel)]
@@ -44,7 +44,7 @@ def binned(pixels: Float32[np.ndarray, "H W C"]) -> Binned:
 
 
 def describe(labels: Int32[np.ndarray, "H W"], image: Binned) -> Regions:
-    """The regions that `labels` (from 0, without gaps) cut the image into."""
+    """Compute the features of the regions that `labels` (from 0, without gaps) divide the image into."""
     flat, count = labels.ravel().astype(np.int64), int(labels.max()) + 1
     colors = _histograms(flat, count, image.colors, COLOR_BINS)
     textures = _histograms(flat, count, image.textures, 2 * TEXTURE_BINS)
@@ -58,7 +58,7 @@ def describe(labels: Int32[np.ndarray, "H W"], image: Binned) -> Regions:
 
 
 def neighbours(labels: Int32[np.ndarray, "H W"]) -> Int[np.ndarray, "E 2"]:
-    """The pairs of labels that touch along a pixel's side, in order, the lower label first."""
+    """Return the pairs of labels that touch along a pixel's side, ascending, the lower label first."""
     sides = ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:]))
     count = int(labels.max()) + 1
     keys = []
@@ -70,20 +70,20 @@ def neighbours(labels: Int32[np.ndarray, "H W"]) -> Int[np.ndarray, "E 2"]:
 
 
 def _derivatives(channel: Float32[np.ndarray, "H W"]) -> list[Float32[np.ndarray, "H W"]]:
-    """Gaussian derivatives (σ = 1) along 0°, 45°, 90° and 135°; the opposite directions have the negatives."""
+    """Compute Gaussian derivatives (σ = 1) along 0°, 45°, 90° and 135°; opposite directions have the negatives."""
     x, y = (ndimage.gaussian_filter(channel, 1.0, order=order, truncate=3.0) for order in ((0, 1), (1, 0)))
     half = np.float32(np.sqrt(0.5))
     return [x, (x + y) * half, y, (y - x) * half]
 
 
 def _signed_bins(derivative: Float32[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
-    """Bins 10 … 19 by strength where the derivative is not negative, 9 … 0 where it is."""
+    """Return bins 10 … 19 by strength where the derivative is not negative, 9 … 0 where it is."""
     scaled = derivative * np.float32(TEXTURE_BINS / _STRONGEST) + np.float32(TEXTURE_BINS)
     return np.clip(scaled, 0, 2 * TEXTURE_BINS - 1).astype(np.uint8)
 
 
 def _by_sign(histograms: Float32[np.ndarray, "R S B"]) -> Float32[np.ndarray, "R S2 B2"]:
-    """Two orientations of each direction: where the derivative points the other way, the strength along it is 0."""
+    """Split each direction into two orientations; a derivative that points one way has strength 0 in the other."""
     negative, positive = histograms[..., TEXTURE_BINS - 1 :: -1], histograms[..., TEXTURE_BINS:]
     both = np.concatenate([positive, negative], axis=1)
     both[..., 0] += np.concatenate([negative, positive], axis=1).sum(axis=-1)
@@ -94,8 +94,8 @@ def _histograms(
     labels: Int[np.ndarray, "N"], count: int, bins: UInt8[np.ndarray, "K N"], size: int
 ) -> Float32[np.ndarray, "R K B"]:
     start = labels * size
-    found = [np.bincount(start + row, minlength=count * size).reshape(count, size) for row in bins]
-    return np.stack(found, axis=1).astype(np.float32)
+    counts = [np.bincount(start + row, minlength=count * size).reshape(count, size) for row in bins]
+    return np.stack(counts, axis=1).astype(np.float32)
 
 
 def _to_one(histograms: Float32[np.ndarray, "R K B"]) -> Float32[np.ndarray, "R D"]:
@@ -104,7 +104,7 @@ def _to_one(histograms: Float32[np.ndarray, "R K B"]) -> Float32[np.ndarray, "R 
 
 
 def _boxes(labels: Int32[np.ndarray, "H W"], count: int) -> Float32[np.ndarray, "R 4"]:
-    """The extent of each label, from the first and the last pixel of it in every row."""
-    found = ndimage.find_objects(labels + 1, count)
-    corners = [(x.start, y.start, x.stop, y.stop) for y, x in found]
+    """Return the tightest box around each label."""
+    extents = ndimage.find_objects(labels + 1, count)
+    corners = [(x.start, y.start, x.stop, y.stop) for y, x in extents]
     return np.array(corners, np.float32)

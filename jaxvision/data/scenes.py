@@ -1,7 +1,7 @@
 """`scenes`: digits pasted on textured canvases, with exact boxes, labels, instance masks and label maps.
 
-A detection and segmentation set that needs no download: scene i is drawn from (seed, i) when it is read, so it takes no
-room on disk and is the same everywhere. Training and validation scenes use different handwriting.
+Scene i is drawn from (seed, i) when it is read, so the set needs no download and no disk and is the same everywhere.
+Training and validation scenes use different handwriting.
 """
 
 import dataclasses
@@ -30,9 +30,9 @@ _LUMA_CONTRAST = 70.0  # least difference in luma between a digit and what it co
 _SCALES = (0.2, 0.45)  # a digit's height as a fraction of the canvas
 _ASPECTS = (0.75, 1.2)
 _TRIES = 20
-_LEAST_VISIBLE = 0.85  # of a digit, once others were pasted over it
+_LEAST_VISIBLE = 0.85  # share of a digit that later ones must leave visible
 _LEAST_PIXELS = 12
-_MOST_OBJECTS = 255  # which a pixel's owner is one of
+_MOST_OBJECTS = 255  # since a byte holds the number of the digit at a pixel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,17 +90,20 @@ class Scenes:
         return {"image": pixels, "owner": owner, "labels": np.array(labels, np.int32)}
 
     def extent(self, index: int) -> tuple[int, int]:
-        """(width, height) of every scene, which need not be drawn for it."""
+        """Return (width, height) of a scene in pixels, without drawing it."""
         return self.size, self.size
 
     def name(self, index: int) -> str:
+        """Return the seed and number of a scene."""
         return f"scenes/{self.seed}/{index}"
 
 
 def load(spec: str) -> Source:
-    """`scenes` or `scenes:count=64,size=128,objects=3`: `count` to train on and a quarter as many to validate.
+    """Draw `scenes` or `scenes:count=64,size=128,objects=3`: `count` for training, a quarter as many for validation.
 
-    With `classes=1` digits are found but not told apart: all are of the class "digit".
+    With `classes=1` all digits are of the class "digit".
+
+    Raises ValueError where an option is out of range.
     """
     options = specs.counts(spec, DEFAULTS)
     count, size, objects, classes = (options[key] for key in DEFAULTS)
@@ -118,7 +121,7 @@ def load(spec: str) -> Source:
 
 
 def boxes_of(masks: Bool[np.ndarray, "N H W"]) -> Float32[np.ndarray, "N 4"]:
-    """The tightest box (x0, y0, x1, y1, continuous) around each mask; every mask must hold a pixel."""
+    """Return the tightest box (x0, y0, x1, y1, continuous) around each mask; every mask must hold a pixel."""
     columns, rows = np.any(masks, axis=1), np.any(masks, axis=2)
     height, width = masks.shape[1:]
     x0, x1 = columns.argmax(axis=1), width - columns[:, ::-1].argmax(axis=1)
@@ -127,7 +130,7 @@ def boxes_of(masks: Bool[np.ndarray, "N H W"]) -> Float32[np.ndarray, "N 4"]:
 
 
 def _texture(rng: np.random.Generator, size: int) -> Float32[np.ndarray, "S S 3"]:
-    """Smooth noise of several octaves between two colours of similar brightness, with a little fine grain."""
+    """Draw smooth noise of several octaves between two colours of similar brightness, with a little fine grain."""
     noise: np.ndarray = np.zeros((size, size), np.float32)
     for octave, cells in enumerate((2, 4, 8, 16)):
         coarse = rng.uniform(-1, 1, (cells + 1, cells + 1)).astype(np.float32)
@@ -145,7 +148,7 @@ def _paste(
     masks: list[np.ndarray],
     glyph: UInt8[np.ndarray, "8 8"],
 ) -> tuple[Float32[np.ndarray, "S S 3"], list[np.ndarray], bool]:
-    """Pastes the digit where it covers little of the others; gives up (False) where the canvas is full."""
+    """Paste the digit where it covers little of the others; return False where no such place was found."""
     for _ in range(_TRIES):
         alpha, at = _place(rng, glyph, len(canvas))
         mask = np.zeros(canvas.shape[:2], np.bool_)
@@ -161,7 +164,7 @@ def _paste(
 def _place(
     rng: np.random.Generator, glyph: UInt8[np.ndarray, "8 8"], size: int
 ) -> tuple[Float32[np.ndarray, "h w"], Place]:
-    """The digit's coverage 0..1 at a random size, and a random place wholly inside a canvas of `size` pixels."""
+    """Return the digit's coverage 0..1 at a random size, and a random place inside a canvas of `size` pixels."""
     height = int(size * rng.uniform(*_SCALES))
     width = min(size, int(height * rng.uniform(*_ASPECTS)))
     ink = _stretch(glyph.astype(np.float32) / 255, (height, width))
@@ -176,7 +179,7 @@ def _paint(
     alpha: Float32[np.ndarray, "h w"],
     at: Place,
 ) -> None:
-    """Blends in a colour that stands out, by luma, from what is under the digit, shaded from top to bottom."""
+    """Paint the digit in a colour whose luma differs from the canvas under it, shaded from top to bottom."""
     under = float((canvas[at][alpha > 0.5] @ LUMA).mean())
     darker, brighter = under - _LUMA_CONTRAST, under + _LUMA_CONTRAST
     choices = [span for span in ((15.0, darker), (brighter, 240.0)) if span[1] > span[0]]
@@ -187,7 +190,7 @@ def _paint(
 
 
 def _colour(rng: np.random.Generator, luma: float) -> Float32[np.ndarray, "3"]:
-    """A random hue of the given luma (0..255)."""
+    """Draw a colour of random hue and the given luma (0..255)."""
     colour: np.ndarray = rng.uniform(0, 1, 3).astype(np.float32)
     colour = (colour - colour @ LUMA) * rng.uniform(60, 160)
     room = np.where(colour > 0, 255 - luma, luma) / np.maximum(np.abs(colour), 1e-3)

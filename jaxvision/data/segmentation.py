@@ -1,6 +1,6 @@
-"""Segmentation's transforms: an image and its label map are cropped, resized, mirrored and bent together.
+"""Transforms of segmentation, which crop, resize, mirror and deform an image together with its label map.
 
-Label maps are never interpolated: every pixel takes the class of the nearest one. What lies outside the image is 255.
+Label maps are never interpolated: every pixel takes the class of the nearest one, and 255 outside the image.
 """
 
 import functools
@@ -24,17 +24,17 @@ Shape = tuple[int, int]  # height, width
 
 _BLACK: Channels = (0.0, 0.0, 0.0)
 _GRID = 3  # control points of a deformation along each axis (Ronneberger et al. 2015, section 3.1)
-_CELLS = 16  # along each axis; within one a deformation is linear, a quarter of a pixel at most from the cubic
-_REACH = 3.0  # standard deviations of a displacement that find pixels of the image beyond the crop
+_CELLS = 16  # along each axis; a deformation is linear within a cell, at most a quarter of a pixel from the cubic
+_REACH = 3.0  # standard deviations of a displacement: so far around the crop pixels are kept
 
 
 class _Span(NamedTuple):
-    """Along one axis of a window: which of its cells show the image, and which part of the image they show."""
+    """The overlap of a window and the image along one axis."""
 
-    cells: slice
-    low: float
-    high: float
-    nearest: Int[np.ndarray, "n"]  # the image's pixel under the centre of each of the cells
+    cells: slice  # cells of the window that lie on the image
+    low: float  # start of the part of the image under these cells, in pixels
+    high: float  # end of that part
+    nearest: Int[np.ndarray, "n"]  # the image's pixel under the centre of each of these cells
 
 
 def train(
@@ -45,11 +45,23 @@ def train(
     elastic: float = 0.0,
     fill: Channels = _BLACK,
 ) -> Transform:
-    """A random crop of `size` (height, width), of the image resized by a random factor from `scales`.
+    """Return a transform that resizes an image by a random factor and takes a random crop.
 
-    Where the image is smaller, it is surrounded by `fill` (0..255), at random sides. `flip` is the probability of
-    mirroring; `elastic` the standard deviation, in pixels, of random displacements on a grid of 3×3 points, between
-    which they are interpolated cubically. The record becomes image uint8 [H, W, 3] and label_map uint8 [H, W].
+    An image smaller than the crop lies at a random place in it.
+
+    Args:
+        size: (height, width) of the crop in pixels.
+        scales: Bounds of the factor.
+        flip: The probability of mirroring.
+        elastic: Standard deviation in pixels of random displacements of 3×3 points, with cubic interpolation between
+            them (Ronneberger et al. 2015, section 3.1); 0: no deformation.
+        fill: RGB (0..255) outside the image.
+
+    Returns:
+        A transform from files to records with image uint8 [H, W, 3] and label_map uint8 [H, W].
+
+    Raises:
+        ValueError: `scales` are not positive and ascending.
     """
     if not 0 < scales[0] <= scales[1]:
         raise ValueError(f"view.scales={scales}: give two factors, the smaller first, such as 0.5,2.0")
@@ -63,16 +75,16 @@ def train(
 
 
 def evaluate(size: tuple[int, int], *, fill: Channels = _BLACK) -> Transform:
-    """The whole image at the top-left of a canvas (height, width), made smaller where it does not fit.
+    """Return a transform that puts the whole image at the top-left of a canvas, reduced where it does not fit.
 
-    The record becomes image and label_map, size float32 [2] (height, width of the image on the canvas) and original
-    float32 [2] (of the image as it was).
+    `size` is (height, width) of the canvas, `fill` its RGB (0..255) around the image. Records become image, label_map,
+    size float32 [2] (height, width of the image on the canvas) and original float32 [2] (height, width before).
     """
     return FromFile(_fit, size=size, fill=fill)
 
 
 def nearest(labels: LabelMap, size: tuple[int, int]) -> LabelMap:
-    """A label map resized to `size` (height, width): every pixel takes the class of the nearest one."""
+    """Resize a label map to `size` (height, width); every pixel takes the class of the nearest one."""
     if labels.shape == size:
         return labels
     return np.asarray(Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.NEAREST))
@@ -81,7 +93,7 @@ def nearest(labels: LabelMap, size: tuple[int, int]) -> LabelMap:
 def _random_crop(
     record: Record, rng: np.random.Generator, *, size: Shape, scales: tuple[float, float], margin: int, fill: Channels
 ) -> Record:
-    """A random part of `size`, and `margin` more on every side, which a deformation draws from."""
+    """Take a random crop of `size`, with `margin` more pixels on every side for a deformation."""
     width, height = decode.extent(record["image"])
     scale = float(rng.uniform(*scales))
     scaled = max(1, round(height * scale)), max(1, round(width * scale))
@@ -110,9 +122,9 @@ def _fit(record: Record, rng: np.random.Generator, *, size: Shape, fill: Channel
 def _window(
     image: Pixels | Encoded, labels: LabelMap, scaled: Shape, corner: Shape, size: Shape, fill: Channels
 ) -> tuple[Pixels, LabelMap]:
-    """What a window of `size` at `corner` (top, left) shows of the image resized to `scaled`; it may reach beyond.
+    """Cut a window of `size` at `corner` (top, left) out of the image resized to `scaled`; it may reach beyond.
 
-    Only that part is resized, and a JPEG decoded at the scale it needs.
+    Only the window is resized, and a JPEG is decoded at the scale this needs.
     """
     rows, columns = (_span(*axis) for axis in zip(corner, size, scaled, labels.shape, strict=True))
     box = columns.low, rows.low, columns.high, rows.high
@@ -134,7 +146,7 @@ def _span(corner: int, size: int, scaled: int, length: int) -> _Span:
 
 
 def _bend(record: Record, rng: np.random.Generator, *, sigma: float, margin: int, fill: Channels) -> Record:
-    """Elastic deformation: pixels come from where smooth random displacements point; the margin is used up."""
+    """Deform image and label map by smooth random displacements, and cut the margin off."""
     height, width = (side - 2 * margin for side in record["label_map"].shape)
     mesh = _mesh(rng.normal(0, sigma, (2, _GRID, _GRID)), (height, width), margin)
     bent = {}
@@ -152,10 +164,10 @@ def _bend(record: Record, rng: np.random.Generator, *, sigma: float, margin: int
 def _mesh(
     shifts: Float[np.ndarray, "2 g g"], size: Shape, margin: int
 ) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
-    """Cells (x0, y0, x1, y1) that cover `size`, and the corners of what each shows: the four from top-left, leftwards.
+    """Return cells (x0, y0, x1, y1) that cover `size`, each with the four source corners of its content.
 
-    The displacements (y, x) are interpolated cubically between control points, which stand at the corners of the image
-    and between, to the corners of the cells, and linearly within these.
+    Corners are listed counter-clockwise from the top left, as Pillow expects. Displacements (y, x) are interpolated
+    cubically from control points, on a regular grid over the image, to the corners of cells, and linearly within cells.
     """
     rows, columns = (np.unique(np.rint(np.linspace(0, side, _CELLS + 1)).astype(np.int64)) for side in size)
     at = np.stack(np.meshgrid(rows, columns, indexing="ij"))

@@ -1,4 +1,4 @@
-"""Selective Search (Uijlings et al., IJCV 2013): where objects may be, from grouping superpixels in many ways."""
+"""Selective Search (Uijlings et al., IJCV 2013): object proposals from grouping superpixels in many ways."""
 
 import dataclasses
 import itertools
@@ -14,19 +14,19 @@ from jaxvision.data.grouping import Hierarchy
 from jaxvision.data.region_features import Regions
 from jaxvision.data.superpixels import Labels
 
-_SIDE_BY_SIDE = 16  # hierarchies that grow at once: more gain little time and take more memory
+_SIDE_BY_SIDE = 16  # hierarchies that grow at once; more save little time and take more memory
 
 
 @dataclasses.dataclass(frozen=True)
 class Strategy:
-    """Hierarchies of an image: one for each colour space, scale of the superpixels and set of measures."""
+    """The choice of an image's hierarchies: one for each colour space, scale of superpixels and set of measures."""
 
     spaces: tuple[str, ...]  # of `color_spaces.SPACES`
-    scales: tuple[int, ...]  # k of Felzenszwalb's superpixels, and the least pixels of one
+    scales: tuple[int, ...]  # k of Felzenszwalb's superpixels, also the least number of pixels of one
     measures: tuple[str, ...]  # letters of `grouping.MEASURES`
-    sigma: float = 0.8  # of the Gaussian before
-    side: int = 0  # pixels: an image with a longer side is looked at reduced to it; 0: never
-    min_side: float = 0.0  # pixels of what is looked at: narrower boxes are dropped
+    sigma: float = 0.8  # of the Gaussian before the superpixels, in pixels
+    side: int = 0  # pixels to which the longer side of a larger image is reduced; 0: never
+    min_side: float = 0.0  # pixels of the reduced image; boxes with a shorter side are dropped
 
 
 _PAPERS_FAST = Strategy(("hsv", "lab"), (50, 100), ("ctsf", "tsf"))
@@ -37,12 +37,12 @@ STRATEGIES: Mapping[str, Strategy] = {
 }
 """`quality` is that of Uijlings et al. (table 5), 80 hierarchies; `rcnn` is their fast one, 8 hierarchies, as R-CNN ran
 it (Girshick et al. 2014, section 2.2). `fast` groups the same superpixels in twice as many ways, which costs little,
-and looks at photographs reduced, which saves more than half.
+and reduces photographs first, which saves more than half of the time.
 """
 
 
 class Grouped(NamedTuple):
-    """One segmentation and one way of grouping it."""
+    """A segmentation and one hierarchy of its regions."""
 
     name: str  # such as "hsv 100 ctsf"
     labels: Labels
@@ -50,36 +50,45 @@ class Grouped(NamedTuple):
 
 
 def hierarchies(image: Pixels, strategy: Strategy) -> Iterator[Grouped]:
-    """Every hierarchy of the strategy, in the order of its fields."""
+    """Yield every hierarchy of the strategy, in the order of its fields."""
     many = len(strategy.measures)
     for _, alike in itertools.groupby(_segmentations(image, strategy), lambda s: s.regions.colors.shape[1]):
         while batch := list(itertools.islice(alike, max(1, _SIDE_BY_SIDE // many))):
-            starts = [one.regions for one in batch for _ in range(many)]
+            starts = [segmented.regions for segmented in batch for _ in range(many)]
             grown = iter(grouping.group(starts, strategy.measures * len(batch)))
-            for one in batch:
-                yield from (Grouped(f"{one.name} {m}", one.labels, next(grown)) for m in strategy.measures)
+            for segmented in batch:
+                for measures in strategy.measures:
+                    yield Grouped(f"{segmented.name} {measures}", segmented.labels, next(grown))
 
 
 def search(image: Pixels, strategy: Strategy, seed: int) -> Float32[np.ndarray, "N 4"]:
-    """The box of every region of every hierarchy once, in pixels of `image` (x0, y0, x1, y1).
+    """Return the boxes of all regions of all hierarchies, each once, the most likely objects first.
 
-    In each hierarchy, region i from the top has priority i times a random number from 0 to 1; low ones go first, which
-    mixes hierarchies and prefers large regions (section 3.3). None are left of an image narrower than `min_side`.
+    In each hierarchy, region i from the top has priority i times a random number from 0 to 1, and low priorities come
+    first, which mixes hierarchies and prefers large regions (section 3.3).
+
+    Args:
+        image: RGB.
+        strategy: The hierarchies to make.
+        seed: Of the random numbers.
+
+    Returns:
+        (x0, y0, x1, y1) in pixels of `image`.
     """
-    seen = reduced(image, strategy.side)
+    small = reduced(image, strategy.side)
     rng = np.random.default_rng(seed)
     boxes, priorities = [], []
-    for one in hierarchies(seen, strategy):
-        boxes.append(one.hierarchy.boxes[::-1])
+    for grouped in hierarchies(small, strategy):
+        boxes.append(grouped.hierarchy.boxes[::-1])
         priorities.append(rng.random(len(boxes[-1])) * np.arange(1, len(boxes[-1]) + 1))
     ordered = np.concatenate(boxes)[np.argsort(np.concatenate(priorities), kind="stable")]
     wide = (ordered[:, 2:] - ordered[:, :2]).min(axis=1) >= strategy.min_side
-    factor = np.array([image.shape[i] / seen.shape[i] for i in (1, 0, 1, 0)], np.float32)
+    factor = np.array([image.shape[i] / small.shape[i] for i in (1, 0, 1, 0)], np.float32)
     return ordered[wide][_first_of_each(ordered[wide])] * factor[None]
 
 
 def reduced(image: Pixels, side: int) -> Pixels:
-    """The image with its longer side reduced to `side` pixels; as it is where that is no longer, or `side` is 0."""
+    """Reduce the longer side of an image to `side` pixels; a smaller image, or any if `side` is 0, stays as it is."""
     height, width = image.shape[:2]
     scale = side / max(height, width) if side else 1.0
     if scale >= 1:
@@ -103,7 +112,7 @@ def _segmentations(image: Pixels, strategy: Strategy) -> Iterator[_Segmentation]
 
 
 def _first_of_each(boxes: Float32[np.ndarray, "N 4"]) -> Int[np.ndarray, "M"]:
-    """The rows that are not equal to an earlier one; boxes have whole corners."""
+    """Return the rows that equal no earlier row; corners are whole numbers."""
     base = int(boxes.max(initial=0)) + 1
     keys = boxes.astype(np.int64) @ np.array([1, base, base**2, base**3])
     return np.sort(np.unique(keys, return_index=True)[1])

@@ -1,7 +1,7 @@
-"""YOLO's transforms: the whole image stretched to a square, and in training a part of it, or more than all of it.
+"""Transforms of YOLO, which stretch the image, or in training a random window, to a square.
 
-The records that come out are those of `canvas.Canvases.evaluate`, with an image that fills its canvas: of the sides'
-two scales each is its own. Or one object alone is cut out, to be named (`one_object`).
+Their records are those of `canvas.Canvases.evaluate`, with an image that fills its canvas, so that height and width
+have different scales. `one_object` cuts out a single object instead, for classification.
 """
 
 import functools
@@ -17,11 +17,11 @@ from jaxvision.data.objects import inside
 from jaxvision.data.records import Record, carried
 from jaxvision.data.transforms import FromFile, Transform
 
-_LEAST_SIDE = 0.01  # of the canvas: what darknet keeps of an object that the border cuts
+_LEAST_SIDE = 0.01  # of the canvas: darknet drops an object of which the border leaves less
 
 
 def stretched(size: int, max_boxes: int) -> Transform:
-    """The image resized to `size`×`size`, whatever its aspect ratio (Redmon et al. 2016, figure 1)."""
+    """Return a transform that resizes an image of any shape to `size`×`size` (Redmon et al. 2016, figure 1)."""
     return transforms.compose(
         FromFile(_cut, size=size, jitter=0.0, fill=(0.0, 0.0, 0.0)),
         functools.partial(canvas.place, max_boxes=max_boxes, fill=(0.0, 0.0, 0.0)),
@@ -39,11 +39,23 @@ def jittered(
     flip: float = 0.5,
     fill: Channels = (0.0, 0.0, 0.0),
 ) -> Transform:
-    """Random scale and place, colours and mirroring, then as `stretched` (Redmon et al. 2016, section 2.2).
+    """Return a transform with random scale, translation, colours and mirroring (Redmon et al. 2016, section 2.2).
 
-    Each edge of the image moves in or out by up to `jitter` of the side, as in darknet; what lies outside of the image
-    is `fill` (0..255). Boxes are cut at the new edges, and gone where under 1 % of the side is left. Objects come in
-    random order, which decides between two in one cell.
+    Boxes are cut at the new edges and dropped where less than 1 % of the side is left. The order of objects is random,
+    since it decides between two in one cell.
+
+    Args:
+        size: Side of the square in pixels.
+        max_boxes: The most objects of an image.
+        jitter: Each edge moves in or out by up to this share of the side, as in darknet.
+        saturation: See `color.hsv_jitter`.
+        exposure: See `color.hsv_jitter`.
+        hue: See `color.hsv_jitter`.
+        flip: The probability of mirroring.
+        fill: RGB (0..255) outside of the image.
+
+    Returns:
+        A transform from files.
     """
     return transforms.compose(
         FromFile(_cut, size=size, jitter=jitter, fill=fill),
@@ -64,12 +76,24 @@ def one_object(
     flip: float = 0.5,
     fill: Channels = (0.0, 0.0, 0.0),
 ) -> Transform:
-    """A random object as "image" uint8 [size, size, 3] and "label", of an image with objects.
+    """Return a transform that cuts out a random object, as "image" uint8 [size, size, 3] and "label".
 
-    The window has the image's own shape, is `context` times as large as the object fills it (little more, so that
-    other objects seldom lie in it too), and the object lies anywhere in it; it is stretched as the whole image would
-    be, colours and mirroring are those of `jittered`. Of an image without objects that count it is any fifth to half,
-    under label 0, the background.
+    The window has the aspect ratio of the image, holds the object at a random place, and is stretched as the whole
+    image would be. From an image without objects that count, a random window of a fifth to half of the sides gets label
+    0, the background.
+
+    Args:
+        size: Side of the square in pixels.
+        context: Bounds of the window's size, as a multiple of the smallest window that holds the object; small, so that
+            other objects seldom lie in it.
+        saturation: See `color.hsv_jitter`.
+        exposure: See `color.hsv_jitter`.
+        hue: See `color.hsv_jitter`.
+        flip: The probability of mirroring.
+        fill: RGB (0..255) outside of the image.
+
+    Returns:
+        A transform from files.
     """
     return transforms.compose(
         FromFile(_one, size=size, context=context, fill=fill),
@@ -97,12 +121,12 @@ def _one(
 
 
 def _tint(saturation: float, exposure: float, hue: float) -> list[Transform]:
-    """HSV jitter, where there is any."""
+    """Return HSV jitter, or nothing where it would change nothing."""
     return [color.hsv_jitter(saturation, exposure, hue)] if (saturation, exposure, hue) != (1.0, 1.0, 0.0) else []
 
 
 def _cut(record: Record, rng: np.random.Generator, *, size: int, jitter: float, fill: Channels) -> Record:
-    """The window between the moved edges, `size`×`size`, and the objects in it."""
+    """Cut out the window between the moved edges, resize it to `size`×`size`, and move the objects with it."""
     width, height = decode.extent(record["image"])
     left, top, right, bottom = rng.uniform(-jitter, jitter, 4) * (width, height, width, height)
     window = (left, top, width - right, height - bottom)
@@ -123,16 +147,16 @@ def _cut(record: Record, rng: np.random.Generator, *, size: int, jitter: float, 
 def _move(
     boxes: Float32[np.ndarray, "N 4"], window: Box, scale: Float32[np.ndarray, "2"], size: int
 ) -> tuple[Float32[np.ndarray, "N 4"], np.ndarray]:
-    """Boxes as they lie in the window, and which of them have enough left there."""
+    """Return the boxes in pixels of the square, cut at its edges, and True for those with enough left."""
     moved = (boxes - np.array([window[:2] * 2], np.float32)) * scale[[1, 0, 1, 0]][None]
     clipped, kept = inside(moved, size, size)
     whole = (moved[:, 2:] - moved[:, :2]).min(axis=1)
-    least = np.minimum(whole, _LEAST_SIDE * size)  # an object that is this small to begin with stays
+    least = np.minimum(whole, _LEAST_SIDE * size)  # an object that was smaller before the cut stays
     return clipped, kept & ((clipped[:, 2:] - clipped[:, :2]).min(axis=1) >= 0.999 * least)
 
 
 def _window(image: Pixels | decode.Encoded, window: Box, size: int, fill: Channels) -> Pixels:
-    """The window resized to a square; whole pixels of the square, where the image is, and `fill` around them."""
+    """Resize the window to a square, with `fill` in all pixels that do not lie wholly on the image."""
     width, height = decode.extent(image)
     x0, x1, left, right = _span(window[0], window[2], width, size)
     y0, y1, top, bottom = _span(window[1], window[3], height, size)
@@ -145,7 +169,7 @@ def _window(image: Pixels | decode.Encoded, window: Box, size: int, fill: Channe
 
 
 def _span(low: float, high: float, length: int, size: int) -> tuple[int, int, float, float]:
-    """First and last pixel of the square with the image under all of them, and the part of the image that they show."""
+    """Return, along one axis, the range of the square's pixels on the image, and the part of the image they show."""
     step = (high - low) / size
     first, last = max(0, math.ceil(-low / step)), min(size, math.floor((length - low) / step))
     return first, last, max(0.0, low + first * step), min(float(length), low + last * step)
