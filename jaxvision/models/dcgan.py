@@ -1,7 +1,18 @@
-"""DCGAN (Radford, Metz & Chintala 2016), also conditional and joint, and an encoder for BiGAN (Donahue et al. 2017)."""
+"""DCGAN (Radford, Metz & Chintala 2016), also conditional and joint, and an encoder for BiGAN (Donahue et al. 2017).
+
+Generator: latents z [B, Z], and labels int [B] where it is conditional; output, a dict of
+    "project" [B, 4, 4, C], "layer1", "layer2", …  hidden maps, each twice as large as the one before
+    "image" [B, S, S, channels], float32           in [-1, 1]
+Discriminator: images [B, S, S, c] in [-1, 1], and labels and latents where it judges pairs; output, a dict of
+    "layer1", "layer2", …                          hidden maps, each half as large as the one before
+    "features" [B, F]                              the last map, flattened
+    "logits" [B], float32                          positive: real
+Encoder: images; output, a dict of "layer1" …, "features" as above, and
+    "z" [B, Z], float32                            a latent
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -20,15 +31,12 @@ def _scale_init(key: Array, shape: Sequence[int], dtype: Dtype = jnp.float32) ->
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> "project" [B, 4, 4, C], "layer1", … and "image" [B, S, S, channels] in [-1, 1].
+    """Transposed convolutions of stride 2 from 4×4 up, with batch norm and ReLU behind each but the last (section 3).
 
-    Transposed convolutions of stride 2 from 4×4 to `size` 64 (1024 channels at 4×4), 32 (512) or 16 (256), batch norm
-    and ReLU behind each but the last, whose output passes through tanh (section 3). `kernel` 5 is the paper's, 4 that
-    of most later code: 5 is no multiple of the stride, which shows as a checkerboard. With `num_classes` the label's
-    one-hot vector is appended to z (Mirza & Osindero 2014); without, a label is not looked at. `edit` gives, by a map's
-    name, what takes its place before the next layer sees it: to ablate or insert units, or to start from a map
-    instead of z.
-    ValueError: another size or kernel, no label where there are classes, an edit of a map that there is not.
+    The last output passes through tanh. Without `num_classes` a label is ignored. `edit` in a call gives, by a map's
+    name, a function of the map whose result the next layer sees instead: to ablate or insert units, or to start from a
+    map instead of z.
+    ValueError: another size or kernel, no label where there are classes, an edit of an unknown map.
 
     Example:
         >>> model, z = Generator(size=32), jnp.zeros((1, 100))
@@ -37,13 +45,13 @@ class Generator(nn.Module):
         (1, 32, 32, 3)
     """
 
-    size: int = 64
-    channels: int = 3
-    width: float = 1.0
-    kernel: int = 5
-    num_classes: int | None = None
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    size: int = 64  # S: 64 (1024 channels at 4×4), 32 (512) or 16 (256)
+    channels: int = 3  # of the image
+    width: float = 1.0  # fraction of the paper's channels
+    kernel: int = 5  # 5 (paper) or 4 (most later code); 5 is no multiple of the stride, which shows as a checkerboard
+    num_classes: int | None = None  # appends the label's one-hot vector to z (Mirza & Osindero 2014)
+    norm: Layer = BatchNorm  # normalisation behind each layer but the last
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(
@@ -54,11 +62,11 @@ class Generator(nn.Module):
         train: bool,
         edit: Mapping[str, Edit] | None = None,
     ) -> dict[str, Float[Array, "B ..."]]:
-        maps = _maps(self.size, self.kernel)
+        maps = _resolutions(self.size, self.kernel)
         if self.num_classes is not None:
             z = jnp.concatenate([z, _one_hot(label, self.num_classes)], axis=-1)
         names = ["project", *(f"layer{n}" for n in range(1, maps)), "image"]
-        edit, features = _known(edit or {}, names), {}
+        edit, features = _check_names(edit or {}, names), {}
         channels = [scaled(_BASE * 2**i, self.width) for i in reversed(range(maps))]
         x = nn.Dense(16 * channels[0], use_bias=False, kernel_init=_normal, dtype=self.dtype, name="project")(z)
         x = x.reshape(-1, 4, 4, channels[0])
@@ -72,19 +80,18 @@ class Generator(nn.Module):
         image = jnp.tanh(self._up(self.channels, name="image")(x).astype(jnp.float32))
         return {**features, "image": edit["image"](image) if "image" in edit else image}
 
-    def _up(self, channels: int, **settings: object) -> nn.Module:
-        padding, more = (2, 1) if self.kernel == 5 else (1, 0)
-        return ConvTranspose(channels, self.kernel, 2, padding, more, kernel_init=_normal, dtype=self.dtype, **settings)  # type: ignore[arg-type]
+    def _up(self, channels: int, **settings: Any) -> nn.Module:
+        padding, output_padding = (2, 1) if self.kernel == 5 else (1, 0)
+        return ConvTranspose(
+            channels, self.kernel, 2, padding, output_padding, kernel_init=_normal, dtype=self.dtype, **settings
+        )
 
 
 class Discriminator(nn.Module):
-    """Image [B, S, S, c] -> "layer1" …, "features" [B, F] (the last map, flattened) and "logits" [B].
+    """Convolutions of stride 2 down to 4×4, with LeakyReLU 0.2 and batch norm behind each but the first.
 
-    Convolutions of stride 2 down to 4×4, LeakyReLU 0.2, batch norm behind each but the first, no hidden fully connected
-    layer. With `num_classes` it judges pairs (image, label): `condition` "projection" adds the inner product of the
-    features and the label's vector to the logit (Miyato & Koyama 2018); "concat" gives the label to the first layer as
-    one-hot maps. With `latent_dim` it judges pairs (image, z): z joins at the last map through a hidden layer (Donahue
-    et al. 2017). `norm=None` is for a gradient penalty. ValueError: a label or z that is missing or not asked for.
+    There is no hidden fully connected layer, but for pairs (image, z): z joins at the last map through one (Donahue et
+    al. 2017). ValueError: a label or z that is missing, or not expected.
 
     Example:
         >>> model, images = Discriminator(size=32), jnp.zeros((1, 32, 32, 3))
@@ -93,14 +100,16 @@ class Discriminator(nn.Module):
         (1,)
     """
 
-    size: int = 64
-    width: float = 1.0
-    kernel: int = 5
-    num_classes: int | None = None
+    size: int = 64  # S: 64, 32 or 16
+    width: float = 1.0  # fraction of the paper's channels
+    kernel: int = 5  # 5 (paper) or 4
+    num_classes: int | None = None  # judge pairs of an image and a label
+    # "projection" adds the inner product of the features and the label's vector to the logit (Miyato & Koyama 2018);
+    # "concat" gives the label to the first layer as one-hot maps.
     condition: Literal["projection", "concat"] = "projection"
-    latent_dim: int | None = None
-    norm: Layer | None = BatchNorm
-    dtype: Dtype = jnp.float32
+    latent_dim: int | None = None  # Z: judge pairs of an image and a latent
+    norm: Layer | None = BatchNorm  # normalisation behind each layer but the first; None for a gradient penalty
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(
@@ -111,13 +120,13 @@ class Discriminator(nn.Module):
         *,
         train: bool,
     ) -> dict[str, Float[Array, "B ..."]]:
-        _agree("label", label, "num_classes", self.num_classes)
-        _agree("z", z, "latent_dim", self.latent_dim)
+        _check_condition("label", label, "num_classes", self.num_classes)
+        _check_condition("z", z, "latent_dim", self.latent_dim)
         x = image
         if self.num_classes is not None and self.condition == "concat":
             maps = _one_hot(label, self.num_classes)[:, None, None]
             x = jnp.concatenate([x, jnp.broadcast_to(maps, (*x.shape[:3], self.num_classes))], axis=-1)
-        features = _down(x, self.size, self.width, self.kernel, self.norm, self.dtype, train)
+        features = _convolutions(x, self.size, self.width, self.kernel, self.norm, self.dtype, train)
         flat = features["features"]
         logits = nn.Dense(1, kernel_init=_normal, dtype=self.dtype, name="score")(flat)[:, 0]
         if self.num_classes is not None and self.condition == "projection":
@@ -131,7 +140,7 @@ class Discriminator(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Image [B, S, S, c] -> "layer1" …, "features" and "z" [B, Z]: the discriminator's layers, ending in a latent.
+    """The discriminator's convolutions, and a linear layer to a latent.
 
     Example:
         >>> model, images = Encoder(size=32), jnp.zeros((1, 32, 32, 3))
@@ -140,29 +149,29 @@ class Encoder(nn.Module):
         (1, 100)
     """
 
-    latent_dim: int = 100
-    size: int = 64
-    width: float = 1.0
-    kernel: int = 5
-    norm: Layer | None = BatchNorm
-    dtype: Dtype = jnp.float32
+    latent_dim: int = 100  # Z
+    size: int = 64  # S: 64, 32 or 16
+    width: float = 1.0  # fraction of the paper's channels
+    kernel: int = 5  # 5 (paper) or 4
+    norm: Layer | None = BatchNorm  # normalisation behind each layer but the first
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, image: Float[Array, "B S S c"], *, train: bool) -> dict[str, Float[Array, "B ..."]]:
-        features = _down(image, self.size, self.width, self.kernel, self.norm, self.dtype, train)
+        features = _convolutions(image, self.size, self.width, self.kernel, self.norm, self.dtype, train)
         z = nn.Dense(self.latent_dim, kernel_init=_normal, dtype=self.dtype, name="latent")(features["features"])
         return {**features, "z": z.astype(jnp.float32)}
 
 
-def _down(
+def _convolutions(
     x: Float[Array, "B S S c"], size: int, width: float, kernel: int, norm: Layer | None, dtype: Dtype, train: bool
 ) -> dict[str, Float[Array, "B ..."]]:
-    """The convolutions of discriminator and encoder, in the scope of whichever calls."""
+    """Apply the convolutions of discriminator and encoder, as layers of the module that is running."""
     if x.shape[1:3] != (size, size):
         raise ValueError(f"DCGAN of size {size} got {x.shape[1]}x{x.shape[2]} images: give {size}x{size}")
     features, padding = {}, 2 if kernel == 5 else 1
     normal: Initializer = _normal
-    for i in range(1, _maps(size, kernel) + 1):
+    for i in range(1, _resolutions(size, kernel) + 1):
         channels = scaled(_BASE * 2 ** (i - 1), width)
         bias = i == 1 or norm is None
         x = Conv(
@@ -181,8 +190,8 @@ def _down(
     return {**features, "features": x.reshape(x.shape[0], -1)}
 
 
-def _maps(size: int, kernel: int) -> int:
-    """How many resolutions lie between 4×4 and the image."""
+def _resolutions(size: int, kernel: int) -> int:
+    """Count the resolutions from 4×4 up to the one before the image."""
     if size not in SIZES or kernel not in (4, 5):
         raise ValueError(f"DCGAN size {size}, kernel {kernel}: choose size 16, 32 or 64 and kernel 4 or 5")
     return {16: 2, 32: 3, 64: 4}[size]
@@ -194,15 +203,15 @@ def _one_hot(label: Int[Array, " B"] | None, num_classes: int) -> Float[Array, "
     return (label[:, None] == jnp.arange(num_classes)[None]).astype(jnp.float32)
 
 
-def _agree(name: str, given: Array | None, field: str, value: int | None) -> None:
-    """A condition that is silently not looked at would train an unconditional network."""
+def _check_condition(name: str, given: Array | None, field: str, value: int | None) -> None:
+    """Refuse a condition that would be ignored, and so train an unconditional network."""
     if (given is None) != (value is None):
         raise ValueError(
             f"Discriminator({field}={value}) got {'no' if given is None else 'a'} {name}: give both or none"
         )
 
 
-def _known(edit: Mapping[str, Edit], names: Sequence[str]) -> Mapping[str, Edit]:
+def _check_names(edit: Mapping[str, Edit], names: Sequence[str]) -> Mapping[str, Edit]:
     if unknown := sorted(set(edit) - set(names)):
         raise ValueError(f"edit names {', '.join(unknown)}: choose of {', '.join(names)}")
     return edit

@@ -1,5 +1,12 @@
-"""Faster R-CNN (Ren et al. 2015), with a mask branch Mask R-CNN (He et al. 2017), without an RPN Fast R-CNN (Girshick
-2015); on four kinds of backbone.
+"""Faster R-CNN (Ren et al. 2015), Mask R-CNN (He et al. 2017) and Fast R-CNN (Girshick 2015) on several backbones.
+
+Input: images [B, H, W, 3], float, normalised, on a canvas of one size; RoIs [B, R, 4] in pixels of the canvas.
+Outputs of a detector's parts, with K classes, of which 0 is the background:
+    features: a dict of maps [B, h, w, C]          of the backbone or pyramid
+    propose: an `ops.proposals.Level` for each map objectness, offsets and anchors
+    box: [B, R, K] and [B, R, K, 4]                class logits, and box offsets for each class
+    mask: [B, R, S, S, K]                          mask logits for each class
+Without a mask branch the network is Faster R-CNN, with one Mask R-CNN; without an RPN it is Fast R-CNN.
 """
 
 from functools import partial
@@ -28,20 +35,25 @@ LEGACY = Anchors(((128.0, 256.0, 512.0),), legacy=True)
 
 
 class RoIs(NamedTuple):
-    """How a RoI's features are taken from the maps named in `strides` (pixels a cell).
+    """The operation that cuts the features of RoIs out of maps. ValueError: an operation that the maps do not allow."""
 
-    `operation`: "align", or on a single map also "pool" (Girshick 2015) and "warp" (Dai et al. 2016). `aligned` is that
-    of `ops.roi.roi_align`.
-    """
-
-    strides: dict[str, int]
-    size: int = 7
-    mask_size: int = 14
-    operation: str = "align"
-    aligned: bool = True
+    strides: dict[str, int]  # pixels a cell, of each map that is used
+    size: int = 7  # features a side, for the box head
+    mask_size: int = 14  # features a side, for the mask head
+    operation: str = "align"  # "align", or on a single map "pool" (Girshick 2015) or "warp" (Dai et al. 2016)
+    aligned: bool = True  # see `ops.roi.roi_align`
 
     def features(self, maps: Maps, rois: Float[Array, "B R 4"], size: int) -> Float[Array, "N P Q C"]:
-        """`size`×`size` features of every RoI, of all images in one row."""
+        """Cut out the features of every RoI.
+
+        Args:
+            maps: of the backbone or pyramid.
+            rois: boxes in pixels of the canvas.
+            size: P = Q, features a side.
+
+        Returns:
+            The features, with N = B · R: the RoIs of all images in one row.
+        """
         pooled = self._operation()([maps[name] for name in self.strides], rois, (size, size))
         return pooled.reshape(-1, size, size, pooled.shape[-1])
 
@@ -63,8 +75,8 @@ class FasterRCNN(nn.Module):
         logits, offsets = net.box(maps, rois, train=train)       # [B, R, K] and [B, R, K, 4]
         masks = net.mask(maps, rois, train=train)                # logits [B, R, S, S, K]
 
-    `rois` [B, R, 4] are in pixels of the canvas, class 0 is the background. See `with_pyramid`, `resnet_fpn`,
-    `resnet_c4`, `resnet_fc` and `vgg16`; `net.clone(rpn=None)` has proposals from elsewhere.
+    See `with_pyramid`, `resnet_fpn`, `resnet_c4`, `resnet_fc` and `vgg16`. With `net.clone(rpn=None)` proposals come
+    from elsewhere.
 
     Example:
         >>> from jaxvision.models.faster_rcnn import resnet_fpn
@@ -74,45 +86,63 @@ class FasterRCNN(nn.Module):
         ((1, 1, 21), (1, 1, 21, 4))
     """
 
-    backbone: nn.Module
-    neck: nn.Module | None
-    rpn: RPN | None
-    box_head: nn.Module
-    mask_head: MaskHead | None
-    rois: RoIs
+    backbone: nn.Module  # (images, *, train) -> maps by name
+    neck: nn.Module | None  # (maps) -> maps by name, such as a pyramid
+    rpn: RPN | None  # None: proposals come from elsewhere
+    box_head: nn.Module  # (features, *, train) -> class logits and offsets
+    mask_head: MaskHead | None  # None: no masks
+    rois: RoIs  # how RoIs are cut out
     map_names: tuple[str, ...]  # the backbone's outputs that the neck takes, finest first; without one: the only map
 
     def __call__(self, images: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Array]:
-        """Every part once, on one RoI an image, the whole canvas: what initialises all parameters."""
+        """Run every part once, on one RoI for each image, the whole canvas: this initialises all parameters."""
         canvas = images.shape[1], images.shape[2]
         maps = self.features(images, train=train)
-        found = {} if self.rpn is None else {"objectness": self.propose(maps, canvas)[0].logits}
+        proposals = {} if self.rpn is None else {"objectness": self.propose(maps, canvas)[0].logits}
         whole = jnp.array([[0, 0, canvas[1], canvas[0]]], jnp.float32)
         rois = jnp.broadcast_to(whole[None], (images.shape[0], 1, 4))
         logits, offsets = self.box(maps, rois, train=train)
-        outputs = {**maps, **found, "logits": logits, "offsets": offsets}
+        outputs = {**maps, **proposals, "logits": logits, "offsets": offsets}
         return outputs if self.mask_head is None else {**outputs, "masks": self.mask(maps, rois, train=train)}
 
     def features(self, images: Float[Array, "B H W 3"], *, train: bool) -> Maps:
-        """The maps that proposals and RoIs are computed from."""
+        """Compute the maps that proposals and RoIs are taken from."""
         outputs = self.backbone(images, train=train)
         maps = {name: outputs[name] for name in self.map_names}
         return maps if self.neck is None else self.neck(list(maps.values()))
 
     def propose(self, maps: Maps, canvas: tuple[int, int]) -> list[Level]:
-        """Objectness and offsets of the anchors of every map; `canvas` is the images' (height, width)."""
+        """Compute objectness and offsets of the anchors of every map; `canvas` is the images' (height, width)."""
         assert self.rpn is not None
         return self.rpn(list(maps.values()), canvas)
 
     def box(
         self, maps: Maps, rois: Float[Array, "B R 4"], *, train: bool
     ) -> tuple[Float[Array, "B R K"], Float[Array, "B R K 4"]]:
-        """Class logits, and offsets for every class."""
+        """Classify RoIs and refine their boxes.
+
+        Args:
+            maps: of `features`.
+            rois: boxes in pixels of the canvas.
+            train: drop units, normalise by the batch's statistics.
+
+        Returns:
+            Class logits, and box offsets for each class.
+        """
         logits, offsets = self.box_head(self.rois.features(maps, rois, self.rois.size), train=train)
         return logits.reshape(*rois.shape[:2], -1), offsets.reshape(*rois.shape[:2], -1, 4)
 
     def mask(self, maps: Maps, rois: Float[Array, "B R 4"], *, train: bool) -> Float[Array, "B R S S K"]:
-        """Mask logits of every class."""
+        """Segment the object in each RoI.
+
+        Args:
+            maps: of `features`.
+            rois: boxes in pixels of the canvas.
+            train: normalise by the batch's statistics.
+
+        Returns:
+            Mask logits for each class.
+        """
         x = self.rois.features(maps, rois, self.rois.mask_size)
         if isinstance(self.box_head, Res5Head):
             x = self.box_head.res5(x, train=train)
@@ -133,9 +163,21 @@ def resnet_fpn(
     version: str = "v1.5",
     dtype: Dtype = jnp.float32,
 ) -> FasterRCNN:
-    """ResNet with a feature pyramid (Lin et al. 2017; He et al. 2017): canvases with sides that divide by 32.
+    """Make a ResNet with a feature pyramid (Lin et al. 2017; He et al. 2017), for canvases of sides divisible by 32.
 
-    torchvision's weights need `aligned=False` and `anchors` that are `rounded`. `width` scales all channels.
+    Args:
+        num_classes: K, with the background.
+        depth: of the ResNet.
+        width: fraction of the papers' channels everywhere.
+        masks: whether there is a mask branch.
+        norm: normalisation behind each convolution of the ResNet.
+        anchors: of the pyramid's five maps; torchvision's weights need `rounded` ones.
+        aligned: see `RoIs`; torchvision's weights need False.
+        version: see `ResNet`.
+        dtype: type that is computed in.
+
+    Returns:
+        The network, before its parameters are drawn.
     """
     backbone = ResNet(None, depth, version, width=width, norm=norm, dtype=dtype)
     maps = ("layer1", "layer2", "layer3", "layer4")
@@ -194,7 +236,25 @@ def resnet_c4(
     version: str = "v1.5",
     dtype: Dtype = jnp.float32,
 ) -> FasterRCNN:
-    """The first four stages of a ResNet of depth 50 or more, the last one on each RoI (He et al. 2016, appendix A)."""
+    """Make the C4 detector: a ResNet's stages up to conv4, the last one on each RoI (He et al. 2016, appendix A).
+
+    Args:
+        num_classes: K, with the background.
+        depth: of the ResNet: 50, 101 or 152.
+        width: fraction of the papers' channels everywhere.
+        masks: whether there is a mask branch.
+        norm: normalisation behind each convolution of the ResNet.
+        anchors: of the RPN.
+        operation: see `RoIs`.
+        version: see `ResNet`.
+        dtype: type that is computed in.
+
+    Returns:
+        The network, before its parameters are drawn.
+
+    Raises:
+        ValueError: a depth whose blocks are no bottlenecks.
+    """
     if depth < 50:
         raise ValueError(f"resnet_c4 depth {depth}: choose 50, 101 or 152, whose blocks are bottlenecks")
     return FasterRCNN(
@@ -219,9 +279,22 @@ def resnet_fc(
     ranks: Ranks = (0, 0),
     dtype: Dtype = jnp.float32,
 ) -> FasterRCNN:
-    """The first three stages of a ResNet, the third dilated to a stride of 8, and fc6 and fc7 on 7×7 RoIPool.
+    """Make a ResNet up to layer3, dilated to a stride of 8, with fc6 and fc7 on 7×7 RoIPool.
 
-    Fast R-CNN as the paper draws it, for objects of a few dozen pixels. `ranks`: see `box_head.TwoFCHead`.
+    This is Fast R-CNN's design (Girshick 2015, figure 1), for objects of a few dozen pixels.
+
+    Args:
+        num_classes: K, with the background.
+        depth: of the ResNet.
+        width: fraction of the papers' channels everywhere.
+        norm: normalisation behind each convolution of the ResNet.
+        anchors: of the RPN.
+        operation: see `RoIs`.
+        ranks: of fc6 and of fc7, see `box_head`.
+        dtype: type that is computed in.
+
+    Returns:
+        The network, before its parameters are drawn.
     """
     return FasterRCNN(
         ResNet(None, depth, output_stride=8, width=width, stages=3, norm=norm, dtype=dtype),
@@ -243,9 +316,20 @@ def vgg16(
     ranks: Ranks = (0, 0),
     dtype: Dtype = jnp.float32,
 ) -> FasterRCNN:
-    """The network of Ren et al. (2015): the convolutions of VGG-16, and its fc6 and fc7 on 7×7 RoIPool.
+    """Make the network of Ren et al. (2015): the convolutions of VGG-16, and its fc6 and fc7 on 7×7 RoIPool.
 
     It has no norm: without ImageNet's weights it learns slowly, and only from kernels of He's scale.
+
+    Args:
+        num_classes: K, with the background.
+        width: fraction of the papers' channels everywhere.
+        anchors: of the RPN.
+        operation: see `RoIs`.
+        ranks: of fc6 and of fc7, see `box_head`.
+        dtype: type that is computed in.
+
+    Returns:
+        The network, before its parameters are drawn.
     """
     return FasterRCNN(
         VGG(None, "D", width=width, head=False, kernel_init=nn.initializers.he_normal(), dtype=dtype),

@@ -1,4 +1,11 @@
-"""Region proposal network (Ren et al. 2015, section 3.1): anchors, and a small convolutional head over each map."""
+"""Region proposal network (Ren et al. 2015, section 3.1): anchors, and a small convolutional head over each map.
+
+Input: maps, each [B, h, w, C], float, and the canvas' (height, width) in pixels.
+Output: for each map an `ops.proposals.Level`, with A anchors for each cell
+    logits [B, h·w·A], float32                     objectness
+    offsets [B, h·w·A, 4], float32                 from the anchor to the object, as `ops.boxes.decode` takes them
+    anchors [h·w·A, 4]                             boxes in pixels of the canvas
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,24 +23,33 @@ Size = tuple[int, int]
 
 
 class Anchors(NamedTuple):
-    """The anchors of every map: `sizes[l]` are the square roots of their areas on map l, in pixels of the canvas.
+    """Sizes and shapes of the anchors of every map."""
 
-    `offset` and `rounded` are those of `ops.anchors`. `legacy` replaces sizes and ratios by py-faster-rcnn's nine.
-    """
-
+    # For each map the square roots of its anchors' areas, in pixels of the canvas.
     sizes: tuple[tuple[float, ...], ...] = ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
-    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
-    offset: float = 0.0
-    rounded: bool = False
-    legacy: bool = False
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
+    offset: float = 0.0  # of anchors' centres from the cell's corner, in cells; see `ops.anchors.grid`
+    rounded: bool = False  # round base anchors to whole pixels; see `ops.anchors.base_anchors`
+    legacy: bool = False  # the nine anchors of py-faster-rcnn, in the place of sizes and ratios
 
     @property
     def per_cell(self) -> int:
-        """How many anchors each cell has; all maps have the same number, since they share the head."""
+        """Number of anchors of each cell; all maps have the same, since they share the head."""
         return 9 if self.legacy else len(self.sizes[0]) * len(self.ratios)
 
     def on(self, canvas: Size, shapes: Sequence[Size]) -> list[Float[Array, "_ 4"]]:
-        """The anchors of maps of these `shapes`, over a canvas of (height, width) pixels."""
+        """Lay the anchors over the cells of each map.
+
+        Args:
+            canvas: (height, width) in pixels.
+            shapes: (rows, columns) of each map.
+
+        Returns:
+            The anchors of each map as boxes, cell by cell in row order.
+
+        Raises:
+            ValueError: sizes for another number of maps, or another number of sizes for each.
+        """
         if len(shapes) != len(self.sizes):
             raise ValueError(f"anchors: sizes for {len(self.sizes)} maps, but there are {len(shapes)}")
         bases = [self._base(sizes) for sizes in self.sizes]
@@ -52,14 +68,14 @@ class Anchors(NamedTuple):
 
 
 class RPN(nn.Module):
-    """3×3 convolution, then 1×1 objectness and offsets, over every map with the same weights.
+    """A 3×3 convolution, then 1×1 objectness and offsets, over every map with the same weights.
 
-    One logit an anchor: the paper's two-way softmax is the sigmoid of the difference of its two.
+    Each anchor has one logit: the paper's softmax over two is the sigmoid of their difference.
     """
 
-    channels: int = 256
+    channels: int = 256  # of the 3×3 convolution
     anchors: Anchors = Anchors()
-    dtype: Dtype = jnp.float32
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, maps: Sequence[Float[Array, "B _ _ C"]], canvas: Size) -> list[Level]:
@@ -72,6 +88,6 @@ class RPN(nn.Module):
         for x, anchors in zip(maps, boxes, strict=True):
             hidden = nn.relu(conv(x))
             logits = objectness(hidden).reshape(x.shape[0], -1).astype(jnp.float32)
-            moves = offsets(hidden).reshape(x.shape[0], -1, 4).astype(jnp.float32)
-            levels.append(Level(logits, moves, anchors))
+            deltas = offsets(hidden).reshape(x.shape[0], -1, 4).astype(jnp.float32)
+            levels.append(Level(logits, deltas, anchors))
         return levels

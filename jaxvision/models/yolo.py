@@ -1,4 +1,15 @@
-"""YOLO (Redmon, Divvala, Girshick & Farhadi 2016, "You only look once: unified, real-time object detection")."""
+"""YOLO (Redmon, Divvala, Girshick & Farhadi 2016, "You only look once: unified, real-time object detection").
+
+Input: images [B, H, W, 3], float, normalised, of one size for each network (448 pixels in the paper).
+Output of `YOLO`, a dict of
+    "classes" [B, G, G, C], float32                probabilities of the classes, of a grid of G cells a side
+    "confidence" [B, G, G, P], float32             of each of P boxes of a cell
+    "boxes" [B, G, G, P, 4], float32               as `ops.cells.Cells` has them
+    "conv1", "conv2", …                            convolutions of the trunk, before their max-pool
+    "trunk" [B, h, w, D]                           the last map
+    "local", "fc1", "fc2"                          layers between, as far as the net has them
+Output of `Classifier`: the trunk's features, "pool" [B, D] and "logits" [B, K].
+"""
 
 from functools import partial
 from typing import NamedTuple
@@ -11,43 +22,43 @@ from jaxtyping import Array, Float
 from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, scaled
 from jaxvision.ops.pooling import max_pool
 
-SLOPE = 0.1  # of the leaky rectifier below 0 (section 2.2)
+SLOPE = 0.1  # of the leaky ReLU below 0 (section 2.2)
 
-# He's scale for that rectifier. The predictions themselves start near 0: confidences and sides of boxes are sums of
-# squares away from small numbers.
+# He's scale for that ReLU. The predictions start near 0, as the targets of most confidences and sides of boxes are
+# small numbers.
 _he = nn.initializers.variance_scaling(2 / (1 + SLOPE**2), "fan_in", "normal")
 _he_local = nn.initializers.variance_scaling(2 / (1 + SLOPE**2), "fan_in", "normal", batch_axis=(0, 1))
 _small = nn.initializers.variance_scaling(0.01, "fan_in", "normal")
 
 
 class Convolution(NamedTuple):
-    """One convolution, with a leaky rectifier and perhaps a 2×2 max-pool behind it."""
+    """One convolution, with a leaky ReLU and perhaps a 2×2 max-pool behind it."""
 
-    channels: int
-    kernel_size: int
-    pool: bool = False
-    strides: int = 1
+    channels: int  # outputs at full width
+    kernel_size: int  # pixels a side
+    pool: bool = False  # with a 2×2 max-pool
+    strides: int = 1  # pixels between two outputs
 
 
 class Dense(NamedTuple):
     """A fully connected layer before the last."""
 
-    features: int
-    leaky: bool = True
+    features: int  # outputs at full width
+    leaky: bool = True  # with a leaky ReLU
 
 
 class Net(NamedTuple):
     """A published form of the network."""
 
     convolutions: tuple[Convolution, ...]
-    pretrained: int  # how many of them are first learned by naming images
-    hidden: tuple[Dense, ...]
-    batch_norm: bool = False
+    pretrained: int  # how many of them are pre-trained by classification
+    hidden: tuple[Dense, ...]  # fully connected layers before the last
+    batch_norm: bool = False  # behind each convolution
     local: int = 0  # channels of a locally connected 3×3 layer after the convolutions
 
 
 def _pairs(*channels: int) -> tuple[Convolution, ...]:
-    """1×1 and 3×3 by turns: the reduction layers of GoogLeNet without its branches."""
+    """Alternate 1×1 and 3×3 convolutions: GoogLeNet's reduction layers without its branches."""
     return tuple(Convolution(c, 3 if i % 2 else 1) for i, c in enumerate(channels))
 
 
@@ -84,20 +95,17 @@ NETS = {
 
 
 class Trunk(nn.Module):
-    """The first `depth` convolutions of `net` (by default all): [B, H, W, 3] -> features "conv1", "conv2", …, "trunk".
+    """The convolutions: [B, H, W, 3] -> "conv1", "conv2", …, each before its max-pool, and "trunk", the last map."""
 
-    Each is taken before its max-pool; "trunk" is what comes out at the end. Its cells are `stride` pixels: 64 after all
-    convolutions of every net, less where the last poolings and strides are left out, so that images of fewer pixels
-    keep a map. Without a pretrained trunk a net learns sooner with `batch_norm` (by default as published).
-    """
-
-    net: str = "paper"
-    depth: int | None = None
-    width: float = 1.0
+    net: str = "paper"  # name of one of `NETS`
+    depth: int | None = None  # use the first convolutions only; None: all
+    width: float = 1.0  # fraction of the net's channels
+    # Pixels a cell of the last map: 64 in every net. 32, 16 or 8 leave out the last poolings and strides, so that
+    # smaller images keep a map.
     stride: int = 64
-    batch_norm: bool | None = None
-    norm: Layer = BatchNorm
-    dtype: Dtype = jnp.float32
+    batch_norm: bool | None = None  # None: as published; a net without a pre-trained trunk learns sooner with it
+    norm: Layer = BatchNorm  # normalisation, where there is one
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "B _ _ _"]]:
@@ -129,12 +137,11 @@ class Trunk(nn.Module):
 
 
 class YOLO(nn.Module):
-    """The detector: [B, H, W, 3] -> the trunk's features, and "classes", "confidence" and "boxes" of `ops.cells.Cells`.
+    """The detector: a trunk, and fully connected layers that see the whole image (section 2).
 
-    `num_classes` counts the background, of which a grid of cells says nothing. The fully connected layers see the whole
-    image, so `grid` (cells a side) need not be the size of the last map, but a network works on one image size only.
-    With `per_cell` there are none: all cells share one linear layer, of the last map at their place, as in the networks
-    that followed (Redmon & Farhadi 2017, arXiv:1612.08242, section 2). The map then has to be the grid.
+    The `grid` then need not be as large as the last map, but a network works on one image size only. With `per_cell`
+    all cells share one linear layer on the last map at their place, as in the networks that followed (Redmon & Farhadi
+    2017, arXiv:1612.08242, section 2); the last map must then be as large as the grid, ValueError otherwise.
 
     Example:
         >>> model, images = YOLO(21, net="fast"), jnp.zeros((1, 448, 448, 3))
@@ -143,16 +150,16 @@ class YOLO(nn.Module):
         (1, 7, 7, 2)
     """
 
-    num_classes: int
-    net: str = "paper"
-    grid: int = 7
-    boxes: int = 2
-    width: float = 1.0
-    stride: int = 64
-    batch_norm: bool | None = None
-    dropout: float = 0.5
-    per_cell: bool = False
-    dtype: Dtype = jnp.float32
+    num_classes: int  # C + 1, with the background, which the grid has no output for
+    net: str = "paper"  # name of one of `NETS`
+    grid: int = 7  # G, cells a side
+    boxes: int = 2  # P, boxes of a cell
+    width: float = 1.0  # fraction of the net's channels
+    stride: int = 64  # of the `Trunk`
+    batch_norm: bool | None = None  # of the `Trunk`
+    dropout: float = 0.5  # share of the last hidden layer that training drops
+    per_cell: bool = False  # one linear layer for all cells
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
@@ -164,29 +171,29 @@ class YOLO(nn.Module):
 
     @nn.nowrap
     def parts(self) -> tuple["Trunk", "Head"]:
-        """The convolutions and what follows them, which can each be applied to the detector's variables alone."""
+        """Make the trunk and the head, each of which can be applied to the detector's variables alone."""
         trunk = Trunk(self.net, None, self.width, self.stride, self.batch_norm, dtype=self.dtype)
         outputs = (self.num_classes - 1, self.grid, self.boxes)
         return trunk, Head(*outputs, self.net, self.width, self.dropout, self.per_cell, self.dtype)
 
     @nn.nowrap
     def last_map(self, size: int) -> int:
-        """Cells a side of the trunk's map of images of `size`×`size`, by shapes alone."""
-        look = partial(self.parts()[0].init_with_output, train=False)
+        """Compute the side of the trunk's map of images of `size`×`size` pixels, by shapes alone."""
+        run = partial(self.parts()[0].init_with_output, train=False)
         images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-        return jax.eval_shape(look, jax.random.PRNGKey(0), images)[0]["trunk"].shape[1]
+        return jax.eval_shape(run, jax.random.PRNGKey(0), images)[0]["trunk"].shape[1]
 
 
 class Head(nn.Module):
-    """The layers after the convolutions: a map [B, h, w, C] -> "local", "fc1", …, "classes", "confidence", "boxes".
+    """The layers behind the convolutions: a map [B, h, w, D] -> "local", "fc1", …, "classes", "confidence", "boxes".
 
-    The order of the last layer's outputs is darknet's: all cells' classes, then all confidences, then all boxes (of one
-    cell, with `per_cell`).
+    The last layer's outputs are in darknet's order: all cells' classes, then all confidences, then all boxes; with
+    `per_cell` the same for one cell.
     """
 
-    classes: int
-    grid: int
-    boxes: int
+    classes: int  # C, without the background
+    grid: int  # G
+    boxes: int  # P
     net: str
     width: float
     dropout: float
@@ -198,11 +205,11 @@ class Head(nn.Module):
         net = net_of(self.net)
         features: dict[str, Array] = {}
         if self.per_cell:
-            self._check(x)
+            self._check_grid(x)
         else:
             x = self._hidden(x, net, features)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        cells = 1 if self.per_cell else self.grid**2  # that one row of outputs speaks of
+        cells = 1 if self.per_cell else self.grid**2  # in one row of outputs
         outputs = cells * (self.classes + 5 * self.boxes)
         x = nn.Dense(outputs, kernel_init=_small, dtype=self.dtype, name="predictions")(x).astype(jnp.float32)
         classes, confidence, boxes = jnp.split(x, [cells * self.classes, cells * (self.classes + self.boxes)], -1)
@@ -215,7 +222,7 @@ class Head(nn.Module):
         }
 
     def _hidden(self, x: Float[Array, "B H W C"], net: Net, features: dict[str, Array]) -> Float[Array, "B N"]:
-        """What the fully connected layers before the last make of the whole map; each is added to `features`."""
+        """Apply the layers before the last one, and add each to `features`."""
         if net.local:
             channels, pad = scaled(net.local, self.width), (1, 1)
             local = nn.ConvLocal(
@@ -228,24 +235,24 @@ class Head(nn.Module):
             x = features[f"fc{i}"] = nn.leaky_relu(x, SLOPE) if layer.leaky else x
         return x
 
-    def _check(self, x: Float[Array, "B H W C"]) -> None:
+    def _check_grid(self, x: Float[Array, "B H W C"]) -> None:
         height, width = x.shape[1:3]
         if (height, width) != (self.grid, self.grid):
             raise ValueError(f"YOLO grid {self.grid}: the last map is {height}×{width}; with per_cell choose that")
 
 
 class Classifier(nn.Module):
-    """What the trunk is pre-trained as (section 2.2): its first convolutions, average pooling and "logits".
+    """The network that pre-trains the trunk (section 2.2): its first convolutions, average pooling, a linear layer.
 
-    Its layers have the names that they have in `YOLO`.
+    Layers have the names that they have in `YOLO`.
     """
 
-    num_classes: int | None
-    net: str = "paper"
-    width: float = 1.0
-    stride: int = 64
-    batch_norm: bool | None = None
-    dtype: Dtype = jnp.float32
+    num_classes: int | None  # K; None: the network ends at "pool"
+    net: str = "paper"  # name of one of `NETS`
+    width: float = 1.0  # fraction of the net's channels
+    stride: int = 64  # of the `Trunk`
+    batch_norm: bool | None = None  # of the `Trunk`
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
@@ -260,7 +267,7 @@ class Classifier(nn.Module):
 
 
 def net_of(name: str) -> Net:
-    """The net of that name; ValueError names those there are."""
+    """Return the net of that name. ValueError: there is none."""
     if name not in NETS:
         raise ValueError(f"YOLO net {name!r}: choose one of {', '.join(NETS)}")
     return NETS[name]

@@ -90,7 +90,7 @@ def window_times(
     """
     compute_features = jax.jit(look.features)
     classify = jax.jit(score)
-    suppress = jax.jit(partial(report, numbers=config))
+    suppress = jax.jit(partial(report, config=config))
 
     def time_image(state: TrainState, batch: Batch, row: int) -> list[float]:
         one = {key: jnp.asarray(batch[key][row : row + 1]) for key in ("image", "proposals", "proposal_valid", "size")}

@@ -1,4 +1,4 @@
-"""The alarm of a GAN that stopped learning: samples all alike, a discriminator that always wins, no gradient.
+"""An alarm for GANs that stop learning: samples all alike, a discriminator that always wins, no gradient.
 
 A window of recent metrics travels in the state (`aux["recent"]`), so the alarm is the same after a resume.
 """
@@ -16,8 +16,8 @@ from jaxvision.train.steps import pmean
 from jaxvision.train.types import Hook, Metrics, Predict, Result, TrainState
 
 WINDOW = 50
-"""Steps that the recent metrics are averaged over, with exponential weights."""
-LEAST_DIVERSITY = 0.1  # of the data's
+"""Number of steps that recent metrics are averaged over, with exponential weights."""
+LEAST_DIVERSITY = 0.1  # as a share of the data's
 SURE = 0.99  # accuracy of a discriminator that has won
 LEAST_GRADIENT = 1e-6
 
@@ -27,9 +27,15 @@ _HEALTHY = {"diversity": 1.0, "real_accuracy": 0.5, "fake_accuracy": 0.5, "gradi
 def diversity(
     samples: Float[Array, "B ..."], real: Float[Array, "B ..."], axis_name: str | None = None
 ) -> Float[Array, ""]:
-    """How far apart two samples are, over how far apart two real ones: root mean squares over all pairs of the batch.
+    """Compare how much samples vary with how much the data do, by root mean squares over all pairs of the batch.
 
-    1 where the samples vary as the data do, 0 where they are all the same.
+    Args:
+        samples: generated rows.
+        real: rows of the data.
+        axis_name: axis of the devices that share the batch, if there are several.
+
+    Returns:
+        1 where the samples vary as the data do, 0 where they are all the same.
     """
 
     def spread(x: Float[Array, "B ..."]) -> Float[Array, ""]:
@@ -41,17 +47,17 @@ def diversity(
 
 
 def healthy() -> dict[str, jax.Array]:
-    """Recent metrics before the first step, which ring no alarm."""
+    """Return recent metrics for before the first step, which ring no alarm."""
     return {name: jnp.array(value, jnp.float32) for name, value in _HEALTHY.items()}
 
 
 def updated(recent: Metrics, metrics: Metrics) -> Metrics:
-    """The window moved on by one step."""
+    """Move the window of recent metrics on by one step."""
     return optax.incremental_update({name: metrics[name] for name in recent}, recent, 1.0 / WINDOW)
 
 
 def reason(recent: Mapping[str, Any], objective: str) -> str:
-    """What is wrong, in one line; empty where nothing is. A Wasserstein critic may always win: that is its job."""
+    """Say what is wrong in one line, or return "" if nothing is; a Wasserstein critic may always win."""
     value = {name: float(v) for name, v in recent.items()}
     if value["diversity"] < LEAST_DIVERSITY:
         return f"samples are all alike (diversity {value['diversity']:.2g} of the data's): the generator has collapsed"
@@ -66,7 +72,7 @@ def reason(recent: Mapping[str, Any], objective: str) -> str:
 
 
 def alarm(objective: str, *, every: int) -> Hook:
-    """Logs the reason as a warning; `alarm/collapse` is 1 where there is one."""
+    """Make a hook that logs the reason as a warning; its metric "alarm/collapse" is 1.0 if there is one, else 0.0."""
 
     def run(predict: Predict, state: TrainState) -> Result:
         wrong = reason(jax.device_get(state.aux["recent"]), objective)

@@ -1,11 +1,12 @@
 """Context encoders (Pathak et al. 2016): what was in the middle of an image, from what is around it.
 
-Two networks: one fills the hole; the other tells fills from true contents and sees nothing else. The parameters of the
-first lie at the top ("encoder", …), those of the second under "discriminator"; `opt_state` has one state for each.
+Batches hold "image" (uint8 RGB [B, H, W, 3]). Two networks learn: one fills the hole; the judge tells fills from true
+contents and sees nothing else. In a state the parameters of the first are at the top ("encoder", …), those of the judge
+under "discriminator"; `opt_state` has one state for each, "model" and "discriminator".
 """
 
-from functools import partial
-from typing import Any, NamedTuple
+import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,7 +19,7 @@ from jaxvision.ops.images import Color, normalise, unit
 from jaxvision.ops.psnr import psnr
 from jaxvision.tasks.encoder import encoder_variables, pool
 from jaxvision.tasks.gan import to_pixels, to_unit
-from jaxvision.train.steps import descend, init_state
+from jaxvision.train.steps import advance, descend, init_state
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
 _BAND_WEIGHT = 10.0  # of pixels that are seen and filled (section 3.3)
@@ -26,13 +27,46 @@ _GREY = 128  # of the hole in pictures
 _JUDGE = "discriminator"
 
 
-class _Parts(NamedTuple):
-    model: nn.Module
-    judge: nn.Module
+@dataclasses.dataclass(frozen=True)
+class _Hole:
+    """A square in the middle of images that is filled; its inner part is hidden from the network."""
+
+    side: int  # pixels
+    overlap: int  # pixels at the border of the square that are seen
     mean: Color
     std: Color
-    hole: int
-    overlap: int
+
+    def normalised(self, images: Num[Array, "B H W 3"]) -> Float[Array, "B H W 3"]:
+        """Normalise images and hide what the network does not see: it gets the mean colour."""
+        return jnp.where(self.hidden(images.shape[1:3]), 0.0, normalise(images, self.mean, self.std))
+
+    def hidden(self, extent: tuple[int, ...]) -> Bool[Array, "1 H W 1"]:
+        """Mark the pixels of an image of `extent` (height, width) that the network does not see."""
+        height, width = extent
+        if self.side > min(extent):
+            raise ValueError(f"--hole={self.side}: larger than images of {height}x{width} pixels; give half their size")
+        rows, columns = (
+            slice((n - self.side) // 2 + self.overlap, (n - self.side) // 2 + self.side - self.overlap) for n in extent
+        )
+        return jnp.zeros((1, *extent, 1), bool).at[:, rows, columns].set(True)
+
+    def content(self, images: Num[Array, "B H W 3"]) -> Num[Array, "B h w 3"]:
+        """Crop the square out of images."""
+        top, left = self._corner(images)
+        return images[:, top : top + self.side, left : left + self.side]
+
+    def put(self, fill: Num[Array, "B h w 3"], images: Num[Array, "B H W 3"]) -> Num[Array, "B H W 3"]:
+        """Replace the square of `images` by `fill`."""
+        top, left = self._corner(images)
+        return images.at[:, top : top + self.side, left : left + self.side].set(fill)
+
+    def weighted_square(self, error: Float[Array, "B h w 3"]) -> Float[Array, ""]:
+        """Compute the mean squared error of fills, ten times as heavy in the pixels that are seen."""
+        weights = band(self.side, self.overlap).reshape(1, self.side, self.side, 1)
+        return jnp.mean(weights * jnp.square(error))
+
+    def _corner(self, images: Num[Array, "B H W 3"]) -> tuple[int, int]:
+        return (images.shape[1] - self.side) // 2, (images.shape[2] - self.side) // 2
 
 
 def context_encoder(
@@ -47,92 +81,107 @@ def context_encoder(
     overlap: int,
     adversarial: float = 0.001,
 ) -> Task:
-    """Learn to fill the central `hole` pixels of `batch["image"]` (uint8 RGB), of whose border `overlap` are seen.
+    """Make the task of filling the hole in the middle of an image; in a step the judge is updated first.
 
-    `model` is `(images, *, train) -> {"fill": [B, hole, hole, 3]}` in [-1, 1] with a field `encoder`; what is hidden
-    has the data's mean colour. `judge` is `(contents, *, train) -> {"logits": [B]}`. The loss is (1 - λ) of the squared
-    error, ten times as heavy in the overlapping band, and λ = `adversarial` of the generator's loss (equation 3); the
-    judge takes its step first.
+    Args:
+        model: (images, *, train) -> {"fill": [B, hole, hole, 3]} in [-1, 1], with a field `encoder`.
+        judge: (contents, *, train) -> {"logits": [B]}.
+        tx: the optimizer of the model.
+        judge_tx: the optimizer of the judge.
+        mean: pixel mean of each channel, in 0..255; what is hidden has this colour.
+        std: pixel standard deviation of each channel.
+        hole: pixels a side of the square that is filled.
+        overlap: pixels at its border that are seen.
+        adversarial: λ, share of the generator's loss beside 1 - λ of the squared error (equation 3).
 
-    `predict` returns `features` [B, D] of the encoder on the whole image; `seen` and `filled` (uint8 images; where the
-    image is seen it is the image); of each image's hidden pixels in 0..1 `l1`, `l2` (means), `psnr` in dB, and
-    `l2_mean`, what the mean colour of the seen pixels would score. ValueError: a hole that is no hole.
+    Returns:
+        The task. Metrics are "loss", "loss_l2", "loss_adversarial", "loss_discriminator", "real_accuracy" and
+        "fake_accuracy". `predict` returns "features" [B, D] of the encoder on the whole image; "seen" and "filled",
+        uint8 images; and for each image's hidden pixels in 0..1 "l1" and "l2" (means), "psnr" in dB, and "l2_mean", the
+        "l2" of a fill with the mean colour of the seen pixels.
+
+    Raises:
+        ValueError: the overlap leaves nothing hidden.
     """
     if not 0 <= 2 * overlap < hole:
         raise ValueError(f"--overlap={overlap}: leaves nothing hidden of a hole of {hole} pixels; give less than half")
-    parts = _Parts(model, judge, mean, std, hole, overlap)
+    learner = _ContextEncoder(model, judge, tx, judge_tx, _Hole(hole, overlap, mean, std), adversarial)
+    return Task(learner.init, learner.step, learner.predict)
 
-    def init(key: Key, batch: Batch) -> TrainState:
+
+@dataclasses.dataclass(frozen=True)
+class _ContextEncoder:
+    """Both networks as a task."""
+
+    model: nn.Module
+    judge: nn.Module
+    tx: optax.GradientTransformationExtraArgs
+    judge_tx: optax.GradientTransformationExtraArgs
+    hole: _Hole
+    adversarial: float
+
+    def init(self, key: Key, batch: Batch) -> TrainState:
         model_key, judge_key = jax.random.split(key)
-        variables = model.init(model_key, _see(parts, batch["image"]), train=True)
-        judged = judge.init(judge_key, _middle(to_unit(batch["image"]), hole), train=True)
-        opt_state = {"model": tx.init(variables["params"]), _JUDGE: judge_tx.init(judged["params"])}
-        return init_state(key, _joined(variables, judged), opt_state)
+        model = self.model.init(model_key, self.hole.normalised(batch["image"]), train=True)
+        judge = self.judge.init(judge_key, self.hole.content(to_unit(batch["image"])), train=True)
+        opt_state = {"model": self.tx.init(model["params"]), _JUDGE: self.judge_tx.init(judge["params"])}
+        return init_state(key, _joined(model, judge), opt_state)
 
-    def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
-        own, judged = _apart(state.params)
-        own_stats, judge_stats = _split(state.model_state)
-        seen, truth = _see(parts, batch["image"]), _middle(to_unit(batch["image"]), hole)
+    def step(self, state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
+        params, judge_params = _apart(state.params)
+        stats, judge_stats = _split(state.model_state)
+        images, truth = self.hole.normalised(batch["image"]), self.hole.content(to_unit(batch["image"]))
 
-        def fill(params: PyTree) -> tuple[jax.Array, PyTree]:
-            outputs, stats = model.apply({"params": params, **own_stats}, seen, train=True, mutable=list(own_stats))
-            return outputs["fill"], stats
+        def judge_loss(new_params: PyTree) -> tuple[jax.Array, tuple[PyTree, Metrics]]:
+            fill, _ = _train(self.model, params, stats, images, "fill")
+            return _judge_loss(self.judge, new_params, judge_stats, truth, jax.lax.stop_gradient(fill))
 
-        judged, judge_opt, judge_loss, (judge_stats, accuracies) = descend(
-            lambda params: _judge_loss(parts, params, judge_stats, truth, jax.lax.stop_gradient(fill(own)[0])),
-            judged,
-            state.opt_state[_JUDGE],
-            judge_tx,
-            axis_name=axis_name,
+        new_judge, judge_opt, loss_discriminator, (new_judge_stats, accuracies) = descend(
+            judge_loss, judge_params, state.opt_state[_JUDGE], self.judge_tx, axis_name=axis_name
         )
 
-        def loss_fn(params: PyTree) -> tuple[jax.Array, tuple[PyTree, dict[str, jax.Array]]]:
-            filled, stats = fill(params)
-            l2 = _weighted_square(parts, filled - truth)
-            fooled = generator_loss("non_saturating", _judged(parts, judged, judge_stats, filled)[0])
-            total = (1 - adversarial) * l2 + adversarial * fooled
-            return total, (stats, {"loss_l2": l2, "loss_adversarial": fooled})
+        def model_loss(new_params: PyTree) -> tuple[jax.Array, tuple[PyTree, Metrics]]:
+            fill, new_stats = _train(self.model, new_params, stats, images, "fill")
+            l2 = self.hole.weighted_square(fill - truth)
+            logits, _ = _train(self.judge, new_judge, new_judge_stats, fill, "logits")
+            fooled = generator_loss("non_saturating", logits)
+            loss = (1 - self.adversarial) * l2 + self.adversarial * fooled
+            return loss, (new_stats, {"loss_l2": l2, "loss_adversarial": fooled})
 
-        own, opt_state, loss, (stats, losses) = descend(loss_fn, own, state.opt_state["model"], tx, axis_name=axis_name)
-        variables = _joined({"params": own, **stats}, {"params": judged, **judge_stats})
-        params = variables.pop("params")
-        opt_state = {"model": opt_state, _JUDGE: judge_opt}
-        new = TrainState(state.step + 1, params, opt_state, variables, state.aux, state.key)
-        return new, {"loss": loss, **losses, "loss_discriminator": judge_loss, **accuracies}
+        new_params, model_opt, loss, (new_stats, losses) = descend(
+            model_loss, params, state.opt_state["model"], self.tx, axis_name=axis_name
+        )
+        variables = _joined({"params": new_params, **new_stats}, {"params": new_judge, **new_judge_stats})
+        joined_params = variables.pop("params")
+        metrics = {"loss": loss, **losses, "loss_discriminator": loss_discriminator, **accuracies}
+        return advance(state, joined_params, {"model": model_opt, _JUDGE: judge_opt}, variables), metrics
 
-    return Task(init, step, partial(_predict, parts))
-
-
-def _predict(parts: _Parts, state: TrainState, batch: Batch) -> dict[str, jax.Array]:
-    images, hidden = batch["image"], _hidden(batch["image"].shape[1:3], parts.hole, parts.overlap)
-    variables = {"params": _apart(state.params)[0], **_split(state.model_state)[0]}
-    outputs: Any = parts.model.apply(variables, _see(parts, images), train=False)
-    filled = jnp.where(hidden, _placed(to_pixels(outputs["fill"]), images), images)
-    return {
-        "features": pool(parts.model.encoder, encoder_variables(state), normalise(images, parts.mean, parts.std)),
-        "seen": jnp.where(hidden, jnp.uint8(_GREY), images),
-        "filled": filled,
-        **_errors(unit(filled), unit(images), hidden),
-    }
+    def predict(self, state: TrainState, batch: Batch) -> dict[str, jax.Array]:
+        variables = {"params": _apart(state.params)[0], **_split(state.model_state)[0]}
+        outputs: Any = self.model.apply(variables, self.hole.normalised(batch["image"]), train=False)
+        images = normalise(batch["image"], self.hole.mean, self.hole.std)
+        features = pool(self.model.encoder, encoder_variables(state), images)
+        return {"features": features, **_outputs(self.hole, batch["image"], to_pixels(outputs["fill"]))}
 
 
 def band(hole: int, overlap: int) -> Float[Array, "hole hole"]:
-    """Weights of the fill's pixels: 10 in the `overlap` pixels at its border, which are seen, and 1 inside."""
+    """Return the weights of the fill's pixels: 10 in the `overlap` pixels at its border, which are seen, 1 inside."""
     inside = jnp.ones((hole - 2 * overlap, hole - 2 * overlap))
     return jnp.pad(inside, overlap, constant_values=_BAND_WEIGHT)
 
 
-def _weighted_square(parts: _Parts, error: Float[Array, "B h w 3"]) -> Float[Array, ""]:
-    weights = band(parts.hole, parts.overlap).reshape(1, parts.hole, parts.hole, 1)
-    return jnp.mean(weights * jnp.square(error))
+def _train(net: nn.Module, params: PyTree, stats: PyTree, inputs: jax.Array, output: str) -> tuple[jax.Array, PyTree]:
+    """Run a network in training mode; return one of its outputs and its new batch statistics."""
+    outputs, stats = net.apply({"params": params, **stats}, inputs, train=True, mutable=list(stats))
+    return outputs[output], stats
 
 
 def _judge_loss(
-    parts: _Parts, params: PyTree, stats: PyTree, truth: Float[Array, "B h w 3"], filled: Float[Array, "B h w 3"]
-) -> tuple[jax.Array, tuple[PyTree, dict[str, jax.Array]]]:
-    """True contents first and then fills, each normalised by their own batch statistics."""
-    real, stats = _judged(parts, params, stats, truth)
-    fake, stats = _judged(parts, params, stats, filled)
+    judge: nn.Module, params: PyTree, stats: PyTree, truth: Float[Array, "B h w 3"], fill: Float[Array, "B h w 3"]
+) -> tuple[jax.Array, tuple[PyTree, Metrics]]:
+    """Judge true contents first and then fills, each normalised by their own batch statistics."""
+    real, stats = _train(judge, params, stats, truth, "logits")
+    fake, stats = _train(judge, params, stats, fill, "logits")
     accuracies = {
         "real_accuracy": jnp.mean((real > 0).astype(jnp.float32)),
         "fake_accuracy": jnp.mean((fake < 0).astype(jnp.float32)),
@@ -140,34 +189,12 @@ def _judge_loss(
     return discriminator_loss("non_saturating", real, fake), (stats, accuracies)
 
 
-def _judged(
-    parts: _Parts, params: PyTree, stats: PyTree, contents: Float[Array, "B h w 3"]
-) -> tuple[Float[Array, " B"], PyTree]:
-    outputs, stats = parts.judge.apply({"params": params, **stats}, contents, train=True, mutable=list(stats))
-    return outputs["logits"], stats
-
-
-def _see(parts: _Parts, images: Num[Array, "B H W 3"]) -> Float[Array, "B H W 3"]:
-    hidden = _hidden(images.shape[1:3], parts.hole, parts.overlap)
-    return jnp.where(hidden, 0.0, normalise(images, parts.mean, parts.std))
-
-
-def _hidden(extent: tuple[int, ...], hole: int, overlap: int) -> Bool[Array, "1 H W 1"]:
-    """The pixels that the network does not see."""
-    if hole > min(extent):
-        raise ValueError(f"--hole={hole}: larger than images of {extent[0]}x{extent[1]} pixels; give half their size")
-    spans = [slice((side - hole) // 2 + overlap, (side - hole) // 2 + hole - overlap) for side in extent]
-    return jnp.zeros((1, *extent, 1), bool).at[:, spans[0], spans[1]].set(True)
-
-
-def _middle(images: Num[Array, "B H W 3"], hole: int) -> Num[Array, "B hole hole 3"]:
-    top, left = ((side - hole) // 2 for side in images.shape[1:3])
-    return images[:, top : top + hole, left : left + hole]
-
-
-def _placed(fill: Num[Array, "B h w 3"], images: Num[Array, "B H W 3"]) -> Num[Array, "B H W 3"]:
-    top, left = ((side - fill.shape[1]) // 2 for side in images.shape[1:3])
-    return images.at[:, top : top + fill.shape[1], left : left + fill.shape[1]].set(fill)
+def _outputs(hole: _Hole, images: Num[Array, "B H W 3"], fill: Num[Array, "B h w 3"]) -> dict[str, jax.Array]:
+    """Return pictures of the seen and of the filled image, and the errors of the hidden pixels."""
+    hidden = hole.hidden(images.shape[1:3])
+    filled = jnp.where(hidden, hole.put(fill, images), images)
+    seen = jnp.where(hidden, jnp.uint8(_GREY), images)
+    return {"seen": seen, "filled": filled, **_errors(unit(filled), unit(images), hidden)}
 
 
 def _errors(
@@ -182,23 +209,23 @@ def _errors(
         "l2": mean(jnp.square(filled - images), hidden),
         "l2_mean": mean(jnp.square(around - images), hidden),
     }
-    each = {name: error.mean((1, 2, 3)) for name, error in errors.items()}
-    return {**each, "psnr": psnr(each["l2"], peak=1.0)}
+    means = {name: error.mean((1, 2, 3)) for name, error in errors.items()}
+    return {**means, "psnr": psnr(means["l2"], peak=1.0)}
 
 
-def _joined(own: PyTree, judged: PyTree) -> dict[str, PyTree]:
-    """Variables of both networks as one, collection by collection."""
-    names = {**own, **judged}
-    return {name: {**own.get(name, {}), **({_JUDGE: judged[name]} if name in judged else {})} for name in names}
+def _joined(model: PyTree, judge: PyTree) -> dict[str, PyTree]:
+    """Join the variables of both networks, collection by collection."""
+    names = {**model, **judge}
+    return {name: {**model.get(name, {}), **({_JUDGE: judge[name]} if name in judge else {})} for name in names}
 
 
 def _apart(tree: PyTree) -> tuple[PyTree, PyTree]:
-    """One collection of the filling network and of the judge."""
+    """Split one collection into that of the model and that of the judge."""
     return {name: leaf for name, leaf in tree.items() if name != _JUDGE}, tree.get(_JUDGE, {})
 
 
 def _split(model_state: PyTree) -> tuple[PyTree, PyTree]:
-    """The collections of the filling network and of the judge; what one does not have is left out."""
-    both = {name: _apart(tree) for name, tree in model_state.items()}
-    own, judged = ({name: pair[i] for name, pair in both.items() if pair[i]} for i in (0, 1))
-    return own, judged
+    """Split collections into those of the model and those of the judge, and leave out what one does not have."""
+    pairs = {name: _apart(tree) for name, tree in model_state.items()}
+    model, judge = ({name: pair[i] for name, pair in pairs.items() if pair[i]} for i in (0, 1))
+    return model, judge

@@ -14,12 +14,21 @@ from jaxvision.train.types import PyTree, TrainState
 
 
 def encoder_variables(state: TrainState) -> dict[str, Any]:
-    """What `encoder.apply` takes: the encoder's parameters and statistics, and none of the heads'."""
+    """Return the encoder's parameters and statistics, without those of heads, for `encoder.apply`."""
     collections = {name: tree["encoder"] for name, tree in state.model_state.items() if "encoder" in tree}
     return {"params": state.params["encoder"], **collections}
 
 
 def pool(model: nn.Module, variables: PyTree, images: Float[Array, "B H W 3"]) -> Float[Array, "B D"]:
-    """ "pool" of an encoder, or of a model that has one, in evaluation mode and float32."""
+    """Compute an encoder's features in evaluation mode.
+
+    Args:
+        model: the encoder, or a model that returns its "pool".
+        variables: of the model.
+        images: normalised.
+
+    Returns:
+        "pool" in float32.
+    """
     outputs: Any = model.apply(variables, images, train=False)
     return outputs["pool"].astype(jnp.float32)

@@ -1,4 +1,4 @@
-"""Frozen networks that generated images are judged by: what they see in a sample, and in a real image."""
+"""Frozen networks by whose features generated images are judged."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,16 +14,24 @@ from jaxvision.train.types import Batch, Key, PyTree, TrainState
 
 
 class Extractor(NamedTuple):
-    """`init(key, images)` gives variables, to be replaced by trained ones; `apply(variables, images)` gives "features"
-    [B, F] and "probabilities" [B, K]. Images are float [B, H, W, 3], whole numbers 0..255, as if read from a file.
-    """
+    """A network as functions of images: float [B, H, W, 3], whole numbers 0..255, as if read from a file."""
 
-    init: Callable[[Key, jax.Array], PyTree]
-    apply: Callable[[PyTree, jax.Array], dict[str, jax.Array]]
+    init: Callable[[Key, jax.Array], PyTree]  # (key, images) -> variables, to be replaced by trained ones
+    apply: Callable[[PyTree, jax.Array], dict[str, jax.Array]]  # -> "features" [B, F], "probabilities" [B, K]
 
 
 def classifier(model: nn.Module, mean: Color, std: Color, layer: str = "pool") -> Extractor:
-    """A classifier's map `layer`, flattened, as features, and its softmax as probabilities."""
+    """Make an extractor of a classifier.
+
+    Args:
+        model: (images, *, train) -> {"logits", …}.
+        mean: pixel mean of each channel, in 0..255.
+        std: pixel standard deviation of each channel.
+        layer: name of the map that gives the features, flattened.
+
+    Returns:
+        An extractor, whose probabilities are the classifier's softmax.
+    """
 
     def scaled(images: Float[Array, "B H W 3"]) -> Float[Array, "B H W 3"]:
         return normalise(images.astype(jnp.uint8), mean, std)  # exact: the numbers are whole
@@ -40,13 +48,23 @@ def classifier(model: nn.Module, mean: Color, std: Color, layer: str = "pool") -
 
 
 def judge(extract: Extractor, variables: PyTree, samples: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-    """What is seen in `samples`, uint8, and "real_features" of the batch's images where it has some."""
-    found = dict(extract.apply(variables, samples.astype(jnp.float32)))
+    """Judge generated images.
+
+    Args:
+        extract: the network.
+        variables: its variables.
+        samples: generated images, uint8.
+        batch: perhaps with "image", real ones.
+
+    Returns:
+        "features" and "probabilities" of the samples, and "real_features" where there are real images.
+    """
+    outputs = dict(extract.apply(variables, samples.astype(jnp.float32)))
     if "image" in batch:
-        found["real_features"] = extract.apply(variables, batch["image"].astype(jnp.float32))["features"]
-    return found
+        outputs["real_features"] = extract.apply(variables, batch["image"].astype(jnp.float32))["features"]
+    return outputs
 
 
 def judged_by(state: TrainState, variables: PyTree) -> TrainState:
-    """A GAN's state whose extractor has these variables: for a stage's `warm_start`, after a classifier's stage."""
+    """Put a trained extractor into a GAN's state, as the `warm_start` of a stage after a classifier's does."""
     return dataclasses.replace(state, aux={**state.aux, "extractor": variables})

@@ -1,4 +1,9 @@
-"""MoCo (He, Fan, Wu, Xie & Girshick 2020; Chen, Fan, Girshick & He 2020): contrast with a queue of earlier keys."""
+"""MoCo (He, Fan, Wu, Xie & Girshick 2020; Chen, Fan, Girshick & He 2020): contrast with a queue of earlier keys.
+
+Batches hold "image" (uint8 RGB [B, H, W, 3], normalised here), without labels. In a state, `params` are the query
+network's; `aux` holds "key_params", "key_state" (the key network's batch statistics), "queue" [K, D] and "head", the
+place of its oldest row (`ops.queue`).
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -16,11 +21,13 @@ from jaxvision.losses.contrastive import info_nce, unit
 from jaxvision.ops.augment import Augmentation
 from jaxvision.ops.images import Color, normalise
 from jaxvision.ops.queue import enqueue
+from jaxvision.tasks import one_network
 from jaxvision.tasks.views import features, two_views
-from jaxvision.train.steps import descend, ema, init_state, pmean, step_key
+from jaxvision.train.steps import ema, init_state, pmean, step_key
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
-_NO_ROW = 2**31 - 1  # folded into a step's key where a row's number would be: the key of the shuffle
+# Folded into a step's key in the place of a row's number; no row has it. Gives the key of the shuffle.
+_NO_ROW = 2**31 - 1
 
 
 def moco(
@@ -35,53 +42,54 @@ def moco(
     momentum: float,
     groups: int,
 ) -> Task:
-    """Learn from `batch["image"]` (uint8 RGB, normalised here), without labels (algorithm 1).
+    """Make the task of telling an image's key from those of earlier images (algorithm 1).
 
-    `network(n)` returns "pool" and "embedding", and normalises each of n equal parts of its batch by itself. The global
-    batch is dealt out to `groups` such parts, whatever the number of devices; with more devices than groups each is one
-    part. Keys are dealt out in another order than queries: else the statistics that a query shares with its key would
-    give the key away (shuffling BN, section 3.3).
+    In a step the key network moves towards the query network and makes the keys of the second views; the query network
+    learns to tell its image's key from those in the queue; then the new keys replace the oldest ones. Keys are dealt
+    out to the groups in another order than queries: statistics that a query shared with its key would give the key away
+    (shuffling BN, section 3.3).
 
-    In a step the key network first moves towards the query's, by 1 − `momentum`; it makes the keys of the second views;
-    the query network learns to tell its image's key from the `queue` keys of earlier steps; then the keys take the
-    place of the oldest ones. `params` are the query's; `aux` holds "key_params", "key_state" (batch statistics of its
-    own), "queue" [K, D] and "head", where its oldest row is (`ops.queue`).
+    Args:
+        network: makes a network, which returns "pool" and "embedding", with batch norm in n equal parts of its batch.
+        tx: the optimizer.
+        augment: draws a view.
+        mean: pixel mean of each channel, in 0..255.
+        std: pixel standard deviation of each channel.
+        temperature: τ of the loss.
+        queue: K, keys that are remembered.
+        momentum: share of itself that the key network keeps in a step.
+        groups: parts of the global batch, whatever the number of devices; with more devices each is a part.
 
-    `predict` returns `features` [B, D] of the query's backbone. Metrics: "loss" and "accuracy", of K + 1 choices.
-    ValueError: groups that do not divide by the devices.
+    Returns:
+        The task. Metrics are "loss" and "accuracy", of K + 1 choices; `predict` returns "features" [B, D] of the query
+        network. A step raises ValueError where the groups do not divide by the devices.
     """
     whole = network(1)
 
     def init(key: Key, batch: Batch) -> TrainState:
         images = normalise(batch["image"], mean, std)
         outputs, variables = whole.init_with_output(key, images, train=True)
-        rows = jax.random.normal(jax.random.fold_in(key, _NO_ROW), (queue, outputs["embedding"].shape[1]))
         state = init_state(key, variables, tx.init(variables["params"]))
-        aux = {"key_params": state.params, "key_state": state.model_state}
-        aux |= {"queue": unit(rows), "head": jnp.zeros((), jnp.int32)}
-        return dataclasses.replace(state, aux=aux)
+        rows = jax.random.normal(jax.random.fold_in(key, _NO_ROW), (queue, outputs["embedding"].shape[1]))
+        place = {"queue": unit(rows), "head": jnp.zeros((), jnp.int32)}
+        return dataclasses.replace(state, aux={"key_params": state.params, "key_state": state.model_state, **place})
 
     def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
         model = network(_parts(groups, axis_name))
         views = two_views(state, batch["image"], augment, mean, std, axis_name)
-        queries, others = views.reshape(2, -1, *views.shape[1:])
+        queries, second = views.reshape(2, -1, *views.shape[1:])
         key_params = ema(state.aux["key_params"], state.params, momentum)
-        variables = {"params": key_params, **state.aux["key_state"]}
-        keys, key_state = shuffled(model, variables, others, jax.random.fold_in(step_key(state), _NO_ROW), axis_name)
+        variables, key = {"params": key_params, **state.aux["key_state"]}, jax.random.fold_in(step_key(state), _NO_ROW)
+        keys, key_state = shuffled(model, variables, second, key, axis_name)
 
-        def loss_fn(params: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-            variables = {"params": params, **state.model_state}
-            outputs, model_state = model.apply(variables, queries, train=True, mutable=list(state.model_state))
-            found = info_nce(outputs["embedding"], _own(keys, axis_name), state.aux["queue"], temperature)
-            return found.loss, (model_state, found.accuracy)
+        def contrast(outputs: Any) -> tuple[jax.Array, Metrics]:
+            result = info_nce(outputs["embedding"], _own(keys, axis_name), state.aux["queue"], temperature)
+            return result.loss, {"accuracy": result.accuracy}
 
-        params, opt_state, loss, (model_state, accuracy) = descend(
-            loss_fn, state.params, state.opt_state, tx, axis_name=axis_name
-        )
+        new, metrics = one_network.train(model, tx, state, queries, contrast, axis_name=axis_name)
         rows, head = enqueue(state.aux["queue"], state.aux["head"], keys)
         aux = {"key_params": key_params, "key_state": key_state, "queue": rows, "head": head}
-        new = TrainState(state.step + 1, params, opt_state, model_state, aux, state.key)
-        return new, {"loss": loss, "accuracy": accuracy}
+        return dataclasses.replace(new, aux=aux), metrics
 
     return Task(init, step, partial(features, whole, mean=mean, std=std))
 
@@ -89,9 +97,18 @@ def moco(
 def shuffled(
     model: nn.Module, variables: PyTree, images: Float[Array, "B H W 3"], key: Key, axis_name: str | None
 ) -> tuple[Float[Array, "N D"], PyTree]:
-    """Embeddings of length 1 of all devices' images, in their order, each computed among others than it came with.
+    """Compute embeddings of the global batch with its rows dealt out to devices and groups in a random order.
 
-    Also the model's new state, averaged over the devices.
+    Args:
+        model: the key network.
+        variables: its parameters and batch statistics.
+        images: this device's rows, normalised.
+        key: draws the order; the same on every device.
+        axis_name: axis of the devices that share the batch, if there are several.
+
+    Returns:
+        Embeddings of length 1 of all devices' rows, in their original order, and the network's new batch statistics,
+        averaged over the devices.
     """
     total = images.shape[0] * _devices(axis_name)
     order = jax.random.permutation(key, total)
@@ -102,7 +119,7 @@ def shuffled(
 
 
 def _parts(groups: int, axis_name: str | None) -> int:
-    """Of one device's batch."""
+    """Count the groups in one device's share of the batch."""
     devices = _devices(axis_name)
     if devices < groups and groups % devices:
         raise ValueError(f"--groups={groups} does not divide by the {devices} devices")
@@ -114,12 +131,12 @@ def _devices(axis_name: str | None) -> int:
 
 
 def _all(rows: Array, axis_name: str | None) -> Array:
-    """The rows of all devices."""
+    """Gather the rows of all devices."""
     return rows if axis_name is None else lax.all_gather(rows, axis_name, tiled=True)
 
 
 def _own(rows: Array, axis_name: str | None) -> Array:
-    """This device's share of the rows of all."""
+    """Return this device's share of the rows of all devices."""
     if axis_name is None:
         return rows
     count = rows.shape[0] // _devices(axis_name)

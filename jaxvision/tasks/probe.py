@@ -1,7 +1,8 @@
-"""What an encoder has learned, put to the test with labels: linear heads on frozen features, or fine-tuning.
+"""Tests of what an encoder has learned, with labels: linear heads on frozen features, or fine-tuning.
 
-The encoder is any module `(images [B, H, W, 3], *, train) -> {"pool": [B, D]}`. Its parameters are under "encoder", as
-in the tasks without labels, so that its weights can be put there.
+The encoder is any module (images [B, H, W, 3], *, train) -> {"pool": [B, D]}. In a state its parameters are under
+"encoder", as in the tasks without labels, and the head's under "head". Batches hold "image" (uint8 RGB [B, H, W, 3],
+normalised here) and "label" (int [B]).
 """
 
 import dataclasses
@@ -16,18 +17,18 @@ from jaxtyping import Array, Float, Int
 from jaxvision.losses.classification import cross_entropy, soft_targets
 from jaxvision.ops.images import Color, normalise
 from jaxvision.tasks.encoder import encoder_variables, pool
-from jaxvision.train.steps import descend, init_state
+from jaxvision.train.steps import advance, descend, init_state
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
 FeatureNorm = Literal["none", "batch"]
-_DECAY = 0.9  # of the running statistics of features
+_DECAY = 0.9  # share of the running statistics of features that a step keeps
 
 
 class Bank(NamedTuple):
-    """Features that are kept in the state (`remember`), so that the encoder sees every image once and not each step."""
+    """Size of a bank of features in the state (`remember`), by which the encoder sees every image only once."""
 
-    rows: int
-    subsets: int  # sets of rows that heads learn from, each with heads of its own
+    rows: int  # images
+    subsets: int  # F, sets of rows that heads learn from, each with heads of its own
 
 
 def linear_probe(
@@ -42,71 +43,106 @@ def linear_probe(
     feature_norm: FeatureNorm = "none",
     bank: Bank | None = None,
 ) -> Task:
-    """Learn `batch["label"]` from the features of `batch["image"]` (uint8 RGB), with one linear head for each of
-    `rates`, which multiply the updates of `tx`; all heads learn side by side, as if each were alone.
+    """Make the task of learning labels from frozen features, with several linear heads side by side.
 
-    The encoder runs in evaluation mode: neither its parameters nor its statistics change. With `feature_norm` "batch" a
-    batch norm without scale and shift is between encoder and head (He et al. 2022, appendix A.1). With a `bank` a
-    batch holds "row" int [B, F], rows of the bank for each subset, in the place of images.
+    The encoder runs in evaluation mode: neither its parameters nor its statistics change.
 
-    `predict` returns `features` [B, D] and `probabilities` [B, F, L, K] of subset, head and class.
+    Args:
+        encoder: the frozen network.
+        tx: the optimizer of each head.
+        rates: factors of the updates, one head for each; heads learn as if each were alone.
+        num_classes: K.
+        image_size: pixels a side, for the first call of the encoder.
+        mean: pixel mean of each channel, in 0..255.
+        std: pixel standard deviation of each channel.
+        feature_norm: "batch": a batch norm without scale and shift before the head (He et al. 2022, appendix A.1).
+        bank: keep features in the state; batches then hold "row" int [B, F], rows of the bank, instead of images.
+
+    Returns:
+        The task. Metrics are "loss" and "accuracy" of the best head; `predict` returns "features" [B, D] and
+        "probabilities" [B, F, L, K] of subset, head and class.
     """
-    tx = side_by_side(tx, rates)
+    task = _LinearProbe(
+        encoder, side_by_side(tx, rates), len(rates), num_classes, image_size, mean, std, feature_norm, bank
+    )
+    return Task(task.init, task.step, task.predict)
 
-    def init(key: Key, batch: Batch) -> TrainState:
-        images, subsets = jnp.zeros((1, image_size, image_size, 3)), bank.subsets if bank else 1
-        variables = encoder.init(key, images, train=False)
-        width = _width(encoder, variables, images)
-        collections = _with_head(variables, _head((subsets, len(rates)), width, num_classes))
-        if feature_norm == "batch":
+
+@dataclasses.dataclass(frozen=True)
+class _LinearProbe:
+    """Linear heads on a frozen encoder as a task."""
+
+    encoder: nn.Module
+    tx: optax.GradientTransformationExtraArgs
+    heads: int  # of each subset
+    num_classes: int
+    image_size: int
+    mean: Color
+    std: Color
+    feature_norm: FeatureNorm
+    bank: Bank | None
+
+    def init(self, key: Key, batch: Batch) -> TrainState:
+        images, subsets = jnp.zeros((1, self.image_size, self.image_size, 3)), self.bank.subsets if self.bank else 1
+        variables = self.encoder.init(key, images, train=False)
+        width = _width(self.encoder, variables, images)
+        collections = _with_head(variables, _head((subsets, self.heads), width, self.num_classes))
+        if self.feature_norm == "batch":
             moments = {"mean": jnp.zeros((subsets, width)), "var": jnp.ones((subsets, width))}
             collections.setdefault("batch_stats", {})["head"] = moments
-        kept = {"features": jnp.zeros((bank.rows, width)), "labels": jnp.zeros(bank.rows, jnp.int32)} if bank else {}
-        return init_state(key, collections, tx.init(collections["params"]["head"]), kept)
+        aux = {}
+        if self.bank:
+            rows = self.bank.rows
+            aux = {"features": jnp.zeros((rows, width)), "labels": jnp.zeros(rows, jnp.int32)}
+        return init_state(key, collections, self.tx.init(collections["params"]["head"]), aux)
 
-    def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
-        features, labels = _examples(state, batch)
-        stats, scaled = _normalised(state, features, feature_norm)
+    def step(self, state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
+        features, labels = self._examples(state, batch)
+        stats, scaled = _normalised(state, features, self.feature_norm)
 
         def loss_fn(head: Any) -> tuple[jax.Array, tuple[Any, Any, Any]]:
             scores = _scores(head, scaled)
             losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels[:, :, None]).mean(0)
-            right = (scores.argmax(-1) == labels[:, :, None]).astype(jnp.float32).mean(0)
-            return losses.sum(), (losses, right, stats)
+            correct = (scores.argmax(-1) == labels[:, :, None]).astype(jnp.float32).mean(0)
+            return losses.sum(), (losses, correct, stats)
 
-        head, opt_state, _, (losses, right, stats) = descend(
-            loss_fn, state.params["head"], state.opt_state, tx, axis_name=axis_name
+        head, opt_state, _, (losses, correct, stats) = descend(
+            loss_fn, state.params["head"], state.opt_state, self.tx, axis_name=axis_name
         )
-        model_state = _with_moments(state.model_state, stats)
-        params = {**state.params, "head": head}
-        new = TrainState(state.step + 1, params, opt_state, model_state, state.aux, state.key)
+        state = advance(state, {**state.params, "head": head}, opt_state, _with_moments(state.model_state, stats))
         # Of the best head: those whose rate is too high may be anywhere.
-        return new, {"loss": jnp.nanmin(losses, axis=1).mean(), "accuracy": right.max(axis=1).mean()}
+        return state, {"loss": jnp.nanmin(losses, axis=1).mean(), "accuracy": correct.max(axis=1).mean()}
 
-    def encode(state: TrainState, images: jax.Array) -> Float[Array, "B D"]:
-        return pool(encoder, encoder_variables(state), normalise(images, mean, std))
-
-    def _examples(state: TrainState, batch: Batch) -> tuple[Float[Array, "B F D"], Int[Array, "B F"]]:
-        if bank:
-            return state.aux["features"][batch["row"]], state.aux["labels"][batch["row"]]
-        return encode(state, batch["image"])[:, None], batch["label"][:, None]
-
-    def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
-        features = encode(state, batch["image"])
+    def predict(self, state: TrainState, batch: Batch) -> dict[str, jax.Array]:
+        features = self._encode(state, batch["image"])
         scaled = jnp.repeat(features[:, None], state.params["head"]["bias"].shape[0], axis=1)
-        if feature_norm == "batch":
+        if self.feature_norm == "batch":
             scaled = _by_moments(scaled, state.model_state["batch_stats"]["head"])
         return {"features": features, "probabilities": jax.nn.softmax(_scores(state.params["head"], scaled))}
 
-    return Task(init, step, predict)
+    def _encode(self, state: TrainState, images: jax.Array) -> Float[Array, "B D"]:
+        return pool(self.encoder, encoder_variables(state), normalise(images, self.mean, self.std))
+
+    def _examples(self, state: TrainState, batch: Batch) -> tuple[Float[Array, "B F D"], Int[Array, "B F"]]:
+        if self.bank:
+            return state.aux["features"][batch["row"]], state.aux["labels"][batch["row"]]
+        return self._encode(state, batch["image"])[:, None], batch["label"][:, None]
 
 
 def finetune(
     encoder: nn.Module, tx: optax.GradientTransformationExtraArgs, num_classes: int, *, mean: Color, std: Color
 ) -> Task:
-    """Learn `batch["label"]` with a linear layer on the encoder's features, and the encoder with it.
+    """Make the task of learning labels with a linear layer on the encoder's features, and the encoder with it.
 
-    `predict` returns `features` [B, D] and `probabilities` [B, K].
+    Args:
+        encoder: the network, which learns too.
+        tx: the optimizer of both.
+        num_classes: K.
+        mean: pixel mean of each channel, in 0..255.
+        std: pixel standard deviation of each channel.
+
+    Returns:
+        The task. Metrics are "loss" and "accuracy"; `predict` returns "features" [B, D] and "probabilities" [B, K].
     """
 
     def init(key: Key, batch: Batch) -> TrainState:
@@ -121,17 +157,16 @@ def finetune(
         def loss_fn(params: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
             variables = {**encoder_variables(state), "params": params["encoder"]}
             collections = [name for name in variables if name != "params"]
-            outputs, found = encoder.apply(variables, images, train=True, mutable=collections)
+            outputs, stats = encoder.apply(variables, images, train=True, mutable=collections)
             scores = _linear(params["head"], outputs["pool"])
-            right = jnp.mean((scores.argmax(-1) == labels).astype(jnp.float32))
-            return cross_entropy(scores, soft_targets(labels, num_classes)), (found, right)
+            correct = jnp.mean((scores.argmax(-1) == labels).astype(jnp.float32))
+            return cross_entropy(scores, soft_targets(labels, num_classes)), (stats, correct)
 
-        params, opt_state, loss, (found, right) = descend(
+        params, opt_state, loss, (stats, correct) = descend(
             loss_fn, state.params, state.opt_state, tx, axis_name=axis_name
         )
-        model_state = {name: {"encoder": tree} for name, tree in found.items()}
-        new = TrainState(state.step + 1, params, opt_state, model_state, state.aux, state.key)
-        return new, {"loss": loss, "accuracy": right}
+        model_state = {name: {"encoder": tree} for name, tree in stats.items()}
+        return advance(state, params, opt_state, model_state), {"loss": loss, "accuracy": correct}
 
     def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
         features = pool(encoder, encoder_variables(state), normalise(batch["image"], mean, std))
@@ -144,7 +179,7 @@ def finetune(
 def side_by_side(
     tx: optax.GradientTransformationExtraArgs, rates: tuple[float, ...]
 ) -> optax.GradientTransformationExtraArgs:
-    """`tx` for each of the heads [F, L, …] as if it were alone, its updates then multiplied by the head's rate.
+    """Apply `tx` to each of the heads [F, L, …] as if it were alone, and multiply its updates by the head's rate.
 
     Every rule of `train.optim` has updates in proportion to its learning rate, so this is `tx` at L learning rates.
     """
@@ -159,38 +194,50 @@ def side_by_side(
 
 
 def remember(state: TrainState, features: Float[Any, "N D"], labels: Int[Any, " N"]) -> TrainState:
-    """The state with its bank filled. ValueError: a bank of another size."""
-    kept = {"features": jnp.asarray(features, jnp.float32), "labels": jnp.asarray(labels, jnp.int32)}
-    if (found := kept["features"].shape) != (wanted := state.aux["features"].shape):
-        raise ValueError(f"remember: features {found} for a bank of {wanted}")
-    return dataclasses.replace(state, aux={**state.aux, **kept})
+    """Fill the bank of a state.
+
+    Args:
+        state: a state of `linear_probe` with a bank.
+        features: of every image.
+        labels: of every image.
+
+    Returns:
+        The state with both in it.
+
+    Raises:
+        ValueError: the bank has another size.
+    """
+    bank = {"features": jnp.asarray(features, jnp.float32), "labels": jnp.asarray(labels, jnp.int32)}
+    if (shape := bank["features"].shape) != (expected := state.aux["features"].shape):
+        raise ValueError(f"remember: features {shape} for a bank of {expected}")
+    return dataclasses.replace(state, aux={**state.aux, **bank})
 
 
 def _head(stack: tuple[int, ...], width: int, num_classes: int) -> dict[str, jax.Array]:
-    """A linear layer that says nothing yet; several of them, as `stack` has them."""
+    """Return a linear layer of zeros, or a stack of them with the leading dimensions `stack`."""
     return {"kernel": jnp.zeros((*stack, width, num_classes)), "bias": jnp.zeros((*stack, num_classes))}
 
 
 def _with_head(variables: PyTree, head: PyTree) -> dict[str, Any]:
-    """The collections of an encoder, under "encoder", and beside its parameters the head's."""
+    """Put the collections of an encoder under "encoder", and the head's parameters beside its own."""
     collections: dict[str, Any] = {name: {"encoder": tree} for name, tree in variables.items()}
     return {**collections, "params": {**collections["params"], "head": head}}
 
 
 def _width(encoder: nn.Module, variables: PyTree, images: jax.Array) -> int:
-    """How many features there are, found without computing any."""
+    """Count the features by shapes alone."""
     return jax.eval_shape(lambda: pool(encoder, variables, images)).shape[1]
 
 
 def _with_moments(model_state: PyTree, stats: PyTree) -> PyTree:
-    """The model's state with new statistics of the features; the encoder's stay the very same."""
+    """Replace the statistics of the features in the model's state; the encoder's stay the same."""
     return {**model_state, "batch_stats": {**model_state["batch_stats"], "head": stats}} if stats else model_state
 
 
 def _normalised(
     state: TrainState, features: Float[Array, "B F D"], feature_norm: FeatureNorm
 ) -> tuple[PyTree, Float[Array, "B F D"]]:
-    """New running statistics, and the features normalised by those of this batch."""
+    """Return new running statistics, and the features normalised by those of this batch."""
     if feature_norm == "none":
         return {}, features
     now = {"mean": features.mean(0), "var": features.var(0)}
@@ -203,7 +250,7 @@ def _by_moments(features: Float[Array, "B F D"], moments: PyTree) -> Float[Array
 
 
 def _scores(head: PyTree, features: Float[Array, "B F D"]) -> Float[Array, "B F L K"]:
-    """Every head's logits of its subset's features."""
+    """Compute every head's logits from its subset's features."""
     return jax.vmap(jax.vmap(_linear, (0, None), 1), (0, 1), 1)(head, features)
 
 

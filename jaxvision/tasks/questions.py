@@ -1,7 +1,7 @@
-"""Questions that an image asks of a network about itself: its pieces, changed, and what was done to them.
+"""Questions about images that need no labels: pieces of an image are changed, and the answer is the change.
 
-An `Ask` takes a key an image and images in 0..1. It gives the pieces as the network sees them, normalised, and the
-answers; what is random comes from the image's key, so the number of devices changes nothing.
+An `Ask` takes a key for each image and images in 0..1, and returns pieces, normalised, and answers. Everything random
+comes from the image's key, so the number of devices changes nothing.
 """
 
 from collections.abc import Callable
@@ -19,15 +19,15 @@ from jaxvision.ops.rotation import ANGLES, quarter_turns
 class Questions(NamedTuple):
     """Q questions of N pieces for each image of a batch."""
 
-    pieces: Float[Array, "B Q N h w 3"]
-    answers: Int[Array, "B Q"]
+    pieces: Float[Array, "B Q N h w 3"]  # normalised
+    answers: Int[Array, "B Q"]  # classes, from 0
 
 
 Ask = Callable[[UInt32[Array, "B 2"], Float[Array, "B H W 3"]], Questions]
 
 
 def rotation(*, mean: Color, std: Color) -> Ask:
-    """By how much was the image turned? All four `ANGLES` of every image (Gidaris et al. 2018, section 2)."""
+    """Ask by how much an image was turned: all four `ANGLES` of every image (Gidaris et al. 2018, section 2)."""
 
     def ask(keys: UInt32[Array, "B 2"], images: Float[Array, "B S S 3"]) -> Questions:
         turned = quarter_turns(standardise(255 * images, mean, std))
@@ -48,10 +48,20 @@ def relative_patch(
     pixelate: float = 0.5,
     least_pixels: int = 100,
 ) -> Ask:
-    """Which of a patch's eight neighbours is the other one? (Doersch et al. 2015, section 3.)
+    """Ask which of a patch's eight neighbours another patch is (Doersch et al. 2015, section 3).
 
-    `color` is the guard against chromatic aberration; a share `pixelate` of the patches is sampled down, to as few as
-    `least_pixels`. See `ops.patches.pairs` and `ops.shortcuts`.
+    Args:
+        mean: pixel mean of each channel, in 0..255.
+        std: pixel standard deviation of each channel.
+        patch: pixels a side.
+        gap: pixels between neighbours (`ops.patches.pairs`).
+        jitter: pixels by which a patch moves at most.
+        color: guard against chromatic aberration: "drop" two channels, or "project" the colours (`ops.shortcuts`).
+        pixelate: share of the patches that are sampled down and up again.
+        least_pixels: fewest pixels of a patch that is sampled down.
+
+    Returns:
+        One question of two pieces for each image.
     """
 
     def ask(keys: UInt32[Array, "B 2"], images: Float[Array, "B H W 3"]) -> Questions:
@@ -66,10 +76,17 @@ def relative_patch(
 
 
 def jigsaw(permutations: Int[Array, "P 9"], *, cell: int, tile: int, shift: int = 2, grey: float = 0.3) -> Ask:
-    """In which of `permutations` are the tiles of a 3×3 puzzle? (Noroozi & Favaro 2016, section 4.)
+    """Ask for the permutation of the tiles of a 3×3 puzzle (Noroozi & Favaro 2016, section 4).
 
-    Under permutation p, place i shows tile p[i]. A share `grey` of the images is without colour, in the others each
-    channel of each tile moves by up to `shift` pixels; each tile is normalised by itself.
+    Args:
+        permutations: the possible ones; under permutation p, place i shows tile p[i].
+        cell: pixels a side of a cell of the puzzle.
+        tile: pixels a side of the tile that is cut out of a cell, at a random place.
+        shift: pixels by which each channel of a tile moves at most.
+        grey: share of the images without colour.
+
+    Returns:
+        One question of nine pieces for each image; each tile is normalised by itself.
     """
 
     def ask(keys: UInt32[Array, "B 2"], images: Float[Array, "B H W 3"]) -> Questions:
@@ -79,12 +96,12 @@ def jigsaw(permutations: Int[Array, "P 9"], *, cell: int, tile: int, shift: int 
         tiles = patches.cut(images, patches.cells(places, (images.shape[1], images.shape[2]), cell, tile), tile)
         tiles = shortcuts.standardise_each(shortcuts.shift_channels(shifts, tiles, shift))
         drawn = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(permutations)))(answers)
-        shuffled = jax.vmap(lambda own, order: own[order])(tiles, permutations[drawn])
+        shuffled = jax.vmap(lambda pieces, order: pieces[order])(tiles, permutations[drawn])
         return Questions(shuffled[:, None], drawn[:, None])
 
     return ask
 
 
 def _split(keys: UInt32[Array, "B 2"], count: int) -> UInt32[Array, "count B 2"]:
-    """Keys for `count` purposes from each image's."""
+    """Split each image's key into `count` keys."""
     return jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, count))(keys), 1, 0)

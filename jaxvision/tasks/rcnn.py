@@ -1,7 +1,8 @@
-"""R-CNN (Girshick, Donahue, Darrell & Malik 2014): a network looks at one window after the other.
+"""R-CNN (Girshick, Donahue, Darrell & Malik 2014): a network classifies one window (region proposal) after the other.
 
-Each of its stages has a task of its own: a classifier of windows, which is tuned; the features of windows; machines and
-regressors, which are solved for; and all of them together, as a detector. `R` is windows an image.
+Each stage has a task of its own: a classifier of windows, which is fine-tuned; the features of windows; SVMs and box
+regressors, which are solved for; and all of them together, as a detector. R is windows of an image, C classes without
+the background.
 """
 
 import dataclasses
@@ -24,43 +25,43 @@ from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
 @dataclasses.dataclass(frozen=True)
 class Warping:
-    """How a window becomes an image."""
+    """Settings by which a window becomes an input of the network."""
 
     size: int = 227  # pixels a side
-    padding: int = 16  # of them, on each side, that show what is around the window
+    padding: int = 16  # pixels of these, on each side, that show the context of the window
 
 
 @dataclasses.dataclass(frozen=True)
 class Reported:
-    """What is reported of an image."""
+    """Settings that choose the detections of an image."""
 
-    min_score: float = -1.0  # of a machine: the margin of its negatives
-    nms_iou: float = 0.3  # a detection goes when it overlaps a better one of its class more
-    detections: int = 100  # an image, at most
+    min_score: float = -1.0  # least SVM score of a detection; -1 is the margin of the negatives
+    nms_iou: float = 0.3  # IoU with a better detection of its class above which a detection is suppressed
+    detections: int = 100  # detections of an image, at most
 
 
 class Look(NamedTuple):
-    """A network, its windows, and which of its maps the machines and the regressors are given."""
+    """A network, its windows, and the features that SVMs and regressors get."""
 
-    model: nn.Module
+    model: nn.Module  # (windows, *, train) -> features by name
     warping: Warping
-    mean: Color
-    std: Color
-    machine_features: str  # the last, "fc7"
-    regressor_features: str  # a map, which knows where things are, "pool5"
-    at_once: int = 64  # windows of an image
+    mean: Color  # pixel mean of each channel, in 0..255
+    std: Color  # pixel standard deviation of each channel
+    machine_features: str  # of the SVMs: the last, "fc7"
+    regressor_features: str  # of the regressors: a map, which keeps positions, "pool5"
+    at_once: int = 64  # windows of an image in one pass
 
     def pixels(self, images: UInt8[Array, "B H W 3"], windows: Float[Array, "B R 4"]) -> UInt8[Array, "B R S S 3"]:
-        """The windows as images."""
+        """Warp windows to the network's input size."""
         return warp(images, windows, self.warping.size, self.warping.padding, self.mean)
 
     def init(self, key: Key) -> PyTree:
-        """Variables of the network."""
+        """Draw the variables of the network."""
         side = self.warping.size
         return self.model.init({"params": key, "dropout": key}, jnp.zeros((1, side, side, 3)), train=False)
 
     def widths(self) -> tuple[int, int]:
-        """Features of a window that machines and regressors have."""
+        """Count the features of a window that SVMs and regressors get."""
         variables = jax.eval_shape(self.init, jax.random.PRNGKey(0))
         images, windows = jnp.zeros((1, 8, 8, 3), jnp.uint8), jnp.zeros((1, 1, 4))
         shapes = jax.eval_shape(lambda v: self._both(v, images, windows), variables)
@@ -73,21 +74,28 @@ class Look(NamedTuple):
         windows: Float[Array, "B R 4"],
         valid: Bool[Array, "B R"],
     ) -> tuple[Float[Array, "B R F"], Float[Array, "B R G"]]:
-        """What machines and regressors are given, a part of the windows after the other; parts without any cost none.
+        """Compute the features of windows, part by part; a part without valid windows costs nothing.
 
-        Windows that are not `valid` may have any features, and those that are come first.
+        Args:
+            variables: of the network.
+            images: of the batch.
+            windows: boxes in pixels of the images.
+            valid: marks real windows, which come first; the others may get any features.
+
+        Returns:
+            The features of SVMs and of regressors.
         """
         count = windows.shape[1]
         parts = -(-count // self.at_once)
         padded = jnp.pad(windows, ((0, 0), (0, parts * self.at_once - count), (0, 0)))
         real = jnp.pad(valid, ((0, 0), (0, parts * self.at_once - count)))
 
-        def look(part: tuple[Array, Array]) -> tuple[Array, Array]:
+        def run_part(part: tuple[Array, Array]) -> tuple[Array, Array]:
             run = partial(self._both, variables, images, part[0])
             return jax.lax.cond(part[1].any(), run, lambda: jax.tree.map(_zeros, jax.eval_shape(run)))
 
-        found = jax.lax.map(look, (_parts(padded, parts), _parts(real, parts)))
-        machine, regressor = (jnp.moveaxis(f, 0, 1).reshape(len(images), -1, f.shape[-1])[:, :count] for f in found)
+        features = jax.lax.map(run_part, (_parts(padded, parts), _parts(real, parts)))
+        machine, regressor = (jnp.moveaxis(f, 0, 1).reshape(len(images), -1, f.shape[-1])[:, :count] for f in features)
         return machine, regressor
 
     def _both(
@@ -104,27 +112,35 @@ class Look(NamedTuple):
 
 
 def on_windows(task: Task, pixels: Callable[[Array, Array], Array]) -> Task:
-    """A classifier of images as one of windows: of `batch["image"]` it is shown `batch["boxes"]` [B, 1, 4].
+    """Turn a task on images into one on windows.
 
-    Its label is in `batch["labels"]` [B, 1], 0 for background. `predict` also returns what was shown, "windows".
+    Args:
+        task: learns "label" [B] from "image".
+        pixels: cuts windows out of images, such as `Look.pixels`.
+
+    Returns:
+        A task on batches with "image", one window each, "boxes" [B, 1, 4], and its class, "labels" [B, 1] (0 for
+        background). `predict` also returns the windows as images, "windows".
     """
 
-    def see(batch: Batch) -> dict[str, Any]:
+    def window_batch(batch: Batch) -> dict[str, Any]:
         return {"image": pixels(batch["image"], batch["boxes"])[:, 0], "label": batch["labels"][:, 0]}
 
     def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
-        return task.step(state, see(batch), axis_name=axis_name)
+        return task.step(state, window_batch(batch), axis_name=axis_name)
 
     def predict(state: TrainState, batch: Batch) -> dict[str, Array]:
-        seen = see(batch)
-        return {**task.predict(state, seen), "windows": seen["image"]}
+        windows = window_batch(batch)
+        return {**task.predict(state, windows), "windows": windows["image"]}
 
-    return Task(lambda key, batch: task.init(key, see(batch)), step, predict)
+    return Task(lambda key, batch: task.init(key, window_batch(batch)), step, predict)
 
 
 def features(look: Look) -> Task:
-    """`predict` returns "machine" [B, R, F] and "regressor" [B, R, G] of `batch["proposals"]` [B, R, 4], in which
-    "proposal_valid" marks the real ones. The network is learned elsewhere.
+    """Make the task of computing features of windows, with a network that is learned elsewhere.
+
+    `predict` returns "machine" [B, R, F] and "regressor" [B, R, G] of `batch["proposals"]` [B, R, 4], of which
+    "proposal_valid" [B, R] marks the real ones.
     """
 
     def predict(state: TrainState, batch: Batch) -> dict[str, Array]:
@@ -136,18 +152,26 @@ def features(look: Look) -> Task:
 
 
 def machines(width: int, classes: int) -> Task:
-    """An SVM for each class but the background; what is learned is put in its place by a stage's `make`."""
+    """Make the task of the SVMs, one for each class but the background; a stage's `make` solves for them."""
     return _solved({"kernel": (width, classes), "bias": (classes,)})
 
 
 def regressors(width: int, classes: int) -> Task:
-    """Offsets to the object, for each class but the background; solved for by a stage's `make`."""
+    """Make the task of the box regressors, one for each class but the background; a stage's `make` solves for them."""
     return _solved({"kernel": (classes, width, 4), "bias": (classes, 4)})
 
 
-def rcnn(look: Look, classes: int, numbers: Reported) -> Task:
-    """The detector: `predict` returns the detections of a batch with "image", "size" and "proposals", and under
-    "unmoved" those of the windows as they were proposed. Scores are margins, 0 half way between object and not.
+def rcnn(look: Look, classes: int, config: Reported) -> Task:
+    """Make the detector, whose parts are learned by other tasks.
+
+    Args:
+        look: the network and its windows.
+        classes: C.
+        config: which windows are detections.
+
+    Returns:
+        A task whose `predict` returns the detections of a batch with "image", "size", "proposals" and "proposal_valid",
+        and under "unmoved" those without box regression. Scores are the SVMs', 0 on the boundary.
     """
     machine_width, regressor_width = look.widths()
     heads = {"svm": machines(machine_width, classes), "regression": regressors(regressor_width, classes)}
@@ -162,8 +186,8 @@ def rcnn(look: Look, classes: int, numbers: Reported) -> Task:
         windows, valid = batch["proposals"], batch["proposal_valid"]
         machine, regressor = look.features(variables, batch["image"], windows, valid)
         scores, offsets = score(state.params, machine, regressor)
-        moved = report(scores, offsets, windows, valid, batch["size"], numbers)
-        unmoved = report(scores, jnp.zeros_like(offsets), windows, valid, batch["size"], numbers)
+        moved = report(scores, offsets, windows, valid, batch["size"], config)
+        unmoved = report(scores, jnp.zeros_like(offsets), windows, valid, batch["size"], config)
         return {**moved._asdict(), "unmoved": unmoved._asdict()}
 
     return Task(init, no_step, predict)
@@ -172,7 +196,16 @@ def rcnn(look: Look, classes: int, numbers: Reported) -> Task:
 def score(
     params: Mapping[str, Any], machine: Float[Array, "B R F"], regressor: Float[Array, "B R G"]
 ) -> tuple[Float[Array, "B R C"], Float[Array, "B R C 4"]]:
-    """Scores and offsets of every window for every class but the background."""
+    """Compute scores and box offsets of windows for every class but the background.
+
+    Args:
+        params: with the solved "svm" and "regression".
+        machine: features of the SVMs.
+        regressor: features of the regressors.
+
+    Returns:
+        Scores and offsets.
+    """
     svm, regression = params["svm"], params["regression"]
     scores = machine @ svm["kernel"] + svm["bias"][None, None]
     offsets = jnp.einsum("brg,cgo->brco", regressor, regression["kernel"]) + regression["bias"][None, None]
@@ -185,20 +218,32 @@ def report(
     windows: Float[Array, "B R 4"],
     valid: Bool[Array, "B R"],
     size: Float[Array, "B 2"],
-    numbers: Reported,
+    config: Reported,
 ) -> Detections:
-    """The best detections, after suppression within each class; `size` is each image's (height, width)."""
+    """Select the best detections, after suppression within each class.
+
+    Args:
+        scores: of every window for every class.
+        offsets: from every window to its box, for every class.
+        windows: boxes in pixels of the images.
+        valid: marks real windows.
+        size: (height, width) of each image in pixels.
+        config: which windows are detections.
+
+    Returns:
+        A fixed number of detections, the best first.
+    """
     images = len(scores)
     boxes = box_ops.decode(offsets, windows[:, :, None])
     labels = jnp.broadcast_to(jnp.arange(1, scores.shape[-1] + 1)[None, None], scores.shape)
-    candidate = valid[..., None] & (scores > numbers.min_score)
+    candidate = valid[..., None] & (scores > config.min_score)
     return best(
         box_ops.clip(boxes.reshape(images, -1, 4), size),
         scores.reshape(images, -1),
         labels.reshape(images, -1),
         candidate.reshape(images, -1),
-        iou_threshold=numbers.nms_iou,
-        count=numbers.detections,
+        iou_threshold=config.nms_iou,
+        count=config.detections,
     )
 
 
@@ -210,7 +255,7 @@ def _solved(shapes: Mapping[str, tuple[int, ...]]) -> Task:
 
 
 def _parts(array: Array, parts: int) -> Array:
-    """[B, parts · n, …] -> [parts, B, n, …]."""
+    """Split the second axis: [B, parts · n, …] -> [parts, B, n, …]."""
     return jnp.moveaxis(array.reshape(array.shape[0], parts, -1, *array.shape[2:]), 1, 0)
 
 

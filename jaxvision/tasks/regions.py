@@ -1,4 +1,4 @@
-"""The second stage of two-stage detection: which RoIs its heads learn from, their losses, and its detections."""
+"""The second stage of two-stage detection: the RoIs that its heads learn from, their losses, and its detections."""
 
 import dataclasses
 from functools import partial
@@ -17,21 +17,26 @@ from jaxvision.ops.proposals import Proposals
 from jaxvision.ops.sampling import sample
 from jaxvision.tasks.proposals import Objects
 
-_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the offsets: the inverse of Fast R-CNN's standard deviations
+_WEIGHTS = (
+    10.0,
+    10.0,
+    5.0,
+    5.0,
+)  # of offsets: the inverse of the standard deviations by which Fast R-CNN normalises them
 
 
 @dataclasses.dataclass(frozen=True)
 class RegionConfig:
     """Settings of the second stage. The defaults are those of networks with a pyramid."""
 
-    positive_iou: float = 0.5  # RoIs that overlap an object so much belong to it
-    background_iou: float = 0.0  # others are background, but not those that overlap every object less than this
-    samples: int = 512  # RoIs of an image that are learned from
-    positives: int = 128  # at most so many of them are positives; as many slots has the mask branch
-    sigma: float = 3.0  # smooth L1 turns linear at 1/sigma²
-    score_threshold: float = 0.05  # of detections
-    nms_iou: float = 0.5  # a detection goes when it overlaps a better one of its class more
-    detections: int = 100  # an image, at most
+    positive_iou: float = 0.5  # least IoU of a positive RoI with an object
+    background_iou: float = 0.0  # least IoU of a background RoI with some object; RoIs below it are left out
+    samples: int = 512  # RoIs of an image in the loss
+    positives: int = 128  # the most positives among the samples; also the number of mask slots
+    sigma: float = 3.0  # of smooth L1, which turns linear at 1/sigma²
+    score_threshold: float = 0.05  # least score of a detection
+    nms_iou: float = 0.5  # IoU with a better detection of its class above which a detection is suppressed
+    detections: int = 100  # detections of an image, at most
 
 
 PYRAMID = RegionConfig()
@@ -42,18 +47,28 @@ PY_FASTER_RCNN = RegionConfig(samples=128, positives=32, sigma=1.0, nms_iou=0.3)
 
 
 class Regions(NamedTuple):
-    """K RoIs an image to learn from, positives first."""
+    """K RoIs of each image that are in the loss, positives first."""
 
-    boxes: Float[Array, "*b K 4"]
+    boxes: Float[Array, "*b K 4"]  # in pixels of the canvas
     objects: Int[Array, "*b K"]  # the slot of the object that each overlaps most
     labels: Int[Array, "*b K"]  # 0 for background
     targets: Float[Array, "*b K 4"]  # offsets to the object
-    used: Bool[Array, "*b K"]
-    positive: Bool[Array, "*b K"]
+    used: Bool[Array, "*b K"]  # False: an empty slot
+    positive: Bool[Array, "*b K"]  # on an object
 
 
 def sample_regions(keys: UInt32[Array, "B 2"], proposals: Proposals, objects: Objects, config: RegionConfig) -> Regions:
-    """RoIs of each image, drawn from its proposals and its objects' own boxes."""
+    """Sample RoIs of each image from its proposals and its objects' own boxes, without a gradient.
+
+    Args:
+        keys: one for each image, which draw the samples.
+        proposals: of each image.
+        objects: of each image.
+        config: settings of the stage.
+
+    Returns:
+        The sample.
+    """
     boxes = jnp.concatenate([proposals.boxes, objects.boxes], axis=1)
     valid = jnp.concatenate([proposals.valid, objects.real], axis=1)
     return jax.lax.stop_gradient(jax.vmap(partial(_sample, config=config))(keys, boxes, valid, objects))
@@ -66,7 +81,18 @@ def region_losses(
     config: RegionConfig,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
-    """The losses "classifier" and "box" (Girshick 2015, section 2.3)."""
+    """Compute the losses of the box head (Girshick 2015, section 2.3).
+
+    Args:
+        logits: class scores of each RoI.
+        offsets: box offsets for each class.
+        regions: the RoIs.
+        config: settings of the stage.
+        axis_name: axis of the devices that share the batch, if there are several.
+
+    Returns:
+        The losses "classifier" and "box".
+    """
     penalty = partial(smooth_l1, sigma=config.sigma)
     return box_head_loss(
         logits, offsets, regions.labels, regions.targets, regions.used, penalty=penalty, axis_name=axis_name
@@ -74,7 +100,7 @@ def region_losses(
 
 
 def first(regions: Regions, count: int) -> Regions:
-    """The first `count` RoIs of each image, where all positives are."""
+    """Keep the first `count` RoIs of each image, where all positives are."""
     return jax.tree.map(lambda leaf: leaf[:, :count], regions)
 
 
@@ -85,10 +111,21 @@ def mask_losses(
     regions: Regions,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
-    """The loss "mask"; `crops` are the objects' masks, cut to their boxes, 0 to 255 (He et al. 2017, section 3)."""
-    own = jnp.take_along_axis(crops, regions.objects[:, :, None, None], axis=1).astype(jnp.float32) / 255
+    """Compute the loss of the mask head (He et al. 2017, section 3).
+
+    Args:
+        logits: mask logits of each RoI.
+        crops: the objects' masks, cut to their boxes, 0 to 255.
+        objects: of each image.
+        regions: the RoIs.
+        axis_name: axis of the devices that share the batch, if there are several.
+
+    Returns:
+        The loss "mask".
+    """
+    masks = jnp.take_along_axis(crops, regions.objects[:, :, None, None], axis=1).astype(jnp.float32) / 255
     boxes = jnp.take_along_axis(objects.boxes, regions.objects[:, :, None], axis=1)
-    targets = mask_ops.resample(own, boxes, regions.boxes, logits.shape[2])
+    targets = mask_ops.resample(masks, boxes, regions.boxes, logits.shape[2])
     return mask_head_loss(logits, regions.labels, targets, regions.positive, axis_name=axis_name)
 
 
@@ -99,7 +136,18 @@ def detections_of(
     size: Float[Array, "B 2"],
     config: RegionConfig,
 ) -> Detections:
-    """What is reported of each image."""
+    """Select the detections of each image.
+
+    Args:
+        logits: class scores of each proposal.
+        offsets: box offsets for each class.
+        proposals: of each image.
+        size: (height, width) of each image in pixels of the canvas.
+        config: settings of the stage.
+
+    Returns:
+        A fixed number of detections, the best first.
+    """
     return detect(
         logits,
         offsets,
@@ -114,9 +162,9 @@ def detections_of(
 
 
 def own_masks(logits: Float[Array, "B D S S C"], labels: Int[Array, "B D"]) -> Float[Array, "B D S S"]:
-    """Each detection's mask, as probabilities: the channel of its class."""
-    own = jnp.take_along_axis(logits, labels[:, :, None, None, None], axis=-1)[..., 0]
-    return jax.nn.sigmoid(own)
+    """Return each detection's mask as probabilities: the channel of its class."""
+    masks = jnp.take_along_axis(logits, labels[:, :, None, None, None], axis=-1)[..., 0]
+    return jax.nn.sigmoid(masks)
 
 
 def _sample(
@@ -128,14 +176,14 @@ def _sample(
     config: RegionConfig,
 ) -> Regions:
     overlap = box_ops.iou(boxes, objects.boxes)
-    found = match(overlap, objects.real, low=config.positive_iou, high=config.positive_iou, usable=valid)
-    label = ignore_covered(found.label, boxes, objects.boxes, objects.ignored)
+    matches = match(overlap, objects.real, low=config.positive_iou, high=config.positive_iou, usable=valid)
+    label = ignore_covered(matches.label, boxes, objects.boxes, objects.ignored)
     if config.background_iou:
-        # Where nothing is, nothing is far from it: an image without objects is background all over.
+        # An image without objects is background all over.
         far = (jnp.where(objects.real[None], overlap, 0).max(axis=-1) < config.background_iou) & objects.real.any()
         label = jnp.where((label == NEGATIVE) & far, IGNORED, label)
     drawn = sample(key, label, count=config.samples, max_positives=config.positives)
-    rois, target = boxes[drawn.indices], found.target[drawn.indices]
+    rois, target = boxes[drawn.indices], matches.target[drawn.indices]
     labels = jnp.where(drawn.positive, objects.labels[target], 0)
     offsets = box_ops.encode(objects.boxes[target], rois, _WEIGHTS)
     return Regions(rois, target, labels, offsets, drawn.used, drawn.positive)

@@ -1,4 +1,7 @@
-"""SimCLR (Chen, Kornblith, Norouzi & Hinton 2020): two views of an image attract, those of other images repel."""
+"""SimCLR (Chen, Kornblith, Norouzi & Hinton 2020): two views of an image attract, those of other images repel.
+
+Batches hold "image" (uint8 RGB [B, H, W, 3], normalised here), without labels.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,8 +14,8 @@ import optax
 from jaxvision.losses.contrastive import nt_xent
 from jaxvision.ops.augment import Augmentation
 from jaxvision.ops.images import Color, normalise
+from jaxvision.tasks import one_network
 from jaxvision.tasks.views import features, two_views
-from jaxvision.train.steps import descend, init_state
 from jaxvision.train.types import Batch, Key, Metrics, Task, TrainState
 
 
@@ -25,34 +28,36 @@ def simclr(
     std: Color,
     temperature: float,
 ) -> Task:
-    """Learn from `batch["image"]` (uint8 RGB, normalised here), without labels (algorithm 1).
+    """Make the task of telling which two views come from one image (algorithm 1).
 
-    `network(axis_name)` returns "pool" and "embedding". Its batch norm is to take its statistics over that axis of
-    devices, so that it is global: within one device's rows the partner would give itself away (section 2.2). Both views
-    pass it as one batch of 2B. Then the step is the same on any number of devices.
+    Both views of all images pass the network as one batch of 2B rows, so that a step is the same on any number of
+    devices.
 
-    `predict` returns `features` [B, D]. Metrics: "loss" and "accuracy", how often the partner is the nearest view.
+    Args:
+        network: makes the network, which returns "pool" and "embedding", for an axis of devices. Its batch norm must
+            take statistics over that axis: within one device's rows the partner would give itself away (section 2.2).
+        tx: the optimizer.
+        augment: draws a view.
+        mean: pixel mean of each channel, in 0..255.
+        std: pixel standard deviation of each channel.
+        temperature: τ of the loss.
+
+    Returns:
+        The task. Metrics are "loss" and "accuracy", the share of views whose partner is the nearest; `predict` returns
+        "features" [B, D].
     """
     alone = network(None)
 
     def init(key: Key, batch: Batch) -> TrainState:
-        variables = alone.init(key, normalise(batch["image"], mean, std), train=True)
-        return init_state(key, variables, tx.init(variables["params"]))
+        return one_network.start(alone, tx, key, normalise(batch["image"], mean, std))
 
     def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
-        views, model = two_views(state, batch["image"], augment, mean, std, axis_name), network(axis_name)
-
-        def loss_fn(params: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-            variables = {"params": params, **state.model_state}
-            outputs, model_state = model.apply(variables, views, train=True, mutable=list(state.model_state))
+        def contrast(outputs: Any) -> tuple[jax.Array, Metrics]:
             first, second = outputs["embedding"].reshape(2, len(batch["image"]), -1)
-            found = nt_xent(first, second, temperature, axis_name)
-            return found.loss, (model_state, found.accuracy)
+            result = nt_xent(first, second, temperature, axis_name)
+            return result.loss, {"accuracy": result.accuracy}
 
-        params, opt_state, loss, (model_state, accuracy) = descend(
-            loss_fn, state.params, state.opt_state, tx, axis_name=axis_name
-        )
-        new = TrainState(state.step + 1, params, opt_state, model_state, state.aux, state.key)
-        return new, {"loss": loss, "accuracy": accuracy}
+        views = two_views(state, batch["image"], augment, mean, std, axis_name)
+        return one_network.train(network(axis_name), tx, state, views, contrast, axis_name=axis_name)
 
     return Task(init, step, partial(features, alone, mean=mean, std=std))

@@ -1,4 +1,4 @@
-"""Two views of each image, and what an encoder sees in the image itself: for tasks that learn without labels."""
+"""Two views of each image, and the features of the image itself, for tasks that learn without labels."""
 
 import flax.linen as nn
 import jax
@@ -20,9 +20,20 @@ def two_views(
     std: Color,
     axis_name: str | None,
 ) -> Float[Array, "V h w 3"]:
-    """Normalised views, drawn anew in each step: the first ones of all B images, then the second ones.
+    """Draw two views of each image, new ones in each step.
 
-    What is drawn for an image belongs to its row of the global batch, however many devices share it.
+    The draws of an image belong to its row of the global batch, however many devices share it.
+
+    Args:
+        state: the state before the step, whose key and step the draws come from.
+        images: this device's rows.
+        augment: draws a view.
+        mean: pixel mean of each channel, in 0..255.
+        std: pixel standard deviation of each channel.
+        axis_name: axis of the devices that share the batch, if there are several.
+
+    Returns:
+        Normalised views, V = 2B: the first ones of all images, then the second ones.
     """
     keys = jax.vmap(jax.random.split)(example_keys(state, images.shape[0], axis_name))
     pixels = unit(images)
@@ -31,6 +42,17 @@ def two_views(
 
 
 def features(model: nn.Module, state: TrainState, batch: Batch, mean: Color, std: Color) -> dict[str, jax.Array]:
-    """ "features" [B, D]: the map "pool" of the whole image, in evaluation mode."""
+    """Compute the features of whole images in evaluation mode.
+
+    Args:
+        model: (images, *, train) -> {"pool": [B, D], …}.
+        state: with the model's variables.
+        batch: with "image".
+        mean: pixel mean of each channel, in 0..255.
+        std: pixel standard deviation of each channel.
+
+    Returns:
+        "features" [B, D].
+    """
     variables = {"params": state.params, **state.model_state}
     return {"features": pool(model, variables, normalise(batch["image"], mean, std))}
