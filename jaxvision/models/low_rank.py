@@ -65,4 +65,4 @@ def truncate(params: Mapping[str, Any], ranks: Ranks) -> dict[str, Any]:
             down, up = left[:, :rank] * values[None, :rank], right[:rank]
             bias = params[name]["bias"]
             truncated[name] = {"down": {"kernel": jnp.asarray(down)}, "up": {"kernel": jnp.asarray(up), "bias": bias}}
-    return found
+    return truncated

@@ -89,7 +89,7 @@ class UNet(nn.Module):
 
 
 def _center(x: Float[Array, "B H W C"], size: tuple[int, ...]) -> Float[Array, "B h w C"]:
-    top, left = ((side - wanted) // 2 for side, wanted in zip(x.shape[1:3], size, strict=True))
+    top, left = ((side - inner) // 2 for side, inner in zip(x.shape[1:3], size, strict=True))
     return x[:, top : top + size[0], left : left + size[1]]
 
 
