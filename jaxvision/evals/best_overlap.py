@@ -1,6 +1,6 @@
-"""How well proposals cover objects, by their number: recall, and the mean average best overlap (MABO).
+"""Coverage of objects by proposals: recall, and the mean average best overlap (MABO), by the number of proposals.
 
-Uijlings et al. (2013, section 5). Unlike `proposal_recall`, an object's best proposal may be another's best too.
+Uijlings et al. (2013, section 5). Unlike in `proposal_recall`, one proposal may be the best of several objects.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,26 @@ THRESHOLDS = (0.5, 0.7)  # IoU from which an object counts as found
 
 
 class Coverage(NamedTuple):
-    """What the first `counts` proposals of each image cover."""
+    """The share of objects that the first n proposals of each image cover, for every n of `counts`."""
 
     counts: tuple[int, ...]
-    recall: Float[np.ndarray, "T N"]  # share of all objects found, for each of THRESHOLDS
+    recall: Float[np.ndarray, "T N"]  # share of all objects with a proposal of that IoU, for each of THRESHOLDS
     mabo: Float[np.ndarray, "N"]  # an object's best IoU, averaged over a class, and then over classes
 
 
 def best_overlaps(
     proposals: Float[np.ndarray, "P 4"], objects: Float[np.ndarray, "G 4"], counts: Sequence[int]
 ) -> Float[np.ndarray, "N G"]:
-    """The best IoU of each object of an image with its first n proposals, for every n of `counts`; 0 without any."""
+    """Return the best IoU of each object of an image with its first n proposals.
+
+    Args:
+        proposals: boxes (x0, y0, x1, y1), the most likely first.
+        objects: boxes of the image's objects.
+        counts: the values of n.
+
+    Returns:
+        For every n and every object its best IoU; 0 without proposals.
+    """
     overlaps = np.concatenate([np.zeros((1, len(objects))), iou(proposals, objects)])
     best = np.maximum.accumulate(overlaps, axis=0)
     return best[np.minimum(counts, len(proposals))]
@@ -34,7 +43,19 @@ def best_overlaps(
 def coverage(
     overlaps: Sequence[Float[np.ndarray, "N _"]], labels: Sequence[Integer[np.ndarray, "_"]], counts: Sequence[int]
 ) -> Coverage:
-    """Of all images: their `best_overlaps` by the same counts, and their objects' classes. ValueError: no objects."""
+    """Return recall and MABO over all images.
+
+    Args:
+        overlaps: `best_overlaps` of each image, all for the same `counts`.
+        labels: classes of each image's objects.
+        counts: the values of n.
+
+    Returns:
+        Recall and MABO for every n.
+
+    Raises:
+        ValueError: no image has an object.
+    """
     best, label = np.concatenate(overlaps, axis=1), np.concatenate(labels)
     if not label.size:
         raise ValueError(f"coverage: none of the {len(labels)} images has an object; check --data")

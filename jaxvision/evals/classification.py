@@ -16,7 +16,7 @@ Draw = Callable[[Int[np.ndarray, "K K"], Sequence[str]], UInt8[np.ndarray, "H W 
 
 
 def accuracy(top: tuple[int, ...] = (1, 5)) -> Metric:
-    """The fraction of examples whose label is among the k highest scores: {"accuracy": …} for k = 1, {"top5": …}.
+    """Measure the fraction of examples whose label is among the k highest scores: {"accuracy"} for k = 1, {"top5"}, ….
 
     Of equal scores the lower class index ranks higher, as with argmax; NaN outranks everything and is never right. A k
     above the number of classes counts every example.
@@ -43,7 +43,7 @@ def accuracy(top: tuple[int, ...] = (1, 5)) -> Metric:
 
 
 def nll() -> Metric:
-    """The mean negative log-likelihood of the labels in nats: {"nll": …}. A probability of 0 counts as 2.2e-16.
+    """Measure the mean negative log-likelihood of the labels in nats: {"nll"}. A probability of 0 counts as 2.2e-16.
 
     Example:
         >>> metric = nll()
@@ -71,7 +71,7 @@ def nll() -> Metric:
 
 
 def confusion_matrix(class_names: Sequence[str], draw: Draw = confusion.confusion_matrix) -> Metric:
-    """Which class was taken for which: {"confusion_matrix": uint8 image}. The state is int64 [true, predicted].
+    """Count pairs of true and predicted class: {"confusion_matrix": uint8 image}. The state is int64 [true, predicted].
 
     Example:
         >>> metric = confusion_matrix(("cat", "dog"))
@@ -110,13 +110,13 @@ def _real_rows(outputs: Mapping, batch: Mapping) -> tuple[Float[np.ndarray, "N K
 
 
 def _ranks(scores: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
-    """How many classes rank above each label: 0 is best."""
+    """Count the classes that rank above each label: 0 is best."""
     own = np.take_along_axis(scores, labels[:, None], axis=1)
     tied_before = (scores == own) & (np.arange(scores.shape[1])[None] < labels[:, None])
     return np.sum(~(scores <= own) | tied_before, axis=1)  # not "greater": a NaN on either side must count
 
 
 def refuse_empty(metric: str, count: int | float | np.integer | np.floating) -> None:
-    """ValueError where a metric has seen no example."""
+    """Raise ValueError if a metric has seen no example."""
     if not count:
         raise ValueError(f"{metric}: the evaluation data has no examples; check --data and its validation split")

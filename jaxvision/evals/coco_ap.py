@@ -17,13 +17,15 @@ Kind = Literal["bbox", "segm"]
 
 
 def coco_ap(class_names: Sequence[str], *, masks: bool = False) -> Metric:
-    """{"AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR_100"} of boxes, and with `masks` the same of
-    masks as {"mask_AP", …}. `class_names[0]` is background.
+    """Measure COCO's average precision of boxes, and with `masks` that of masks too.
+
+    Keys are "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large" and "AR_100", and with `masks` the same behind
+    "mask_". One that is undefined, such as AP_small without small objects, is left out. `class_names[0]` is background.
 
     All is measured in pixels of the original image. Objects to ignore are COCO's crowds. Masks ("masks" [B, D, M, M]
-    and [B, N, M, M], crops of their boxes, 0 to 1 or uint8 0 to 255) are pasted there and cut at 0.5. Sizes go by the
-    batch's "area" where it has one (COCO's is the area of the segmentation, for boxes too), else by the masks or,
-    without them, the boxes. A figure that is undefined, such as AP_small without small objects, is left out.
+    and [B, N, M, M], crops of their boxes, 0 to 1 or uint8 0 to 255) are pasted there and cut at 0.5. An object's size
+    is the batch's "area" where it has one (COCO's is the area of the segmentation, for boxes too), else that of its
+    mask or, without masks, of its box.
 
     Example:
         >>> metric, box = coco_ap(("background", "cat")), np.array([[[2.0, 2.0, 9.0, 9.0]]], np.float32)
@@ -59,10 +61,18 @@ def evaluation(
     by_class: bool = True,
     counts: Sequence[int] = (1, 10, 100),
 ) -> COCOeval_faster:
-    """The protocol carried out: its `eval` holds "precision" [T, R, K, A, M] and "recall" [T, K, A, M].
+    """Run COCO's evaluation.
 
-    T are the IoU thresholds 0.5, 0.55 … 0.95, R the recalls 0, 0.01 … 1, K classes, A sizes (all, small, medium,
-    large), M the numbers of detections an image in `counts`; -1 is undefined.
+    Args:
+        records: detections and objects of each image.
+        kind: compare boxes ("bbox") or masks ("segm").
+        by_class: match detections only with objects of their class.
+        counts: the numbers of detections an image that recall is measured at.
+
+    Returns:
+        An evaluator whose `eval` holds "precision" [T, R, K, A, M] and "recall" [T, K, A, M]. T are the IoU thresholds
+        0.5, 0.55 … 0.95, R the recalls 0, 0.01 … 1, K classes, A sizes (all, small, medium, large), M is `counts`; -1
+        is undefined.
     """
     truth = COCO(_annotations(records, kind))
     evaluator = COCOeval_faster(truth, truth.loadRes(_detections(records, kind)), kind)
@@ -115,8 +125,17 @@ def _xywh(box: Float[np.ndarray, " 4"]) -> list[float]:
 
 
 def encode(mask: Bool[np.ndarray, "h w"], shape: tuple[int, int], top: int = 0, left: int = 0) -> dict[str, Any]:
-    """COCO's compressed run lengths, {"size": [H, W], "counts": bytes}, of an image of `shape` that is empty but for
-    `mask`, whose first pixel lies at (top, left)."""
+    """Encode a mask in COCO's compressed run lengths.
+
+    Args:
+        mask: the pixels of a part of an image.
+        shape: height and width of the image, which is empty outside that part.
+        top: row of the part's first pixel in the image.
+        left: column of the part's first pixel in the image.
+
+    Returns:
+        {"size": [H, W], "counts": bytes}.
+    """
     columns = np.zeros((mask.shape[1], shape[0]), bool)  # pixels count down the columns; those beside are left out
     columns[:, top : top + mask.shape[0]] = mask.T
     pixels = np.concatenate([[False], columns.reshape(-1), [False]])

@@ -11,10 +11,17 @@ from jaxvision.viz.masks import paste_patch
 
 
 def image_results(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int) -> dict[str, Any]:
-    """One image of a batch: its "height" and "width", and its "annotations", the best first.
+    """Describe the detections in one image of a batch in COCO's format, in pixels of the original image.
 
-    All in pixels of the original image. Each has "category_id" (the label), "bbox" (x, y, width, height), "area",
-    "score" and, where the network predicts masks, "segmentation" as compressed run lengths.
+    Args:
+        outputs: predictions of a batch, as in `evals.detection`.
+        batch: the batch.
+        row: the image's row.
+
+    Returns:
+        The image's "height" and "width", and its "annotations", highest score first. Each has "category_id" (the
+        label), "bbox" (x, y, width, height), "area", "score" and, where the network predicts masks, "segmentation" as
+        compressed run lengths.
     """
     scale = scale_of(batch, row)
     height, width = original_size(batch, row)

@@ -1,4 +1,4 @@
-"""What was detected and what is there, image by image: the state of every detection metric.
+"""Detections and objects of each image, from which every detection metric is computed.
 
 Outputs hold "boxes" [B, D, 4] in pixels of the canvas, "scores" [B, D], "labels" int [B, D] (0 is background) and
 "valid" bool [B, D]. A batch holds "boxes" [B, N, 4], "labels", "valid", "ignore" (difficult or crowd), "image_id" [B],
@@ -40,9 +40,18 @@ class Claims(NamedTuple):
 
 
 def read(outputs: Mapping[str, Any], batch: Mapping[str, Any], classes: int) -> list[ImageRecord]:
-    """The records of a batch's real images. Objects' areas are `batch["area"]` [B, N] where given, else their boxes'.
+    """Return the records of a batch's images, without the rows that pad it.
 
-    ValueError: a label outside 1 … classes - 1, a detection that is not finite.
+    Args:
+        outputs: predictions of the batch.
+        batch: the batch; objects' areas are its "area" [B, N] where it has one, else their boxes'.
+        classes: the number of classes, background included.
+
+    Returns:
+        A record for each image, in pixels of the original image.
+
+    Raises:
+        ValueError: a label outside 1 … classes - 1, or a detection that is not finite.
     """
     mask = np.asarray(batch["_mask"], bool)
     records = [_read_row(outputs, batch, int(row)) for row in np.flatnonzero(mask)]
@@ -52,19 +61,19 @@ def read(outputs: Mapping[str, Any], batch: Mapping[str, Any], classes: int) -> 
 
 
 def scale_of(batch: Mapping[str, Any], row: int) -> Float[np.ndarray, " 4"]:
-    """What multiplies the corners x0, y0, x1, y1 of a box in the original image, to give them on the canvas."""
+    """Return the factors of x0, y0, x1, y1 that bring a box of the original image onto the canvas."""
     height, width = np.broadcast_to(np.asarray(batch["scale"][row], np.float64), 2).tolist()
     return np.array([width, height, width, height])
 
 
 def original_size(batch: Mapping[str, Any], row: int) -> tuple[int, int]:
-    """Height and width of an image before it was put on its canvas."""
+    """Return the height and width of an image before it was put on its canvas."""
     height, width = np.rint(np.asarray(batch["size"][row]) / scale_of(batch, row)[1::-1]).astype(int).tolist()
     return height, width
 
 
 def images(metric: str, records: Sequence[ImageRecord]) -> list[ImageRecord]:
-    """Records in order of image_id, so that ties do not depend on how processes shared the images.
+    """Return the records in order of image_id, so that ties do not depend on which process had which image.
 
     ValueError: no images, an image that came twice, no object in any image.
     """
@@ -84,9 +93,15 @@ def images(metric: str, records: Sequence[ImageRecord]) -> list[ImageRecord]:
 def iou(
     boxes: Float[np.ndarray, "D 4"], others: Float[np.ndarray, "N 4"], *, inclusive: bool = False
 ) -> Float[np.ndarray, "D N"]:
-    """Intersection over union in float64; 0 where the union is empty.
+    """Compute the intersection over union of every pair of boxes.
 
-    `inclusive`: corners are whole pixels that both belong to the box, so that a side is x1 - x0 + 1.
+    Args:
+        boxes: corners (x0, y0, x1, y1).
+        others: corners of the boxes that they are compared with.
+        inclusive: corners are whole pixels that both belong to the box, so that a side is x1 - x0 + 1.
+
+    Returns:
+        IoU in float64; 0 where the union is empty.
     """
     one = 1.0 if inclusive else 0.0
     boxes, others = boxes.astype(np.float64)[:, None], others.astype(np.float64)[None]
@@ -98,8 +113,18 @@ def iou(
 
 
 def claims(record: ImageRecord, label: int, threshold: float, *, inclusive: bool = False) -> Claims:
-    """Which object of class `label` each detection of it stands for. Equal scores keep their order; equal overlaps go
-    to the first object."""
+    """Assign each detection of a class to the object of that class that it overlaps most.
+
+    Args:
+        record: detections and objects of one image.
+        label: the class.
+        threshold: the IoU above which a detection matches its object.
+        inclusive: as in `iou`.
+
+    Returns:
+        The detections by falling score, with their objects. Equal scores keep their order; of equally overlapped
+        objects the first is taken.
+    """
     own = np.flatnonzero(record.labels == label)
     own = own[np.argsort(-record.scores[own], kind="stable")]
     there = np.flatnonzero(record.true_labels == label)

@@ -1,4 +1,4 @@
-"""Which detections are wrong and which objects are missed, and why (after Hoiem et al. 2012, section 2)."""
+"""Wrong detections and missed objects, with the cause of each (after Hoiem et al. 2012, section 2)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,10 +16,19 @@ _NEAR = 0.1  # IoU from which a detection is a misplaced one of the object, not 
 def worst_errors(
     class_names: Sequence[str], *, threshold: float = 0.5, min_score: float = 0.5, each: int = 4
 ) -> Metric:
-    """{"worst_errors": a page} of the false positives with the highest scores and the largest objects missed, `each` so
-    many a class, among detections from `min_score` on. The batch needs "image" uint8 [B, H, W, 3].
+    """Collect the false positives with the highest scores and the largest missed objects of each class.
 
-    Objects and detections are matched as in `voc_ap`. Of all other errors the state keeps the figures alone.
+    The batch needs "image" uint8 [B, H, W, 3]. Objects and detections are matched as in `voc_ap`. The state keeps
+    images of the worst errors only, and the figures of all.
+
+    Args:
+        class_names: names of the classes, background first.
+        threshold: the IoU above which a detection matches an object.
+        min_score: detections of lower scores are left out.
+        each: the number of errors of each kind that are shown for a class.
+
+    Returns:
+        A metric with the key "worst_errors", a picture of all of them.
     """
 
     def update(state: list[DetectionError], outputs: Mapping, batch: Mapping) -> list[DetectionError]:
@@ -83,7 +92,7 @@ def _cause(
 
 
 def _miss(record: ImageRecord, o: int, class_names: Sequence[str], threshold: float, min_score: float) -> _Error:
-    """An object without a detection, and the detection that comes nearest to being its."""
+    """Describe an object without a detection, and the detection that comes nearest to it."""
     label, true = int(record.true_labels[o]), record.true_boxes[o]
     overlaps = iou(record.boxes, true[None])[:, 0]
     own, clear = record.labels == label, record.scores >= min_score

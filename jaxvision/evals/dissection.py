@@ -1,7 +1,7 @@
-"""What sets of units do to what a generator draws (Bau et al. 2019, "GAN Dissection"), and the report of it.
+"""Effects of sets of units on the images that a generator draws (Bau et al. 2019, "GAN Dissection"), and a report.
 
-Works with any `predict` that takes interventions in its batch as `tasks.dissection` does, and any way to look at data:
-`look(metrics)` is a hook over the whole of it, `partial(hooks.evaluate, data=data, name=…)`.
+Works with any `predict` that takes interventions in its batch as `tasks.dissection` does. Data is read by a function
+`evaluate(metrics)` that makes a hook: `partial(hooks.evaluate, data=data, name=…)`.
 """
 
 import zlib
@@ -20,27 +20,28 @@ from jaxvision.train.types import Batch, Hook, Metric, Predict, PyTree, TrainSta
 from jaxvision.viz.dissection import Concept, Effect, Report, Unit, before_after, unit_picture
 from jaxvision.viz.table import table
 
-Look = Callable[[tuple[Metric, ...]], Hook]
+Evaluate = Callable[[tuple[Metric, ...]], Hook]
+"""Makes a hook that evaluates metrics on the dissected layer's data."""
 Sets = Mapping[str, Sequence[int]]
 """Units by the name of the set."""
 
 LABELLED = 0.05
-"""The least IoU that gives a unit its name (Bau et al. 2019)."""
+"""Units with a lower IoU have no concept (Bau et al. 2019)."""
 INFORMED = 0.01
-"""The least information, besides: a unit that is always on has the IoU of the concept's area, and tells nothing."""
+"""Nor have units with less information: one that is always on has the IoU of the concept's area, and none."""
 
 
 class Subject(NamedTuple):
-    """A dissected layer: how it is looked at, and what was learned of it."""
+    """A dissected layer, with the data and the `predict` by which it is examined."""
 
-    look: Look
+    evaluate: Evaluate
     predict: Predict
     state: TrainState
     class_names: Sequence[str]
-    concepts: Sequence[int]  # classes
-    alpha: Float[np.ndarray, "C U"]  # what was learned
+    concepts: Sequence[int]  # the classes that units are searched for
+    alpha: Float[np.ndarray, "C U"]  # strength of the intervention on each unit, for each concept
     values: Float[np.ndarray, "C U"]  # what units are held at to insert a concept
-    patch: int  # cells of the side of a place
+    patch: int  # height and width, in cells, of a square where units are inserted
 
 
 def under(
@@ -49,7 +50,17 @@ def under(
     values: Float[np.ndarray, " U"],
     where: Float[np.ndarray, "#B h w"],
 ) -> Predict:
-    """`predict` of the images that an intervention gives; `where` is a mask for each row, or one for all."""
+    """Return `predict` of the images that an intervention on the layer's units gives.
+
+    Args:
+        predict: a dissection's `predict`.
+        alpha: strength of the intervention on each unit, from 0 to 1.
+        values: the value that each unit is set to.
+        where: mask of the layer's cells, one for each row or one for all.
+
+    Returns:
+        A function with the same arguments and outputs as `predict`.
+    """
 
     def edited(state: TrainState, batch: Batch) -> PyTree:
         rows = len(batch["z"])
@@ -61,7 +72,16 @@ def under(
 
 
 def areas(subject: Subject, sets: Sets, size: tuple[int, int]) -> dict[str, Float[np.ndarray, " K"]]:
-    """Each class's share of the pixels with each set of units ablated everywhere."""
+    """Measure each class's share of the pixels with each set of units ablated everywhere.
+
+    Args:
+        subject: the dissected layer.
+        sets: units by the name of the set.
+        size: height and width of the layer.
+
+    Returns:
+        By the name of the set the share of each class.
+    """
     units = subject.alpha.shape[1]
     everywhere, nothing = np.ones((1, *size)), np.zeros(units)
     result = {}
@@ -72,9 +92,17 @@ def areas(subject: Subject, sets: Sets, size: tuple[int, int]) -> dict[str, Floa
 
 
 def causal_effects(subject: Subject, concept: int, sets: Sets) -> dict[str, float]:
-    """The average causal effect δ of each set of units, wholly inserted and wholly ablated, on `concepts[concept]`.
+    """Measure the average causal effect δ of each set of units on `concepts[concept]`, inserted against ablated.
 
-    An image's place is the same for every set, batch and device: it is drawn from its latent.
+    An image's place is drawn from its latent, so it is the same for every set, batch and device.
+
+    Args:
+        subject: the dissected layer.
+        concept: the concept's index in `subject.concepts`.
+        sets: units by the name of the set.
+
+    Returns:
+        δ by the name of the set.
     """
     predict = partial(_at_places, subject, concept, sets)
     return {name: float(effect) for name, effect in _look(subject, (means(*sets),), predict).items()}
@@ -83,11 +111,18 @@ def causal_effects(subject: Subject, concept: int, sets: Sets) -> dict[str, floa
 def remove_artefacts(
     score: Callable[[Sequence[int]], float], candidates: Sequence[int], *, most: int
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Units whose ablation together lowers `score(units)`, an FID for example, found greedily (section 4.2 does it by
-    eye): each candidate alone, then one after the other from the best on, kept where it helps.
+    """Choose greedily units whose ablation together lowers a score, such as an FID (section 4.2 chooses them by eye).
 
-    Returns at most `most` units and the scores, first that of none. It takes one score for each candidate, and then
-    one for each that helped alone.
+    Each candidate is scored alone; those that help are added one after the other, the best first, and kept if the score
+    falls.
+
+    Args:
+        score: function of the ablated units.
+        candidates: units to try.
+        most: the largest number of units.
+
+    Returns:
+        The units, and the scores: first that of none, then that after each unit.
     """
     scores = [score(())]
     alone = {unit: score((unit,)) for unit in candidates}
@@ -102,8 +137,17 @@ def remove_artefacts(
 
 
 def dissect(subject: Subject, shown: Batch, layer: str, *, units: int = 10, seeds: int = 5) -> Report:
-    """The report of a layer: what each unit agrees with, and what the `units` best of each concept do, by α and by IoU,
-    beside `seeds` random sets of as many. Pictures are of the batch `shown`.
+    """Make the report of a layer: the concept that each unit agrees with, and the effects of each concept's best units.
+
+    Args:
+        subject: the dissected layer.
+        shown: the batch that pictures are drawn from.
+        layer: the layer's name.
+        units: the number of units of a concept, the best by α and the best by IoU.
+        seeds: the number of random sets of as many units, for comparison.
+
+    Returns:
+        The report.
     """
     found = _look(subject, (unit_iou(subject.class_names), top_images(), means("areas"), _count()), subject.predict)
     agreement, top, before = found["agreement"], found["top"], found["areas"]
@@ -131,9 +175,11 @@ def dissect(subject: Subject, shown: Batch, layer: str, *, units: int = 10, seed
 
 
 def figures(report: Report) -> dict[str, float]:
-    """The report in few numbers: units with a name, and, as means over concepts, the share of its area that ablation
-    leaves and the causal effect, by "alpha", "iou" and "random" units. "area_left_random_least" is of the random set
-    that leaves least of each concept.
+    """Summarise the report in few numbers.
+
+    "units_named" is the number of units with a concept. By kind of units, "alpha", "iou" or "random",
+    "area_left_<kind>" is the share of a concept's area that ablation leaves, and "effect_<kind>" the causal effect,
+    both as means over concepts. "area_left_random_least" is that of the random set that leaves least of each concept.
     """
     result = {"units_named": float(sum(bool(unit.concept) for unit in report.units))}
     for kind in ("alpha", "iou", "random"):
@@ -148,7 +194,7 @@ def figures(report: Report) -> dict[str, float]:
 
 
 def effects_table(report: Report) -> str:
-    """What each set of units does to its concept, the random ones by their seeds, as a Markdown table."""
+    """Return a Markdown table of the effects of each set of units on its concept; random sets go by their seeds."""
     rows: dict[str, tuple[str, ...]] = {}
     for concept in report.concepts:
         for name, effect in concept.effects.items():
@@ -158,7 +204,7 @@ def effects_table(report: Report) -> str:
 
 
 def best(scores: Float[np.ndarray, " U"], count: int) -> tuple[int, ...]:
-    """The units of highest score, of equal ones the lower numbers."""
+    """Return the units of highest score, of equal ones the lower numbers."""
     return tuple(np.argsort(-scores, kind="stable")[:count].tolist())
 
 
@@ -180,8 +226,8 @@ def _keys(z: Float32[np.ndarray, "B Z"]) -> UInt32[np.ndarray, "B 2"]:
 
 
 def _look(subject: Subject, metrics: tuple[Metric, ...], predict: Predict) -> dict[str, Any]:
-    """What metrics say of all images, without the hook's name before it."""
-    result = subject.look(metrics).run(predict, subject.state)
+    """Evaluate metrics on all images; keys are without the hook's name."""
+    result = subject.evaluate(metrics).run(predict, subject.state)
     return {name.split("/", 1)[-1]: value for name, value in result.items()}
 
 
@@ -190,7 +236,7 @@ def _count() -> Metric:
 
 
 def _picture(subject: Subject, concept: int, members: Sequence[int], shown: Batch) -> np.ndarray:
-    """The three images of the batch that hold most of the concept."""
+    """Draw the three images of the batch that hold most of the concept."""
     label, values = subject.concepts[concept], subject.values[concept]
     plain = subject.predict(subject.state, shown)
     rows = np.argsort(-plain["areas"][:, label], kind="stable")[:3]
@@ -204,7 +250,7 @@ def _picture(subject: Subject, concept: int, members: Sequence[int], shown: Batc
 
 
 def _units(subject: Subject, agreement: Agreement, top: Top) -> tuple[Unit, ...]:
-    """Every unit with the concept, among those looked for, of highest IoU; the highest first."""
+    """Describe every unit with the concept of highest IoU; the unit of highest IoU first."""
     concepts = np.array(subject.concepts)
     own = concepts[agreement.iou[:, concepts].argmax(axis=1)]
     order = np.argsort(-agreement.iou[np.arange(len(own)), own], kind="stable")

@@ -1,4 +1,4 @@
-"""What an encoder makes of a whole data set: its features as rows, and maps of them in the plane.
+"""Features of a whole data set as rows, and maps of them in the plane.
 
 Outputs hold "features" [B, D]; a batch holds "label" int [B] and "_mask" bool [B], true for the rows that are examples
 and not padding.
@@ -15,7 +15,7 @@ from jaxvision.train.types import Hook, Metric, Predict, Result, TrainState
 
 
 class Embedded(NamedTuple):
-    """A data set as the encoder sees it."""
+    """The features of every example of a data set, with labels and perhaps images."""
 
     features: Float32[np.ndarray, "N D"]
     labels: Int[np.ndarray, " N"]
@@ -23,8 +23,10 @@ class Embedded(NamedTuple):
 
 
 def embeddings(*, images: bool = False) -> Metric:
-    """{"embedded": an Embedded} of every example, with its image where that is asked for; several processes' rows are
-    joined. Not a figure by itself: for hooks that compare rows (`rows_of`). ValueError: features that are not finite.
+    """Collect the features of every example: {"embedded": an `Embedded`}, for hooks that compare rows (`rows_of`).
+
+    With `images` each example's image is kept too. Rows of several processes are joined. ValueError: features that are
+    not finite.
     """
 
     def update(state: list[Embedded], outputs: Mapping, batch: Mapping) -> list[Embedded]:
@@ -45,22 +47,30 @@ def embeddings(*, images: bool = False) -> Metric:
 
 
 def rows_of(hook: Hook, predict: Predict, state: TrainState) -> Embedded:
-    """What a hook `train.hooks.evaluate((embeddings(),), data)` collects."""
+    """Return the features that an evaluation with `embeddings` collects.
+
+    Args:
+        hook: `train.hooks.evaluate((embeddings(),), data)`.
+        predict: the encoder's compiled `predict`.
+        state: the encoder's state.
+
+    Returns:
+        The features of every example of the data.
+    """
     (embedded,) = hook.run(predict, state).values()
     return embedded
 
 
 def directions(features: Float32[np.ndarray, "N D"]) -> Float32[np.ndarray, "N D"]:
-    """Features scaled to length 1, so that a product of two is their cosine; rows of zeros stay."""
+    """Scale features to length 1, so that the product of two is their cosine; rows of zeros stay zero."""
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     return features / np.maximum(norms, np.finfo(np.float32).tiny)
 
 
 def pca(features: Float32[np.ndarray, "N D"]) -> tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, " 2"]]:
-    """Places on the two directions of most variance, and the share of all variance that each of them holds.
+    """Return positions along the two directions of most variance, and each direction's share of all variance.
 
-    Of 1 feature or 1 row the second is 0. The sign of an axis is fixed by scikit-learn, so that maps of equal features
-    are equal.
+    With 1 feature or 1 row the second is 0. scikit-learn fixes the sign of an axis, so equal features have equal maps.
 
     Example:
         >>> places, shares = pca(np.array([[0, 0], [1, 1], [2, 2]], np.float32))
@@ -78,9 +88,9 @@ def pca(features: Float32[np.ndarray, "N D"]) -> tuple[Float[np.ndarray, "N 2"],
 
 
 def tsne(features: Float32[np.ndarray, "N D"], *, seed: int = 0) -> Float[np.ndarray, "N 2"]:
-    """t-SNE of the cosine distances (van der Maaten & Hinton 2008): neighbours stay together, distances say little.
+    """Map by t-SNE and cosine distances (van der Maaten & Hinton 2008): neighbours stay near, distances say little.
 
-    The perplexity is 30, or a quarter of the rows where these are few. ValueError: fewer than 4 rows.
+    The perplexity is 30, or a quarter of the rows if that is less. ValueError: fewer than 4 rows.
 
     Example:
         >>> tsne(np.eye(8, dtype=np.float32)).shape

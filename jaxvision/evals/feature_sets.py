@@ -1,4 +1,4 @@
-"""Samples against real examples as two sets of features: the kernel distance, and precision with recall.
+"""Distances between samples and real examples as two sets of features: the kernel distance, precision and recall.
 
 Outputs hold "features" [B, F] of the samples and "real_features" [B, F]; a batch holds "_mask" bool [B], true for the
 rows that are examples and not padding. All features are kept, in the type they came in, and compared in float64.
@@ -19,7 +19,7 @@ _ROWS = 1024  # that are compared with all others at a time
 
 
 def read(outputs: Mapping, batch: Mapping) -> tuple[Float[np.ndarray, "N F"], Float[np.ndarray, "N F"]]:
-    """A batch's features, of samples and of real examples, without padding. ValueError: one is not finite."""
+    """Return a batch's features, of samples and of real examples, without padding. ValueError: one is not finite."""
     mask: Bool[np.ndarray, " B"] = np.asarray(batch["_mask"], bool)
     fake, real = (np.asarray(outputs[name])[mask] for name in ("features", "real_features"))
     if not (np.isfinite(fake).all() and np.isfinite(real).all()):
@@ -28,11 +28,11 @@ def read(outputs: Mapping, batch: Mapping) -> tuple[Float[np.ndarray, "N F"], Fl
 
 
 def kid(extractor: str, block: int = 1000) -> Metric:
-    """{"kid_<extractor>"}: the squared maximum mean discrepancy, unbiased whatever the number of examples, and
-    therefore at times below 0 (Bińkowski et al. 2018, section 4).
+    """Measure {"kid_<extractor>"}, the squared maximum mean discrepancy (Bińkowski et al. 2018, section 4).
 
-    The examples are dealt into blocks of about `block`, over which the distance is averaged. How they are dealt does
-    not depend on the order in which they come.
+    It is unbiased whatever the number of examples, and therefore at times below 0. The examples are dealt into blocks
+    of about `block`, over which the distance is averaged, in an order that does not depend on the order in which they
+    come.
 
     Example:
         >>> metric, rows = kid("pixels"), np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
@@ -51,7 +51,7 @@ def kid(extractor: str, block: int = 1000) -> Metric:
 
 
 def kernel_distance(samples: Float[np.ndarray, "N F"], others: Float[np.ndarray, "M F"]) -> float:
-    """The unbiased squared maximum mean discrepancy under the kernel (x·y / F + 1)³ (Bińkowski et al. 2018)."""
+    """Return the unbiased squared maximum mean discrepancy of the kernel (x·y / F + 1)³ (Bińkowski et al. 2018)."""
 
     def within(x: Float[np.ndarray, "K F"]) -> float:
         values = _kernel(x, x)
@@ -61,11 +61,11 @@ def kernel_distance(samples: Float[np.ndarray, "N F"], others: Float[np.ndarray,
 
 
 def precision_recall(extractor: str, k: int = 3) -> Metric:
-    """{"precision_<extractor>"}, the share of samples that lie among the real examples, and {"recall_<extractor>"}, the
-    share of real examples that lie among the samples (Kynkäänniemi et al. 2019, equations 1 and 2).
+    """Measure precision and recall of samples (Kynkäänniemi et al. 2019, equations 1 and 2).
 
-    To lie among a set is to be no farther from one of its members than that member's k-th nearest fellow. Both depend
-    on the number of examples: compare like with like.
+    {"precision_<extractor>"} is the share of samples that lie among the real examples, {"recall_<extractor>"} the share
+    of real examples that lie among the samples. A point lies among a set if it is no farther from one of its members
+    than that member's k-th nearest neighbour in the set. Both depend on the number of examples.
 
     Example:
         >>> metric, rows = precision_recall("pixels"), np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
@@ -83,7 +83,16 @@ def precision_recall(extractor: str, k: int = 3) -> Metric:
 
 
 def among(points: Float[np.ndarray, "N F"], members: Float[np.ndarray, "M F"], k: int) -> Bool[np.ndarray, " N"]:
-    """Which points lie among the members: in the ball around one of them that reaches its k-th nearest fellow."""
+    """Return for each point if it is no farther from some member than that member's k-th nearest neighbour.
+
+    Args:
+        points: the points, float64.
+        members: the set.
+        k: the number of neighbours, at least 1 and less than the size of the set.
+
+    Returns:
+        True for points that lie among the members.
+    """
     reach = np.concatenate([np.partition(_squared_distances(m, members), k)[:, k] for m in _chunks(members)])
     return np.concatenate([np.any(_squared_distances(p, members) <= reach[None], axis=1) for p in _chunks(points)])
 

@@ -1,4 +1,4 @@
-"""The Fréchet distance between what is generated and what is real (Heusel et al. 2017), accumulated in float64.
+"""The Fréchet distance between generated and real images (Heusel et al. 2017), accumulated in float64.
 
 Outputs hold "features" [B, F] of the samples and "real_features" [B, F]; a batch holds "_mask" bool [B], true for the
 rows that are examples and not padding.
@@ -34,14 +34,14 @@ class Moments:
 
     @classmethod
     def of(cls, sets: Float[np.ndarray, "S N F"]) -> "Moments":
-        """The moments of N examples, at least one."""
+        """Return the moments of N examples, at least one."""
         mean = sets.mean(axis=1, dtype=np.float64)
         apart = sets - mean[:, None]
         return cls(sets.shape[1], mean, apart.transpose(0, 2, 1) @ apart)
 
 
 def frechet(extractor: str) -> Metric:
-    """{"fid_<extractor>"}: the distance of the samples' features from the real ones', taken as two Gaussians.
+    """Measure {"fid_<extractor>"}, the distance of the samples' features from the real ones', each taken as a Gaussian.
 
     `extractor` names the network, its weights and its resizing, without which no two values can be compared. The bias
     is upward and falls with the number of examples: below 50 000 say how many there were. ValueError: fewer than two.
@@ -73,7 +73,16 @@ def frechet_distance(
     other_mean: Float[np.ndarray, " F"],
     other_covariance: Float[np.ndarray, "F F"],
 ) -> float:
-    """‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½) of two Gaussians (Dowson & Landau 1982, equation 16).
+    """Compute the Fréchet distance of two Gaussians (Dowson & Landau 1982, equation 16).
+
+    Args:
+        mean: μ₁.
+        covariance: Σ₁.
+        other_mean: μ₂.
+        other_covariance: Σ₂.
+
+    Returns:
+        ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½), at least 0.
 
     Example:
         >>> frechet_distance(np.zeros(2), np.eye(2), np.array([3.0, 4.0]), np.eye(2))

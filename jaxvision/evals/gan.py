@@ -1,4 +1,4 @@
-"""What a generator's samples are worth: to a classifier, by the modes they cover, and against a baseline of noise.
+"""Metrics of a generator's samples alone: scores by a classifier, modes covered, and a baseline of blurred noise.
 
 A batch holds "_mask" bool [B], true for the rows that are examples and not padding; each row has one sample. Distances
 between samples and real examples are in `evals.frechet` and `evals.feature_sets`.
@@ -18,10 +18,11 @@ _BLUR = 1 / 16  # standard deviation of the baseline's blur, as a part of the im
 
 
 def inception_score(extractor: str) -> Metric:
-    """{"inception_score_<extractor>"}: exp E KL(p(y|x) ‖ p(y)) of outputs["probabilities"] [B, K], from 1 to K.
+    """Measure {"inception_score_<extractor>"}, exp E KL(p(y|x) ‖ p(y)) of outputs["probabilities"] [B, K], from 1 to K.
 
-    Of the samples alone, and over all of them (Salimans et al. 2016, section 4, averages ten parts, which is lower): it
-    is high where each is surely of some class and the classes are even. `extractor` names the classifier.
+    It is high if each sample surely belongs to some class and the classes are equally frequent. It is taken over all
+    samples at once (Salimans et al. 2016, section 4, averages ten parts, which is lower). `extractor` names the
+    classifier.
 
     Example:
         >>> metric = inception_score("digits")
@@ -44,18 +45,21 @@ def inception_score(extractor: str) -> Metric:
 
 
 def class_accuracy() -> Metric:
-    """{"conditional_accuracy"}: the share of samples that a classifier, by its outputs["probabilities"] [B, K], takes
-    for what was asked for, batch["label"] [B]."""
+    """Measure {"conditional_accuracy"}, the share of samples that a classifier assigns to the class that was asked for.
+
+    The classifier's outputs["probabilities"] [B, K] are compared with batch["label"] [B].
+    """
     inner = accuracy((1,))
     return inner._replace(result=lambda state: {"conditional_accuracy": inner.result(state)["accuracy"]})
 
 
 def modes(means: Float[np.ndarray, "M D"], sigma: float) -> Metric:
-    """How samples that are points, outputs["samples"] [B, D], fall on a mixture of equal Gaussians.
+    """Compare samples that are points, outputs["samples"] [B, D], with a mixture of equal Gaussians.
 
     Keys: "within_3_sigma", the share of samples no farther than 3 `sigma` from their nearest mean (of the mixture
-    itself, in the plane, 0.989); "modes_covered", to how many means there is one (Srivastava et al. 2017, section 4.1);
-    "rarest_mode", the share of the samples that the mean with the fewest has, times the number of means: 1 is even.
+        itself, in the plane, 0.989); "modes_covered", the number of means with such a sample (Srivastava et al. 2017,
+        section 4.1); "rarest_mode", the share of the samples at the mean with the fewest, times the number of means: 1
+        is even.
     """
 
     def update(state: Int[np.ndarray, " n"], outputs: Mapping, batch: Mapping) -> Int[np.ndarray, " n"]:
@@ -77,12 +81,12 @@ def modes(means: Float[np.ndarray, "M D"], sigma: float) -> Metric:
 
 
 def of_blurred_noise(hook: Hook) -> Hook:
-    """An evaluation on a generator that only draws blurred noise: what to beat, over the same real images.
+    """Turn an evaluation into that of a generator that only draws blurred noise: a baseline on the same real images.
 
         baseline = of_blurred_noise(evaluate((frechet("lenet"),), data, name="baseline"))
 
-    For metrics of outputs["features"]. The noise passes `predict` as if it were real, in place of batch["image"], so
-    the extractor is the one of the samples and nothing is compiled anew.
+    For metrics of outputs["features"]. The noise is given to `predict` in place of batch["image"], as if it were real,
+    so it is seen by the same extractor and nothing is compiled again.
     """
 
     def run(predict: Predict, state: TrainState) -> Result:
@@ -96,9 +100,9 @@ def of_blurred_noise(hook: Hook) -> Hook:
 
 
 def blurred_noise(images: UInt8[np.ndarray, "B H W C"]) -> UInt8[np.ndarray, "B H W C"]:
-    """For each image one pattern of blurred noise with that image's mean and spread in each channel.
+    """Return for each image a pattern of blurred noise with that image's mean and spread in each channel.
 
-    The pattern is seeded by the image, so that it depends neither on the batch nor on who evaluates it.
+    The pattern is seeded by the image, so that it depends neither on the batch nor on the process.
     """
     patterns = [_pattern(zlib.crc32(image.tobytes()), image.shape[:2]) for image in images]
     noise = np.reshape(patterns, (*images.shape[:3], 1))

@@ -1,4 +1,4 @@
-"""Classes by the nearest neighbours among an encoder's features: the cheapest look at what it has learned.
+"""Classification by the nearest neighbours among an encoder's features, which needs no training.
 
     knn(evaluate((embeddings(),), bank), evaluate((embeddings(),), val), source.num_classes)
 
@@ -21,7 +21,19 @@ _NUMBERS = 2**24  # similarities that are held at a time
 def knn(
     bank: Hook, queries: Hook, num_classes: int, *, k: int = K, temperature: float = TEMPERATURE, every: int = 0
 ) -> Hook:
-    """{"knn/accuracy": …}: the share of the queries whose class their k neighbours in the bank name."""
+    """Measure {"knn/accuracy"}, the share of the queries whose label wins the vote of their neighbours in the bank.
+
+    Args:
+        bank: a hook that collects the features of labelled examples (`embeddings`).
+        queries: a hook that collects those of the examples to be classified.
+        num_classes: the number of classes.
+        k: the number of neighbours that vote.
+        temperature: a neighbour's weight is exp(cosine / temperature).
+        every: training steps between evaluations; 0: only at the end.
+
+    Returns:
+        The hook "knn".
+    """
 
     def run(predict: Predict, state: TrainState) -> Result:
         known, asked = rows_of(bank, predict, state), rows_of(queries, predict, state)
@@ -39,10 +51,20 @@ def class_votes(
     k: int = K,
     temperature: float = TEMPERATURE,
 ) -> Float[np.ndarray, "N K"]:
-    """Each class's share of the votes of a query's k nearest neighbours by cosine, with weights exp(cosine/temperature)
-    (Wu et al. 2018, section 3.4).
+    """Return each class's share of the votes of a query's k nearest neighbours (Wu et al. 2018, section 3.4).
 
-    A bank of fewer than k votes as a whole. ValueError: k below 1, or a label that is not below `num_classes`.
+    Args:
+        bank: features and labels of the examples that vote; one of fewer than k votes as a whole.
+        queries: features of the examples to be classified.
+        num_classes: the number of classes.
+        k: the number of neighbours, nearest by cosine.
+        temperature: a neighbour's weight is exp(cosine / temperature).
+
+    Returns:
+        Shares, which sum to 1 for each query.
+
+    Raises:
+        ValueError: k below 1, or a label that is not below `num_classes`.
     """
     if k < 1:
         raise ValueError(f"knn: k is {k}; give at least 1")
@@ -61,9 +83,16 @@ def class_votes(
 def nearest(
     bank: Float32[np.ndarray, "M D"], queries: Float32[np.ndarray, "N D"], k: int
 ) -> Iterator[tuple[Int[np.ndarray, "n k"], Float32[np.ndarray, "n k"]]]:
-    """For the queries in order, some at a time: rows of the k most similar of the bank, best first, and their cosines.
+    """Yield the k most similar rows of the bank for the queries in order, some queries at a time.
 
-    Of equal cosines the earlier row is the nearer, but for which ones of many that tie at the k-th place are kept.
+    Args:
+        bank: features.
+        queries: features.
+        k: the number of neighbours.
+
+    Returns:
+        Pairs of row numbers in the bank, highest cosine first, and their cosines. Of equal cosines the earlier row
+        comes first; which ones of many that tie at the k-th place are kept is left open.
     """
     known, k = directions(bank), min(k, len(bank))
     rows = max(1, _NUMBERS // len(bank))

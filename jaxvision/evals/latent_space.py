@@ -1,4 +1,4 @@
-"""Places in latent space that show what a generator has learned: on the way between two, and sums of several."""
+"""Paths between latents, and sums of latents, which show what a generator has learned."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,20 @@ from jaxvision.data.latents import Prior
 def between(
     start: Float[np.ndarray, "N Z"], end: Float[np.ndarray, "N Z"], count: int, prior: Prior
 ) -> Float[np.ndarray, "N S Z"]:
-    """`count` latents from each start to its end, both among them, for `viz.gan.interpolations`.
+    """Return latents on the way from each start to its end, both included, for `viz.gan.interpolations`.
 
-    On a straight line under the uniform prior. Normal latents lie near a sphere, which a line would leave: there along
-    the arc (White 2016, section 2.1). ValueError: a count below 2.
+    Args:
+        start: the first latent of each path.
+        end: the last latent of each path.
+        count: the number of latents on a path, at least 2.
+        prior: under "uniform" paths are straight lines; normal latents lie near a sphere, which a line would leave, so
+            under "normal" paths are arcs (White 2016, section 2.1).
+
+    Returns:
+        `count` latents for each path.
+
+    Raises:
+        ValueError: a count below 2.
     """
     if count < 2:
         raise ValueError(f"between: {count} latents from start to end; give at least 2")
@@ -26,11 +36,19 @@ def between(
 def arithmetic(
     examples: Sequence[Float[np.ndarray, "_ Z"]], signs: Sequence[int], *, seed: int = 0
 ) -> tuple[Float[np.ndarray, "T Z"], Float[np.ndarray, "9 Z"]]:
-    """The mean latent of each term's examples, and nine results, for `viz.gan.arithmetic` (Radford et al. 2016,
-    section 6.3.2).
+    """Add and subtract the mean latents of groups of examples (Radford et al. 2016, section 6.3.2).
 
-    A result is the sum of the means, each times its sign 1 or -1; the fifth is the sum itself, and from it the others
-    are off by noise from U(-0.25, 0.25).
+    Args:
+        examples: latents of each term's examples.
+        signs: 1 or -1 for each term.
+        seed: seed of the noise.
+
+    Returns:
+        The mean latent of each term, and nine results for `viz.gan.arithmetic`: the fifth is the sum of the means times
+        their signs, and the others differ from it by noise from U(-0.25, 0.25).
+
+    Raises:
+        ValueError: another number of signs than of terms.
     """
     if len(examples) != len(signs):
         raise ValueError(f"arithmetic: {len(signs)} signs for {len(examples)} terms; give one for each")

@@ -1,4 +1,4 @@
-"""What a linear classifier makes of frozen features: the test that DCGAN put its discriminator to."""
+"""The accuracy of a linear classifier on frozen features, by which DCGAN's discriminator was tested."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,22 @@ def svm_accuracy(
     test_labels: Integer[np.ndarray, " M"],
     c: float = 0.01,
 ) -> float:
-    """Accuracy on the test rows of a linear L2-SVM (squared hinge, one against the rest) fitted to the others.
+    """Fit a linear L2-SVM (squared hinge, one against the rest) and return its accuracy on test rows.
 
-    Every feature is first brought to mean 0 and variance 1 over the rows fitted to. `c`: weight of the errors against
-    the margin; choose it on rows that are not tested. ValueError: rows of fewer than two classes.
+    Every feature is first brought to mean 0 and variance 1 over the rows fitted to.
+
+    Args:
+        features: features of the rows fitted to.
+        labels: their classes.
+        test_features: features of the test rows.
+        test_labels: their classes.
+        c: weight of the errors against the margin; choose it on rows that are not tested.
+
+    Returns:
+        The accuracy, from 0 to 1.
+
+    Raises:
+        ValueError: rows of fewer than two classes.
 
     Example:
         >>> features, labels = np.array([[0.0], [0.1], [0.9], [1.0]]), np.array([0, 0, 1, 1])
@@ -38,8 +50,10 @@ def svm_accuracy(
 
 
 def grid_features(maps: Sequence[Float[np.ndarray, "B _ _ _"]]) -> Float[np.ndarray, "B F"]:
-    """A discriminator's maps, of all layers, each max-pooled to 4 × 4 cells, flattened and joined (Radford et al. 2016,
-    section 5.1). ValueError: a side that 4 does not divide."""
+    """Join a discriminator's maps of all layers, each max-pooled to 4 × 4 cells (Radford et al. 2016, section 5.1).
+
+    ValueError: a side that 4 does not divide.
+    """
     return np.concatenate([_pooled(each).reshape(len(each), -1) for each in maps], axis=1)
 
 

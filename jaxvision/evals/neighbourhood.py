@@ -1,4 +1,4 @@
-"""Pictures of where an encoder puts the examples of a small set: two maps, and who is nearest to whom."""
+"""Pictures of an encoder's features of a small set: two maps, and the nearest neighbours of some examples."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,16 @@ _NEIGHBOURS = 8
 
 
 def maps_and_neighbours(examples: Hook, class_names: Sequence[str], *, every: int = 0) -> Hook:
-    """{"embedding/pca", "embedding/tsne", "embedding/neighbours"}: pictures of the examples that a hook
-    `train.hooks.evaluate((embeddings(images=True),), data)` collects; a thousand make a readable map.
+    """Draw maps of the features of some examples by PCA and t-SNE, and the nearest neighbours of a few of them.
 
-    Neighbours are sought among the same examples, by cosine. Of fewer than 4 there is no t-SNE.
+    Args:
+        examples: a hook `train.hooks.evaluate((embeddings(images=True),), data)`; a thousand make a readable map.
+        class_names: names of the classes.
+        every: training steps between pictures; 0: only at the end.
+
+    Returns:
+        A hook with the pictures "embedding/pca", "embedding/tsne" (from 4 examples on) and "embedding/neighbours",
+        which are neighbours among the same examples, by cosine.
     """
 
     def run(predict: Predict, state: TrainState) -> Result:
@@ -34,7 +40,7 @@ def maps_and_neighbours(examples: Hook, class_names: Sequence[str], *, every: in
 
 
 def _neighbours(rows: Embedded, class_names: Sequence[str]) -> np.ndarray:
-    """Queries evenly from all classes that there are, and the nearest others of each."""
+    """Draw queries, evenly from all classes, and the nearest other examples of each."""
     assert rows.images is not None
     queries = _one_of_each(rows.labels, _QUERIES)
     (found, _), *_ = nearest(rows.features, rows.features[queries], _NEIGHBOURS + 1)
@@ -46,7 +52,7 @@ def _neighbours(rows: Embedded, class_names: Sequence[str]) -> np.ndarray:
 
 
 def _one_of_each(labels: np.ndarray, count: int) -> np.ndarray:
-    """Up to `count` rows, the first of every class before the second of any."""
+    """Return up to `count` rows, the first of every class before the second of any."""
     nth = np.zeros(len(labels), np.int64)
     for label in np.unique(labels):
         nth[labels == label] = np.arange(np.sum(labels == label))

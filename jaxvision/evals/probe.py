@@ -1,4 +1,4 @@
-"""Which of a probe's heads is best, found on examples held out of training, and what that one says of others.
+"""The best of a probe's heads, chosen on examples held out of training, and its metrics on other examples.
 
 Outputs hold "probabilities" [B, F, L, K] of subset, head and class (see `tasks.probe`); a batch holds "label" int [B]
 and "_mask" bool [B], true for the rows that are examples and not padding.
@@ -15,7 +15,7 @@ from jaxvision.train.types import Batch, Hook, Metric, Predict, PyTree, Result, 
 
 
 def head_accuracies() -> Metric:
-    """{"heads": float [F, L]}: every head's accuracy. Not a figure by itself: for hooks that choose (`best_heads`)."""
+    """Measure every head's accuracy: {"heads": float [F, L]}, for hooks that choose among heads (`best_heads`)."""
 
     def update(state: Int[np.ndarray, "*n"], outputs: Mapping, batch: Mapping) -> Int[np.ndarray, "2 F L"]:
         mask = np.asarray(batch["_mask"], bool)
@@ -30,20 +30,45 @@ def head_accuracies() -> Metric:
 
 
 def accuracies(hook: Hook, predict: Predict, state: TrainState) -> Float[np.ndarray, "F L"]:
-    """What a hook `train.hooks.evaluate((head_accuracies(),), data)` finds."""
+    """Return the accuracies that an evaluation with `head_accuracies` measures.
+
+    Args:
+        hook: `train.hooks.evaluate((head_accuracies(),), data)`.
+        predict: the probe's compiled `predict`.
+        state: the probe's state.
+
+    Returns:
+        The accuracy of every subset's every head.
+    """
     (heads,) = hook.run(predict, state).values()
     return heads
 
 
 def best_heads(held_out: Sequence[Hook], predict: Predict, state: TrainState) -> list[int]:
-    """For each subset the head that is best on its held-out examples (a hook of `head_accuracies` each); of equal ones
-    the first, and so the one with the lowest rate where rates rise."""
+    """Return, for each subset, the head with the highest accuracy on its held-out examples.
+
+    Args:
+        held_out: a hook with `head_accuracies` for each subset.
+        predict: the probe's compiled `predict`.
+        state: the probe's state.
+
+    Returns:
+        A head for each subset; of equally good ones the first, which has the lowest learning rate where rates rise.
+    """
     return [int(accuracies(hook, predict, state)[f].argmax()) for f, hook in enumerate(held_out)]
 
 
 def of_best_head(held_out: Hook, report: Hook, rates: Sequence[float]) -> Hook:
-    """`report` on the one head of a single subset that is best on the held-out examples, and "probe/lr", its one
-    of `rates`. So the examples of `report` do not choose what they judge."""
+    """Evaluate only the head that is best on held-out examples, so that the tested examples do not choose it.
+
+    Args:
+        held_out: a hook with `head_accuracies` on the held-out examples of a single subset.
+        report: a hook whose metrics read "probabilities" [B, K].
+        rates: the learning rate of each head.
+
+    Returns:
+        The hook `report` on the best head, with that head's learning rate as "probe/lr".
+    """
 
     def run(predict: Predict, state: TrainState) -> Result:
         (best,) = best_heads([held_out], predict, state)

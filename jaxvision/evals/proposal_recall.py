@@ -1,4 +1,4 @@
-"""How many objects the proposals cover (Hosang et al. 2016; COCO's average recall)."""
+"""The recall of proposals (Hosang et al. 2016; COCO's average recall)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,11 +10,11 @@ from jaxvision.train.types import Metric, Result
 
 
 def proposal_recall(counts: Sequence[int] = (100, 300, 1000)) -> Metric:
-    """Of the best n proposals of each image, for every n of `counts`: {"proposal_recall50_<n>"}, the recall at IoU 0.5,
-    and {"proposal_AR_<n>"}, the mean recall over IoU 0.5, 0.55 … 0.95, whatever the classes.
+    """Measure the recall of the best n proposals of each image, for every n of `counts`, whatever the classes.
 
-    Outputs hold "proposals" [B, P, 4] in pixels of the canvas, "proposal_scores" [B, P] and "proposal_valid" bool
-    [B, P]. Objects to ignore do not count. Each proposal covers one object at most, best scores first.
+    Keys: "proposal_recall50_<n>", the recall at IoU 0.5, and "proposal_AR_<n>", the mean recall over IoU 0.5, 0.55 …
+        0.95. Outputs hold "proposals" [B, P, 4] in pixels of the canvas, "proposal_scores" [B, P] and "proposal_valid"
+        bool [B, P]. Objects to ignore do not count. Each proposal covers one object at most, best scores first.
 
     Example:
         >>> metric, box = proposal_recall((100,)), np.array([[[2.0, 2.0, 9.0, 9.0]]], np.float32)
@@ -50,6 +50,6 @@ def proposal_recall(counts: Sequence[int] = (100, 300, 1000)) -> Metric:
 
 
 def _best(record: ImageRecord, count: int) -> ImageRecord:
-    """Without the proposals that no figure looks at."""
+    """Leave out the proposals beyond the largest count."""
     best = np.argsort(-record.scores, kind="stable")[:count]
     return record._replace(boxes=record.boxes[best], scores=record.scores[best], labels=record.labels[best])

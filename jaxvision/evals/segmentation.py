@@ -18,9 +18,18 @@ _DRAW = partial(confusion_matrix, unit="pixels")
 
 
 def confusion(class_names: Sequence[str], *, ignore: int = 255, draw: Draw = _DRAW) -> Metric:
-    """Figures of Long et al. (2015, section 5) over all pixels not labelled `ignore`, and the matrix as a picture.
+    """Count pairs of labels and predicted classes over all pixels, and measure the figures of `figures` from them.
 
-    The state is int64 [true, predicted]. Keys: those of `figures`, "iou_<class name>", and "confusion_matrix".
+    The state is int64 [true, predicted]. Keys: those of `figures`, "iou_<class name>", and "confusion_matrix", a
+    picture.
+
+    Args:
+        class_names: names of the classes.
+        ignore: the label of pixels that do not count.
+        draw: function that draws the matrix.
+
+    Returns:
+        The metric.
 
     Example:
         >>> metric = mean_iou(("sky", "road"))
@@ -49,7 +58,20 @@ def confusion(class_names: Sequence[str], *, ignore: int = 255, draw: Draw = _DR
 def count(
     labels: Integer[np.ndarray, "*b H W"], predicted: Integer[np.ndarray, "*b H W"], classes: int, ignore: int = 255
 ) -> Int[np.ndarray, "K K"]:
-    """How many pixels of a label (row) were taken for which class (column). ValueError: a label that is no class."""
+    """Count the pixels of each label (row) that were predicted as each class (column).
+
+    Args:
+        labels: the true classes.
+        predicted: the predicted classes.
+        classes: the number of classes.
+        ignore: the label of pixels that do not count.
+
+    Returns:
+        Numbers of pixels.
+
+    Raises:
+        ValueError: a label that is no class.
+    """
     counted = labels != ignore
     labels, predicted = labels[counted].astype(np.int64), predicted[counted].astype(np.int64)
     for kind, found in (("label", labels), ("predicted class", predicted)):
@@ -60,10 +82,10 @@ def count(
 
 
 def figures(counts: Int[np.ndarray, "K K"]) -> dict[str, float]:
-    """Pixel accuracy, mean accuracy, mean IoU and frequency-weighted IoU (Long et al. 2015, section 5), from 0 to 1.
+    """Compute pixel accuracy, mean accuracy, mean IoU and frequency-weighted IoU (Long et al. 2015, section 5), 0 to 1.
 
-    Classes that were neither there nor predicted have no IoU and are left out of its mean, classes that were not there
-    out of the mean accuracy; "valid_classes" have an IoU.
+    Classes that were neither labelled nor predicted have no IoU and are left out of its mean; classes that were not
+    labelled are left out of the mean accuracy. "valid_classes" is the number of classes that have an IoU.
     """
     own, true = np.diagonal(counts), counts.sum(axis=1)
     accuracy, iou = _ratio(own, true), _ratio(own, _union(counts))
@@ -81,5 +103,5 @@ def _union(counts: Int[np.ndarray, "K K"]) -> Int[np.ndarray, " K"]:
 
 
 def _ratio(part: Int[np.ndarray, " K"], of: Int[np.ndarray, " K"]) -> np.ndarray:
-    """NaN where there is nothing."""
+    """Divide; NaN where the divisor is 0."""
     return np.where(of > 0, part / np.maximum(of, 1), np.nan)

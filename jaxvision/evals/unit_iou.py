@@ -1,8 +1,8 @@
-"""Which unit of a layer agrees with which class of a segmentation (Bau et al. 2017, "Network Dissection"; 2019, "GAN
-Dissection", section 3.1), in one pass over the images and in bounded memory.
+"""Agreement of every unit of a layer with every class of a segmentation, in one pass and in bounded memory.
 
-Outputs hold "units" [B, h, w, U], "classes" [B, H, W] (labels beyond the class names, such as 255, do not count) and
-"samples" uint8 [B, S, S, C]; a batch holds "z" [B, Z] and "_mask" bool [B].
+Bau et al. 2017, "Network Dissection", and 2019, "GAN Dissection", section 3.1. Outputs hold "units" [B, h, w, U],
+"classes" [B, H, W] (labels beyond the class names, such as 255, do not count) and "samples" uint8 [B, S, S, C]; a batch
+holds "z" [B, Z] and "_mask" bool [B].
 """
 
 import zlib
@@ -25,15 +25,15 @@ _AT_ONCE = 2**23  # values counted together
 class Agreement(NamedTuple):
     """IoU of every unit with every class where the unit is at least a threshold, for two choices of the threshold."""
 
-    threshold: Float[np.ndarray, "U K"]  # that tells most of the class
-    information: Float[np.ndarray, "U K"]  # there, mutual information over joint entropy, of the first half of images
-    iou: Float[np.ndarray, "U K"]  # there, over the other half
-    quantile_threshold: Float[np.ndarray, " U"]  # that the top quantile of all the unit's values reach
-    quantile_iou: Float[np.ndarray, "U K"]  # there, over all images
+    threshold: Float[np.ndarray, "U K"]  # with the highest information about the class
+    information: Float[np.ndarray, "U K"]  # mutual information over joint entropy at `threshold`, first half of images
+    iou: Float[np.ndarray, "U K"]  # at `threshold`, over the other half
+    quantile_threshold: Float[np.ndarray, " U"]  # least of the top quantile of all the unit's values
+    quantile_iou: Float[np.ndarray, "U K"]  # at `quantile_threshold`, over all images
 
 
 class Top(NamedTuple):
-    """The images that drive each unit highest, the highest first."""
+    """The images with the highest values of each unit, the highest first."""
 
     scores: Float[np.ndarray, "U N"]
     samples: UInt8[np.ndarray, "U N S S C"]
@@ -41,11 +41,12 @@ class Top(NamedTuple):
 
 
 def unit_iou(class_names: Sequence[str], *, quantile: float = 0.005) -> Metric:
-    """{"agreement": `Agreement`}: a table to go on from, not a figure to write.
+    """Measure the agreement of units and classes: {"agreement": an `Agreement`}, a table for other code to read.
 
     Maps are upsampled bilinearly to the segmentation. The state counts values: int64 [2, U, K, 2048], 90 MB for 256
-    units and 11 classes; every threshold is the lower edge of a bin. An image is in one half or the other by its own
-    latent, whatever batch it comes in. A threshold tells of a class only where the class is more frequent above it.
+    units and 11 classes; every threshold is the lower edge of a bin. The latent of an image decides in which half it
+    counts, whatever batch it comes in. A threshold is informative of a class only if the class is more frequent above
+    it.
     """
     k = len(class_names)
 
@@ -65,7 +66,7 @@ def unit_iou(class_names: Sequence[str], *, quantile: float = 0.005) -> Metric:
 
 
 def top_images(most: int = 6) -> Metric:
-    """{"top": `Top`}: for each unit the `most` images with the highest values anywhere."""
+    """Collect, for each unit, the `most` images with its highest values: {"top": a `Top`}."""
 
     def update(state: Top | None, outputs: Mapping, batch: Mapping) -> Top | None:
         rows = np.flatnonzero(np.asarray(batch["_mask"], bool))
@@ -87,7 +88,19 @@ def top_images(most: int = 6) -> Metric:
 def count(
     units: Float[np.ndarray, "B h w U"], classes: Integer[np.ndarray, "B H W"], k: int
 ) -> Int[np.ndarray, "U K bins"]:
-    """How many pixels of each class have a value of each bin, unit by unit. ValueError: values that are not finite."""
+    """Count, for each unit, the pixels of each class that have a value in each bin.
+
+    Args:
+        units: the layer's maps.
+        classes: the segmentation, to whose size maps are upsampled.
+        k: the number of classes; labels from k on do not count.
+
+    Returns:
+        Numbers of pixels.
+
+    Raises:
+        ValueError: values that are not finite.
+    """
     n, size = units.shape[-1], (classes.shape[1], classes.shape[2])
     total = np.zeros(n * k * BINS, np.int64)
     step = max(_AT_ONCE // (n * size[0] * size[1]), 1)
@@ -101,7 +114,7 @@ def count(
 
 
 def bins(values: Shaped[np.ndarray, "*n"]) -> Int[np.ndarray, "*n"]:
-    """The bin of each value, in their order. ValueError: a value that is not finite."""
+    """Return the bin of each value; bins are in the order of values. ValueError: a value that is not finite."""
     if not np.isfinite(values).all():
         raise ValueError("unit_iou: a unit is not finite; look for the checkpoint that is broken, or another --layer")
     bits = (np.clip(values, -65504, 65504).astype(np.float16) + np.float16(0)).view(np.uint16)  # + 0: −0 is 0
@@ -109,7 +122,7 @@ def bins(values: Shaped[np.ndarray, "*n"]) -> Int[np.ndarray, "*n"]:
 
 
 def edges() -> Float[np.ndarray, " bins"]:
-    """The least value of each bin; infinite for those that no value is in."""
+    """Return the least value of each bin; infinity for bins without values."""
     order = (np.arange(BINS) << _DROPPED).astype(np.uint16)
     bits = np.where(order & 0x8000, order & 0x7FFF, ~order).astype(np.uint16)
     values = bits.view(np.float16).astype(np.float64)
@@ -117,7 +130,7 @@ def edges() -> Float[np.ndarray, " bins"]:
 
 
 def agreement(counts: Int[np.ndarray, "2 U K bins"], quantile: float) -> Agreement:
-    """The table, of the counts over the two halves of the images."""
+    """Compute the table from the counts over the two halves of the images."""
     first, second = counts
     informed = [_most_informative(_above(unit)) for unit in first]
     cut = np.array([b for b, _ in informed])
@@ -126,12 +139,21 @@ def agreement(counts: Int[np.ndarray, "2 U K bins"], quantile: float) -> Agreeme
     iou = [_iou(_above(unit))[classes, b] for unit, b in zip(second, cut, strict=True)]
     quantile_iou = [_iou(_above(unit))[:, b] for unit, b in zip(first + second, top, strict=True)]
     edge = edges()
-    told = np.array([value for _, value in informed])
-    return Agreement(edge[cut], told, np.array(iou), edge[top], np.array(quantile_iou))
+    informations = np.array([value for _, value in informed])
+    return Agreement(edge[cut], informations, np.array(iou), edge[top], np.array(quantile_iou))
 
 
 def merge_top(a: Top | None, b: Top, most: int) -> Top:
-    """The best of both, of equal ones those of `a`."""
+    """Merge the top images of two sets of images.
+
+    Args:
+        a: the top images of one set, or None for an empty one.
+        b: those of the other.
+        most: the number of images to keep for each unit.
+
+    Returns:
+        The images with the highest values, of equal ones those of `a`.
+    """
     if a is None:
         return b
     both = Top(*(np.concatenate(pair, axis=1) for pair in zip(a, b, strict=True)))
@@ -145,18 +167,18 @@ def _half(z: Float[np.ndarray, " Z"]) -> int:
 
 
 def _above(counts: Int[np.ndarray, "K bins"]) -> Int[np.ndarray, "K bins"]:
-    """How many pixels of each class have a value of the bin or more."""
+    """Count the pixels of each class that have a value in this bin or in a higher one."""
     return counts[:, ::-1].cumsum(axis=1)[:, ::-1]
 
 
 def _iou(above: Int[np.ndarray, "K bins"]) -> Float[np.ndarray, "K bins"]:
-    """IoU of "the unit is in this bin or above" with each class; 0 where there is neither."""
+    """Return the IoU of "the unit is in this bin or above" with each class; 0 where the union is empty."""
     union = above.sum(axis=0)[None] + above[:, :1] - above
     return above / np.maximum(union, 1)
 
 
 def _most_informative(above: Int[np.ndarray, "K bins"]) -> tuple[Int[np.ndarray, " K"], Float[np.ndarray, " K"]]:
-    """For each class the bin from which on the unit tells most of it, the highest of equals, and how much."""
+    """Return for each class the threshold bin with most information, the highest of equals, and that information."""
     n = above[:, 0].sum()
     on, of = (above.sum(axis=0) / n)[None], above[:, :1] / n
     both = above / n
@@ -166,14 +188,16 @@ def _most_informative(above: Int[np.ndarray, "K bins"]) -> tuple[Int[np.ndarray,
     logs = np.log(np.where(sure, joint, 1.0))
     entropy = -(joint * logs).sum(axis=0)
     mutual = np.where(sure, joint * (logs - np.log(np.where(sure, apart, 1.0))), 0.0).sum(axis=0)
-    told = np.where((both > on * of) & (entropy > 1e-12), mutual / np.maximum(entropy, 1e-12), 0.0)
-    best = above.shape[1] - 1 - np.argmax(told[:, ::-1], axis=1)
-    return best, told[np.arange(len(told)), best]
+    informations = np.where((both > on * of) & (entropy > 1e-12), mutual / np.maximum(entropy, 1e-12), 0.0)
+    best = above.shape[1] - 1 - np.argmax(informations[:, ::-1], axis=1)
+    return best, informations[np.arange(len(informations)), best]
 
 
 def _quantile(counts: Int[np.ndarray, " bins"], quantile: float) -> int:
-    """The highest bin that, with those above, holds this share of the values; never the lowest of all values, where a
-    unit that is rarely on is off."""
+    """Return the highest bin that, with those above, holds this share of the values.
+
+    The bin of the lowest values is never returned: there a unit that is rarely active is inactive.
+    """
     above = counts[::-1].cumsum()[::-1]
     reached = np.flatnonzero(above >= quantile * above[0]).max()
     return max(int(reached), int(np.flatnonzero(counts).min()) + 1)

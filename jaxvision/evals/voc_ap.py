@@ -19,16 +19,24 @@ def voc_ap(
     threshold: float = 0.5,
     inclusive: bool = False,
 ) -> Metric:
-    """The mean over classes, {"AP50": …}, and each class's, {"AP50_<class>": …}; `class_names[0]` is background.
+    """Measure the mean average precision over classes, {"AP50"}, and that of each class, {"AP50_<class>"}.
 
-    A detection belongs to the object of its class that it overlaps most, and matches it when their IoU is greater than
+    A detection belongs to the object of its class that it overlaps most, and matches it if their IoU is greater than
     `threshold`, as in py-faster-rcnn and Detectron2 (the MATLAB devkit takes an equal IoU too). The first by score is a
     true positive, later ones are false positives; difficult objects ("ignore") and what matches them do not count.
     Equal scores keep the order of image_id, then of the outputs. Classes without an object that counts have no AP.
 
-    `protocol`: "voc07_11pt" is the mean of the highest precision at recalls of 0, 0.1 … 1 and more, compared without
-    rounding; "voc10_area" the area under the falling envelope of precision. `inclusive`: boxes hold the devkit's whole
-    pixels, both corners inside, with sides x1 - x0 + 1; by default they are continuous.
+    Args:
+        class_names: names of the classes; the first is background.
+        protocol: "voc07_11pt" is the mean of the highest precision at recalls of 0, 0.1 … 1 and more, compared without
+            rounding; "voc10_area" the area under the falling envelope of precision.
+        threshold: the IoU above which a detection matches; the keys hold it in percent.
+        inclusive: boxes hold the devkit's whole pixels, both corners inside, with sides x1 - x0 + 1; by default they
+            are
+            continuous.
+
+    Returns:
+        The metric.
 
     Example:
         >>> metric, box = voc_ap(("background", "cat")), np.array([[[2.0, 2.0, 9.0, 9.0]]], np.float32)
@@ -58,7 +66,10 @@ def voc_ap(
 
 
 def eleven_point_ap(hits: Bool[np.ndarray, " D"], objects: int) -> float:
-    """`hits`: which detections, best first, are true positives of so many `objects`."""
+    """Return the mean of the highest precision at recalls of 0, 0.1 … 1 and more.
+
+    `hits` says which detections, best score first, are true positives; `objects` is the number of objects.
+    """
     true = np.cumsum(hits)
     precision = true / np.arange(1, len(hits) + 1)
     # In whole numbers: 3 of 10 objects are a recall of 0.3, which in floating point is less than 3 × 0.1.
@@ -67,8 +78,10 @@ def eleven_point_ap(hits: Bool[np.ndarray, " D"], objects: int) -> float:
 
 
 def area_ap(hits: Bool[np.ndarray, " D"], objects: int) -> float:
-    """`hits` as for `eleven_point_ap`. Recall rises by 1 / objects at each hit; the envelope is the highest precision
-    at that recall or more."""
+    """Return the area under the envelope of precision, the best precision at a recall or more; see `eleven_point_ap`.
+
+    Recall rises by 1 / objects at each hit.
+    """
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return float(envelope[hits].sum() / objects)
@@ -77,7 +90,7 @@ def area_ap(hits: Bool[np.ndarray, " D"], objects: int) -> float:
 def _ranked_hits(
     records: Sequence[ImageRecord], label: int, threshold: float, inclusive: bool
 ) -> Bool[np.ndarray, " D"]:
-    """Whether each detection of a class that counts is a true positive, by falling score over all images."""
+    """Return, by falling score over all images, which detections of a class are true positives."""
     parts = [_match(record, label, threshold, inclusive) for record in records]
     scores, hits = (np.concatenate(part) for part in zip(*parts, strict=True))
     return hits[np.argsort(-scores, kind="stable")]
@@ -86,7 +99,7 @@ def _ranked_hits(
 def _match(
     record: ImageRecord, label: int, threshold: float, inclusive: bool
 ) -> tuple[Float[np.ndarray, " D"], Bool[np.ndarray, " D"]]:
-    """Scores of one image's detections of a class, without those of difficult objects, and which are true positives."""
+    """Return one image's scores for a class and which are true positives, without those of difficult objects."""
     claim = claims(record, label, threshold, inclusive=inclusive)
     counts = np.ones(len(claim.detections), bool)
     counts[claim.matched] = ~record.ignore[claim.objects[claim.matched]]

@@ -91,7 +91,7 @@ class DissectionSetup:
 
     @property
     def concepts(self) -> tuple[int, ...]:
-        """The classes that units are searched for: all of them, but for the background of shades."""
+        """Return the classes that units are searched for: all, without the background of shades."""
         return tuple(range(self.config.dissect.concepts == "shades", self.source.num_classes))
 
     def players(self) -> Stage:

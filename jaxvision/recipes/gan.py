@@ -173,7 +173,7 @@ class GanSetup:
 
     @cached_property
     def crop(self) -> Transform:
-        """The middle of an image, at the generator's size."""
+        """Return the transform that cuts the middle of an image at the generator's size."""
         return crops.center_crop(self.config.network.size, self.config.network.size)
 
 

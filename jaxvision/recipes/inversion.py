@@ -121,7 +121,7 @@ class InversionSetup:
 
     @cached_property
     def _rows(self) -> Prepared:
-        """The images to be inverted, each with a latent."""
+        """Open the images to be inverted, each with a latent."""
         network = self.config.network
         held_out = self.dissection.source[f"val[:{self.config.batch_size}]"]
         return Prepared(held_out, with_latents(compose(), network.latent_dim, network.prior))

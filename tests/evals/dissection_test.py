@@ -61,7 +61,7 @@ def report():
 
 def test_planted_units_have_iou_1_with_their_concepts():
     s = subject()
-    table = s.look((unit_iou(NAMES),)).run(s.predict, s.state)["val/agreement"]
+    table = s.evaluate((unit_iou(NAMES),)).run(s.predict, s.state)["val/agreement"]
     for concept, unit in enumerate(PLANTED, start=1):
         assert table.iou[unit, concept] == 1.0 and table.iou[:, concept].argmax() == unit
         assert np.delete(table.iou[:, concept], unit).max() < 0.3
