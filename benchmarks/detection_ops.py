@@ -17,7 +17,8 @@ import torch
 import torchvision
 
 from jaxvision.ops.nms import nms
-from jaxvision.ops.roi import multilevel_roi_align, roi_align, roi_pool
+from jaxvision.ops.roi import multilevel_roi_align, roi_align
+from jaxvision.ops.roi_pooling import roi_pool
 
 
 class Settings(NamedTuple):

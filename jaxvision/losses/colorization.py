@@ -1,6 +1,6 @@
 """Colourisation as classification (Zhang, Isola & Efros 2016): distributions over colour bins, rare ones weighted up.
 
-Colours are (a, b) of CIE Lab; bins are the Q points of a grid that `ops.lab.color_bins` gives.
+Colours are (a, b) of CIE Lab. Bins are the Q grid points of `ops.lab.color_bins`.
 """
 
 import jax
@@ -14,9 +14,9 @@ _SIGMA = 5.0  # of distances in ab
 
 
 def soft_encode(colors: Float[Array, "*b 2"], bins: Float[Array, "Q 2"]) -> Float[Array, "*b Q"]:
-    """Each colour as weights of its 5 nearest bins, Gaussian in distance with σ = 5, that sum to 1 (section 2.2).
+    """Return weights of each colour's 5 nearest bins, Gaussian in distance with σ = 5, with sum 1 (section 2.2).
 
-    Of bins as far as the fifth, those before the others in `bins` count.
+    Of bins as far away as the fifth, those that come first in `bins` count.
     """
     distances = _squared_distances(colors, bins)
     values, nearest = lax.top_k(-distances, min(_NEIGHBOURS, len(bins)))
@@ -26,10 +26,16 @@ def soft_encode(colors: Float[Array, "*b 2"], bins: Float[Array, "Q 2"]) -> Floa
 
 
 def rebalancing(frequencies: Float[Array, " Q"], bins: Float[Array, "Q 2"], mix: float = 0.5) -> Float[Array, " Q"]:
-    """A weight for each bin from how often its colours are met: ((1 − λ)·p + λ/Q)⁻¹, with mean 1 over p (equation 4).
+    """Return weights that are larger for rarer bins: ((1 - λ)·p + λ/Q)⁻¹, with mean 1 over p (equation 4).
 
-    `frequencies` are smoothed with a Gaussian of σ = 5 first, so that neighbours of common colours are not rare. `mix`
-    is λ: 1 weighs all alike.
+    Args:
+        frequencies: how often each bin's colours occur, in any unit. They are smoothed with a Gaussian of σ = 5 first,
+            so that neighbours of common colours are not rare.
+        bins: the colours of the bins.
+        mix: λ, the share of the uniform distribution; 1 weighs all bins alike.
+
+    Returns:
+        The weight of each bin.
     """
     kernel = jax.nn.softmax(-_squared_distances(bins, bins) / (2 * _SIGMA**2), axis=0)
     smooth = jnp.dot(kernel, frequencies / jnp.sum(frequencies), precision=lax.Precision.HIGHEST)
@@ -40,7 +46,15 @@ def rebalancing(frequencies: Float[Array, " Q"], bins: Float[Array, "Q 2"], mix:
 def color_loss(
     logits: Float[Array, "*b Q"], targets: Float[Array, "*b Q"], weights: Float[Array, " Q"]
 ) -> Float[Array, ""]:
-    """Mean cross entropy of pixels in nats, each times the weight of its target's most probable bin (equation 2).
+    """Return the mean cross entropy in nats, each pixel weighted by its target's most probable bin (equation 2).
+
+    Args:
+        logits: the network's scores of the bins at each pixel.
+        targets: the distribution over bins at each pixel, of `soft_encode`.
+        weights: the weight of each bin, of `rebalancing`.
+
+    Returns:
+        A scalar.
 
     Example:
         >>> round(float(color_loss(jnp.zeros((5, 2)), jnp.full((5, 2), 0.5), jnp.ones(2))), 4)  # log 2
@@ -53,8 +67,15 @@ def color_loss(
 def annealed_mean(
     logits: Float[Array, "*b Q"], bins: Float[Array, "Q 2"], temperature: float = 0.38
 ) -> Float[Array, "*b 2"]:
-    """One colour of each distribution: its mean once sharpened, between the mean (T = 1, dull) and the mode (T → 0,
-    spotted) of section 2.3, equation 5.
+    """Return one colour for each distribution: the mean of the distribution sharpened by a temperature (equation 5).
+
+    Args:
+        logits: the network's scores of the bins at each pixel.
+        bins: the colours of the bins.
+        temperature: T; 1 gives the mean, which is dull, and T → 0 the mode, which is spotted (section 2.3).
+
+    Returns:
+        The colour (a, b) at each pixel.
     """
     sharp = jax.nn.softmax(logits.astype(jnp.float32) / temperature, axis=-1)
     return jnp.dot(sharp, bins, precision=lax.Precision.HIGHEST)

@@ -1,9 +1,10 @@
 """Losses of two-stage detectors, each a dict of named scalars to be summed.
 
-Inputs are the sampled slots of `ops.sampling`, K an image; slots that are not `used` count for nothing, so images
+Inputs are the sampled slots of `ops.sampling`, K an image. Slots that are not `used` count for nothing, so images
 without objects need no special case. Sums run over the batch and are divided by the number of sampled slots (mask:
-positives), as the released codes do, not by the paper's 2400 locations with λ = 10. Under `axis_name` the number is
-averaged over devices, so that averaging losses over devices gives the loss of the whole batch.
+positives), as in the released codes, not by the paper's 2400 locations with λ = 10. With an `axis_name`, the mapped
+axis over devices, that number is averaged over devices, so that the mean of the devices' losses is the loss of the
+whole batch.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ Penalty = Callable[[Array], Array]  # elementwise, from offset errors
 
 
 def smooth_l1(error: Float[Array, "*b"], sigma: float = 1.0) -> Float[Array, "*b"]:
-    """`0.5 (σe)²` below the switch point `1/σ²`, `|e| - 0.5/σ²` above (Girshick 2015, eq. 3; σ is 3 in the RPN).
+    """Return `0.5 (σe)²` where |e| < 1/σ² and `|e| - 0.5/σ²` elsewhere (Girshick 2015, eq. 3; σ is 3 in the RPN).
 
     Example:
         >>> smooth_l1(jnp.array([0.0, 0.5, 2.0])).tolist()
@@ -30,12 +31,12 @@ def smooth_l1(error: Float[Array, "*b"], sigma: float = 1.0) -> Float[Array, "*b
 
 
 def l1(error: Float[Array, "*b"]) -> Float[Array, "*b"]:
-    """The absolute error, which later recipes use for the box head."""
+    """Return the absolute error, which later recipes use for the box head."""
     return jnp.abs(error)
 
 
 def objectness_logits(pair: Float[Array, "*b 2"]) -> Float[Array, "*b"]:
-    """The paper's two-way softmax (background, object) as one logit: its cross entropy is the sigmoid's."""
+    """Return a two-way softmax (background, object) as one logit, whose sigmoid cross entropy is the softmax's."""
     return pair[..., 1] - pair[..., 0]
 
 
@@ -49,7 +50,19 @@ def rpn_loss(
     sigma: float = 3.0,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
-    """Sigmoid cross entropy of objectness, and smooth L1 of the positives' offsets (Ren et al. 2015, equation 1).
+    """Return sigmoid cross entropy of objectness and smooth L1 of positives' offsets (Ren et al. 2015, equation 1).
+
+    Args:
+        logits: of being an object, for each sampled anchor.
+        offsets: predicted from each anchor to its object, as `ops.boxes.encode` gives them.
+        targets: the true offsets; those of negatives may be anything.
+        used: which slots hold an anchor.
+        positive: which of these are positives.
+        sigma: σ of `smooth_l1`.
+        axis_name: the mapped axis over devices, or None.
+
+    Returns:
+        "objectness" and "rpn_box".
 
     Example:
         >>> used, positive = jnp.array([[True, True]]), jnp.array([[True, False]])
@@ -73,9 +86,21 @@ def box_head_loss(
     penalty: Penalty = smooth_l1,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
-    """Softmax cross entropy of C classes, 0 the background, and the labelled class's offsets (Girshick 2015, eq. 1).
+    """Return softmax cross entropy over classes and the box loss of the labelled class (Girshick 2015, equation 1).
 
-    Background slots have no box loss. torchvision's `penalty` is `partial(smooth_l1, sigma=3)`, its switch point 1/9.
+    Background slots have no box loss.
+
+    Args:
+        logits: of the C classes, 0 the background, for each sampled RoI.
+        offsets: predicted from each RoI to the object, one box a class.
+        labels: the class of each RoI.
+        targets: the true offsets; those of background slots may be anything.
+        used: which slots hold a RoI.
+        penalty: of each offset's error; torchvision's is `partial(smooth_l1, sigma=3)`, whose switch point is 1/9.
+        axis_name: the mapped axis over devices, or None.
+
+    Returns:
+        "classifier" and "box".
 
     Example:
         >>> labels, used = jnp.array([[1, 0]]), jnp.array([[True, True]])
@@ -86,8 +111,8 @@ def box_head_loss(
     """
     count = _count(used, axis_name)
     entropy = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), labels)
-    own = jnp.take_along_axis(offsets, labels[:, :, None, None], axis=2)[:, :, 0]
-    box = _offset_loss(own, targets, used & (labels > 0), penalty)
+    chosen = jnp.take_along_axis(offsets, labels[:, :, None, None], axis=2)[:, :, 0]
+    box = _offset_loss(chosen, targets, used & (labels > 0), penalty)
     return {"classifier": jnp.where(used, entropy, 0).sum() / count, "box": box / count}
 
 
@@ -99,7 +124,17 @@ def mask_head_loss(
     *,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
-    """Sigmoid cross entropy a pixel on the labelled class's channel, mean of positives (He et al. 2017, section 3).
+    """Return positives' mean sigmoid cross entropy in the labelled class's channel (He et al. 2017, section 3).
+
+    Args:
+        logits: of the mask of each class, for each sampled RoI.
+        labels: the class of each RoI.
+        targets: the true masks, 0 or 1.
+        positive: which slots hold a positive; only these count.
+        axis_name: the mapped axis over devices, or None.
+
+    Returns:
+        "mask".
 
     Example:
         >>> logits, labels, targets = jnp.full((1, 2, 4, 4, 3), 9.0), jnp.array([[1, 0]]), jnp.ones((1, 2, 4, 4))
@@ -107,8 +142,8 @@ def mask_head_loss(
         >>> all(float(loss) < 0.001 for loss in losses.values())
         True
     """
-    own = jnp.take_along_axis(logits, labels[:, :, None, None, None], axis=-1)[..., 0].astype(jnp.float32)
-    entropy = optax.sigmoid_binary_cross_entropy(own, targets).mean(axis=(-2, -1))
+    chosen = jnp.take_along_axis(logits, labels[:, :, None, None, None], axis=-1)[..., 0].astype(jnp.float32)
+    entropy = optax.sigmoid_binary_cross_entropy(chosen, targets).mean(axis=(-2, -1))
     return {"mask": jnp.where(positive, entropy, 0).sum() / _count(positive, axis_name)}
 
 

@@ -1,4 +1,4 @@
-"""Losses of generative adversarial networks, all from logits: no probability is ever close enough to 0 to be lost."""
+"""Losses of generative adversarial networks, computed from logits, so that no probability is rounded to 0 or 1."""
 
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -17,10 +17,22 @@ Critic = Callable[[Float[Array, "B ..."]], Float[Array, " B"]]
 def discriminator_loss(
     objective: Objective, real: Float[Array, " B"], fake: Float[Array, " B"], smooth: float = 0.0
 ) -> Float[Array, ""]:
-    """What the discriminator minimises, from its logits of real and of fake rows.
+    """Return what the discriminator minimises.
 
-    `smooth` takes as much off the target of real rows, 1 (one-sided label smoothing, Salimans et al. 2016, section
-    3.4), where the objective has targets. At its optimum the minimax loss is log 4 − 2·JSD of the two distributions.
+    At its optimum the minimax loss is log 4 - 2·JSD of the two distributions (Goodfellow et al. 2014, theorem 1).
+
+    Args:
+        objective: which paper's loss.
+        real: the discriminator's logits of real rows.
+        fake: its logits of generated rows.
+        smooth: how much is taken off the target of real rows, 1, where the objective has targets (one-sided label
+            smoothing, Salimans et al. 2016, section 3.4).
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ValueError: there is no such objective.
 
     Example:
         >>> float(discriminator_loss("non_saturating", jnp.full(2, 20.0), jnp.full(2, -20.0))) < 0.001
@@ -39,10 +51,10 @@ def discriminator_loss(
 
 
 def generator_loss(objective: Objective, fake: Float[Array, " B"]) -> Float[Array, ""]:
-    """What the generator minimises, from the discriminator's logits of its rows.
+    """Return what the generator minimises, from the discriminator's logits of generated rows.
 
-    "minimax" is log(1 − D), whose gradient vanishes where D is sure; "non_saturating" is −log D, whose does not
-    (Goodfellow et al. 2014, section 3).
+    "minimax" is log(1 - D), whose gradient vanishes where D is sure; "non_saturating" is -log D, whose gradient does
+    not (Goodfellow et al. 2014, section 3). ValueError: there is no such objective.
 
     Example:
         >>> float(generator_loss("non_saturating", jnp.full(2, 20.0))) < 0.001  # the discriminator is fooled
@@ -63,9 +75,16 @@ def generator_loss(objective: Objective, fake: Float[Array, " B"]) -> Float[Arra
 def gradient_penalty(
     critic: Critic, real: Float[Array, "B ..."], fake: Float[Array, "B ..."], key: Array
 ) -> Float[Array, ""]:
-    """Mean of (‖∇ critic‖ − 1)² at random points between real and fake rows (Gulrajani et al. 2017, equation 3).
+    """Return mean (‖∇ critic‖ - 1)² at random points between real and fake rows (Gulrajani et al. 2017, eq. 3).
 
-    For critics in which rows do not see each other: no batch norm.
+    Args:
+        critic: the function from rows to a score each. Rows must not see each other, so it has no batch norm.
+        real: real rows.
+        fake: generated rows, as many.
+        key: what the points are drawn from.
+
+    Returns:
+        A scalar, without the paper's factor λ.
 
     Example:
         >>> points = jnp.ones((4, 3))

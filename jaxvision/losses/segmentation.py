@@ -1,4 +1,4 @@
-"""Losses of semantic segmentation."""
+"""The loss of semantic segmentation."""
 
 from typing import Literal
 
@@ -20,17 +20,27 @@ def pixel_cross_entropy(
     normalise: Normalisation = "pixels",
     axis_name: str | None = None,
 ) -> Float[Array, ""]:
-    """Softmax cross entropy of each pixel in nats, times the weights of its label and of its place, in float32.
+    """Return the weighted softmax cross entropy of pixels in nats, computed in float32.
 
-    Pixels labelled `ignore` count for nothing; without any other the loss is 0. The weighted sum is divided by
+    The weighted sum is divided, according to `normalise`, by
 
     - "pixels": the number of pixels that count, so that weights also scale the loss (Ronneberger et al. 2015, eq. 1);
-    - "weights": the sum of their weights, a weighted mean;
+    - "weights": the sum of their weights, which gives a weighted mean;
     - "none": the number of images, so that larger images weigh more (the unnormalised loss of Shelhamer et al. 2017,
       section 4.4, whose learning rates are as small as 1e-10).
 
-    Under `axis_name` divisors are averaged over devices: the mean over devices is the loss of the whole batch. A label
-    that is neither a class nor `ignore` makes the loss NaN.
+    Args:
+        logits: the scores of K classes at each pixel.
+        labels: the class of each pixel. One that is neither a class nor `ignore` makes the loss NaN.
+        class_weights: the weight of each class; 1 without it.
+        pixel_weights: the weight of each pixel, which multiplies that of its class; 1 without it.
+        ignore: the label of pixels that do not count. Without any other the loss is 0.
+        normalise: what the sum is divided by.
+        axis_name: the mapped axis over devices, or None. With it, divisors are averaged over devices, so that the mean
+            of the devices' losses is the loss of the whole batch.
+
+    Returns:
+        A scalar.
 
     Example:
         >>> logits, labels = jnp.zeros((1, 4, 4, 2)), jnp.zeros((1, 4, 4), jnp.int32)
@@ -51,7 +61,7 @@ def pixel_cross_entropy(
 
 
 def divisor(count: Array, axis_name: str | None) -> Float[Array, ""]:
-    """By what each device divides its sum, so that the mean over devices is the global mean; 1 where nothing counts."""
+    """Return each device's divisor, with which the mean over devices is the global mean; 1 where nothing counts."""
     count = count.astype(jnp.float32)
     if axis_name is not None:
         count = jax.lax.pmean(count, axis_name)

@@ -25,7 +25,8 @@ from jaxvision.models.resnet import ResNet
 from jaxvision.models.rpn import RPN, Anchors
 from jaxvision.models.vgg import VGG
 from jaxvision.ops.proposals import Level
-from jaxvision.ops.roi import multilevel_roi_align, roi_pool, roi_warp
+from jaxvision.ops.roi import multilevel_roi_align, roi_warp
+from jaxvision.ops.roi_pooling import roi_pool
 
 Maps = dict[str, Float[Array, "B _ _ C"]]
 

@@ -16,7 +16,8 @@ from jaxvision.ops.nms import nms
 from jaxvision.ops.normalization import local_response_norm
 from jaxvision.ops.pooling import adaptive_avg_pool, avg_pool, max_pool
 from jaxvision.ops.resample import crop_resize, gaussian_blur
-from jaxvision.ops.roi import multilevel_roi_align, roi_align, roi_pool, roi_warp
+from jaxvision.ops.roi import multilevel_roi_align, roi_align, roi_warp
+from jaxvision.ops.roi_pooling import roi_pool
 from jaxvision.ops.sampling import sample
 from jaxvision.ops.unpooling import bed_of_nails, max_pool_with_indices, max_unpool, nearest_unpool
 from jaxvision.ops.upsampling import conv_transpose

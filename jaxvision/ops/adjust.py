@@ -1,4 +1,4 @@
-"""Colours of one RGB image in 0..1: the adjustments that colour jitter is made of, by torchvision's formulas."""
+"""The colour adjustments of colour jitter, for one RGB image in 0..1, by torchvision's formulas."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -8,24 +8,24 @@ _LUMA = (0.299, 0.587, 0.114)  # Rec. 601; they add up to 1, so that grey stays 
 
 
 def brightness(image: Float[Array, "H W 3"], factor: Float[Array, ""]) -> Float[Array, "H W 3"]:
-    """`factor` times the image: 0 is black, 1 changes nothing."""
+    """Multiply the image by `factor`: 0 gives black, 1 changes nothing."""
     return _blend(image, jnp.zeros((1, 1, 1)), factor)
 
 
 def contrast(image: Float[Array, "H W 3"], factor: Float[Array, ""]) -> Float[Array, "H W 3"]:
-    """`factor` times the difference from the mean grey: 0 is that grey everywhere, 1 changes nothing."""
+    """Multiply the difference from the mean grey by `factor`: 0 gives that grey everywhere, 1 changes nothing."""
     return _blend(image, _luma(image).mean(keepdims=True), factor)
 
 
 def saturation(image: Float[Array, "H W 3"], factor: Float[Array, ""]) -> Float[Array, "H W 3"]:
-    """`factor` times the difference from each pixel's grey: 0 is a grey image, 1 changes nothing."""
+    """Multiply the difference from each pixel's grey by `factor`: 0 gives a grey image, 1 changes nothing."""
     return _blend(image, _luma(image), factor)
 
 
 def hue(image: Float[Array, "H W 3"], turn: Float[Array, ""]) -> Float[Array, "H W 3"]:
-    """The image with its hues moved by `turn` of the colour circle: 1/3 makes red green, 1/2 is the other side.
+    """Turn the hues by `turn` of the colour circle: 1/3 makes red green, 1/2 gives complementary colours.
 
-    Lightest and darkest channel stay, as in the HSV cone.
+    Each pixel's largest and smallest channel value stay, as in the HSV cone.
     """
     red, green, blue = image[..., 0], image[..., 1], image[..., 2]
     value = image.max(axis=-1)
@@ -42,7 +42,16 @@ def hue(image: Float[Array, "H W 3"], turn: Float[Array, ""]) -> Float[Array, "H
 
 
 def jitter(image: Float[Array, "H W 3"], amounts: Float[Array, "4"], order: Int[Array, "4"]) -> Float[Array, "H W 3"]:
-    """Brightness, contrast, saturation and hue by `amounts`, in `order`: a permutation of 0..3."""
+    """Change brightness, contrast, saturation and hue, one after the other.
+
+    Args:
+        image: the image.
+        amounts: the factors of brightness, contrast and saturation, and the turn of the hue.
+        order: in which order they are applied, a permutation of 0..3.
+
+    Returns:
+        The changed image.
+    """
     adjustments = [
         lambda image, by=by, i=i: by(image, amounts[i]) for i, by in enumerate((brightness, contrast, saturation, hue))
     ]
@@ -52,12 +61,12 @@ def jitter(image: Float[Array, "H W 3"], amounts: Float[Array, "4"], order: Int[
 
 
 def grayscale(image: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
-    """Each pixel's grey in all three channels."""
+    """Replace all three channels of each pixel by its grey."""
     return jnp.broadcast_to(_luma(image), image.shape)
 
 
 def solarize(image: Float[Array, "H W 3"], threshold: float = 0.5) -> Float[Array, "H W 3"]:
-    """The image, with values from `threshold` on inverted."""
+    """Invert values from `threshold` on."""
     return jnp.where(image >= threshold, 1.0 - image, image)
 
 

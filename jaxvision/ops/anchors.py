@@ -11,9 +11,16 @@ from jaxtyping import Array, Float
 
 
 def base_anchors(sizes: Sequence[float], ratios: Sequence[float], *, rounded: bool = False) -> Float[np.ndarray, "A 4"]:
-    """Anchors of area `size²` and `height / width = ratio` centred on the origin, ratio by ratio, in pixels.
+    """Return anchors of area `size²` and `height / width = ratio` centred on the origin, in pixels, ratio by ratio.
 
-    `rounded` moves the corners to whole pixels, which changes the areas: torchvision's weights were trained so.
+    Args:
+        sizes: square roots of the areas, in pixels.
+        ratios: height / width.
+        rounded: whether corners are moved to whole pixels, which changes the areas: torchvision's weights were trained
+            so.
+
+    Returns:
+        The corners of each anchor.
     """
     root = np.sqrt(np.asarray(ratios, np.float32))[:, None]
     side = np.asarray(sizes, np.float32)[None, :]
@@ -23,9 +30,9 @@ def base_anchors(sizes: Sequence[float], ratios: Sequence[float], *, rounded: bo
 
 
 def legacy_table() -> Float[np.ndarray, "9 4"]:
-    """The nine anchors printed in py-faster-rcnn: ratios 0.5, 1, 2 by scales 8, 16, 32 of a 16-pixel cell.
+    """Return the nine anchors printed in py-faster-rcnn: ratios 0.5, 1, 2 by scales 8, 16, 32 of a 16-pixel cell.
 
-    Its coordinates are the MATLAB release's, 1-based and inclusive; the sides are whole numbers of pixels.
+    Coordinates are the MATLAB release's, 1-based and inclusive; the sides are whole numbers of pixels.
     """
     center, rows = 8.5, []
     for ratio in (0.5, 1.0, 2.0):
@@ -38,17 +45,27 @@ def legacy_table() -> Float[np.ndarray, "9 4"]:
 
 
 def legacy_base_anchors() -> Float[np.ndarray, "9 4"]:
-    """`legacy_table` in continuous coordinates, where pixel i reaches from i - 1 to i: centred on the cell, at 8."""
+    """Return `legacy_table` in continuous coordinates, where pixel i reaches from i - 1 to i: centred on the cell."""
     return legacy_table() - np.array([[1, 1, 0, 0]], np.float32)
 
 
 def grid(
     base: Float[np.ndarray, "A 4"], shape: tuple[int, int], stride: tuple[int, int], *, offset: float = 0.0
 ) -> Float[Array, "HWA 4"]:
-    """Base anchors shifted to every cell of a feature map of `shape` (rows, columns).
+    """Return base anchors shifted to every cell of a feature map.
 
-    Cell (i, j) is centred on `((j + offset) * stride_x, (i + offset) * stride_y)`: `offset` 0 is torchvision's and
-    py-faster-rcnn's corner, 0.5 the cell's true centre. `stride` is `(stride_y, stride_x)` in pixels.
+    Args:
+        base: corners of the base anchors, in pixels.
+        shape: rows and columns of the map.
+        stride: pixels between neighbouring cells, `(stride_y, stride_x)`.
+        offset: cell (i, j) is centred on `((j + offset) * stride_x, (i + offset) * stride_y)`. 0 is the cell's corner,
+            as in torchvision and py-faster-rcnn, 0.5 its centre.
+
+    Returns:
+        Corners of the anchors, in pixels, by row, column and base anchor.
+
+    Raises:
+        ValueError: any other offset.
     """
     if offset not in (0.0, 0.5):
         raise ValueError(f"anchors: offset is {offset}, but must be 0 (cell corners) or 0.5 (cell centres)")
@@ -60,5 +77,5 @@ def grid(
 
 
 def floor_strides(canvas: tuple[int, int], shapes: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Strides as torchvision counts them, `canvas // shape`: where a level's last row is cut, 61 instead of 64."""
+    """Return torchvision's strides, `canvas // shape`: 61 instead of 64 where a level's last row is cut."""
     return tuple((canvas[0] // rows, canvas[1] // columns) for rows, columns in shapes)

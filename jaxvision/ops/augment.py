@@ -1,9 +1,9 @@
 """Random augmentations on the device, for float RGB images [B, H, W, 3] in 0..1.
 
-Each image has a key of its own, so that what happens to it does not depend on how a batch is shared out over devices.
-The first arguments are always `keys` (raw, one an image) and `images`; `chain` puts several together, the rest of whose
-arguments are given with `functools.partial`. `probability` is that of a change of an image. What a change does, given
-what was drawn, is in `ops.resample` and `ops.adjust`.
+Each image has its own key, so that its changes do not depend on how a batch is divided among devices. The first
+arguments are always `keys` (raw, one an image) and `images`; `chain` joins several augmentations, whose other arguments
+are given with `functools.partial`. `probability` is the chance that an image is changed. The changes themselves,
+without chance, are in `ops.resample` and `ops.adjust`.
 """
 
 import math
@@ -24,7 +24,7 @@ _TRIES = 10
 
 
 def chain(*steps: Augmentation) -> Augmentation:
-    """The steps in the order given, each with keys of its own."""
+    """Return an augmentation that takes the steps in this order, each with its own keys."""
 
     def augment(keys: Keys, images: Images) -> Float[Array, "B h w 3"]:
         each = jax.vmap(partial(jax.random.split, num=len(steps)))(keys)
@@ -42,9 +42,17 @@ def random_resized_crop(
     area: tuple[float, float] = (0.08, 1.0),
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Float[Array, "B s s 3"]:
-    """A random part of each image, resized to a square of `size` pixels (Szegedy et al. 2014, section 6).
+    """Resize a random part of each image to a square (Szegedy et al. 2014, section 6).
 
-    Its share of the image's area is uniform in `area`, its aspect ratio (width / height) log-uniform in `aspect`.
+    Args:
+        keys: one an image.
+        images: the images.
+        size: side of the square, in pixels.
+        area: bounds of the part's share of the image's area, which is uniform between them.
+        aspect: bounds of the part's width / height, which is log-uniform between them.
+
+    Returns:
+        The squares.
     """
     draw = partial(crop_box, height=images.shape[1], width=images.shape[2], area=area, aspect=aspect)
     return jax.vmap(lambda key, image: crop_resize(image, draw(key), size))(keys, images)
@@ -53,9 +61,17 @@ def random_resized_crop(
 def crop_box(
     key: UInt32[Array, "2"], height: int, width: int, area: tuple[float, float], aspect: tuple[float, float]
 ) -> Int[Array, "4"]:
-    """The part (x0, y0, x1, y1) that `random_resized_crop` takes, in whole pixels.
+    """Draw the part of an image that `random_resized_crop` takes: the first of ten draws that fits into the image.
 
-    The first of ten draws that fits into the image; the largest central part within the aspect bounds where none does.
+    Args:
+        key: what it is drawn from.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        area: bounds of the part's share of the image's area.
+        aspect: bounds of the part's width / height.
+
+    Returns:
+        The box (x0, y0, x1, y1) in whole pixels; where no draw fits, the largest central one within the aspect bounds.
     """
     of_area, of_aspect, of_place = jax.random.split(key, 3)
     target = height * width * jax.random.uniform(of_area, (_TRIES,), minval=area[0], maxval=area[1])
@@ -72,15 +88,33 @@ def crop_box(
 
 
 def flip(keys: Keys, images: Images, probability: float = 0.5) -> Images:
-    """Mirrors left and right."""
+    """Mirror images left to right.
+
+    Args:
+        keys: one an image.
+        images: the images.
+        probability: of a change.
+
+    Returns:
+        The images.
+    """
     return _sometimes(keys, images, probability, lambda key, image: image[:, ::-1])
 
 
 def color_jitter(
     keys: Keys, images: Images, strengths: tuple[float, float, float, float], probability: float = 1.0
 ) -> Images:
-    """Brightness, contrast and saturation times factors from [max(0, 1 − s), 1 + s], and hue turned by [−s, s] of the
-    colour circle, in an order drawn for each image; `strengths` has the four s (hue's at most 0.5).
+    """Change brightness, contrast, saturation and hue by random amounts, in an order drawn for each image.
+
+    Args:
+        keys: one an image.
+        images: the images.
+        strengths: four numbers s. Brightness, contrast and saturation are multiplied by factors from [max(0, 1 - s), 1
+            + s]; the hue is turned by [-s, s] of the colour circle, so its s is at most 0.5.
+        probability: of a change.
+
+    Returns:
+        The images.
     """
     low = jnp.array([*(max(0.0, 1.0 - s) for s in strengths[:3]), -strengths[3]])
     high = jnp.array([*(1.0 + s for s in strengths[:3]), strengths[3]])
@@ -94,12 +128,32 @@ def color_jitter(
 
 
 def grayscale(keys: Keys, images: Images, probability: float) -> Images:
-    """Takes the colours away."""
+    """Take the colours away.
+
+    Args:
+        keys: one an image.
+        images: the images.
+        probability: of a change.
+
+    Returns:
+        The images.
+    """
     return _sometimes(keys, images, probability, lambda key, image: adjust.grayscale(image))
 
 
 def blur(keys: Keys, images: Images, sigma: tuple[float, float], kernel: int, probability: float = 1.0) -> Images:
-    """A Gaussian blur, `sigma` uniform in a range of pixels; `kernel`: how many pixels it reaches over, odd."""
+    """Blur images with a Gaussian of random width.
+
+    Args:
+        keys: one an image.
+        images: the images.
+        sigma: bounds of the standard deviation in pixels, which is uniform between them.
+        kernel: side of the window, in pixels: odd.
+        probability: of a change.
+
+    Returns:
+        The images.
+    """
 
     def blurred(key: UInt32[Array, "2"], image: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
         return gaussian_blur(image, jax.random.uniform(key, minval=sigma[0], maxval=sigma[1]), kernel)
@@ -108,12 +162,31 @@ def blur(keys: Keys, images: Images, sigma: tuple[float, float], kernel: int, pr
 
 
 def solarize(keys: Keys, images: Images, probability: float) -> Images:
-    """Inverts what is lighter than the middle."""
+    """Invert values that are lighter than the middle.
+
+    Args:
+        keys: one an image.
+        images: the images.
+        probability: of a change.
+
+    Returns:
+        The images.
+    """
     return _sometimes(keys, images, probability, lambda key, image: adjust.solarize(image))
 
 
 def cutout(keys: Keys, images: Images, size: int, probability: float = 1.0) -> Images:
-    """A black square of `size` pixels, whose middle is anywhere in the image (DeVries & Taylor 2017, section 3.2)."""
+    """Black out a square whose middle is anywhere in the image (DeVries & Taylor 2017, section 3.2).
+
+    Args:
+        keys: one an image.
+        images: the images.
+        size: side of the square, in pixels.
+        probability: of a change.
+
+    Returns:
+        The images.
+    """
 
     def cut(key: UInt32[Array, "2"], image: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
         middle = jax.random.randint(key, (2,), 0, jnp.array([image.shape[1], image.shape[0]]))
@@ -129,7 +202,7 @@ def _sometimes(
     probability: float,
     change: Callable[[UInt32[Array, "2"], Float[Array, "H W 3"]], Float[Array, "H W 3"]],
 ) -> Images:
-    """`change(key, image)` of each image, with this probability."""
+    """Apply `change(key, image)` to each image with this probability."""
 
     def one(key: UInt32[Array, "2"], image: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
         coin, rest = jax.random.split(key)

@@ -14,13 +14,13 @@ _SMALLEST_SIDE = 1e-3  # pixels; keeps the logarithms and quotients of degenerat
 
 
 def area(boxes: Float[Array, "*b 4"]) -> Float[Array, "*b"]:
-    """Area in square pixels; an inverted box has none."""
+    """Return areas in square pixels; an inverted box has none."""
     width, height = _sides(boxes)
     return jnp.maximum(width, 0) * jnp.maximum(height, 0)
 
 
 def iou(boxes: Float[Array, "*b N 4"], others: Float[Array, "*b M 4"]) -> Float[Array, "*b N M"]:
-    """Intersection over union of every box with every other; 0 where the union is empty.
+    """Return the intersection over union of every box with every other; 0 where the union is empty.
 
     Example:
         >>> box_iou(jnp.array([[0.0, 0.0, 2.0, 2.0]]), jnp.array([[0.0, 0.0, 2.0, 1.0], [5.0, 5.0, 6.0, 6.0]])).tolist()
@@ -31,13 +31,13 @@ def iou(boxes: Float[Array, "*b N 4"], others: Float[Array, "*b M 4"]) -> Float[
 
 
 def intersection_over_area(boxes: Float[Array, "*b N 4"], others: Float[Array, "*b M 4"]) -> Float[Array, "*b N M"]:
-    """The share of each of `boxes` that each of `others` covers; 0 for a box without area."""
+    """Return the share of each of `boxes` that each of `others` covers; 0 for a box without area."""
     shared = intersection(boxes, others)
     return _ratio(shared, jnp.broadcast_to(area(boxes)[..., :, None], shared.shape))
 
 
 def intersection(boxes: Float[Array, "*b N 4"], others: Float[Array, "*b M 4"]) -> Float[Array, "*b N M"]:
-    """Area common to every pair, in square pixels."""
+    """Return the area common to every pair, in square pixels."""
     x0, y0, x1, y1 = (coordinate[..., :, None] for coordinate in _corners(boxes))
     u0, v0, u1, v1 = (coordinate[..., None, :] for coordinate in _corners(others))
     width = jnp.minimum(x1, u1) - jnp.maximum(x0, u0)
@@ -50,10 +50,16 @@ def encode(
     anchors: Float[Array, "... 4"],
     weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
 ) -> Float[Array, "... 4"]:
-    """Offsets `(dx/w, dy/h, log w, log h)` from anchors to boxes, times `weights` (Girshick et al. 2014, appendix C).
+    """Return offsets `(dx/w, dy/h, log w, log h)` from anchors to boxes (Girshick et al. 2014, appendix C).
 
-    Weights (10, 10, 5, 5) are the division by standard deviations (.1, .1, .2, .2) of Fast R-CNN's released code.
-    Sides below 1e-3 pixels count as 1e-3, so padded and degenerate boxes give finite offsets.
+    Args:
+        boxes: corners in pixels. Sides below 1e-3 pixels count as 1e-3, so that degenerate boxes give finite offsets.
+        anchors: corners in pixels.
+        weights: what each offset is multiplied by; (10, 10, 5, 5) is the division by standard deviations (.1, .1, .2,
+            .2) of Fast R-CNN's released code.
+
+    Returns:
+        The offsets.
 
     Example:
         >>> boxes, anchors = jnp.array([[2.0, 0.0, 6.0, 8.0]]), jnp.array([[0.0, 0.0, 4.0, 8.0]])
@@ -76,7 +82,16 @@ def decode(
     anchors: Float[Array, "... 4"],
     weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
 ) -> Float[Array, "... 4"]:
-    """The inverse of `encode`. Log-sizes are cut at ln(1000/16), so that an untrained head overflows no exponential.
+    """Return the boxes of which `encode` gives the offsets.
+
+    Args:
+        offsets: from anchors to boxes. Log-sizes are cut at ln(1000/16), so that an untrained head overflows no
+            exponential.
+        anchors: corners in pixels.
+        weights: those of `encode`.
+
+    Returns:
+        Corners in pixels.
 
     Example:
         >>> offsets, anchors = jnp.array([[0.5, 0.0, 0.0, 0.0]]), jnp.array([[0.0, 0.0, 4.0, 8.0]])
@@ -112,14 +127,14 @@ def flip(boxes: Float[Array, "*b N 4"], width: Float[Array, "*b"]) -> Float[Arra
 
 
 def inside(boxes: Float[Array, "*b N 4"], size: Float[Array, "*b 2"]) -> Bool[Array, "*b N"]:
-    """Which boxes lie wholly in the image of true `(height, width)`: the others are cross-boundary anchors."""
+    """Return which boxes lie wholly in the image of true `(height, width)`: all others are cross-boundary anchors."""
     height, width = size[..., 0, None], size[..., 1, None]
     x0, y0, x1, y1 = _corners(boxes)
     return (x0 >= 0) & (y0 >= 0) & (x1 <= width) & (y1 <= height)
 
 
 def valid(boxes: Float[Array, "*b 4"], min_side: float = 0.0) -> Bool[Array, "*b"]:
-    """Which boxes are finite, have positive width and height, and sides of at least `min_side` pixels."""
+    """Return which boxes are finite and have positive width and height, and sides of at least `min_side` pixels."""
     width, height = _sides(boxes)
     shorter = jnp.minimum(width, height)
     return (shorter > 0) & (shorter >= min_side) & jnp.isfinite(boxes).all(axis=-1)

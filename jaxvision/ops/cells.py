@@ -1,8 +1,8 @@
-"""A grid of cells, each of which names the object whose centre it holds (Redmon et al. 2016, section 2).
+"""YOLO's grid of cells, each of which names the object whose centre it holds (Redmon et al. 2016, section 2).
 
 S×S cells lie over the whole canvas. A box is `x, y` of its centre, from 0 to 1 across its cell, and `√w, √h` of its
-sides as fractions of the canvas: this is what the network gives (section 2.2; darknet squares it before it compares
-boxes), so that no root is ever taken of a prediction.
+sides as fractions of the canvas. The network gives exactly these (section 2.2), so that no root is ever taken of a
+prediction; darknet squares the sides before it compares boxes.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from jaxvision.ops.detections import Detections, best
 
 
 class Cells(NamedTuple):
-    """What a network says of each cell, with P boxes and C classes, the background not among them."""
+    """A network's output for each cell, with P boxes and C classes, the background not among them."""
 
     classes: Float[Array, "*b S S C"]  # how likely each class is, given that there is an object
     confidence: Float[Array, "*b S S P"]  # how likely the box holds an object, times its IoU with it
@@ -23,7 +23,7 @@ class Cells(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What each cell should say."""
+    """The true output for each cell."""
 
     occupied: Bool[Array, "*b S S"]  # holds the centre of an object
     ignored: Bool[Array, "*b S S"]  # says nothing that counts: under a crowd, or at the centre of a difficult object
@@ -40,11 +40,22 @@ def encode(
     shape: tuple[int, int],
     side: int,
 ) -> Targets:
-    """The targets of one image: `boxes` in pixels of a canvas of `shape` (height, width), of which the `real` count.
+    """Return the targets of one image.
 
-    Boxes are clipped to the canvas first. Of objects whose centres share a cell the first one is kept, as in darknet,
-    which draws their order anew each time it reads an image. An `ignored` object silences the cell of its centre and
-    every cell of which it covers at least half, except where a real object has its centre.
+    Of objects whose centres share a cell the first one is kept, as in darknet, which draws their order anew each time
+    it reads an image.
+
+    Args:
+        boxes: corners in pixels of the canvas; they are clipped to it first.
+        labels: the class of each box, from 1.
+        real: which boxes are objects.
+        ignored: which boxes are crowds or difficult objects. Such a box silences the cell of its centre and every cell
+            of which it covers at least half, except where a real object has its centre.
+        shape: height and width of the canvas, in pixels.
+        side: S, the cells along each axis.
+
+    Returns:
+        The targets.
     """
     boxes = box_ops.clip(boxes, jnp.array(shape, jnp.float32))
     inside = box_ops.valid(boxes)
@@ -70,7 +81,7 @@ def encode(
 def decode(
     boxes: Float[Array, "*b S S P 4"], shape: tuple[int, int] | tuple[float, float]
 ) -> Float[Array, "*b S S P 4"]:
-    """Corners in pixels of a canvas of `shape` (height, width); of shape (1, 1), in fractions of it."""
+    """Return corners in pixels of a canvas of `shape` (height, width); with shape (1, 1), in fractions of it."""
     side = boxes.shape[-3]
     boxes = boxes.astype(jnp.float32)
     lead = (1,) * (boxes.ndim - 4)
@@ -83,7 +94,7 @@ def decode(
 
 
 def scores(cells: Cells) -> Float[Array, "*b S S P C"]:
-    """Class-specific confidence: of the class, times that of the box (section 2, equation 1). None is below 0."""
+    """Return class-specific confidences: the class's times the box's (section 2, equation 1). None is below 0."""
     classes, confidence = (jnp.maximum(x.astype(jnp.float32), 0) for x in (cells.classes, cells.confidence))
     return confidence[..., :, None] * classes[..., None, :]
 
@@ -97,10 +108,20 @@ def detect(
     iou_threshold: float,
     count: int,
 ) -> Detections:
-    """The best `count` detections of an image over all classes, after suppression within each class.
+    """Return the best detections of each image over all classes, after suppression within each class.
 
-    Every box is a candidate for every class for which its score is above `score_threshold`. `shape` is the canvas's
-    (height, width), `size` that of each image on it.
+    Every box is a candidate for every class for which its score is above `score_threshold`.
+
+    Args:
+        cells: the network's output.
+        shape: height and width of the canvas, in pixels.
+        size: height and width of each image on the canvas, in pixels; boxes are clipped to it.
+        score_threshold: which scores are candidates.
+        iou_threshold: the IoU above which a better box suppresses another one.
+        count: the number of detections, at most.
+
+    Returns:
+        The detections.
     """
     each = scores(cells)
     images, classes = each.shape[0], each.shape[-1]
@@ -114,7 +135,7 @@ def detect(
 
 
 def _first(numbers: Int[Array, " N"], counts: Bool[Array, " N"], side: int) -> Int[Array, " cells"]:
-    """The first object of each cell that counts; N where there is none."""
+    """Return the first object of each cell that counts; N where there is none."""
     count = len(numbers)
     cell = jnp.where(counts, numbers, side**2)
     return jnp.full(side**2, count).at[cell].min(jnp.arange(count), mode="drop")
@@ -127,7 +148,7 @@ def _held(numbers: Int[Array, " N"], counts: Bool[Array, " N"], side: int) -> Bo
 def _covered(
     boxes: Float[Array, "N 4"], counts: Bool[Array, " N"], shape: tuple[int, int], side: int
 ) -> Bool[Array, "S S"]:
-    """The cells of which one of the boxes covers at least half."""
+    """Return the cells of which one of the boxes covers at least half."""
     y, x = jnp.meshgrid(jnp.arange(side), jnp.arange(side), indexing="ij")
     unit = jnp.stack([x, y, x + 1, y + 1], axis=-1).reshape(-1, 4) / side
     cells = unit * jnp.array([[shape[1], shape[0], shape[1], shape[0]]], jnp.float32)

@@ -1,4 +1,4 @@
-"""From class scores and offsets of RoIs to a fixed number of detections."""
+"""A fixed number of detections from class scores and offsets of RoIs."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ _SMALLEST_SIDE = 1e-2  # pixels; torchvision drops smaller detections too
 
 
 class Detections(NamedTuple):
-    """D slots an image, the best first; slots that are not valid hold nothing."""
+    """D slots an image, the best first; slots that are not valid are empty."""
 
     boxes: Float[Array, "B D 4"]
     scores: Float[Array, "B D"]
@@ -33,10 +33,23 @@ def detect(
     iou_threshold: float,
     count: int,
 ) -> Detections:
-    """The best `count` detections of an image over all classes, after suppression within each class.
+    """Return the best detections of each image over all classes, after suppression within each class.
 
     A RoI gives one candidate a class, the background (0) excepted, when its softmax score is above `score_threshold`.
-    `size` is each image's true `(height, width)` on the canvas.
+
+    Args:
+        logits: of C classes, 0 the background, for each RoI.
+        offsets: from each RoI to the object, one box a class.
+        rois: corners in pixels.
+        valid: which RoIs count.
+        size: each image's true `(height, width)` on the canvas; boxes are clipped to it.
+        weights: those of `boxes.encode`.
+        score_threshold: which scores are candidates.
+        iou_threshold: the IoU above which a better box suppresses another one.
+        count: the number of detections, at most.
+
+    Returns:
+        The detections.
     """
     scores = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)[..., 1:]
     boxes = box_ops.decode(offsets[:, :, 1:], rois[:, :, None, :], weights)
@@ -57,7 +70,19 @@ def best(
     iou_threshold: float,
     count: int,
 ) -> Detections:
-    """The best `count` candidates of an image, after suppression within each class; boxes are already clipped."""
+    """Return the best candidates of each image, after suppression within each class.
+
+    Args:
+        boxes: corners in pixels, already clipped.
+        scores: the score of each box.
+        labels: the class of each box, from 1.
+        candidate: which boxes count.
+        iou_threshold: the IoU above which a better box suppresses another one.
+        count: the number of detections, at most.
+
+    Returns:
+        The detections.
+    """
     indices, kept = nms(
         boxes,
         scores,

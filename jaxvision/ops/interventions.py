@@ -1,6 +1,7 @@
 """Interventions on a generator's units, and where to make them (Bau et al. 2019, "GAN Dissection", section 3.2).
 
-An `Edit` takes a layer's map and returns what is to stand in its place: `generator(z, edit={"layer2": ablate(alpha)})`.
+An `Edit` takes a layer's map and returns another one for the layers above: `generator(z, edit={"layer2":
+ablate(alpha)})`.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ Edit = Callable[[jax.Array], jax.Array]
 
 
 def chosen(units: Sequence[int], count: int) -> Float32[np.ndarray, " U"]:
-    """1 for the `units` and 0 for the others of `count`: an α that acts on those wholly."""
+    """Return 1 for the `units` and 0 for all others of `count`: an α that acts fully on these units."""
     alpha = np.zeros(count, np.float32)
     alpha[list(units)] = 1.0
     return alpha
@@ -23,9 +24,15 @@ def chosen(units: Sequence[int], count: int) -> Float32[np.ndarray, " U"]:
 def insert(
     alpha: Float[Array, "#B U"], values: Float[Array, "#B U"], where: Float[Array, "#B h w"] | None = None
 ) -> Edit:
-    """Units held at constant `values`, in the measure of α: r → (1 − α·m)·r + α·m·k.
+    """Return the edit that moves units towards constant values: r → (1 - α·m)·r + α·m·k.
 
-    `alpha` and the mask `where` (everywhere without it) are 0 to 1; one row serves all images.
+    Args:
+        alpha: α of each unit, 0 to 1; one row serves all images.
+        values: k, the constant of each unit; one row serves all images.
+        where: the mask m over the map, 0 to 1; 1 everywhere without it.
+
+    Returns:
+        The edit.
     """
 
     def edit(maps: Float[Array, "B h w U"]) -> Float[Array, "B h w U"]:
@@ -37,21 +44,29 @@ def insert(
 
 
 def ablate(alpha: Float[Array, "#B U"], where: Float[Array, "#B h w"] | None = None) -> Edit:
-    """Units held at 0, in the measure of α."""
+    """Return the edit that moves units towards 0, in the measure of α."""
     return insert(alpha, jnp.zeros_like(alpha), where)
 
 
 def pool(pixels: Float[Array, "B H W K"], size: Sequence[int]) -> Float[Array, "B h w K"]:
-    """The mean over each of h×w equal cells; a pixel that cells share counts in each by the part that lies there."""
+    """Return the mean over each of h×w equal cells; a pixel shared by cells counts in each by its part there."""
     rows, columns = (jnp.asarray(_shares(n, m), pixels.dtype) for n, m in zip(pixels.shape[1:3], size, strict=True))
     return jnp.einsum("ip,bpqk,jq->bijk", rows, pixels, columns, precision=jax.lax.Precision.HIGHEST)
 
 
 def place(keys: UInt32[Array, "B 2"], presence: Float[Array, "B h w"], patch: int) -> Float[Array, "B h w"]:
-    """A random square of `patch`×`patch` cells (less at the border), as a mask, for each image.
+    """Draw a square of cells for each image, as a mask.
 
-    Every second one is around a cell drawn in proportion to `presence`, how much of a concept is there, so that there
-    is something to ablate also where a concept is rare; the others are anywhere, with equal probability.
+    Every second one, on average, is around a cell drawn in proportion to `presence`, so that there is something to
+    ablate also where a concept is rare; all others are anywhere, with equal probability.
+
+    Args:
+        keys: one an image.
+        presence: how much of a concept is in each cell.
+        patch: side of the square, in cells; it is cut at the border.
+
+    Returns:
+        1 inside the square and 0 outside.
     """
     batch, height, width = presence.shape
     flat = presence.reshape(batch, -1).astype(jnp.float32)
@@ -65,7 +80,7 @@ def place(keys: UInt32[Array, "B 2"], presence: Float[Array, "B h w"], patch: in
 
 
 def at(presence: Float[Array, "B h w"], where: Float[Array, "B h w"]) -> Float[Array, " B"]:
-    """The mean of `presence` over the cells of a mask."""
+    """Return the mean of `presence` over the cells of a mask."""
     return (presence * where).sum(axis=(1, 2)) / jnp.maximum(where.sum(axis=(1, 2)), 1e-6)
 
 
@@ -76,7 +91,7 @@ def _span(center: Array, length: int, cells: int) -> Float[Array, "B cells"]:
 
 
 def _shares(pixels: int, cells: int) -> Float[np.ndarray, "cells pixels"]:
-    """[to, from] of a mean along one axis."""
+    """Return the matrix [to, from] of a mean along one axis."""
     low = np.arange(cells)[:, None] * pixels / cells
     start = np.arange(pixels)[None]
     overlap = np.minimum(low + pixels / cells, start + 1) - np.maximum(low, start)

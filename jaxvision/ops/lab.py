@@ -19,7 +19,7 @@ _LEVELS = 64  # a channel: as many colours, and no fewer, meet the same bins as 
 
 
 def to_lab(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
-    """sRGB in 0..1 as (L, a, b).
+    """Convert sRGB in 0..1 to (L, a, b).
 
     Example:
         >>> bool(jnp.allclose(to_lab(jnp.ones(3)), jnp.array([100.0, 0.0, 0.0]), atol=0.1))  # white
@@ -32,7 +32,7 @@ def to_lab(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
 
 
 def to_rgb(lab: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
-    """(L, a, b) as sRGB in 0..1, to which colours that no screen shows are clipped.
+    """Convert (L, a, b) to sRGB in 0..1; colours that no screen shows are clipped.
 
     Example:
         >>> bool(jnp.allclose(to_rgb(jnp.array([100.0, 0.0, 0.0])), 1, atol=1e-3))  # white
@@ -46,14 +46,14 @@ def to_rgb(lab: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
 
 
 def grey(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
-    """sRGB of the same lightness without colour: three equal channels. A grey image is its own."""
+    """Return sRGB of the same lightness without colour, as three equal channels. Grey images stay as they are."""
     luminance = _times(_linear(rgb), _XYZ[1:2])
     return jnp.broadcast_to(_encoded(luminance), rgb.shape)
 
 
 @functools.cache
 def color_bins(grid: int = 10) -> Float32[np.ndarray, "Q 2"]:
-    """The points (a, b) of a grid that are the nearest to some colour of sRGB, by a and then b.
+    """Return the grid points (a, b) that are the nearest to some colour of sRGB, sorted by a and then b.
 
     With the `grid` of 10 of Zhang et al. 2016 (section 2.1) there are 261. The paper counts 313 without saying how.
     """

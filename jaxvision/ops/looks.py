@@ -1,4 +1,4 @@
-"""How a segmentation network looks at a test image: at once, window by window, or at several scales.
+"""Ways to segment a test image: at once, window by window, or at several scales.
 
 A `Look` takes a network, as a function from normalised images to logits, and the images; it gives the probability of
 each class at each pixel.
@@ -18,16 +18,23 @@ Look = Callable[[Classify, Float[Array, "B H W C"]], Float[Array, "B H W K"]]
 
 
 def whole(classify: Classify, images: Float[Array, "B H W C"]) -> Float[Array, "B i j K"]:
-    """The image at once."""
+    """Segment the image at once."""
     return jax.nn.softmax(classify(images).astype(jnp.float32))
 
 
 def sliding(window: tuple[int, int], stride: tuple[int, int]) -> Look:
-    """Windows of (height, width) pixels, `stride` (down, across) apart, whose probabilities are averaged.
+    """Return the look that averages the probabilities of overlapping windows.
 
     The last window of a row or column ends at the border. Where a network's map is smaller than its input, as without
-    padding, and where the image is smaller than a window, the image goes on mirrored: the overlap-tile strategy
-    (Ronneberger et al. 2015, figure 2). ValueError: strides that leave pixels out.
+    padding, and where the image is smaller than a window, the image is mirrored at its borders: the overlap-tile
+    strategy (Ronneberger et al. 2015, figure 2). The look raises ValueError for strides that leave pixels out.
+
+    Args:
+        window: height and width of a window, in pixels.
+        stride: pixels between windows, down and across.
+
+    Returns:
+        The look.
     """
 
     def look(classify: Classify, images: Float[Array, "B H W C"]) -> Float[Array, "B H W K"]:
@@ -54,10 +61,18 @@ def sliding(window: tuple[int, int], stride: tuple[int, int]) -> Look:
 
 
 def multi_scale(scales: Sequence[float], *, flip: bool = True, multiple: int = 1, look: Look = whole) -> Look:
-    """The image at several scales, each with its mirror image where `flip`; the probabilities, brought back to the
-    image's size, are averaged. `multiple`: sides are rounded to a multiple of so many pixels, as the network needs.
+    """Return the look that averages the probabilities at several scales, each resized to the image's size.
 
-    Bilinear, antialiased where smaller.
+    Images are resized bilinearly, antialiased where they shrink.
+
+    Args:
+        scales: factors of the image's size.
+        flip: whether each scale is also seen mirrored left to right.
+        multiple: sides are rounded to a multiple of this many pixels, as the network needs.
+        look: how the image is segmented at each scale.
+
+    Returns:
+        The look.
     """
 
     def one(classify: Classify, images: Float[Array, "B H W C"], scale: float) -> Float[Array, "B H W K"]:
@@ -79,13 +94,13 @@ def _resize(maps: Float[Array, "B H W C"], size: tuple[int, ...]) -> Float[Array
 
 
 def _mirror(images: Float[Array, "B H W C"], extent: Sequence[int], lost: Sequence[int]) -> Float[Array, "B h w C"]:
-    """The images, mirrored at their borders, so that a map that loses so many pixels covers `extent`."""
+    """Return images mirrored at their borders, so that a map that loses `lost` pixels an axis covers `extent`."""
     sides = [(n // 2, more - have + n - n // 2) for n, more, have in zip(lost, extent, images.shape[1:3], strict=True)]
     return jnp.pad(images, ((0, 0), *sides, (0, 0)), mode="reflect")
 
 
 def _starts(extent: Sequence[int], seen: Sequence[int], stride: Sequence[int]) -> Int[np.ndarray, "N 4"]:
-    """The first pixel of every window in a batch of images: (0, row, column, 0)."""
+    """Return the first pixel of every window in a batch of images: (0, row, column, 0)."""
     rows, columns = (
         [min(i * step, n - have) for i in range(math.ceil((n - have) / step) + 1)]
         for n, have, step in zip(extent, seen, stride, strict=True)
@@ -94,7 +109,7 @@ def _starts(extent: Sequence[int], seen: Sequence[int], stride: Sequence[int]) -
 
 
 def _times(starts: Int[np.ndarray, "N 4"], extent: Sequence[int], seen: Sequence[int]) -> Float[Array, "H W"]:
-    """How many windows see each pixel."""
+    """Return how many windows cover each pixel."""
     times = np.zeros(extent, np.float32)
     for _, y, x, _ in starts.tolist():
         times[y : y + seen[0], x : x + seen[1]] += 1

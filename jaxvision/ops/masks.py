@@ -1,16 +1,26 @@
 """Instance masks as M×M crops of their box: cut from a full mask, resampled to a RoI, pasted back into the canvas.
 
-All three are bilinear interpolation at the centres of cells or pixels, so no step shifts a mask by half a pixel. It is
-separable, and therefore two small matrix products.
+All three are bilinear interpolation at the centres of cells or pixels, so no step shifts a mask by half a pixel. The
+interpolation is separable, and therefore two small matrix products.
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from jaxvision.ops.interpolation import hat
+
 
 def crop(mask: Num[Array, "*b H W"], boxes: Float[Array, "*b 4"], size: int) -> Float[Array, "*b M M"]:
-    """The part of a full-size mask in its box, as `size`×`size` values; beyond the canvas its border repeats.
+    """Cut the part of full-size masks that lies in their boxes; beyond the canvas its border repeats.
+
+    Args:
+        mask: full-size masks.
+        boxes: corners in pixels.
+        size: M, the side of the cut mask in cells.
+
+    Returns:
+        The masks of the boxes.
 
     Example:
         >>> mask = jnp.zeros((8, 8)).at[:4].set(1)
@@ -25,9 +35,16 @@ def crop(mask: Num[Array, "*b H W"], boxes: Float[Array, "*b 4"], size: int) -> 
 def resample(
     crops: Float[Array, "*b M M"], boxes: Float[Array, "*b 4"], rois: Float[Array, "*b 4"], size: int
 ) -> Float[Array, "*b S S"]:
-    """Binary mask targets: an object's mask within a RoI, at `size`×`size` (He et al. 2017, section 3.1).
+    """Return binary mask targets: each object's mask within a RoI (He et al. 2017, section 3.1).
 
-    `crops` are masks cut to `boxes`; outside its box an object is not. Values of at least 0.5 become 1.
+    Args:
+        crops: masks cut to `boxes`; outside its box an object's mask is 0.
+        boxes: corners in pixels.
+        rois: corners in pixels.
+        size: S, the side of the target in cells.
+
+    Returns:
+        1 where the interpolated mask is at least 0.5, and 0 elsewhere.
     """
     rows = _axis_resampling(boxes[..., 1], boxes[..., 3], rois[..., 1], rois[..., 3], size, crops.shape[-2])
     columns = _axis_resampling(boxes[..., 0], boxes[..., 2], rois[..., 0], rois[..., 2], size, crops.shape[-1])
@@ -35,9 +52,17 @@ def resample(
 
 
 def paste(crops: Float[Array, "*b M M"], boxes: Float[Array, "*b 4"], shape: tuple[int, int]) -> Float[Array, "*b H W"]:
-    """Masks of boxes as masks of the canvas of `shape` (height, width), 0 outside; threshold at 0.5 for a binary mask.
+    """Paste masks of boxes into the canvas, 0 outside; threshold the result at 0.5 for binary masks.
 
     The result holds H·W values a mask: for many masks on a large canvas, `jax.lax.map` over them.
+
+    Args:
+        crops: masks cut to `boxes`.
+        boxes: corners in pixels.
+        shape: height and width of the canvas, in pixels.
+
+    Returns:
+        Full-size masks.
 
     Example:
         >>> pasted = paste_masks(jnp.ones((14, 14)), jnp.array([2.0, 2.0, 6.0, 6.0]), (8, 8))
@@ -50,7 +75,7 @@ def paste(crops: Float[Array, "*b M M"], boxes: Float[Array, "*b 4"], shape: tup
 
 
 def torchvision_paste_boxes(boxes: Float[Array, "*b 4"], mask_size: int) -> Float[Array, "*b 4"]:
-    """The boxes for which `paste` gives torchvision's masks.
+    """Return the boxes for which `paste` gives torchvision's masks.
 
     torchvision widens a box by one mask cell a side, cuts it to whole pixels and adds one pixel to its extent.
     """
@@ -69,16 +94,16 @@ def _cell_centers(low: Float[Array, "*b"], high: Float[Array, "*b"], count: int)
 
 
 def _weights(at: Float[Array, "*b S"], length: int) -> Float[Array, "*b S L"]:
-    """Bilinear weights of `length` cells at positions in cells; those beyond the first or last cell take its value."""
+    """Return bilinear weights of cells at positions in cells; beyond the first or last cell, its value repeats."""
     return _hat(jnp.clip(at, 0, length - 1), length)
 
 
 def _hat(at: Float[Array, "*b S"], length: int) -> Float[Array, "*b S L"]:
-    return jnp.maximum(1 - jnp.abs(at[..., None] - _range(length, at.ndim)), 0)
+    return hat(at[..., None] - _range(length, at.ndim))
 
 
 def _range(count: int, leading: int) -> Float[Array, "*ones N"]:
-    """0, 1, … along the last axis, after `leading` axes of length 1."""
+    """Return 0, 1, … along the last axis, after `leading` axes of length 1."""
     return jnp.arange(count, dtype=jnp.float32).reshape((1,) * leading + (count,))
 
 
@@ -103,7 +128,7 @@ def _axis_pasting(
 
 
 def _share(at: Float[Array, "*b S"], low: Float[Array, "*b"], high: Float[Array, "*b"]) -> Float[Array, "*b S"]:
-    """Positions as a share of the way from low to high; far outside where there is no way."""
+    """Return positions as a share of the way from low to high; far outside where low is high."""
     side = (high - low).astype(jnp.float32)[..., None]
     return jnp.where(side > 0, (at - low[..., None]) / jnp.where(side > 0, side, 1), -1e6)
 

@@ -12,7 +12,7 @@ _TIE = 1e-6  # relative; equal overlaps differ by rounding when the anchors lie 
 
 
 class Match(NamedTuple):
-    """What each of N boxes was assigned."""
+    """The assignment of each of N boxes."""
 
     target: Int[Array, "*b N"]  # the object each box overlaps most, whatever its label
     label: Int[Array, "*b N"]  # POSITIVE, NEGATIVE or IGNORED
@@ -27,12 +27,21 @@ def match(
     best_for_object: bool = False,
     usable: Bool[Array, "*b N"] | None = None,
 ) -> Match:
-    """Label boxes by their best IoU with real `objects`: positive from `high` on, negative below `low`, else ignored.
+    """Label boxes by their best IoU with real objects: positive from `high` on, negative below `low`, else ignored.
 
-    With `best_for_object`, every box tied at an object's highest IoU is positive too, but an object that nothing
-    overlaps forces nothing. Such a box still keeps the object that it overlaps most itself as its target.
-    Boxes that are not `usable` (cross-boundary anchors) are ignored and are no object's best.
     Without real objects all usable boxes are negative.
+
+    Args:
+        iou: of each box with each object.
+        objects: which objects are real, not padding.
+        low: the IoU below which boxes are negative.
+        high: the IoU from which on boxes are positive.
+        best_for_object: whether every box tied at an object's highest IoU is positive too. Such a box still keeps the
+            object that it overlaps most itself as its target, and an object that no box overlaps forces none.
+        usable: which boxes take part; all others (cross-boundary anchors) are ignored and are no object's best.
+
+    Returns:
+        The object and the label of each box.
 
     Example:
         >>> iou = jnp.array([[0.8], [0.1]])  # two boxes, one object
@@ -60,9 +69,19 @@ def ignore_covered(
     *,
     threshold: float = 0.5,
 ) -> Int[Array, "*b N"]:
-    """Ignore negatives of which a real region (a crowd) covers at least `threshold` of the box's own area.
+    """Ignore negatives that lie mostly in a crowd region.
 
     IoU would be the wrong measure: a small anchor inside a large crowd has next to none.
+
+    Args:
+        label: of each box, as `match` gives it.
+        boxes: corners in pixels.
+        regions: corners of crowds, in pixels.
+        real: which regions are real, not padding.
+        threshold: the share of the box's own area that a region must cover.
+
+    Returns:
+        The labels, with IGNORED for these boxes.
     """
     covered = (box_ops.intersection_over_area(boxes, regions) >= threshold) & real[..., None, :]
     return jnp.where((label == NEGATIVE) & covered.any(axis=-1), IGNORED, label)

@@ -1,4 +1,4 @@
-"""Greedy non-maximum suppression with a fixed number of answers, and without a loop over boxes."""
+"""Greedy non-maximum suppression with a fixed number of outputs, and without a loop over boxes."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ _BLOCK = 256  # boxes settled together
 
 
 class _Ranked(NamedTuple):
-    """B images' boxes, best first. Coordinates lead, so that compiled loops over boxes read them in sequence."""
+    """The boxes of B images, best first. Coordinates lead, so that compiled loops over boxes read them in sequence."""
 
     corners: Float[Array, "B 4 N"]
     classes: Int[Array, "B N"]
@@ -36,14 +36,24 @@ def nms(
     valid: Bool[Array, "*b N"] | None = None,
     classes: Int[Array, "*b N"] | None = None,
 ) -> tuple[Int[Array, "*b K"], Bool[Array, "*b K"]]:
-    """Indices of the boxes that greedy suppression keeps, best first, and which of the K slots are filled.
+    """Return the indices of the boxes that greedy suppression keeps, best first.
 
-    A box goes when its IoU with a kept box of higher score is *above* the threshold; equal scores rank by index. With
-    `classes`, only boxes of one class (or one pyramid level) suppress each other. Boxes that are not `valid`, and any
-    with a NaN or infinity in box or score, are neither kept nor do they suppress. Empty slots hold index 0.
-
+    A box is dropped when its IoU with a kept box of higher score is *above* the threshold; equal scores rank by index.
     Batches go in whole, not through `vmap`: blocks of boxes are visited best first until every image has K, so memory
     grows with N and not with N².
+
+    Args:
+        boxes: corners in pixels.
+        scores: the score of each box.
+        iou_threshold: the IoU above which a better box suppresses another one.
+        max_outputs: K, the number of slots.
+        valid: which boxes count; all others, and any with a NaN or infinity in box or score, are neither kept nor do
+            they suppress.
+        classes: of each box; only boxes of one class (or one pyramid level) suppress each other. Without it all boxes
+            do.
+
+    Returns:
+        The index in each of the K slots, 0 in empty ones, and which slots are filled.
 
     Example:
         >>> boxes = jnp.array([[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 3.0], [6.0, 6.0, 9.0, 9.0]])
@@ -74,7 +84,7 @@ def nms(
 
 
 def _suppress(ranked: _Ranked, threshold: float, enough: int) -> _Kept:
-    """The ranks that are kept, among the leading blocks that yield `enough` of them in every image."""
+    """Return the ranks that are kept, among the leading blocks that yield `enough` of them in every image."""
     batch, length = ranked.usable.shape
 
     def unfinished(kept: _Kept) -> Bool[Array, ""]:
@@ -127,7 +137,7 @@ def _overlap(better: _Ranked, worse: _Ranked, threshold: float) -> Bool[Array, "
 
 
 def _hit(keep: Bool[Array, "B K"], overlap: Bool[Array, "B K K"]) -> Bool[Array, "B K"]:
-    """Which boxes of the second axis overlap one of the first that is kept."""
+    """Return which boxes of the second axis overlap one of the first that is kept."""
     return (overlap & keep[:, :, None]).any(axis=1)
 
 

@@ -8,7 +8,20 @@ from jaxtyping import Array, Float
 def local_response_norm(
     x: Float[Array, "*b C"], *, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
 ) -> Float[Array, "*b C"]:
-    """x / (k + α · sum of squares over `size` adjacent channels)^β: the paper's α (torch's over size).
+    """Return x / (k + α · sum of squares over adjacent channels)^β.
+
+    Args:
+        x: values with channels last.
+        size: the number n of adjacent channels: odd.
+        k: the paper's k.
+        alpha: the paper's α (torch's is this times `size`).
+        beta: the paper's β.
+
+    Returns:
+        The normalised values.
+
+    Raises:
+        ValueError: an even size.
 
     Example:
         >>> local_response_norm(jnp.ones((1, 3)), size=1, k=1.0, alpha=1.0, beta=1.0).tolist()
@@ -23,7 +36,7 @@ def local_response_norm(
 
 
 def _negative_power(x: Float[Array, "*b C"], beta: float) -> Float[Array, "*b C"]:
-    """x^-β; the paper's ¾ from square roots: with its gradient a third of the time of a power on a CPU."""
+    """Return x^-β; ¾ from square roots, which takes a third of the time of a power on a CPU, gradient included."""
     if beta != 0.75:
         return x**-beta
     root = lax.rsqrt(x)

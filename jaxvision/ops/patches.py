@@ -1,6 +1,6 @@
-"""Patches of one image for puzzles: where they lie, and cutting them, with shapes that never change.
+"""Patches of one image for puzzles: their places, and cutting them, with shapes that never change.
 
-Places are top-left corners (row, column) in pixels. What is random about an image comes from its own key.
+Places are top-left corners (row, column) in pixels. Each image's random draws come from its own key.
 """
 
 from functools import partial
@@ -17,7 +17,16 @@ CELLS = 9  # of a puzzle, three by three
 
 
 def cut(images: Num[Array, "B H W C"], corners: Int[Array, "B N 2"], size: int) -> Num[Array, "B N size size C"]:
-    """The square patches of `size` pixels at `corners`, which must lie inside the images."""
+    """Cut square patches out of images.
+
+    Args:
+        images: the images.
+        corners: top-left corners (row, column) in pixels; the patches must lie inside the images.
+        size: side of the patches, in pixels.
+
+    Returns:
+        The patches.
+    """
     channels = images.shape[-1]
 
     def one(image: Num[Array, "H W C"], corner: Int[Array, " 2"]) -> Num[Array, "size size C"]:
@@ -29,11 +38,22 @@ def cut(images: Num[Array, "B H W C"], corners: Int[Array, "B N 2"], size: int) 
 def pairs(
     keys: UInt32[Array, "B 2"], extent: tuple[int, int], patch: int, gap: int, jitter: int
 ) -> tuple[Int[Array, "B 2 2"], Int[Array, " B"]]:
-    """A patch anywhere in an image of `extent` (height, width) and one of its `NEIGHBOURS`, with the neighbour's index.
+    """Draw a patch anywhere in each image and one of its `NEIGHBOURS` (Doersch et al. 2015, section 3).
 
-    `gap` pixels lie between them, and each moves by up to `jitter` pixels in either direction (Doersch et al. 2015,
-    section 3: 96, 48 and 7). The first is placed so that any neighbour fits, or else a place would tell the answer.
-    ValueError: an image too small for three patches in a row.
+    The first is placed so that any neighbour fits, or else its place would tell which neighbour was drawn.
+
+    Args:
+        keys: one an image.
+        extent: height and width of the images, in pixels.
+        patch: side of the patches, in pixels (the paper: 96).
+        gap: pixels between the two patches (the paper: 48).
+        jitter: each patch is moved by up to this many pixels in either direction (the paper: 7).
+
+    Returns:
+        The corners of the patch and of its neighbour, and the neighbour's index in `NEIGHBOURS`.
+
+    Raises:
+        ValueError: the images are too small for three patches in a row.
     """
     step = patch + gap
     least = 3 * patch + 2 * gap + 2 * jitter
@@ -56,10 +76,21 @@ def pairs(
 
 
 def cells(keys: UInt32[Array, "B 2"], extent: tuple[int, int], cell: int, tile: int) -> Int[Array, "B 9 2"]:
-    """A tile of `tile` pixels anywhere in each cell of a 3×3 puzzle, row by row; the puzzle lies anywhere in the image.
+    """Draw the tiles of a 3×3 puzzle that lies anywhere in each image (Noroozi & Favaro 2016, section 4.2).
 
-    That tiles lie anywhere in cells of `cell` pixels leaves gaps of varying width between them (Noroozi & Favaro 2016,
-    section 4.2: 75 and 64). ValueError: tiles larger than cells, or an image too small for the puzzle.
+    Tiles lie anywhere in their cells, which leaves gaps of varying width between them.
+
+    Args:
+        keys: one an image.
+        extent: height and width of the images, in pixels.
+        cell: side of the cells, in pixels (the paper: 75).
+        tile: side of the tiles, in pixels (the paper: 64).
+
+    Returns:
+        The corners of the nine tiles, row by row.
+
+    Raises:
+        ValueError: tiles are larger than cells, or the images too small for the puzzle.
     """
     if tile > cell or min(extent) < 3 * cell:
         raise ValueError(

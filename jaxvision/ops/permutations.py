@@ -1,4 +1,4 @@
-"""Permutations far from each other, for puzzles whose every answer must be told from every other."""
+"""Permutations far from each other, for puzzles in which every permutation is to be told from every other."""
 
 import functools
 import itertools
@@ -9,11 +9,21 @@ from jaxtyping import Int8
 
 @functools.cache
 def spread(count: int, length: int = 9, seed: int = 0) -> Int8[np.ndarray, "count length"]:
-    """`count` of the permutations of `length` things, chosen greedily for Hamming distance.
+    """Choose permutations greedily for Hamming distance (Noroozi & Favaro 2016, algorithm 1).
 
-    Each is, of all permutations, one whose nearest among those already chosen is farthest, and of these one with the
-    largest total distance, as in algorithm 1 of Noroozi & Favaro 2016, which looks at the total alone. The first and
-    ties are drawn from `seed`. ValueError: fewer than 2 or more than there are.
+    Each one is, of all permutations, one whose nearest among those already chosen is farthest, and of these one with
+    the largest total distance; the paper's algorithm looks at the total alone.
+
+    Args:
+        count: how many.
+        length: how many things are permuted.
+        seed: what the first one and the choice among equals are drawn from.
+
+    Returns:
+        One permutation a row.
+
+    Raises:
+        ValueError: `count` is below 2 or above the number of permutations.
     """
     everything = np.array(list(itertools.permutations(range(length))), np.int8)
     if not 2 <= count <= len(everything):

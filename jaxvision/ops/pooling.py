@@ -15,9 +15,18 @@ from jaxvision.ops.windows import Pads
 
 
 def max_pool(x: Float[Array, "B H W C"], window: int, strides: int, padding: int = 0) -> Float[Array, "B h w C"]:
-    """Maximum over each window that lies inside the map padded by `padding` pixels of minus infinity.
+    """Return the maximum over each window that lies inside the map padded by minus infinity.
 
     The gradient goes to the first maximum of a window, in row order.
+
+    Args:
+        x: the maps.
+        window: side of the windows, in pixels.
+        strides: pixels from one window to the next.
+        padding: pixels on every side.
+
+    Returns:
+        The pooled maps.
 
     Example:
         >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2, 2)[0, ..., 0].tolist()
@@ -27,9 +36,16 @@ def max_pool(x: Float[Array, "B H W C"], window: int, strides: int, padding: int
 
 
 def max_pool_ceil(x: Float[Array, "B H W C"], window: int, strides: int, padding: int = 0) -> Float[Array, "B h w C"]:
-    """`max_pool` with the windows that overhang the far edges too, as Caffe and torch's `ceil_mode` count them.
+    """Return `max_pool` with the windows that overhang the far edges too, as in Caffe and with torch's `ceil_mode`.
 
-    The last window must start inside the map or its near padding.
+    Args:
+        x: the maps.
+        window: side of the windows, in pixels; the last one must start inside the map or its near padding.
+        strides: pixels from one window to the next.
+        padding: pixels on every side.
+
+    Returns:
+        The pooled maps.
     """
     rows, columns = (_ceil_pads(n, window, strides, padding) for n in x.shape[1:3])
     return _max(x, window, strides, (rows, columns))
@@ -38,7 +54,17 @@ def max_pool_ceil(x: Float[Array, "B H W C"], window: int, strides: int, padding
 def avg_pool(
     x: Float[Array, "B H W C"], window: int, strides: int, padding: int = 0, *, count_include_pad: bool = True
 ) -> Float[Array, "B h w C"]:
-    """Mean over each window; padded zeros count as values unless `count_include_pad` is False.
+    """Return the mean over each window.
+
+    Args:
+        x: the maps.
+        window: side of the windows, in pixels.
+        strides: pixels from one window to the next.
+        padding: pixels of zeros on every side.
+        count_include_pad: whether these zeros count as values.
+
+    Returns:
+        The pooled maps.
 
     Example:
         >>> avg_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2, 2)[0, ..., 0].tolist()
@@ -55,7 +81,7 @@ def avg_pool(
 
 
 def adaptive_avg_pool(x: Float[Array, "B H W C"], size: tuple[int, int]) -> Float[Array, "B h w C"]:
-    """Average over size[0] × size[1] windows that cover the map: window i of n spans ⌊iH/n⌋ to ⌈(i+1)H/n⌉.
+    """Return averages over size[0] × size[1] windows that cover the map: window i of n spans ⌊iH/n⌋ to ⌈(i+1)H/n⌉.
 
     Example:
         >>> adaptive_avg_pool(jnp.ones((1, 7, 5, 3)), (2, 2)).shape
@@ -76,7 +102,7 @@ def _ceil_pads(length: int, window: int, stride: int, padding: int) -> tuple[int
 
 
 def _covered(length: int, window: int, stride: int, padding: int) -> np.ndarray:
-    """How many pixels of the map each window covers along one axis."""
+    """Return how many pixels of the map each window covers along one axis."""
     starts = np.arange(windows.count(length, window, stride, (padding, padding))) * stride - padding
     return np.minimum(starts + window, length) - np.maximum(starts, 0)
 
@@ -118,7 +144,7 @@ def _reduce_window(x: Float[Array, "B H W C"], at: Windows) -> Float[Array, "B h
 
 
 def _forward(x: Float[Array, "B H W C"], at: Windows) -> tuple[Float[Array, "B h w C"], UInt[Array, "B h w C"]]:
-    """A byte a window says where its maximum was, so that the gradient need not read `x` again."""
+    """Pool, and keep in a byte a window where its maximum was, so that the gradient need not read `x` again."""
     y, views = _max_pool(x, at), at.views(x)
     dtype = jnp.uint8 if len(views) < 256 else jnp.uint32
     index = jnp.full(y.shape, len(views) - 1, dtype)
@@ -130,7 +156,10 @@ def _forward(x: Float[Array, "B H W C"], at: Windows) -> tuple[Float[Array, "B h
 def _backward(
     at: Windows, index: UInt[Array, "B h w C"], dy: Float[Array, "B h w C"]
 ) -> tuple[Float[Array, "B H W C"]]:
-    """195 ms as select-and-scatter, 28 ms as the derivative of maxima of slices, 3 ms so (16×112×112×64, 3×3/2)."""
+    """Send each window's gradient to its maximum.
+
+    16×112×112×64, 3×3/2, on a CPU: 195 ms as select-and-scatter, 28 ms as the derivative of maxima of slices, 3 ms so.
+    """
     reach = windows.overlap(at.window, at.stride)
     edge = ((reach, reach), (reach, reach))
     padded_index, padded = windows.pad(index, edge), windows.pad(dy, edge)

@@ -1,4 +1,4 @@
-"""From a region proposal network's output to a fixed number of proposals (Ren et al. 2015, section 3.3)."""
+"""A fixed number of proposals from a region proposal network's output (Ren et al. 2015, section 3.3)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from jaxvision.ops.nms import nms
 
 
 class Level(NamedTuple):
-    """What the network says of each anchor of one feature map, in the order of `anchors.grid`."""
+    """The network's output for each anchor of one feature map, in the order of `anchors.grid`."""
 
     logits: Float[Array, "B A"]  # of being an object
     offsets: Float[Array, "B A 4"]
@@ -20,7 +20,7 @@ class Level(NamedTuple):
 
 
 class Proposals(NamedTuple):
-    """R slots an image, the best first; slots that are not valid hold nothing."""
+    """R slots an image, the best first; slots that are not valid are empty."""
 
     boxes: Float[Array, "B R 4"]
     scores: Float[Array, "B R"]  # probabilities of being an object
@@ -36,10 +36,20 @@ def propose(
     iou_threshold: float,
     min_side: Float[Array, "B"],
 ) -> Proposals:
-    """The best `before_nms` anchors of each level, moved, clipped to the image and thinned out by suppression.
+    """Return the best anchors of each level, moved by their offsets, clipped to the image and suppressed.
 
-    Levels do not suppress each other. `size` is each image's true `(height, width)` on the canvas; boxes with a side
-    below `min_side` pixels are dropped. No gradient passes: approximate joint training takes proposals as given.
+    Levels do not suppress each other. No gradient passes: approximate joint training takes proposals as given.
+
+    Args:
+        levels: the network's output for each feature map.
+        size: each image's true `(height, width)` on the canvas.
+        before_nms: the anchors of each level that are kept for their score.
+        after_nms: R, the proposals of an image.
+        iou_threshold: the IoU above which a better box suppresses another one.
+        min_side: the side in pixels below which each image's boxes are dropped.
+
+    Returns:
+        The proposals.
     """
     parts = [_best(level, before_nms) for level in levels]
     boxes, logits = (jnp.concatenate(part, axis=1) for part in zip(*parts, strict=True))

@@ -1,4 +1,4 @@
-"""A ring of rows: the newest take the place of the oldest."""
+"""A ring of rows, in which the newest take the place of the oldest."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Shaped
@@ -7,7 +7,16 @@ from jaxtyping import Array, Int, Shaped
 def enqueue(
     queue: Shaped[Array, "K D"], head: Int[Array, ""], rows: Shaped[Array, "N D"]
 ) -> tuple[Shaped[Array, "K D"], Int[Array, ""]]:
-    """The queue after `rows`, and where its oldest row now is. Of more than K rows the last K stay."""
+    """Put rows into the queue; of more than K rows the last K stay.
+
+    Args:
+        queue: K rows.
+        head: where the oldest row is.
+        rows: the new rows, oldest first.
+
+    Returns:
+        The queue, and where its oldest row now is.
+    """
     length, count = queue.shape[0], rows.shape[0]
     skipped = max(0, count - length)
     places = (head + skipped + jnp.arange(count - skipped)) % length
@@ -15,5 +24,5 @@ def enqueue(
 
 
 def oldest_first(queue: Shaped[Array, "K D"], head: Int[Array, ""]) -> Shaped[Array, "K D"]:
-    """The rows in the order in which they came."""
+    """Return the rows in the order in which they came."""
     return jnp.roll(queue, -head, axis=0)

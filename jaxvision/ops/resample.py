@@ -1,4 +1,4 @@
-"""Cuts, resizes and blurs of one image, each as two small matrices: one for its rows, one for its columns.
+"""Crops, resizes and blurs of one image, each as two small matrices: one for its rows, one for its columns.
 
 Under `vmap` every image of a batch has matrices of its own, so that shapes stay the same whatever is drawn.
 """
@@ -7,12 +7,22 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, Num
 
+from jaxvision.ops.interpolation import hat
+
 
 def crop_resize(image: Float[Array, "H W C"], box: Num[Array, "4"], size: int) -> Float[Array, "s s C"]:
-    """The part `box` (x0, y0, x1, y1, in pixels) of the image, resized to a square of `size` pixels.
+    """Resize a part of the image to a square, as torchvision's `resized_crop(…, antialias=True)` does.
 
-    Bilinear with half-pixel centres, antialiased where it shrinks, and blind to the pixels around the box: what
-    torchvision's `resized_crop(…, antialias=True)` and Pillow's `crop` and `resize` do.
+    The interpolation is bilinear with half-pixel centres, antialiased where the part shrinks, and ignores pixels around
+    it, as Pillow's `crop` and `resize` do.
+
+    Args:
+        image: the image.
+        box: the part (x0, y0, x1, y1), in pixels.
+        size: side of the square, in pixels.
+
+    Returns:
+        The square.
 
     Example:
         >>> crop_resize(jnp.ones((8, 8, 3)), jnp.array([2.0, 2.0, 6.0, 6.0]), 4).shape
@@ -24,9 +34,18 @@ def crop_resize(image: Float[Array, "H W C"], box: Num[Array, "4"], size: int) -
 
 
 def gaussian_blur(image: Float[Array, "H W C"], sigma: Float[Array, ""], kernel: int) -> Float[Array, "H W C"]:
-    """Each pixel becomes the mean of its `kernel` × `kernel` neighbours, weighted by a Gaussian of `sigma` pixels.
+    """Replace each pixel by the mean of its neighbours, weighted by a Gaussian; the image is mirrored at its border.
 
-    The image is mirrored at its border. ValueError: an even kernel, or one that reaches beyond the mirror image.
+    Args:
+        image: the image.
+        sigma: the Gaussian's standard deviation, in pixels.
+        kernel: side of the window of neighbours, in pixels: odd.
+
+    Returns:
+        The blurred image.
+
+    Raises:
+        ValueError: the kernel is even, or reaches beyond the mirror image.
 
     Example:
         >>> image = jnp.zeros((9, 9, 1)).at[4, 4].set(1.0)
@@ -42,7 +61,7 @@ def gaussian_blur(image: Float[Array, "H W C"], sigma: Float[Array, ""], kernel:
 
 
 def erase(image: Float[Array, "H W C"], box: Int[Array, "4"]) -> Float[Array, "H W C"]:
-    """The image, black inside `box` (x0, y0, x1, y1), which may stick out of it."""
+    """Black out the inside of `box` (x0, y0, x1, y1), which may stick out of the image."""
     height, width, _ = image.shape
     x0, y0, x1, y1 = box
     rows, columns = jnp.arange(height)[:, None, None], jnp.arange(width)[None, :, None]
@@ -51,17 +70,36 @@ def erase(image: Float[Array, "H W C"], box: Int[Array, "4"]) -> Float[Array, "H
 
 
 def interpolation(start: Num[Array, ""], stop: Num[Array, ""], size: int, length: int) -> Float[Array, "s L"]:
-    """The weights of `length` pixels in each of `size` new ones that cover [start, stop)."""
+    """Return the weights of an axis's pixels in each of the new ones.
+
+    Args:
+        start: where the new pixels begin, in pixels.
+        stop: where they end, in pixels.
+        size: the number of new pixels.
+        length: the number of pixels of the axis.
+
+    Returns:
+        The matrix [to, from], each row with sum 1.
+    """
     scale = (stop - start) / size
     centers = start + scale * (jnp.arange(size) + 0.5)
     pixels = jnp.arange(length)[None, :]
-    distance = jnp.abs(pixels + 0.5 - centers[:, None]) / jnp.maximum(scale, 1.0)
-    weights = jnp.maximum(1.0 - distance, 0.0) * ((pixels >= start) & (pixels < stop))
+    distance = (pixels + 0.5 - centers[:, None]) / jnp.maximum(scale, 1.0)
+    weights = hat(distance) * ((pixels >= start) & (pixels < stop))
     return weights / weights.sum(axis=1, keepdims=True)
 
 
 def smoothing(sigma: Float[Array, ""], radius: int, length: int) -> Float[Array, "L L"]:
-    """The weights of `length` pixels in each blurred one, those of the mirror images beyond both ends included."""
+    """Return the weights of an axis's pixels in each blurred one, those of the mirror images beyond both ends included.
+
+    Args:
+        sigma: the Gaussian's standard deviation, in pixels.
+        radius: pixels on either side that have a weight.
+        length: the number of pixels of the axis.
+
+    Returns:
+        The matrix [to, from].
+    """
     pixels = jnp.arange(length)
 
     def gaussian(offset: Num[Array, "..."]) -> Float[Array, "..."]:

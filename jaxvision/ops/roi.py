@@ -1,4 +1,4 @@
-"""Features of regions of interest: RoIPool, RoIWarp and RoIAlign, and RoIAlign over the levels of a pyramid.
+"""Features of regions of interest by interpolation: RoIAlign, also over the levels of a pyramid, and RoIWarp.
 
 RoIs are boxes in pixels of the network's canvas; `spatial_scale` is the map's resolution, 1/16 for a stride of 16.
 `N` is batch times RoIs, `P` the output's rows, `Q` its columns, and `K` the taps of one of them: the map rows (columns)
@@ -17,20 +17,10 @@ from jaxvision.ops.dispatch import dispatch
 
 
 class Taps(NamedTuple):
-    """For each bin of one axis, the positions it reads and their weights: a mean of bilinear samples is separable."""
+    """The positions that each bin of one axis reads, and their weights: a mean of bilinear samples is separable."""
 
     position: Int[Array, "N P K"]
     weight: Float[Array, "N P K"]
-
-
-class Bins(NamedTuple):
-    """RoIPool's bins: cells from begin up to, not including, end, in the image that starts at `base` in the table."""
-
-    base: Int[Array, "N"]
-    row_begin: Int[Array, "N P"]
-    row_end: Int[Array, "N P"]
-    column_begin: Int[Array, "N Q"]
-    column_end: Int[Array, "N Q"]
 
 
 def roi_align(
@@ -42,11 +32,22 @@ def roi_align(
     sampling_ratio: int = 2,
     aligned: bool = True,
 ) -> Float[Array, "B R P Q C"]:
-    """The mean of `sampling_ratio²` bilinear samples in each bin, nothing quantised (He et al. 2017, section 3).
+    """Return the mean of bilinear samples in each bin, with nothing quantised (He et al. 2017, section 3).
 
-    `aligned` puts sample coordinates at pixel centres. Without it they lie half a pixel off and RoIs are at least one
-    cell large, as torchvision's detection weights were trained. Samples more than one cell outside the map, and RoIs
-    that are not finite, give 0. Differentiable in features and RoIs; approximate joint training stops the latter.
+    Samples more than one cell outside the map, and RoIs that are not finite, give 0. The result is differentiable in
+    features and RoIs; approximate joint training stops the gradient in RoIs.
+
+    Args:
+        features: the maps.
+        rois: corners in pixels of the canvas.
+        output_size: rows and columns of bins.
+        spatial_scale: cells a pixel, 1/16 for a map of stride 16.
+        sampling_ratio: samples along each axis of a bin.
+        aligned: whether sample coordinates are at pixel centres. Without it they lie half a pixel off and RoIs are at
+            least one cell large, as torchvision's detection weights were trained.
+
+    Returns:
+        The features of each RoI.
 
     Example:
         >>> features, rois = jnp.ones((1, 8, 8, 3)), jnp.array([[[0.0, 0.0, 16.0, 16.0]]])
@@ -65,7 +66,18 @@ def multilevel_roi_align(
     sampling_ratio: int = 2,
     aligned: bool = True,
 ) -> Float[Array, "B R P Q C"]:
-    """RoIAlign of each RoI on the one pyramid level that `assign_levels` gives it; features go from fine to coarse.
+    """Return RoIAlign of each RoI on the one pyramid level that `assign_levels` gives it.
+
+    Args:
+        features: the maps, from fine to coarse.
+        rois: corners in pixels of the canvas.
+        output_size: rows and columns of bins.
+        spatial_scales: cells a pixel, for each map.
+        sampling_ratio: samples along each axis of a bin.
+        aligned: as for `roi_align`.
+
+    Returns:
+        The features of each RoI.
 
     Raises:
         ValueError: the numbers of maps and scales differ.
@@ -89,7 +101,16 @@ def multilevel_roi_align(
 
 
 def assign_levels(rois: Float[Array, "*b 4"], finest: int, coarsest: int) -> Int[Array, "*b"]:
-    """The pyramid level `floor(4 + log2(sqrt(w h) / 224))` within the limits (Lin et al. 2017, equation 1)."""
+    """Return pyramid levels: `floor(4 + log2(sqrt(w h) / 224))` within the limits (Lin et al. 2017, equation 1).
+
+    Args:
+        rois: corners in pixels.
+        finest: the lowest level, 2 for a map of stride 4.
+        coarsest: the highest level.
+
+    Returns:
+        The level of each RoI.
+    """
     width, height = rois[..., 2] - rois[..., 0], rois[..., 3] - rois[..., 1]
     size = jnp.sqrt(jnp.maximum(width * height, 1e-6).astype(jnp.float32))
     # Sizes are powers of two times 224 often enough that rounding of the logarithm would decide; torchvision's margin.
@@ -105,48 +126,29 @@ def roi_warp(
     spatial_scale: float,
     sampling_ratio: int = 2,
 ) -> Float[Array, "B R P Q C"]:
-    """Bilinear samples of the RoI that RoIPool takes: its corners rounded to cells, its bins not (Dai et al. 2016).
+    """Return bilinear samples of the RoI that RoIPool takes: its corners are rounded to cells, its bins are not.
 
-    The middle of the ablation of He et al. (2017, table 2c). No gradient reaches the RoIs.
+    This is RoIWarp (Dai et al. 2016), the middle of the ablation of He et al. (2017, table 2c). No gradient reaches the
+    RoIs.
+
+    Args:
+        features: the maps.
+        rois: corners in pixels of the canvas.
+        output_size: rows and columns of bins.
+        spatial_scale: cells a pixel, 1/16 for a map of stride 16.
+        sampling_ratio: samples along each axis of a bin.
+
+    Returns:
+        The features of each RoI.
 
     Example:
         >>> features, rois = jnp.ones((1, 8, 8, 3)), jnp.array([[[0.0, 0.0, 16.0, 16.0]]])
         >>> roi_warp(features, rois, (2, 2), spatial_scale=0.25).shape
         (1, 1, 2, 2, 3)
     """
-    first, last = _quantise(rois, spatial_scale)
+    first, last = quantise(rois, spatial_scale)
     cells = jnp.concatenate([first, jnp.maximum(last, first) + 1], axis=-1).astype(jnp.float32)
     return _align(features, cells, output_size, sampling_ratio, True, None)
-
-
-def roi_pool(
-    features: Float[Array, "B H W C"],
-    rois: Float[Array, "B R 4"],
-    output_size: tuple[int, int],
-    *,
-    spatial_scale: float,
-) -> Float[Array, "B R P Q C"]:
-    """The maximum over each bin of the RoI, borders quantised outward to whole cells (Girshick 2015, section 2.1).
-
-    The gradient goes to the first cell that holds the maximum. A bin outside the map is 0.
-
-    Example:
-        >>> features, rois = jnp.arange(16.0).reshape(1, 4, 4, 1), jnp.array([[[0.0, 0.0, 3.0, 3.0]]])
-        >>> roi_pool(features, rois, (2, 2), spatial_scale=1.0)[0, 0, ..., 0].tolist()
-        [[5.0, 7.0], [13.0, 15.0]]
-    """
-    batch, height, width, channels = features.shape
-    first, last = _quantise(rois, spatial_scale)
-    count = rois.shape[0] * rois.shape[1]
-    bins = Bins(
-        jnp.repeat(jnp.arange(batch) * height * width, rois.shape[1]),
-        *(a.reshape(count, -1) for a in _bin_borders(first[..., 1], last[..., 1], output_size[0], height)),
-        *(a.reshape(count, -1) for a in _bin_borders(first[..., 0], last[..., 0], output_size[1], width)),
-    )
-    table = features.reshape(-1, channels)
-    known = jax.lax.stop_gradient(table)
-    cell = dispatch(known, bins, cpu="roi.argmax_cells", default=argmax_cells, width=width)
-    return _pick(table, cell).reshape(*rois.shape[:2], *output_size, channels)
 
 
 def _align(
@@ -157,7 +159,7 @@ def _align(
     aligned: bool,
     taken: Bool[Array, "B R"] | None,
 ) -> Float[Array, "B R P Q C"]:
-    """RoIAlign of RoIs in units of cells; those not `taken` are 0 and cost next to nothing."""
+    """Compute RoIAlign of RoIs in units of cells; those not `taken` are 0 and cost next to nothing."""
     batch, height, width, channels = features.shape
     cells = cells.astype(jnp.float32).reshape(-1, 4)
     start, side = cells[:, :2], cells[:, 2:] - cells[:, :2]
@@ -178,7 +180,7 @@ def _align(
 def _axis_taps(
     start: Float[Array, ""], side: Float[Array, ""], known: Bool[Array, ""], bins: int, samples: int, length: int
 ) -> Taps:
-    """Where the samples of each bin fall along one axis of a map of `length` cells, for one RoI."""
+    """Return where the samples of each bin fall along one axis of a map of `length` cells, for one RoI."""
     within = (jnp.arange(samples, dtype=jnp.float32) + 0.5) / samples
     at = start + (jnp.arange(bins, dtype=jnp.float32)[:, None] + within[None, :]) * (side / bins)
     on_map = known & (at >= -1) & (at <= length)
@@ -191,7 +193,7 @@ def _axis_taps(
 
 
 def _weighted_sum(table: Float[Array, "T C"], rows: Taps, columns: Taps) -> Float[Array, "N P Q C"]:
-    """Weighted sums of the table's entries at `rows + columns`, for every pair of taps."""
+    """Return weighted sums of the table's entries at `rows + columns`, for every pair of taps."""
     # One gather of all taps would write them to memory. A sum of small gathers is fused into one loop that reads the
     # map from cache and writes the result once: 4 ms instead of 270 for 512 RoIs, 7×7 bins, 256 channels on two cores.
     total = jnp.zeros((), jnp.float32)
@@ -257,88 +259,8 @@ def add_samples(
     return table.at[cell.reshape(-1)].add(terms.reshape(-1, table.shape[1]), mode="drop")
 
 
-def _quantise(rois: Float[Array, "B R 4"], spatial_scale: float) -> tuple[Int[Array, "B R 2"], Int[Array, "B R 2"]]:
-    """The first and last cell (x, y) of each RoI, both inclusive: corners rounded half away from zero, as C does."""
+def quantise(rois: Float[Array, "B R 4"], spatial_scale: float) -> tuple[Int[Array, "B R 2"], Int[Array, "B R 2"]]:
+    """Return each RoI's first and last cell (x, y), both inclusive: corners rounded half away from zero, as in C."""
     corners = jnp.nan_to_num(rois.astype(jnp.float32) * spatial_scale)
     corners = jnp.clip(jnp.sign(corners) * jnp.floor(jnp.abs(corners) + 0.5), -1e6, 1e6).astype(jnp.int32)
     return corners[..., :2], corners[..., 2:]
-
-
-def _bin_borders(
-    first: Int[Array, "B R"], last: Int[Array, "B R"], bins: int, length: int
-) -> tuple[Int[Array, "B R P"], Int[Array, "B R P"]]:
-    """Each bin's first cell and the cell after its last, cut to the map: floor and ceiling, so bins may overlap."""
-    size = jnp.maximum(last - first + 1, 1)[..., None]
-    number = jnp.arange(bins)[None, None]
-    begin, end = number * size // bins, -(-(number + 1) * size // bins)
-    return jnp.clip(begin + first[..., None], 0, length), jnp.clip(end + first[..., None], 0, length)
-
-
-def argmax_cells(table: Float[Array, "T C"], bins: Bins, width: int) -> Int[Array, "N P Q C"]:
-    """Return the table entry that holds each bin's maximum, the first in row-major order; -1 for an empty bin.
-
-    Args:
-        table: the cells of all maps, row by row.
-        bins: which cells each bin covers.
-        width: cells in a row of a map.
-
-    Returns:
-        The entry for each RoI, row and column of bins, and channel.
-    """
-    tallest = (bins.row_end - bins.row_begin).max(initial=0)
-    widest = (bins.column_end - bins.column_begin).max(initial=0)
-
-    def visit(step: Int[Array, ""], carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        best, found = carry
-        row, column = bins.row_begin + step // widest, bins.column_begin + step % widest
-        member = (row < bins.row_end)[:, :, None] & (column < bins.column_end)[:, None, :]
-        cell = jnp.where(member, bins.base[:, None, None] + row[:, :, None] * width + column[:, None, :], 0)
-        value = table.at[cell].get(mode="promise_in_bounds")
-        better = member[..., None] & (value > best)
-        return jnp.where(better, value, best), jnp.where(better, cell[..., None], found)
-
-    shape = (*bins.row_begin.shape, bins.column_begin.shape[1], table.shape[1])
-    start = jnp.full(shape, -jnp.inf, table.dtype), jnp.full(shape, -1, jnp.int32)
-    return jax.lax.fori_loop(0, tallest * widest, visit, start)[1]
-
-
-def _picked(table: Float[Array, "T C"], cell: Int[Array, "N P Q C"]) -> Float[Array, "N P Q C"]:
-    """For every channel the table's value at its own cell; 0 at cell -1."""
-    channels = table.shape[1]
-    value = jnp.take_along_axis(table, jnp.maximum(cell, 0).reshape(-1, channels), axis=0, mode="promise_in_bounds")
-    return jnp.where(cell >= 0, value.reshape(cell.shape), 0)
-
-
-_pick = jax.custom_vjp(_picked)
-
-
-def _pick_forward(table: Array, cell: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _picked(table, cell), (table, cell)
-
-
-def _pick_backward(saved: tuple[Array, Array], gradient: Float[Array, "N P Q C"]) -> tuple[Float[Array, "T C"], None]:
-    table, cell = saved
-    empty = jnp.zeros(table.size, jnp.float32)
-    spread = dispatch(empty, cell, gradient.astype(jnp.float32), cpu="roi.add_at", default=add_at)
-    return spread.reshape(table.shape).astype(table.dtype), None
-
-
-_pick.defvjp(_pick_forward, _pick_backward)
-
-
-def add_at(
-    table: Float[Array, "TC"], cell: Int[Array, "N P Q C"], gradient: Float[Array, "N P Q C"]
-) -> Float[Array, "TC"]:
-    """Add gradients to the entries of a flat table that they came from.
-
-    Args:
-        table: what is added to, for each cell its channels.
-        cell: the cell of each gradient; that of cell -1 is dropped.
-        gradient: what to add.
-
-    Returns:
-        The table with the sums.
-    """
-    channels = cell.shape[-1]
-    at = jnp.where(cell >= 0, cell * channels + jnp.arange(channels).reshape(1, 1, 1, -1), table.shape[0])
-    return table.at[at.reshape(-1)].add(gradient.reshape(-1), mode="drop")

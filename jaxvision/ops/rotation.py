@@ -1,4 +1,4 @@
-"""Quarter turns: they move pixels and mix none, as interpolation would, and so give the angle away."""
+"""Quarter turns of images. They move pixels without interpolation, whose traces would give the angle away."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Num
@@ -7,7 +7,7 @@ ANGLES = (0, 90, 180, 270)  # degrees, counter-clockwise
 
 
 def quarter_turns(images: Num[Array, "B S T C"]) -> Num[Array, "B 4 S S C"]:
-    """Each square image at the four `ANGLES`, by transposing and mirroring. ValueError: images that are not square."""
+    """Return each square image at the four `ANGLES`. ValueError: images that are not square."""
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"quarter_turns: images of {images.shape[1]}x{images.shape[2]} pixels; crop them to squares")
     return jnp.stack([jnp.rot90(images, turns, axes=(1, 2)) for turns in range(4)], axis=1)

@@ -18,10 +18,18 @@ class Sample(NamedTuple):
 
 
 def sample(key: PRNGKeyArray, label: Int[Array, "N"], *, count: int, max_positives: int) -> Sample:
-    """Draw up to `max_positives` positives and fill the other slots of `count` with negatives.
+    """Draw positives and negatives, each uniformly without replacement; ignored boxes never are.
 
-    Both are drawn uniformly without replacement from the labels of `matching`; ignored boxes never are. Where negatives
-    run out, slots stay unused. Batches: `jax.vmap` over keys and labels.
+    Where negatives run out, slots stay unused. Batches: `jax.vmap` over keys and labels.
+
+    Args:
+        key: what the boxes are drawn from.
+        label: of each box, as `matching.match` gives it.
+        count: K, the number of slots.
+        max_positives: how many of these positives may take; negatives fill all others.
+
+    Returns:
+        The slots.
 
     Raises:
         ValueError: `max_positives` exceeds `count`.
@@ -47,7 +55,7 @@ def sample(key: PRNGKeyArray, label: Int[Array, "N"], *, count: int, max_positiv
 def _draw(
     priority: Float[Array, "2 N"], candidate: Bool[Array, "N"], slots: int, most: Int[Array, ""]
 ) -> tuple[Int[Array, "K"], Bool[Array, "K"]]:
-    """Up to `most` random candidates in the first of `slots` slots, and which slots hold one."""
+    """Return up to `most` random candidates in the first of `slots` slots, and which slots hold one."""
     picks = min(slots, candidate.shape[0])
     first, second = jnp.where(candidate[None], priority, -1.0)
     # `top_k` prefers low indices among equal priorities, and of 10^5 draws of 23 bits some are equal. The second draw

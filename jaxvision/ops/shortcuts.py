@@ -1,4 +1,4 @@
-"""Guards against shortcuts: what would solve a puzzle of patches without any understanding of what they show.
+"""Guards against shortcuts, by which a puzzle of patches could be solved without understanding what they show.
 
 The light of different wavelengths is bent differently by a lens, so colour fringes tell where in a photograph a patch
 lies; edges run on from one patch into the next; neighbours have like colours. Pieces are [B, N, h, w, 3] with a key an
@@ -14,6 +14,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, UInt32
 
+from jaxvision.ops.interpolation import hat
+
 Pieces = Float[Array, "B N h w 3"]
 _AXIS = np.array((-1.0, 2.0, -1.0)) / 6**0.5  # from magenta to green
 _NOISE = 0.01  # of the kept channel's standard deviation
@@ -21,15 +23,15 @@ _LEAST_STD = 1 / 255  # a flat tile stays flat
 
 
 def project_colors(images: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
-    """Without the green–magenta component of the colours, in which fringes show (Doersch et al. 2015, section 3.1)."""
+    """Remove the green–magenta component of the colours, in which fringes show (Doersch et al. 2015, section 3.1)."""
     kept = jnp.asarray(np.eye(3) - np.outer(_AXIS, _AXIS), jnp.float32)
     return jnp.dot(images, kept, precision=lax.Precision.HIGHEST)
 
 
 def drop_colors(keys: UInt32[Array, "B 2"], pieces: Pieces) -> Pieces:
-    """One channel of each piece, drawn anew; the others become noise of 1/100 of its standard deviation.
+    """Keep a random channel of each piece; the other two become noise of 1/100 of its standard deviation.
 
-    For pieces whose mean over the data is 0, as the noise's is (Doersch et al. 2015, section 3.1).
+    Pieces must have mean 0 over the data, as the noise has (Doersch et al. 2015, section 3.1).
     """
 
     def one(key: jax.Array, piece: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:
@@ -42,10 +44,19 @@ def drop_colors(keys: UInt32[Array, "B 2"], pieces: Pieces) -> Pieces:
 
 
 def pixelate(keys: UInt32[Array, "B 2"], pieces: Pieces, probability: float, least: int) -> Pieces:
-    """Some pieces sampled down, to as few as `least` pixels, and up again (Doersch et al. 2015, section 3.1).
+    """Sample some pieces down and up again (Doersch et al. 2015, section 3.1).
 
-    The side in cells is uniform between √`least` and the piece's own; a cell is the mean of what it covers, and pixels
-    are interpolated between cells.
+    A piece's side in cells is uniform between √`least` and its side in pixels. A cell is the mean of the pixels it
+    covers, and pixels are interpolated between cells.
+
+    Args:
+        keys: one an image.
+        pieces: the pieces.
+        probability: of a change of a piece.
+        least: the fewest cells of a piece.
+
+    Returns:
+        The pieces.
     """
     side = pieces.shape[2]
     fewest = min(float(least) ** 0.5, float(side))
@@ -60,8 +71,15 @@ def pixelate(keys: UInt32[Array, "B 2"], pieces: Pieces, probability: float, lea
 
 
 def shift_channels(keys: UInt32[Array, "B 2"], pieces: Pieces, most: int) -> Pieces:
-    """Each channel of each piece moved by up to `most` pixels both ways, so that fringes mean nothing (Noroozi & Favaro
-    2016, section 4.2: 2). Border pixels are repeated.
+    """Move each channel of each piece at random, so that fringes mean nothing (Noroozi & Favaro 2016, section 4.2).
+
+    Args:
+        keys: one an image.
+        pieces: the pieces; border pixels are repeated.
+        most: the largest movement along each axis, in pixels (the paper: 2).
+
+    Returns:
+        The pieces.
     """
     height, width = pieces.shape[2:4]
 
@@ -75,25 +93,26 @@ def shift_channels(keys: UInt32[Array, "B 2"], pieces: Pieces, most: int) -> Pie
 
 
 def standardise_each(pieces: Pieces) -> Pieces:
-    """Each piece with mean 0 and deviation 1, so that neighbours are not known by their brightness or contrast (Noroozi
-    & Favaro 2016, section 4.2). For values in 0..1.
+    """Give each piece mean 0 and deviation 1, for values in 0..1.
+
+    Neighbours then cannot be known by their brightness or contrast (Noroozi & Favaro 2016, section 4.2).
     """
     mean, std = pieces.mean((2, 3, 4), keepdims=True), pieces.std((2, 3, 4), keepdims=True)
     return (pieces - mean) / jnp.maximum(std, _LEAST_STD)
 
 
 def _each(one: Callable[[jax.Array, jax.Array], jax.Array], keys: UInt32[Array, "B 2"], pieces: Pieces) -> Pieces:
-    """`one(key, piece)` of every piece."""
+    """Apply `one(key, piece)` to every piece."""
     own = jax.vmap(partial(jax.random.split, num=pieces.shape[1]))(keys)
     return jax.vmap(jax.vmap(one))(own, pieces)
 
 
 def _resampled(side: int, cells: jax.Array) -> Float[Array, "side side"]:
-    """Along one axis: the means over `cells` cells (their number a traced one), interpolated back to `side` pixels."""
+    """Return the matrix of one axis: means over a traced number of cells, interpolated back to `side` pixels."""
     width, at = side / cells, jnp.arange(side, dtype=jnp.float32)
     low, high = at * width, (at + 1) * width  # of cells, those past the last are outside the image
     shared = jnp.minimum(at[None] + 1, high[:, None]) - jnp.maximum(at[None], low[:, None])
     down = jnp.maximum(shared, 0.0) / width
     place = jnp.clip((at + 0.5) / width - 0.5, 0.0, cells - 1.0)
-    up = jnp.maximum(1.0 - jnp.abs(place[:, None] - at[None]), 0.0)
+    up = hat(place[:, None] - at[None])
     return jnp.dot(up, down, precision=lax.Precision.HIGHEST)

@@ -1,4 +1,4 @@
-"""The ways back from a pooled map [B, h, w, C] to a larger one: by repetition, by zeros, and by remembered places."""
+"""Ways back from a pooled map [B, h, w, C] to a larger one: by repetition, by zeros, and by remembered places."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ Duplicates = Literal["sum", "last", "max"]
 
 
 def nearest_unpool(x: Float[Array, "B h w C"], factor: int) -> Float[Array, "B H W C"]:
-    """Every value fills its factor × factor cell.
+    """Fill each value's factor × factor cell with it.
 
     Example:
         >>> nearest_unpool(jnp.array([[[[1.0], [2.0]]]]), 2)[0, ..., 0].tolist()
@@ -27,7 +27,7 @@ def nearest_unpool(x: Float[Array, "B h w C"], factor: int) -> Float[Array, "B H
 
 
 def bed_of_nails(x: Float[Array, "B h w C"], factor: int) -> Float[Array, "B H W C"]:
-    """Every value stands at the top left of its factor × factor cell, among zeros.
+    """Put each value at the top left of its factor × factor cell, among zeros.
 
     Example:
         >>> bed_of_nails(jnp.array([[[[1.0], [2.0]]]]), 2)[0, ..., 0].tolist()
@@ -40,9 +40,19 @@ def bed_of_nails(x: Float[Array, "B h w C"], factor: int) -> Float[Array, "B H W
 def max_pool_with_indices(
     x: Float[Array, "B H W C"], window: int, strides: int, padding: int = 0
 ) -> tuple[Float[Array, "B h w C"], Int32[Array, "B h w C"]]:
-    """`max_pool`, and where each maximum was: row · W + column in the map, the first of equals in row order.
+    """Return `max_pool`, and where each maximum was.
 
-    Padding is never chosen; with as much of it as the window is wide, a window could hold nothing else: ValueError.
+    Args:
+        x: the maps.
+        window: side of the windows, in pixels.
+        strides: pixels from one window to the next.
+        padding: pixels on every side; it is never chosen.
+
+    Returns:
+        The pooled maps, and row · W + column of each maximum in the map, the first of equals in row order.
+
+    Raises:
+        ValueError: as much padding as the window is wide, so that a window could hold nothing else.
 
     Example:
         >>> values, places = max_pool_with_indices(jnp.arange(16.0).reshape(1, 4, 4, 1), 2, 2)
@@ -70,13 +80,24 @@ def max_unpool(
     window: int | None = None,
     mode: Duplicates = "sum",
 ) -> Float[Array, "B H W C"]:
-    """Puts every value where `indices`, of `max_pool_with_indices`, say, into a map (H, W) of zeros.
+    """Put each value where its index says, into a map of zeros.
 
-    `output_shape` is that of the map that was pooled, which the pooled map's does not tell (57 and 56 both give 28). Of
-    values with one place, as overlapping windows make them, "sum" adds, "last" keeps the last in row order and "max"
-    the largest (the last of equals). `window` says that the windows were that wide, a window apart and without padding:
-    then each value stays in its own cell, and nothing is scattered, which is faster. Places outside the map, or the
-    cell, are left out; where indices are known, outside `jit`, they raise ValueError, as shapes that do not fit do.
+    Args:
+        x: the values.
+        indices: row · W + column in the larger map, as `max_pool_with_indices` gives them. Indices outside the map, or
+            outside the cell, drop their value.
+        output_shape: (H, W) of the map that was pooled. The pooled map's shape does not tell it: 57 and 56 both give
+            28.
+        window: the side of the windows, if they lay a window apart and without padding. Each value then stays in its
+            own cell and nothing is scattered, which is faster.
+        mode: of values with one index, which overlapping windows give, "sum" adds, "last" keeps the last in row order
+            and "max" the largest (the last of equals).
+
+    Returns:
+        The larger maps.
+
+    Raises:
+        ValueError: shapes do not fit, or an index lies outside, where indices are known: outside `jit`.
 
     Example:
         >>> values, places = max_pool_with_indices(jnp.array([[1.0, 4.0], [3.0, 2.0]])[None, ..., None], 2, 2)
@@ -94,7 +115,7 @@ def _nan_as_infinity(x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
 
 
 def _corners(pooled: tuple[int, int], stride: int, padding: int, width: int) -> Int32[Array, "1 h w 1"]:
-    """The flat place of each window's first row and column, in a map `width` wide."""
+    """Return the flat index of each window's first row and column, in a map `width` wide."""
     rows, columns = (jnp.arange(n, dtype=jnp.int32) * stride - padding for n in pooled)
     return (rows[:, None] * width + columns[None])[None, :, :, None]
 
@@ -120,7 +141,7 @@ def _check(
 def _into_cells(
     x: Float[Array, "B h w C"], indices: Int32[Array, "B h w C"], shape: tuple[int, int], window: int
 ) -> Float[Array, "B H W C"]:
-    """One comparison for each place of a cell; the cells together are the map, less what no window reached.
+    """Compare once for each place in a cell; the cells together are the map, less what no window reached.
 
     To 4×112×112×64 with the gradient, on two shared CPU cores: 14 ms by a scatter, 4.5 ms so.
     """

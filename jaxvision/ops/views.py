@@ -1,4 +1,4 @@
-"""The views of one test image whose predictions a classifier averages. Each view is a batch [B, h, w, C]."""
+"""Views of one test image over which a classifier's predictions are averaged. Each view is a batch [B, h, w, C]."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,12 +10,12 @@ Views = Callable[[Float[Array, "B H W C"]], list[Float[Array, "B h w C"]]]
 
 
 def whole(images: Float[Array, "B H W C"]) -> list[Float[Array, "B H W C"]]:
-    """The image itself."""
+    """Return the image itself as the only view."""
     return [images]
 
 
 def ten_crops(size: int) -> Views:
-    """Four corners and the centre, and their mirror images (Krizhevsky et al. 2012, section 4.1)."""
+    """Return a function that crops corners and centre, each also mirrored (Krizhevsky et al. 2012, section 4.1)."""
 
     def views(images: Float[Array, "B H W C"]) -> list[Float[Array, "B h w C"]]:
         _, height, width, _ = images.shape
@@ -30,8 +30,10 @@ def ten_crops(size: int) -> Views:
 
 
 def multi_scale(sizes: Sequence[int]) -> Views:
-    """The whole square image at several sizes, each with its mirror image, for a network that takes any size
-    (Simonyan & Zisserman 2015, section 3.2; He et al. 2016, section 3.4). Resized with antialiasing.
+    """Return a function that gives the whole square image at several sizes, each with its mirror image.
+
+    The network must take any size (Simonyan & Zisserman 2015, section 3.2; He et al. 2016, section 3.4). Images are
+    resized with antialiasing.
     """
 
     def views(images: Float[Array, "B H W C"]) -> list[Float[Array, "B h w C"]]:
@@ -43,5 +45,5 @@ def multi_scale(sizes: Sequence[int]) -> Views:
 
 
 def mean_probabilities(logits: Sequence[Float[Array, "B K"]]) -> Float[Array, "B K"]:
-    """The softmax of each view, averaged."""
+    """Return the mean of the views' softmax."""
     return jnp.mean(jnp.stack([jax.nn.softmax(x.astype(jnp.float32)) for x in logits]), axis=0)

@@ -1,4 +1,4 @@
-"""Windows of an image as images of one size, with some of what lies around them (Girshick et al. 2014, appendix A)."""
+"""Warped windows: parts of an image at one size, with context around them (Girshick et al. 2014, appendix A)."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
@@ -10,10 +10,19 @@ from jaxvision.ops.roi import roi_align
 def warp(
     images: UInt8[Array, "B H W 3"], windows: Float[Array, "B R 4"], size: int, padding: int, mean: Color
 ) -> UInt8[Array, "B R S S 3"]:
-    """Each window stretched to `size`×`size` pixels, of which `padding` on every side show its surroundings.
+    """Stretch each window to a square, of which a border shows the window's surroundings.
 
-    Bilinear, without antialiasing, as the released code has it. What lies outside the image is `mean` (0..255 RGB),
-    which is 0 once that is subtracted.
+    The interpolation is bilinear, without antialiasing, as in the released code.
+
+    Args:
+        images: the images.
+        windows: corners in pixels.
+        size: side of the square, in pixels.
+        padding: width of the border, in pixels of the square.
+        mean: RGB in 0..255 for pixels outside the image, which are 0 once it is subtracted.
+
+    Returns:
+        The squares.
     """
     center = jnp.array(mean, jnp.float32).reshape(1, 1, 1, 3)
     # One bilinear sample a pixel is RoIAlign on the image itself; outside of the map it samples 0.
@@ -28,9 +37,18 @@ def warp(
 
 
 def with_context(windows: Float[Array, "*b 4"], size: int, padding: int) -> Float[Array, "*b 4"]:
-    """Windows enlarged about their centres, so that stretched to `size` they are what is inside of `padding` pixels.
+    """Enlarge windows about their centres, so that their surroundings fill the border once they are stretched.
 
-    ValueError: nothing would be inside.
+    Args:
+        windows: corners in pixels.
+        size: side of the square to which windows are stretched, in pixels.
+        padding: width of the border, in pixels of the square.
+
+    Returns:
+        Corners in pixels.
+
+    Raises:
+        ValueError: the border leaves no room for the window.
     """
     if not 0 <= 2 * padding < size:
         raise ValueError(f"a window of {size} pixels has no room for a padding of {padding} a side; lower the padding")

@@ -13,19 +13,47 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
 def count(length: int, window: int, stride: int, pads: tuple[int, int]) -> int:
-    """Number of windows along one axis: those that lie wholly inside the padded input."""
+    """Return the number of windows along one axis: those that lie wholly inside the padded input.
+
+    Args:
+        length: pixels of the axis.
+        window: side of the windows, in pixels.
+        stride: pixels from one window to the next.
+        pads: pixels before and after.
+
+    Returns:
+        The number.
+    """
     return (length + sum(pads) - window) // stride + 1
 
 
 def pad(x: Num[Array, "B H W C"], pads: Pads, value: float = 0) -> Num[Array, "B h w C"]:
-    """`x` with rows and columns of `value` around it; negative pads crop."""
+    """Surround maps with rows and columns of a value; negative pads crop.
+
+    Args:
+        x: the maps.
+        pads: pixels (before, after) rows and columns.
+        value: of the new pixels.
+
+    Returns:
+        The padded maps.
+    """
     return lax.pad(x, jnp.asarray(value, x.dtype), ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0)))
 
 
 def views(
     x: Float[Array, "B H W C"], window: tuple[int, int], strides: tuple[int, int]
 ) -> list[list[Float[Array, "B h w C"]]]:
-    """[i][j]: what every window of an already padded map sees at its row i and column j."""
+    """Return, for each place in a window, the pixels that all windows have there.
+
+    Args:
+        x: maps, already padded.
+        window: rows and columns of the windows, in pixels.
+        strides: pixels from one window to the next, down and across.
+
+    Returns:
+        At [i][j] the pixels at row i and column j of every window.
+    """
     height, width = (count(n, k, s, (0, 0)) for n, k, s in zip(x.shape[1:3], window, strides, strict=True))
     rows, columns = (height - 1) * strides[0] + 1, (width - 1) * strides[1] + 1
     return [
@@ -35,7 +63,7 @@ def views(
 
 
 def overlap(window: int, stride: int) -> int:
-    """How many further windows can cover the position that a window starts at."""
+    """Return how many further windows can cover the pixel that a window starts at."""
     return -(-window // stride) - 1
 
 
@@ -46,9 +74,18 @@ def fold(
     size: tuple[int, int],
     pads: Pads,
 ) -> Float[Array, "B H W C"]:
-    """The adjoint of `views(pad(x, pads))`: adds what each window says about its (i, j) to the pixel below it.
+    """Add a value for each place in each window to the pixel at that place: the adjoint of `views(pad(x, pads))`.
 
-    `piece(i, j)` has one value a window, with `overlap` rows and columns of zeros on every side; `size` is (H, W).
+    Args:
+        piece: `piece(i, j)` gives the values for row i and column j of every window, with `overlap` rows and columns of
+            zeros on every side.
+        window: rows and columns of the windows, in pixels.
+        strides: pixels from one window to the next, down and across.
+        size: height and width of the maps.
+        pads: pixels (before, after) rows and columns.
+
+    Returns:
+        The sums.
     """
     reach = tuple(overlap(k, s) for k, s in zip(window, strides, strict=True))
     phases = [[_phase(piece, window, strides, reach, (r, c)) for c in range(strides[1])] for r in range(strides[0])]
@@ -65,7 +102,7 @@ def _phase(
     reach: tuple[int, ...],
     at: tuple[int, int],
 ) -> Float[Array, "B h w C"]:
-    """The pixels at row `at[0]` and column `at[1]` of every stride: a sum over the windows that cover them."""
+    """Return the pixels at row `at[0]` and column `at[1]` of every stride: a sum over the windows that cover them."""
     total = None
     for a in range(reach[0] + 1):
         for b in range(reach[1] + 1):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxvision.models.resnet import CifarResNet
-from jaxvision.ops import convolution, dispatch, interpolation, pooling, roi, upsampling
+from jaxvision.ops import convolution, dispatch, interpolation, pooling, roi, roi_pooling, upsampling
 
 ROIS = jnp.array([[[0.0, 0, 90, 60], [10, 20, 100, 90]]] * 2)
 OPS = Path(dispatch.__file__).parent
@@ -30,7 +30,7 @@ FORMS = {
     "max pooling": (lambda x: pooling.max_pool(x, 3, 2, 1), (2, 7, 8, 3)),
     "interpolation": (lambda x: interpolation.resize_bilinear(x, (9, 5)), (2, 4, 7, 3)),
     "RoIAlign": (lambda x: roi.roi_align(x, ROIS, (3, 2), spatial_scale=1 / 16), (2, 7, 9, 3)),
-    "RoIPool": (lambda x: roi.roi_pool(x, ROIS, (3, 2), spatial_scale=1 / 16), (2, 7, 9, 3)),
+    "RoIPool": (lambda x: roi_pooling.roi_pool(x, ROIS, (3, 2), spatial_scale=1 / 16), (2, 7, 9, 3)),
 }
 
 

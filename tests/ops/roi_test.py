@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision.ops import roi
+from jaxvision.ops import roi, roi_pooling
 
 each = pytest.mark.parametrize("run", [jax.jit, lambda f: f], ids=["jit", "eager"])
 
@@ -45,19 +45,6 @@ def plain_align(feature, cells, size, samples, aligned):
         y = y0 + (i + (a + 0.5) / samples) * height / size[0]
         x = x0 + (j + (b + 0.5) / samples) * width / size[1]
         result[i, j] += bilinear(feature, y, x) / samples**2
-    return result
-
-
-def plain_pool(feature, box, size):
-    height, width, _ = feature.shape
-    x0, y0, x1, y1 = (int(np.sign(v) * np.floor(abs(v) + 0.5)) for v in np.nan_to_num(box, posinf=1e6) * SCALE)
-    result = np.zeros((*size, feature.shape[-1]))
-    for i, j in np.ndindex(*size):
-        tall, wide = max(y1 - y0 + 1, 1), max(x1 - x0 + 1, 1)
-        rows = [np.clip(b, 0, height) for b in (y0 + i * tall // size[0], y0 - (-(i + 1) * tall // size[0]))]
-        columns = [np.clip(b, 0, width) for b in (x0 + j * wide // size[1], x0 - (-(j + 1) * wide // size[1]))]
-        bin_ = feature[rows[0] : rows[1], columns[0] : columns[1]]
-        result[i, j] = bin_.max(axis=(0, 1)) if bin_.size else 0
     return result
 
 
@@ -122,7 +109,7 @@ def test_roi_align_gradient_in_the_rois():
         np.testing.assert_allclose(gradient[0, 0, corner], numeric, rtol=0.02, atol=1e-3)
 
 
-@pytest.mark.parametrize("function", [roi.roi_align, roi.roi_warp, roi.roi_pool])
+@pytest.mark.parametrize("function", [roi.roi_align, roi.roi_warp, roi_pooling.roi_pool])
 def test_gradients_are_finite_and_half_precision_stays(function):
     features, rois = setup()
     features, rois = jnp.array(features, jnp.bfloat16), jnp.array(rois)
@@ -133,22 +120,6 @@ def test_gradients_are_finite_and_half_precision_stays(function):
     )(features, rois)
     chex.assert_tree_all_finite(gradient)
     assert gradient[0].dtype == jnp.bfloat16 and gradient[1].dtype == jnp.float32
-
-
-@each
-def test_roi_pool_equals_the_definition(run):
-    features, rois = setup()
-    found = run(lambda f, r: roi.roi_pool(f, r, (3, 2), spatial_scale=SCALE))(jnp.array(features), jnp.array(rois))
-    expected = [[plain_pool(f, box, (3, 2)) for box in boxes] for f, boxes in zip(features, rois, strict=True)]
-    np.testing.assert_allclose(found, expected)
-
-
-def test_roi_pool_sends_the_gradient_to_the_first_maximum():
-    features = jnp.zeros((1, 4, 4, 1)).at[0, 2, 1].set(5.0).at[0, 2, 2].set(5.0).at[0, 3, 0].set(5.0)
-    gradient = jax.grad(lambda f: roi.roi_pool(f, jnp.array([[[0.0, 0, 3, 3]]]), (1, 1), spatial_scale=1.0).sum())(
-        features
-    )
-    np.testing.assert_array_equal(gradient[0, :, :, 0], np.eye(4)[[3, 3, 1, 3]] * [[0], [0], [1], [0]])
 
 
 @each
@@ -213,7 +184,7 @@ def test_peer_torchvision_roi_operations(name):
     if name == "roi_pool":
         theirs = ops.roi_pool(theirs_in, boxes, 7, SCALE)
         ours, pull = jax.vjp(
-            lambda f: roi.roi_pool(f, jnp.array(rois), (7, 7), spatial_scale=SCALE), jnp.array(features)
+            lambda f: roi_pooling.roi_pool(f, jnp.array(rois), (7, 7), spatial_scale=SCALE), jnp.array(features)
         )
     else:
         aligned = name == "roi_align"

@@ -44,7 +44,7 @@ _OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0]
 
 @jax.custom_vjp
 def conv3x3(x: Float[Array, "B H W C"], kernel: Float[Array, "3 3 C O"]) -> Float[Array, "B h w O"]:
-    """Correlation of an already padded map with a 3×3 kernel, stride 1: h = H - 2, w = W - 2."""
+    """Correlate a map, already padded, with a 3×3 kernel with stride 1: h = H - 2, w = W - 2."""
     height, width = x.shape[1] - 2, x.shape[2] - 2
     products = _matmul(_input_tiles(x), _kernel_tiles(kernel), contract=(2, 1))
     return _outputs(products, (x.shape[0], height, width))
@@ -59,7 +59,7 @@ def _forward(
 def _backward(
     residuals: tuple[Array, Array], dy: Float[Array, "B h w O"]
 ) -> tuple[Float[Array, "B H W C"], Float[Array, "3 3 C O"]]:
-    """The transposes of the three transforms, so that the tiles of `dy` serve both gradients."""
+    """Transpose the three transforms, so that the tiles of `dy` serve both gradients."""
     x, kernel = residuals
     products = _output_tiles(dy)
     dx = _inputs(_matmul(products, _kernel_tiles(kernel), contract=(2, 2)), x.shape)
@@ -74,7 +74,7 @@ def _matmul(a: Float[Array, "36 I J"], b: Float[Array, "36 K L"], contract: tupl
 
 
 def _combine(row: np.ndarray, terms: Sequence[Float[Array, "*s"]]) -> Float[Array, "*s"]:
-    """The sum of the terms, each times its factor in `row`, written out for one elementwise loop to do."""
+    """Return the sum of the terms, each times its factor in `row`, written out for one elementwise loop to do."""
     total = None
     for factor, term in zip(row.tolist(), terms, strict=True):
         if factor:
@@ -89,7 +89,7 @@ def _tiles(length: int) -> int:
 
 
 def _transform(x: Float[Array, "B H W C"], matrix: np.ndarray, tiles: tuple[int, int]) -> Float[Array, "36 T C"]:
-    """matrix · tile · matrixᵀ of every tile, TILE pixels apart."""
+    """Return matrix · tile · matrixᵀ of every tile, TILE pixels apart."""
     rows, columns = (TILE * (n - 1) + 1 for n in tiles)
     taps = range(matrix.shape[1])
     x = jnp.stack([_combine(row, [x[:, i : i + rows : TILE] for i in taps]) for row in matrix])
@@ -121,7 +121,7 @@ def _outputs(products: Float[Array, "36 T O"], shape: tuple[int, int, int]) -> F
 
 
 def _inputs(products: Float[Array, "36 T C"], shape: tuple[int, ...]) -> Float[Array, "B H W C"]:
-    """Transpose of `_input_tiles`: the last two pixels of a tile are the first two of the next."""
+    """Transpose `_input_tiles`: the last two pixels of a tile are the first two of the next."""
     batch, height, width, channels = shape
     rows, columns = _tiles(height - 2), _tiles(width - 2)
     m = products.reshape(POINTS, POINTS, batch, rows, columns, channels)
@@ -131,7 +131,7 @@ def _inputs(products: Float[Array, "36 T C"], shape: tuple[int, ...]) -> Float[A
 
 
 def _overlap(pixels: list[Array], axis: int) -> Array:
-    """[..., tiles + 1, TILE, ...] from the POINTS pixels of every tile along `axis`."""
+    """Return [..., tiles + 1, TILE, ...] from the POINTS pixels of every tile along `axis`."""
 
     def shift(x: Array, before: int) -> Array:
         return jnp.pad(x, [(before, 1 - before) if a == axis else (0, 0) for a in range(x.ndim)])
