@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import launch
 from tests import conventions_test
@@ -17,6 +18,13 @@ from tests import conventions_test
 ROOT = Path(launch.__file__).parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 EXAMPLE = "ssl/lower_half"
+EXTENDING = ROOT / "docs" / "extending.md"
+EXTENSIONS = {  # heading: the most files that it touches, what to run, what it must write into metrics.jsonl
+    "A backbone": (2, ["--experiment=detection/own_backbone"], "val/AP50"),
+    "A method": (1, ["--experiment=ssl/own_method"], "train/align"),
+    "A data format": (2, ["--experiment=classification/resnet", "--data=csv:labels.csv"], "val/accuracy"),
+    "A metric": (1, ["--experiment=classification/own_metric"], "val/calibration_error"),
+}
 
 
 def named(path: Path) -> str:
@@ -48,10 +56,50 @@ def test_the_worked_example_runs(tmp_path: Path):
     assert "val/squared_error" in (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
+def checkout(folder: Path) -> Path:
+    """A copy of everything that runs."""
+    for name in ("experiments", "jaxvision"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "launch.py", folder)
+    return folder
+
+
+def apply(diff: str, path: Path) -> None:
+    """Replace the lines of a diff that stand in the file, or the beginning of one, by those that are to stand there."""
+    before, after = ("\n".join(line[1:] for line in diff.splitlines() if line[:1] in kind) for kind in (" -", " +"))
+    text = path.read_text()
+    assert text.count(before) == 1, f"{path.name} has no single place like\n{before}"
+    path.write_text(text.replace(before, after))
+
+
+@pytest.mark.parametrize("heading", EXTENSIONS)
+def test_an_extension_works(heading: str, tmp_path: Path):
+    most_files, arguments, key = EXTENSIONS[heading]
+    (text,) = [part for part in EXTENDING.read_text().split("\n## ") if part.startswith(heading)]
+    blocks = re.findall(r"```(python|diff)\n *# (\S+)\n(.*?)```", text, re.DOTALL)
+    assert {file for _, file, _ in blocks} and len({file for _, file, _ in blocks}) <= most_files
+    lines = [line for _, _, code in blocks for line in code.splitlines() if line.strip() and line[0] != "-"]
+    assert len(lines) < 60, f"{heading}: {len(lines)} lines"
+    folder = checkout(tmp_path)
+    for language, file, code in blocks:
+        if language == "diff":
+            apply(code, folder / file)
+        else:
+            (folder / file).write_text(code)
+            conventions_test.test_a_module_is_small_typed_and_documented(folder / file)
+    for index in range(20):
+        Image.new("RGB", (32, 32), (index, 0, 0)).save(folder / f"{index}.png")
+    (folder / "labels.csv").write_text("".join(f"{index}.png,{'ab'[index % 2]}\n" for index in range(20)))
+    command = [sys.executable, "launch.py", *arguments, "--smoke", "--workdir=run"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert key in (folder / "run" / "metrics.jsonl").read_text()
+
+
 @pytest.mark.parametrize("path", [*PAGES, *sorted(ROOT.glob("experiments/*/[!_]*.py"))], ids=named)
 def test_commands_are_understood(path: Path):
     for words in commands(path):
-        if any(word.startswith("--experiment=") and EXAMPLE not in word for word in words):
+        if any(word.startswith("--experiment=") and EXAMPLE not in word and "/own_" not in word for word in words):
             launch.parse(words)
 
 
