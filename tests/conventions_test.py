@@ -19,6 +19,14 @@ def public(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:
     return [n for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")]
 
 
+@pytest.mark.parametrize("path", [p for p in MODULES if p.name == "__init__.py"], ids=named)
+def test_a_package_holds_no_code(path: Path):
+    for node in ast.parse(path.read_text()).body:
+        text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        names = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("__all__", "__version__")
+        assert text or names or isinstance(node, ast.ImportFrom), f"{named(path)}: {ast.unparse(node)[:60]}"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_a_module_is_small_typed_and_documented(path: Path):
     text = path.read_text()
