@@ -17,13 +17,13 @@ from jaxvision.viz import page
 _FIGURES = 3  # of a run
 _CUT = 720  # pixels of a picture that are shown, from its upper left corner: the whole would be too small
 _WIDTH = 360  # pixels
-_DRY = re.compile("confusion|errors|filters|gradients")  # pictures that say little at a glance
+_PLAIN = re.compile("confusion|errors|filters|gradients")  # pictures that say little at a glance
 
 
 def write(folder: Path, say: Callable[[str], None]) -> Path:
     """Write `folder`/gallery.html, and a report for every run that has none since it last wrote something.
 
-    A run that cannot be read is left out, and said. ValueError: there is no run below the folder.
+    A run that cannot be read is left out, with a line that says so. ValueError: there is no run below the folder.
     """
     runs = []
     for workdir in find(folder):
@@ -39,7 +39,7 @@ def write(folder: Path, say: Callable[[str], None]) -> Path:
 
 
 def find(folder: Path) -> Iterator[Path]:
-    """The workdirs below a folder, by name: those that hold a run's config.json and metrics.jsonl."""
+    """Find the workdirs below a folder, by name: those that hold a run's config.json and metrics.jsonl."""
     for parent, children, files in os.walk(folder):
         if {"config.json", "metrics.jsonl"} <= set(files):
             children.clear()
@@ -48,7 +48,7 @@ def find(folder: Path) -> Iterator[Path]:
 
 
 def gallery(runs: list[Run], folder: Path) -> str:
-    """The page: a heading for each area, the runs below it by experiment."""
+    """Return the page as HTML: a heading for each area, below it the runs by experiment."""
     areas: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: (results.title(run), str(run.workdir))):
         areas.setdefault(results.title(run).partition("/")[0], []).append(run)
@@ -60,11 +60,11 @@ def gallery(runs: list[Run], folder: Path) -> str:
 
 
 def thumbnail(run: Run) -> str:
-    """The upper left part of a picture of the last stage that has any, else of the curves; else ""."""
+    """Return the upper left part of a picture of the last stage that has one, or else of the curves, as HTML, or ""."""
     shown = [run.workdir / "images" / "curves.png"]
     for stage in reversed(results.stages(run)):
         if found := results.files(run, stage, ".png"):
-            shown.insert(0, found[min(found, key=lambda name: bool(_DRY.search(name)))][-1])
+            shown.insert(0, found[min(found, key=lambda name: bool(_PLAIN.search(name)))][-1])
             break
     if not shown[0].exists():
         return ""
@@ -74,7 +74,7 @@ def thumbnail(run: Run) -> str:
 
 
 def _read(workdir: Path) -> Run:
-    """A run, whose report is of now."""
+    """Read a run, after writing its report anew where that is out of date."""
     path = workdir / "report.html"
     if not path.exists() or path.stat().st_mtime < (workdir / "metrics.jsonl").stat().st_mtime:
         report.write(workdir)

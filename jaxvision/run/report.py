@@ -18,12 +18,12 @@ from jaxvision.viz.curves import panels
 _CARDS = 4
 _EARLIER = 8  # older pictures of a kind
 _EARLIER_WIDTH = 300  # pixels
-_AGAIN = "Typed again, it goes on from the last checkpoint; with another --workdir it begins anew."
+_AGAIN = "Typed again, this command goes on from the last checkpoint; with another --workdir it begins anew."
 _PREDICTIONS = 20  # pictures of predictions in a page
 
 
 def safely(write: Callable[[], Path], say: Callable[[str], None]) -> None:
-    """A page is not worth a run: whatever goes wrong with it becomes a line that says so."""
+    """Write a page or a picture and say where; an error becomes a line too, as a page is not worth losing a run."""
     try:
         say(f"written to {write()}")
     except Exception as error:
@@ -39,7 +39,16 @@ def write(workdir: Path, about: Mapping[str, Any] | None = None) -> Path:
 
 
 def write_predictions(workdir: Path, count: int, command: str) -> Path:
-    """Write predictions.html: the pictures of --mode=predict, of which there are `count`."""
+    """Write predictions.html, with the first pictures of --mode=predict.
+
+    Args:
+        workdir: the folder of the pictures and of predictions.json.
+        count: number of pictures.
+        command: the command line, to be shown in the page.
+
+    Returns:
+        The path of the page.
+    """
     shown = [workdir / f"predictions-{i:03d}.png" for i in range(min(count, _PREDICTIONS))]
     rest = f"; {count - len(shown)} more pictures lie beside them" if count > len(shown) else ""
     link = page.link(Path("predictions.json"))
@@ -52,7 +61,7 @@ def write_predictions(workdir: Path, count: int, command: str) -> Path:
 
 
 def report(run: Run) -> str:
-    """The page: what is asked first comes first."""
+    """Return the page as HTML: figures and tables first, then curves, stages, times and settings."""
     stages = results.stages(run)
     settings = {name: _setting(value) for name, value in run.about.get("config", {}).items()}
     parts = [
@@ -74,7 +83,7 @@ def report(run: Run) -> str:
 
 
 def _lead(run: Run) -> str:
-    """A line under the title: where, when, how long, on what."""
+    """Return the line under the title: workdir, state, date, duration, devices and seed."""
     began = time.strftime("%d %B %Y, %H:%M", time.localtime(run.rows[0]["time"])).lstrip("0")
     took = sum(results.seconds(run, stage) for stage in results.stages(run))
     seed = f"seed {run.about['seed']}" if "seed" in run.about else ""
@@ -96,7 +105,7 @@ def _card(run: Run, figure: results.Figure) -> tuple[str, str, str]:
 
 
 def _curves(run: Run) -> str:
-    """Of metrics that changed: a single value is no curve."""
+    """Draw the metrics that changed: a single value is no curve."""
     rows = [row for row in run.rows if row["stage"] != EVALUATION]
     seen = {(row["stage"], name, value) for row in rows for name, value in row.items() if "/" in name}
     values = Counter((stage, name) for stage, name, _ in seen)
@@ -106,7 +115,7 @@ def _curves(run: Run) -> str:
 
 
 def _paces(run: Run) -> str:
-    """How long each stage took."""
+    """Return a table with each stage's steps, time and speed."""
     lines = []
     for stage in results.stages(run):
         rows, took = results.rows_of(run, stage), results.seconds(run, stage)
@@ -117,13 +126,13 @@ def _paces(run: Run) -> str:
 
 
 def _evaluation(run: Run) -> str:
-    """What --mode=evaluate said last."""
+    """Return the section about the last --mode=evaluate."""
     command = _command(run.evaluation.get("command", ""))
     return page.section("Evaluation", command, _texts(run, EVALUATION), _outcome(run, EVALUATION))
 
 
 def _outcome(run: Run, stage: str) -> str:
-    """Figures, the newest picture of every kind, small ones of before, links to other pages."""
+    """Return a stage's figures, its newest picture of each kind, small earlier ones, and links to other pages."""
     values = {figure.name: number(figure.value) for figure in results.figures(run, stage)}
     shown, before = [], []
     for name, paths in results.files(run, stage, ".png").items():
@@ -156,13 +165,13 @@ def _quiet(parts: Iterable[str]) -> str:
 
 
 def _setting(value: Any) -> str:
-    """As a flag has it."""
+    """Format a setting as it is typed: lists joined by commas, booleans in lower case."""
     if isinstance(value, list):
         return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _put(path: Path, text: str) -> Path:
-    """A file, whole."""
+    """Write a page and return its path."""
     atomic_write(path, text)
     return path

@@ -1,4 +1,4 @@
-"""`--from_stage`: a run whose first stages stay as they are, and whose others are done again."""
+"""`--from_stage`: repeat the later stages of a run, and keep the earlier ones."""
 
 import json
 import shutil
@@ -11,10 +11,18 @@ from jaxvision.train.writer import read_metrics
 
 
 def forget(workdir: Path, stages: Sequence[str], first: str) -> None:
-    """Remove what `first` and the stages after it left: checkpoints, artefacts, lines of metrics.jsonl.
+    """Remove checkpoints, artefacts and lines of metrics.jsonl of a stage and of all after it.
 
-    The last goes first, each whole or not at all, so that a run stopped meanwhile has no finished stage behind one that
-    is gone. ValueError: no such stage, or the workdir holds no run.
+    The last stage is removed first, each folder at once, so that a run that is stopped meanwhile has no finished stage
+    after a removed one.
+
+    Args:
+        workdir: the folder of the run.
+        stages: the names of all stages, in order.
+        first: the first stage to be repeated.
+
+    Raises:
+        ValueError: there is no such stage, or the workdir holds no run.
     """
     if first not in stages:
         raise ValueError(f"--from_stage={first}: should be one of {', '.join(stages)}")

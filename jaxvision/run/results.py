@@ -1,4 +1,4 @@
-"""What a workdir says of its run: its settings, its stages, their figures and their pictures."""
+"""A run read back from its workdir: its settings, its stages, their figures and their pictures."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from jaxvision.train.writer import read_metrics
 EVALUATION = "evaluate"
 """The stage of the rows that --mode=evaluate writes."""
 
-_KNOWN_BY = (  # figures that a run is known by: the first that it has come first
+_KNOWN_BY = (  # the main figures of the experiments, most telling first
     r"(val|probe)/accuracy|val/conditional_accuracy",
     r"val/mask_AP50|val/AP50|val/mean_iou|knn/accuracy|val/pretext_accuracy",
     r"val/(mask_)?AP|val/fid_\w+|val/modes_covered|val/psnr|val/top5|val/pixel_accuracy|proposals/recall50",
@@ -28,7 +28,7 @@ class Figure(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A workdir as it was read."""
+    """The files of a workdir that describe its run."""
 
     workdir: Path
     about: Mapping[str, Any]  # config.json
@@ -37,64 +37,73 @@ class Run(NamedTuple):
 
 
 def read(workdir: Path, about: Mapping[str, Any] | None = None) -> Run:
-    """`about` is for a workdir without config.json, such as one where imported weights were evaluated."""
+    """Read a workdir; `about` stands in for a config.json, which is missing where imported weights were evaluated."""
     saved = _json(workdir / "config.json") or about or {}
     rows = tuple(row for row in read_metrics(workdir / "metrics.jsonl") if {"stage", "step", "time"} <= row.keys())
     return Run(workdir, saved, rows, _json(workdir / "evaluation.json"))
 
 
 def title(run: Run) -> str:
-    """The experiment or, where it is not known, the workdir."""
+    """Return the experiment's name or, where it is not known, the workdir's."""
     return run.about.get("experiment", run.workdir.resolve().name)
 
 
 def stages(run: Run) -> list[str]:
-    """Those of the training that wrote something, in their order."""
+    """Return the names of the training stages that wrote metrics, in the order they ran."""
     return [name for name in dict.fromkeys(row["stage"] for row in run.rows) if name != EVALUATION]
 
 
 def rows_of(run: Run, stage: str) -> list[Mapping[str, Any]]:
-    """In the order in which they were written."""
+    """Return the rows of metrics.jsonl that belong to a stage, oldest first."""
     return [row for row in run.rows if row["stage"] == stage]
 
 
 def figures(run: Run, stage: str) -> list[Figure]:
-    """A stage's results: every metric but what was seen in training, and times."""
-    found = {
+    """Return the last value of each of a stage's metrics, without those of training steps and times."""
+    latest = {
         name: Figure(name, value, stage, row["step"])
         for row in rows_of(run, stage)
         for name, value in row.items()
         if "/" in name and not name.startswith(("train/", "time/"))
     }
-    return list(found.values())
+    return list(latest.values())
 
 
 def key_figures(run: Run) -> list[Figure]:
-    """Of the last stage that has figures (of an evaluation, if no stage has), the most telling ones first.
+    """Return the figures of the last stage that has any, or else of an evaluation, the most telling ones first.
 
-    A comparison, whose figures all say the same of different things, is told by its table: then there are none.
+    Returns [] for a comparison stage: its table shows the same metric for each method, so no single figure stands out.
     """
     for stage in (*reversed(stages(run)), EVALUATION):
-        if found := figures(run, stage):
-            telling = _rank(min(found, key=_rank)) < len(_KNOWN_BY)
-            return sorted(found, key=_rank) if telling or not files(run, stage, ".md") else []
+        if of_stage := figures(run, stage):
+            known = _rank(min(of_stage, key=_rank)) < len(_KNOWN_BY)
+            return sorted(of_stage, key=_rank) if known or not files(run, stage, ".md") else []
     return []
 
 
 def files(run: Run, stage: str, *suffixes: str) -> dict[str, list[Path]]:
-    """By name, the files of these kinds that a stage wrote and that are still its own, the newest last."""
+    """Find the files that a stage wrote and that no later stage has written over.
+
+    Args:
+        run: the run.
+        stage: the stage's name.
+        *suffixes: kinds of files, such as ".png".
+
+    Returns:
+        The existing paths by the name of the picture or text, the newest last.
+    """
     owner = {file: row["stage"] for row in run.rows for file in row.get("files", {}).values()}
-    found: dict[str, dict[Path, None]] = {}
+    by_name: dict[str, dict[Path, None]] = {}
     for row in rows_of(run, stage):
         for name, file in row.get("files", {}).items():
             path = run.workdir / file
             if owner[file] == stage and path.suffix in suffixes and path.exists():
-                found.setdefault(name, {})[path] = None
-    return {name: list(paths) for name, paths in found.items()}
+                by_name.setdefault(name, {})[path] = None
+    return {name: list(paths) for name, paths in by_name.items()}
 
 
 def state(run: Run) -> str:
-    """Whether every stage that began also ended; "" where nothing was trained."""
+    """Return "finished", or the step and stage at which the training stopped; "" where nothing was trained."""
     begun = [path for path in run.workdir.glob("checkpoints/*") if path.is_dir() and not path.name.endswith("-best")]
     if not begun or not run.rows:
         return ""
@@ -103,17 +112,17 @@ def state(run: Run) -> str:
 
 
 def seconds(run: Run, stage: str) -> float:
-    """That a stage took, as its rows say when it has ended; 0 before."""
+    """Return the seconds that a finished stage took; 0.0 while it is unfinished."""
     return next((row[key] for row in rows_of(run, stage) if (key := f"time/{stage}_seconds") in row), 0.0)
 
 
 def number(value: float) -> str:
-    """Four digits; a whole number as one."""
+    """Format a figure with four digits, a whole number without decimals."""
     return f"{value:.0f}" if value == round(value, 0) and abs(value) < 1e6 else f"{value:.4g}"
 
 
 def duration(taken: float) -> str:
-    """Seconds as a person says them."""
+    """Format a number of seconds as seconds, minutes or hours."""
     if taken < 100:
         return f"{taken:.3g} s"
     return f"{taken / 60:.1f} min" if taken < 6000 else f"{taken / 3600:.1f} h"

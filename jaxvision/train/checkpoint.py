@@ -1,4 +1,4 @@
-"""Saved states. A checkpoint holds the state and where the data iterator stands, and exists whole or not at all.
+"""Saved states. A checkpoint holds the state and the data iterator's position, and exists whole or not at all.
 
 Orbax writes into a temporary folder and renames it, so a run that is killed at any instant, also in the middle of
 a save, finds its newest complete checkpoint.
@@ -27,13 +27,18 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
 
     def steps(self) -> list[int]:
-        """The steps at which a complete checkpoint exists, in order."""
+        """Return the steps at which a complete checkpoint exists, in order."""
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: TrainState, extra: dict[str, Any]) -> None:
-        """Save in the background. `extra` is JSON: the data iterator's state, a score. The state is copied first.
+        """Save in the background, from a copy of the state.
 
-        A checkpoint of this step that lies here already was passed over as unreadable: it is put aside, not deleted.
+        A checkpoint of this step that exists already was passed over as unreadable: it is renamed, not deleted.
+
+        Args:
+            step: the number of the step, which names the checkpoint.
+            state: the state.
+            extra: values that JSON can hold, such as the data iterator's state or a score.
         """
         if step in self.steps():
             old = self.directory / str(step)
@@ -43,7 +48,7 @@ class Checkpoints:
         self._manager.save(step, args=items)
 
     def restore(self, like: PyTree) -> tuple[TrainState, dict[str, Any]] | None:
-        """The newest checkpoint that can be read, in the shapes of `like`; None when there is none at all.
+        """Load the newest checkpoint that can be read, in the shapes of `like`; None when there is none at all.
 
         An unreadable one is passed over with a line in the log. ValueError when none can be read, or when the saved
         arrays do not have the shapes of `like`.
@@ -62,17 +67,17 @@ class Checkpoints:
         return None
 
     def read_extra(self) -> dict[str, Any]:
-        """What the newest checkpoint holds besides the state."""
+        """Read the `extra` of the newest checkpoint."""
         items = ocp.args.Composite(extra=ocp.args.JsonRestore())
         self.wait()
         return self._manager.restore(self.steps()[-1], args=items)["extra"]
 
     def wait(self) -> None:
-        """Until the last save is on disk."""
+        """Wait until the last save is on disk."""
         self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Finish the last save and let go."""
+        """Wait for the last save and close the folder."""
         self.wait()
         self._manager.close()
 
@@ -89,11 +94,13 @@ class _ShapeError(ValueError):
 
 
 def _check_shapes(like: PyTree, saved: PyTree) -> None:
-    wanted = {path_name(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(like)}
-    found = {path_name(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(saved) if hasattr(x, "shape")}
-    for name in sorted(wanted.keys() | found.keys(), key=lambda n: (not n.startswith("params/"), n)):
-        if wanted.get(name) != found.get(name):
-            was, now = found.get(name, "absent"), wanted.get(name, "absent")
+    expected = {path_name(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(like)}
+    stored = {
+        path_name(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(saved) if hasattr(x, "shape")
+    }
+    for name in sorted(expected.keys() | stored.keys(), key=lambda n: (not n.startswith("params/"), n)):
+        if expected.get(name) != stored.get(name):
+            was, now = stored.get(name, "absent"), expected.get(name, "absent")
             raise _ShapeError(f"{name} is {was} in the checkpoint and {now} in this network")
 
 

@@ -24,19 +24,28 @@ RunStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 class Devices(NamedTuple):
-    """How the devices are used. `mesh` is None on a single one."""
+    """The devices that share each batch, and the way they do. `mesh` is None on a single one."""
 
     mode: Literal["jit", "pmap"]
     mesh: jax.sharding.Mesh | None
 
     @property
     def size(self) -> int:
-        """How many devices share a global batch, over all processes."""
+        """Number of devices, over all processes, that share a global batch."""
         return 1 if self.mesh is None else int(self.mesh.size)
 
 
 def join_cluster(coordinator: str, num_processes: int, process_id: int) -> None:
-    """Join the other processes. Empty `coordinator`: do nothing, unless a number of processes is given."""
+    """Join the other processes that train together.
+
+    Args:
+        coordinator: HOST:PORT of process 0; "" for a single process, which joins nothing.
+        num_processes: number of processes.
+        process_id: number of this process, from 0.
+
+    Raises:
+        ValueError: several processes without a coordinator.
+    """
     if not coordinator and num_processes > 1:
         raise ValueError("--num_processes needs --coordinator=HOST:PORT, the address of process 0")
     if coordinator:
@@ -45,7 +54,7 @@ def join_cluster(coordinator: str, num_processes: int, process_id: int) -> None:
 
 
 def choose(parallel: str = "auto", devices: list[jax.Device] | None = None) -> Devices:
-    """Use `devices` (default: all). `auto` is jit on one device and pmap on several."""
+    """Choose how `devices` (default: all) share a batch; `auto` is jit on one device and pmap on several."""
     devices = jax.devices() if devices is None else devices
     if len(devices) == 1:
         return Devices("jit", None)
@@ -54,32 +63,41 @@ def choose(parallel: str = "auto", devices: list[jax.Device] | None = None) -> D
 
 
 def named(devices: Devices) -> str:
-    """Such as "1 × cpu", or "8 × TPU v4, pmap": what a run's time was measured on."""
+    """Describe the devices on which a run's time was measured: "1 × cpu", or "8 × TPU v4, pmap"."""
     kind = jax.devices()[0].device_kind
     return f"{devices.size} × {kind}{f', {devices.mode}' if devices.size > 1 else ''}"
 
 
 def initial(task: Task, key: Key, batch: Batch) -> TrainState:
-    """`task.init`, compiled without optimisation: it runs once, and drawing GoogLeNet's parameters compiles five times
-    faster so.
+    """Draw a task's initial state.
+
+    `init` runs once, so it is compiled without optimisation: for GoogLeNet's parameters that is five times faster.
+
+    Args:
+        task: the task.
+        key: the root key of every random draw.
+        batch: a batch that shows the shapes of all.
+
+    Returns:
+        The state at step 0.
     """
     return jax.jit(task.init, compiler_options={"xla_backend_optimization_level": 0})(key, batch)
 
 
 def place(state: TrainState, devices: Devices) -> TrainState:
-    """A copy of `state` on every device. Always a copy: the step gives its argument's memory away."""
+    """Copy `state` to every device. Always a copy, since a compiled step reuses its argument's memory."""
     if devices.mesh is None:
         return jax.tree.map(jnp.array, state)
     return jax.device_put(jax.tree.map(np.array, state), _replicated(devices))
 
 
 def to_host(tree: PyTree) -> PyTree:
-    """A NumPy copy of a tree that is the same on every device."""
+    """Return a NumPy copy of a tree that is the same on every device."""
     return jax.tree.map(lambda x: np.array(x.addressable_data(0) if isinstance(x, jax.Array) else x), tree)
 
 
 def compile_step(task: Task, devices: Devices) -> RunStep:
-    """`task.step` for this process's rows of the global batch. Donates the state."""
+    """Compile `task.step` for this process's rows of the global batch. It donates the state."""
     if devices.mesh is None:
         return jax.jit(task.step, donate_argnums=0)
     if devices.mode == "pmap":
@@ -97,7 +115,7 @@ def compile_step(task: Task, devices: Devices) -> RunStep:
 
 
 def compile_predict(task: Task, devices: Devices) -> Predict:
-    """`task.predict` from this process's rows to this process's rows, as NumPy arrays."""
+    """Compile `task.predict` from this process's rows to the outputs of these rows, as NumPy arrays."""
     if devices.mesh is None:
         run = jax.jit(task.predict)
         return lambda state, batch: jax.device_get(run(state, dict(batch)))
@@ -110,18 +128,18 @@ def compile_predict(task: Task, devices: Devices) -> Predict:
 
 
 def share(data: Data) -> contextlib.closing[Batches]:
-    """This process's share of `data`, open for the length of a `with`, at whose end its workers stop."""
+    """Open this process's share of `data` for a `with`, at whose end its workers stop."""
     return contextlib.closing(data(jax.process_index(), jax.process_count()))
 
 
 def first_batch(data: Data) -> Batch:
-    """The first batch of this process's share: what shows the shapes of all."""
+    """Return the first batch of this process's share, which shows the shapes of all."""
     with share(data) as batches:
         return next(batches)
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """The picklable `value` of every process, in process order, on every process."""
+    """Return the picklable `value` of every process, in process order, on every process."""
     if jax.process_count() == 1:
         return [value]
     data = np.frombuffer(pickle.dumps(value), np.uint8)
@@ -133,7 +151,7 @@ def gather_objects(value: Any) -> list[Any]:
 
 
 def any_process(flag: bool) -> bool:
-    """Whether `flag` is set on some process. All processes must ask."""
+    """Return True if `flag` is set on any process. All processes must call it."""
     return any(gather_objects(flag))
 
 

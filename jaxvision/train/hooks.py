@@ -9,9 +9,18 @@ from jaxvision.train.types import Batch, Data, Hook, Metric, Predict, PyTree, Re
 
 
 def evaluate(metrics: tuple[Metric, ...], data: Data, *, every: int = 0, name: str = "val") -> Hook:
-    """The `metrics` over the whole of `data`, in one pass, as `<name>/<key>`. Every example counts once.
+    """Return a hook that computes metrics over a whole data set, in one pass.
 
-    Each process evaluates its share; the states are merged, so all of them report the same figures.
+    Each process evaluates its share; the metrics' states are merged, so all processes report the same figures.
+
+    Args:
+        metrics: the metrics; every example counts once.
+        data: the data set.
+        every: training steps between evaluations; 0 evaluates only at the end of the stage.
+        name: the metrics are reported as `<name>/<key>`.
+
+    Returns:
+        The hook.
     """
 
     def run(predict: Predict, state: TrainState) -> Result:
@@ -30,7 +39,17 @@ def evaluate(metrics: tuple[Metric, ...], data: Data, *, every: int = 0, name: s
 
 
 def picture(name: str, data: Data, draw: Callable[[PyTree, Batch], np.ndarray], *, every: int = 0) -> Hook:
-    """`draw(outputs, batch)` of the first batch of `data`."""
+    """Return a hook that draws the outputs for the first batch of a data set.
+
+    Args:
+        name: the picture's name.
+        data: the data set.
+        draw: function from outputs and batch to a picture, uint8 [H, W, 3].
+        every: training steps between pictures; 0 draws only at the end of the stage.
+
+    Returns:
+        The hook.
+    """
 
     def run(predict: Predict, state: TrainState) -> Result:
         batch = first_batch(data)
@@ -40,5 +59,14 @@ def picture(name: str, data: Data, draw: Callable[[PyTree, Batch], np.ndarray], 
 
 
 def parameters(name: str, draw: Callable[[TrainState], np.ndarray], *, every: int = 0) -> Hook:
-    """`draw(state)`: a picture of what was learned, such as the first layer's filters."""
+    """Return a hook that draws what was learned, such as the first layer's filters.
+
+    Args:
+        name: the picture's name.
+        draw: function from the state to a picture, uint8 [H, W, 3].
+        every: training steps between pictures; 0 draws only at the end of the stage.
+
+    Returns:
+        The hook.
+    """
     return Hook(name, every, lambda predict, state: {name: draw(state)})

@@ -62,7 +62,7 @@ class Optimizer:
             )
 
     def make(self, steps: int) -> optax.GradientTransformationExtraArgs:
-        """The transformation for a run of `steps` training steps.
+        """Return the optax transformation for a run of `steps` training steps.
 
         `update` needs the parameters, and with `schedule="plateau"` also `value=`, the step's loss (averaged over the
         devices, or these would drift apart). The state holds arrays only.
@@ -81,27 +81,30 @@ class Optimizer:
 
 
 def learning_rate(optimizer: Optimizer, steps: int) -> optax.Schedule:
-    """Training step (from 0) → learning rate, for logging; with `plateau`, to be multiplied by `plateau_scale`."""
+    """Return the schedule from training step (from 0) to learning rate, for logging.
+
+    With `schedule="plateau"` its values are to be multiplied by `plateau_scale`.
+    """
     schedule = _schedule(optimizer, steps)
     return lambda step: schedule(step // optimizer.accumulate)
 
 
 def plateau_scale(opt_state: Any) -> jax.Array:
-    """What the plateaus met so far have multiplied lr by; 1 for every other schedule."""
+    """Return the factor by which the plateaus so far have cut lr; 1 for every other schedule."""
     kind = optax.contrib.ReduceLROnPlateauState
     nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, kind))
     return math.prod((node.scale for node in nodes if isinstance(node, kind)), start=jnp.ones(()))
 
 
 def not_norms(params: Any) -> Any:
-    """A tree of bools, False at biases and normalisation scales: at every leaf of at most one dimension."""
+    """Return a tree of bools, False at biases and normalisation scales, which have at most one dimension."""
     return jax.tree.map(lambda p: p.ndim > 1, params)
 
 
 def _frozen(
     tx: optax.GradientTransformationExtraArgs, patterns: tuple[str, ...]
 ) -> optax.GradientTransformationExtraArgs:
-    """`tx` on the parameters whose path no pattern is found in."""
+    """Restrict `tx` to the parameters whose path matches none of the patterns."""
     rest = only(tx, lambda path: not any(re.search(pattern, path) for pattern in patterns))
 
     def init(params: Any) -> Any:
@@ -120,7 +123,7 @@ def _first_path(params: Any) -> str:
 
 
 def _rule(o: Optimizer, steps: int) -> list[optax.GradientTransformation]:
-    """The chain from gradient to update. Parts that do nothing are left out."""
+    """Return the transformations from gradient to update, without those that do nothing."""
     mask = None if o.decay_norms else not_norms
     changes = o.warmup_steps or o.schedule not in ("constant", "plateau")
     rate = [optax.scale_by_learning_rate(_schedule(o, steps) if changes else o.lr)]
@@ -134,7 +137,10 @@ def _rule(o: Optimizer, steps: int) -> list[optax.GradientTransformation]:
 
 
 def _schedule(o: Optimizer, steps: int) -> optax.Schedule:
-    """Update → learning rate. Milestones are fractions of the whole run; curves begin after warm-up and end at 0."""
+    """Return the schedule from update to learning rate.
+
+    Milestones are fractions of the whole run; cosine and polynomial begin after warm-up and end at 0.
+    """
     updates = max(steps // o.accumulate, 1)
     warmup = math.ceil(o.warmup_steps / o.accumulate)
 

@@ -14,27 +14,36 @@ from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
 Tree = TypeVar("Tree")
 Trainable = Callable[[str], bool]
-"""Whether the parameter at a path such as "backbone/conv1/kernel" is to be learned."""
+"""Returns True if the parameter at a path such as "backbone/conv1/kernel" is to be learned."""
 
 
 def everything(path: str) -> bool:
-    """All parameters."""
+    """Return True: every parameter is to be learned."""
     return True
 
 
 def pmean(tree: Tree, axis_name: str | None) -> Tree:
-    """The mean of every leaf over the devices of `axis_name`; the tree itself where there is no such axis."""
+    """Return the mean of every leaf over the devices of `axis_name`, or the tree itself if that is None."""
     return tree if axis_name is None else lax.pmean(tree, axis_name)
 
 
 def step_key(state: TrainState, axis_name: str | None = None) -> Key:
-    """The key of this step, another one on each device. Derived from the step, so a resumed run draws the same."""
+    """Return the key of this step on this device, derived from the step, so that a resumed run draws the same."""
     key = jax.random.fold_in(state.key, state.step)
     return key if axis_name is None else jax.random.fold_in(key, lax.axis_index(axis_name))
 
 
 def example_keys(state: TrainState, count: int, axis_name: str | None) -> UInt32[Array, "B 2"]:
-    """A key for each row of this device, by its number in the global batch."""
+    """Return a key for each example, derived from its index in the global batch.
+
+    Args:
+        state: the state, whose key and step the keys are derived from.
+        count: rows of the batch on this device.
+        axis_name: the axis of the devices; None for a single one.
+
+    Returns:
+        The keys of this device's rows.
+    """
     start = 0 if axis_name is None else lax.axis_index(axis_name) * count
     return jax.vmap(partial(jax.random.fold_in, step_key(state)))(start + jnp.arange(count))
 
@@ -47,10 +56,18 @@ def descend(
     *,
     axis_name: str | None = None,
 ) -> tuple[PyTree, PyTree, jax.Array, Any]:
-    """One update of `params` against the gradient of `loss_fn(params) -> (loss, aux)`.
+    """Update `params` once, against the gradient of a loss.
 
-    Loss, aux and gradient are averaged over the devices, so aux must hold what may be averaged: metrics, batch
-    statistics. Returns `(params, opt_state, loss, aux)`.
+    Args:
+        loss_fn: function from parameters to the loss and auxiliary values. These are averaged over the devices, so they
+            must be something that may be averaged: metrics, batch statistics.
+        params: the parameters.
+        opt_state: the optimizer's state.
+        tx: the optimizer.
+        axis_name: the axis of the devices, over which loss, auxiliary values and gradient are averaged; None for one.
+
+    Returns:
+        The new parameters, the new optimizer state, the loss and the auxiliary values.
     """
     (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
     loss, aux, grads = pmean((loss, aux, grads), axis_name)
@@ -59,7 +76,7 @@ def descend(
 
 
 def only(tx: optax.GradientTransformationExtraArgs, trainable: Trainable) -> optax.GradientTransformationExtraArgs:
-    """`tx` on the parameters to be learned; weight decay does not move the others either."""
+    """Restrict `tx` to the parameters to be learned; weight decay does not change the others either."""
     if trainable is everything:
         return tx
     kinds = {True: tx, False: optax.set_to_zero()}
@@ -67,29 +84,39 @@ def only(tx: optax.GradientTransformationExtraArgs, trainable: Trainable) -> opt
 
 
 def stop(params: PyTree, trainable: Trainable) -> PyTree:
-    """`params`, of which those not learned have no gradient, so that none is computed."""
+    """Return `params` with `stop_gradient` around those that are not learned, so that no gradient is computed."""
     if trainable is everything:
         return params
     return jax.tree.map(lambda p, learned: p if learned else lax.stop_gradient(p), params, labels(params, trainable))
 
 
 def labels(params: PyTree, trainable: Trainable) -> PyTree:
-    """Whether each leaf is to be learned."""
+    """Return a tree of bools: True where the parameter is to be learned."""
     return jax.tree_util.tree_map_with_path(lambda path, _: trainable(path_name(path)), params)
 
 
 def path_name(path: Any) -> str:
-    """A leaf's place in its tree, as in "backbone/conv1/kernel"."""
+    """Format a leaf's path in its tree, such as "backbone/conv1/kernel"."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def ema(average: Tree, new: PyTree, decay: float) -> Tree:
-    """The exponential moving average `decay · average + (1 − decay) · new`, leaf by leaf."""
+    """Return the exponential moving average `decay · average + (1 − decay) · new`, leaf by leaf."""
     return jax.tree.map(lambda a, n: decay * a + (1.0 - decay) * n.astype(a.dtype), average, new)
 
 
 def init_state(key: Key, variables: PyTree, opt_state: PyTree, aux: PyTree = None) -> TrainState:
-    """Step 0 from linen's `variables`: `params`, and every other collection as model state."""
+    """Return the state at step 0.
+
+    Args:
+        key: the root key of the training's random draws.
+        variables: linen's variables: "params", and every other collection, which becomes model state.
+        opt_state: the optimizer's state at the start.
+        aux: what the task carries besides; None for nothing.
+
+    Returns:
+        The state.
+    """
     model_state = {name: tree for name, tree in variables.items() if name != "params"}
     step = jnp.zeros((), jnp.int32)
     return TrainState(step, variables["params"], opt_state, model_state, {} if aux is None else aux, key)
@@ -115,10 +142,10 @@ def advance(
 
 
 def no_step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
-    """The step of a task that only looks at what others have learned."""
+    """Return the state unchanged: the step of a task that learns nothing."""
     return state, {}
 
 
 def nothing() -> Task:
-    """What is learned in a stage that only makes files for later ones, or a table of what others found."""
+    """Return the task without parameters, for a stage that only makes files or a table."""
     return Task(lambda key, batch: init_state(key, {"params": {}}, {}), no_step, lambda state, batch: {})

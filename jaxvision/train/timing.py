@@ -1,4 +1,4 @@
-"""How long something takes on a device, that hands its work over and returns."""
+"""Measuring time on a device: jax returns before the result is computed, so one has to wait for it."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,10 @@ Result = TypeVar("Result")
 
 
 def seconds(run: Callable[..., Result], *arguments: object) -> tuple[float, Result]:
-    """Until the result of `run(*arguments)` is there, and the result. Call it once before, or compilation counts."""
+    """Return the seconds until the result of `run(*arguments)` is computed, and the result.
+
+    Call `run` once before, or its compilation is counted.
+    """
     began = time.perf_counter()
     result = jax.block_until_ready(run(*arguments))
     return time.perf_counter() - began, result

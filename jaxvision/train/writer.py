@@ -1,4 +1,4 @@
-"""What a run leaves to read: a progress bar or lines, metrics.jsonl, pictures, TensorBoard events."""
+"""The output of a run for people: a progress bar or lines, metrics.jsonl, pictures, TensorBoard events."""
 
 import contextlib
 import json
@@ -30,7 +30,13 @@ class Writer:
 
     @contextlib.contextmanager
     def progress(self, stage: str, step: int, steps: int) -> Iterator[None]:
-        """A stage of `steps` steps goes on from `step`. What was written of later steps is taken back."""
+        """Show a stage's progress during the `with`, and remove lines of metrics.jsonl about later steps than `step`.
+
+        Args:
+            stage: the stage's name.
+            step: the step that it starts or goes on from.
+            steps: its number of steps.
+        """
         self._rewind(stage, step)
         self._steps = steps
         if self.active and sys.stderr.isatty():
@@ -45,14 +51,21 @@ class Writer:
                 self._events.flush()
 
     def say(self, line: str) -> None:
-        """One line for a person."""
+        """Show a line to the person who watches."""
         if self.active:
             tqdm.write(line, file=sys.stderr)
 
     def write(self, stage: str, step: int, values: Mapping[str, Any]) -> None:
-        """Values at a step: floats into metrics.jsonl, pictures [H, W, 3] into images/, both into TensorBoard; texts,
-        such as tables, into <name>.md and to the person who watches; pages, whose names end in .html or .json, there.
-        The line in metrics.jsonl says which "files" came with it.
+        """Write the values of a step, each where its type belongs.
+
+        Floats go into metrics.jsonl and pictures [H, W, 3] into images/, both also into TensorBoard. Texts, such as
+        tables, go into <name>.md and are shown; pages, whose names end in .html or .json, go into a file of that name.
+        The line in metrics.jsonl lists these files under "files".
+
+        Args:
+            stage: the stage's name.
+            step: the number of the step.
+            values: floats, uint8 pictures and texts by name.
         """
         if self._events is None:
             return
@@ -79,7 +92,7 @@ class Writer:
             self._bar.update(steps)
 
     def _keep(self, path: Path, text: str) -> None:
-        """A text in a file of its own; a page or JSON is too long to be shown."""
+        """Write a text into a file of its own and show it, unless it is a page or JSON, which is too long."""
         page = path.suffix in _PAGES
         atomic_write(path, text if page else text + "\n")
         self.say(f"written to {path}" if page else text)
@@ -105,13 +118,13 @@ class Writer:
 
 
 def _file(name: str) -> str:
-    """Of a text: a page or JSON has the suffix of its kind already."""
+    """Return the file name of a text: a page or JSON has its suffix already, others get .md."""
     flat = name.replace("/", "_")
     return flat if Path(flat).suffix in _PAGES else f"{flat}.md"
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl; none when there is no such file yet. A line cut short by a kill is left out."""
+    """Read the rows of a metrics.jsonl, [] if there is none yet. A line cut short by a kill is left out."""
     rows: list[dict[str, Any]] = []
     if not Path(path).exists():
         return rows
@@ -124,7 +137,7 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
 
 
 def save_picture(path: str | Path, picture: np.ndarray) -> Path:
-    """A uint8 picture [H, W, 3], or a label map [H, W], as a PNG; where it is."""
+    """Save a uint8 picture [H, W, 3] or label map [H, W] as a PNG, making its folder; return the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path)
