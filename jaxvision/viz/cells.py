@@ -29,11 +29,18 @@ def cells(
     min_score: float = 0.5,
     most: int = 4,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """A row for each of the first `most` images: the cells that hold objects' centres, in the colour of their class;
-    every box of every cell, bright and wide where its confidence is high; the most likely class of each cell, the more
-    opaque the likelier; and the detections from `min_score` on.
+    """Draw a row for each image: target cells, predicted boxes, class map, and detections.
 
-    Outputs and batch are those of `tasks.yolo`; objects that are to be ignored have no cell.
+    The target cells hold the centres of objects, in the colour of their class. Predicted boxes are bright and
+    wide where their confidence is high. The class map shows each cell's most probable class.
+
+    Args:
+        images: the images.
+        outputs: the outputs of `tasks.yolo`.
+        batch: the batch of `tasks.yolo`; objects that are to be ignored have no cell.
+        class_names: the names of the classes; the first one is the background.
+        min_score: lowest score of a detection that is drawn.
+        most: most images that are drawn, the first ones.
     """
     tiles, captions, seen = [], [], set()
     for row in np.flatnonzero(batch["_mask"])[:most].tolist():
@@ -68,7 +75,15 @@ def taught(
     side: int,
     class_names: Sequence[str],
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """The grid, the objects, and tinted the cells that hold their centres."""
+    """Draw the grid and the objects, and tint the cells that hold the objects' centres.
+
+    Args:
+        image: the image.
+        boxes: boxes of the objects.
+        labels: the classes of the objects.
+        side: number of cells along a side of the grid.
+        class_names: the names of the classes.
+    """
     large, factor = enlarge(image, _TILE)
     extent = np.array([image.shape[1], image.shape[0]])
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -87,7 +102,13 @@ def confidences(
     boxes: Float[np.ndarray, "S S P 4"],
     confidence: Float[np.ndarray, "S S P"],
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """All boxes, from thin and black where there is no confidence to wide and yellow at 1; the surest on top."""
+    """Draw all boxes, from thin and black at confidence 0 to wide and yellow at 1; the highest are on top.
+
+    Args:
+        image: the image.
+        boxes: the predicted boxes.
+        confidence: the confidence of each box.
+    """
     large, factor = enlarge(image, _TILE)
     shades, rows = np.clip(confidence.ravel(), 0, 1), np.argsort(confidence.ravel(), kind="stable")[-_MOST_BOXES:]
     flat = boxes.reshape(-1, 4) * factor

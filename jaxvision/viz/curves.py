@@ -29,13 +29,15 @@ class _Series(NamedTuple):
 
 
 def curves(rows: Sequence[Mapping[str, Any]]) -> UInt8[np.ndarray, "H W 3"]:
-    """One figure of every metric over the steps; `rows` are the objects of metrics.jsonl, each with a "step" and, in
-    runs of several stages, a "stage".
+    """Draw one figure of every metric over the training steps.
 
-    Losses share a panel (logarithmic over a wide range), values between 0 and 1 another, the learning rate has its own,
-    and so has every other metric. Long series are smoothed, over their faint raw points. Values that are not finite are
-    left out and counted in the legend. Of several stages only what was measured more than once is drawn, if anything
-    was. ValueError: no metric at all.
+    Losses share a panel, with a logarithmic axis if their range is wide; values between 0 and 1 share another; the
+    learning rate and every other metric have their own. Long series are smoothed and drawn over their faint points.
+    Values that are not finite are left out and counted in the legend. If there are several stages, only metrics that
+    were measured more than once are drawn, if there are any. `rows` are the objects of metrics.jsonl.
+
+    Raises:
+        ValueError: there is no metric at all.
     """
     series = _collect(rows)
     if not series:
@@ -65,7 +67,7 @@ def _drawn(
 
 
 def _collect(rows: Sequence[Mapping[str, Any]]) -> dict[str, _Series]:
-    """The series by name, in order of first appearance. A metric's name has a "/" or is the learning rate."""
+    """Collect the series by name, in order of first appearance; a metric's name has a "/" or is the learning rate."""
     several = len({row.get("stage") for row in rows}) > 1  # stages count their steps apart
     points: dict[str, list[tuple[float, float]]] = {}
     for row in rows:

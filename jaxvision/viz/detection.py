@@ -172,8 +172,15 @@ def draw_instances(
     *,
     size: int = SIZE,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """One image's instances: "boxes" [N, 4], "labels", "valid", and where given "scores", "masks" [N, M, M] (crops of
-    their box, at least 0.5 is the object) and "ignore"."""
+    """Draw the boxes, and masks if there are any, of one image's objects or detections.
+
+    Args:
+        image: the image.
+        instances: "boxes" [N, 4], "labels", "valid", and optionally "scores", "masks" [N, M, M] (cut to their box; at
+            least 0.5 is the object) and "ignore".
+        class_names: the names of the classes; the first one is the background.
+        size: least length of the longer side of the picture in pixels.
+    """
     real = np.flatnonzero(instances["valid"])
     part = {k: v[real] for k, v in instances.items()}
     large, factor = enlarge(image, size)

@@ -1,7 +1,4 @@
-"""The report of a dissection: one HTML page with its pictures in it, and the same figures as JSON.
-
-A page needs no network and no other file.
-"""
+"""The report of a dissection: an HTML page that holds its pictures, and the same values as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,7 +25,7 @@ _DIM = 0.3  # brightness where a unit is off
 
 
 class Unit(NamedTuple):
-    """A unit and the concept that it agrees with best."""
+    """A unit, and the concept that it agrees with best."""
 
     number: int
     concept: str  # empty: its IoU is too small for a name
@@ -41,7 +38,7 @@ class Unit(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What a set of units does to a concept."""
+    """The effect of a set of units on a concept."""
 
     units: tuple[int, ...]
     area_before: float  # share of the pixels
@@ -50,7 +47,7 @@ class Effect(NamedTuple):
 
 
 class Concept(NamedTuple):
-    """A concept, the units that cause it (by α) and that agree with it (by IoU), and the effect of sets of them."""
+    """A concept, the units that cause it (by α) and that agree with it (by IoU), and the effect of sets of units."""
 
     name: str
     by_alpha: tuple[tuple[int, float], ...]
@@ -60,7 +57,7 @@ class Concept(NamedTuple):
 
 
 class Report(NamedTuple):
-    """Everything that is said of one layer."""
+    """All results for one layer."""
 
     layer: str
     images: int
@@ -69,12 +66,12 @@ class Report(NamedTuple):
 
 
 def as_json(report: Report) -> str:
-    """The report without pictures. A threshold that no value reaches is null."""
+    """Return the report without its pictures. A threshold that no value reaches is null."""
     return json.dumps(_plain(report), indent=1, allow_nan=False)
 
 
 def page(report: Report, *, most: int = 64) -> str:
-    """The report as HTML, with pictures of the first `most` units; the others are in the table alone."""
+    """Return the report as HTML, with pictures of the first `most` units; the others are in the table alone."""
     named = sum(1 for unit in report.units if unit.concept)
     lead = (
         f"{len(report.units)} units, {named} of which agree with a concept, over {report.images} generated images. "
@@ -102,7 +99,13 @@ def page(report: Report, *, most: int = 64) -> str:
 def unit_picture(
     samples: UInt8[np.ndarray, "N S T C"], maps: Float[np.ndarray, "N h w"], threshold: float
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Images side by side, dim but where a unit's map, upsampled bilinearly, is at least the threshold."""
+    """Draw images side by side, dark except where the unit's map reaches the threshold.
+
+    Args:
+        samples: the images.
+        maps: the unit's map for each image, which is upsampled bilinearly.
+        threshold: the value from which a pixel belongs to the unit.
+    """
     tiles = []
     for sample, values in zip(samples, maps, strict=True):
         image = enlarge(_color(sample), _TILE)[0]
@@ -120,9 +123,14 @@ def before_after(
     where: Float[np.ndarray, "N h w"],
     areas: Float[np.ndarray, "N 3"],
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """A row for each image: as it is, with units ablated everywhere, and with units inserted in the marked place.
+    """Draw a row for each image: unchanged, with units ablated everywhere, and with units inserted in a place.
 
-    Captions say the concept's share of the pixels, `areas`.
+    Args:
+        before: the unchanged images.
+        ablated: the images with the units ablated.
+        inserted: the images with the units inserted.
+        where: the cells in which units are inserted, whose outline is drawn.
+        areas: the concept's share of the pixels of each image, for the captions.
     """
     tiles, captions = [], []
     for row in range(len(before)):
@@ -134,7 +142,7 @@ def before_after(
 
 
 def detectors(report: Report) -> UInt8[np.ndarray, "H W 3"]:
-    """How many units agree with each concept."""
+    """Count the units that agree with each concept."""
     names = [concept.name for concept in report.concepts]
     counts = [sum(unit.concept == name for unit in report.units) for name in names]
     figure = Figure(figsize=(max(4.0, 0.55 * len(names) + 1.5), 2.6), dpi=100, layout="constrained", facecolor="white")
@@ -152,21 +160,21 @@ def detectors(report: Report) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def resize(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Float[np.ndarray, "H W"]:
-    """A map upsampled bilinearly."""
+    """Upsample a map bilinearly to `shape`."""
     return np.asarray(
         Image.fromarray(values.astype(np.float32)).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
     )
 
 
 def _rimmed(image: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
-    """The mask's outermost pixels in the colour of marks; at the image's border it goes on."""
+    """Paint the mask's outermost pixels in the colour of marks; the mask continues beyond the image's border."""
     wide = np.pad(mask, 1, mode="edge")
     inner = mask & wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
     return np.where((mask & ~inner)[..., None], np.array(MARK, np.uint8).reshape(1, 1, 3), image)
 
 
 def _cells(mask: Bool[np.ndarray, "h w"], shape: tuple[int, ...]) -> Bool[np.ndarray, "H W"]:
-    """Each pixel's cell."""
+    """Return the cell of each pixel."""
     rows, columns = (np.arange(n) * m // n for n, m in zip(shape[:2], mask.shape, strict=True))
     return mask[rows][:, columns]
 
@@ -176,7 +184,7 @@ def _color(image: UInt8[np.ndarray, "S T C"]) -> UInt8[np.ndarray, "S T 3"]:
 
 
 def _effects_table(report: Report) -> str:
-    """A line for each concept; of several sets of a kind, such as the random ones, the mean and the range."""
+    """Return a table with a line for each concept; several sets of a kind give their mean and range."""
     kinds = list(dict.fromkeys(_kind(name) for concept in report.concepts for name in concept.effects))
     titles = {"alpha": "by α", "iou": "by IoU"}
     columns = ["concept", "area", *(x for kind in kinds for x in (f"{titles.get(kind, kind)}: area left", "δ"))]
@@ -222,7 +230,7 @@ def _kind(name: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """NamedTuples as objects without their pictures, infinities as null."""
+    """Convert NamedTuples to objects without their pictures, and infinities to null."""
     if hasattr(value, "_asdict"):
         return {k: _plain(v) for k, v in value._asdict().items() if k != "picture"}
     if isinstance(value, Mapping):

@@ -69,7 +69,7 @@ def interpolations(images: UInt8[np.ndarray, "N S H W C"]) -> UInt8[np.ndarray, 
 
 
 class Term(NamedTuple):
-    """What is added or taken away: samples that show it, and the sample of their mean latent."""
+    """A term of a sum in latent space: samples that show it, and the sample of their mean latent."""
 
     name: str
     sign: int  # 1 or -1
@@ -78,8 +78,10 @@ class Term(NamedTuple):
 
 
 def arithmetic(terms: Sequence[Term], results: UInt8[np.ndarray, "9 H W C"]) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """A column of examples for each term over the framed sample of their mean, and a square of results with the sum
-    itself, framed, in the middle (after Radford et al. 2016, figure 7)."""
+    """Draw a column of examples for each term over the sample of their mean, and a square of results.
+
+    The sum itself is framed in the middle of the square (after Radford et al. 2016, figure 7).
+    """
     parts = []
     for i, term in enumerate(terms):
         images = np.concatenate([term.examples, term.mean[None]])
@@ -122,11 +124,14 @@ def mixture(
 def generator_gradients(
     scores: Float[np.ndarray, " N"], gradients: Mapping[str, Float[np.ndarray, " N"]]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """How strongly each objective, by name, pulls on a sample that the discriminator takes for real with probability
-    `scores`, D(G(z)): the size of `gradients`, the loss's derivatives by the logit.
+    """Draw the strength of each objective's gradient over the discriminator's probability that a sample is real.
 
-    A logarithmic axis shows the start of training, where D(G(z)) is near 0, a linear one the whole range. Scores and
-    derivatives of 0 are left out of the logarithmic axes.
+    A logarithmic axis shows the start of training, where D(G(z)) is near 0, and a linear axis the whole range. Values
+    of 0 are left out of the logarithmic axes.
+
+    Args:
+        scores: the discriminator's probabilities D(G(z)).
+        gradients: the derivatives of the generator's loss by the logit, by the objective's name.
     """
     figure = _figure(2)
     for i, scale in enumerate(("log", "linear")):

@@ -115,11 +115,12 @@ def unpooling(
     image: UInt8[np.ndarray, "H W 3"],
     maps: Mapping[str, Sequence[tuple[Float[np.ndarray, "_ _ _"], Float[np.ndarray, "_ _ _"]]]],
 ) -> UInt8[np.ndarray, "H3 W3 3"]:
-    """One image's maps just before and just after each unpooling: a row a kind of unpooling, by name, its pairs from
-    left to right.
+    """Draw one image's maps before and after each unpooling: a row for each kind, its pairs from left to right.
 
-    A pixel's brightness is the root of its squares' mean over channels; each map's largest is white. ValueError: rows
-    of different length.
+    A pixel's brightness is the root mean square over channels; the largest value of each map is white.
+
+    Raises:
+        ValueError: rows have different lengths.
     """
     if len(lengths := {len(pairs) for pairs in maps.values()}) != 1:
         raise ValueError(
