@@ -1,178 +1,199 @@
 """`coco:DIR`: data annotated in COCO's JSON: boxes, crowds, and instance masks as polygons or run lengths."""
 
-import dataclasses
-import json
-import os
 import pathlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from absl import logging
-from jaxtyping import Bool, Float32, Int32
 
-from jaxvision.data import decode, objects, outlines, specs
-from jaxvision.data.outlines import Outlines
-from jaxvision.data.records import Record, Records, Source, with_val
+from jaxvision.data import coco_json, outlines, split_names
+from jaxvision.data.annotated_images import AnnotatedImages, AnnotationsBuilder
+from jaxvision.data.coco_json import Id, identity, side
+from jaxvision.data.image_index import ImageIndex
+from jaxvision.data.records import Records, Source
+from jaxvision.data.specs import argument
+from jaxvision.data.splits import source_of
 
-# Ids of COCO's categories. Of 1 … 91, eleven were never annotated.
-_MISSING = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91})
-_IDS = tuple(number for number in range(1, 92) if number not in _MISSING)
-COCO_NAMES = (
-    *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
-    *("fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant"),
-    *("bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard"),
-    *("sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle"),
-    *("wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli"),
-    *("carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet"),
-    *("tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink"),
-    *("refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush"),
-)
-COCO_ID_OF_LABEL: Mapping[int, int] = dict(enumerate(_IDS, 1))  # our 1 … 80 to COCO's 1 … 90
-COCO_LABEL_OF_ID: Mapping[int, int] = {number: label for label, number in COCO_ID_OF_LABEL.items()}
-
-_SPLITS = ("train", "val", "test")
+BACKGROUND = "background"
 _LAYOUT = (
     "expected DIR/annotations/instances_train2017.json and DIR/train2017/, or one JSON file in DIR and DIR/images/"
 )
 
 
-class Picture(NamedTuple):
-    """One image and its objects as the JSON describes them."""
+class Part(NamedTuple):
+    """One JSON file: its images, the names of its categories, and what was left out of it."""
 
-    file: str  # path of the image
-    id: int  # of the image in the JSON
-    width: int  # pixels
-    height: int  # pixels
-    boxes: Float32[np.ndarray, "N 4"]  # (x0, y0, x1, y1) in pixels, continuous
-    labels: Int32[np.ndarray, "N"]  # from 1; 0 is background
-    crowd: Bool[np.ndarray, "N"]  # True for a group of objects under one annotation
-    shapes: tuple[outlines.Polygons | outlines.Runs | None, ...]  # the objects' masks; None for an object without
-
-
-@dataclasses.dataclass(frozen=True)
-class CocoImages:
-    """Records of one JSON file.
-
-    A record holds image, boxes float32 [N, 4] (x0, y0, x1, y1), labels int32 [N] (from 1; 0 is background) and crowd
-    bool [N]. Where the set has masks, it also holds masks bool [N, H, W]; from `encoded`, not drawn yet (`Outlines`).
-    """
-
-    pictures: tuple[Picture, ...]
-    category_ids: tuple[int, ...]  # COCO's ids of labels 1, 2, …, for results in COCO's format
-    has_masks: bool  # True where at least one object has a mask
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, index: int) -> Record:
-        return objects.decoded(self.encoded(index))
-
-    def encoded(self, index: int) -> Record:
-        """Return record `index` with its image undecoded and its masks undrawn."""
-        picture = self.pictures[index]
-        image = decode.Encoded(picture.file)
-        objects.check_extent(picture.file, image, picture.width, picture.height)
-        masks = Outlines(picture.shapes, picture.width, picture.height) if self.has_masks else None
-        return objects.annotated(image, picture.boxes, picture.labels, {"crowd": picture.crowd}, masks)
-
-    def extent(self, index: int) -> tuple[int, int]:
-        """Return (width, height) of an image in pixels, from the JSON."""
-        return self.pictures[index].width, self.pictures[index].height
-
-    def name(self, index: int) -> str:
-        """Return the path of an image."""
-        return self.pictures[index].file
+    records: AnnotatedImages
+    class_names: tuple[str, ...]  # of labels 1, 2, …
+    left_out: tuple[str, ...]
 
 
 def load(spec: str) -> Source:
-    """Read `coco:DIR`, a folder as COCO itself is laid out or as annotation tools export a set.
+    """Open `coco:DIR`, laid out as COCO itself or as annotation tools export a set, or `coco:FILE.json`.
 
-    The JSON files of the splits are annotations/instances_NAME.json or NAME/_annotations.coco.json, where NAME begins
-    with train, val or test. Of a single JSON file in DIR, "trainval" has all images, "val" a fixed tenth of them and
-    "train" the others. Labels 1, 2, … follow the sorted category ids.
+    Known are annotations/instances_NAME.json or annotations/NAME.json, NAME/_annotations.coco.json and NAME.json, where
+    NAME is a split's (see `split_names`), and a single JSON of any name, whose set has no splits. Labels 1, 2, … follow
+    the sorted category ids; the splits' categories are matched by name. An annotation that cannot be used is left out
+    and named in the source's `left_out`.
 
-    Raises ValueError where there is nothing to read or the splits differ in categories.
+    Raises:
+        ValueError: there is nothing to read, an id stands for two things, or a split has a class that training lacks.
     """
-    root = specs.path(spec)
-    parts = {split: _read(file, folders) for split, (file, folders) in _annotation_files(spec, root).items()}
-    if "train" not in parts:
-        raise ValueError(f"--data={spec}: no annotations to train on under {str(root)!r}; {_LAYOUT}")
-    categories = parts["train"][1]
-    for split, (_, other) in parts.items():
-        if other != categories:
-            raise ValueError(f"--data={spec}: {split} and train have different categories; give both the same list")
-    splits: dict[str, Records] = {split: records for split, (records, _) in parts.items()}
-    if list(splits) == ["train"]:
-        splits["trainval"] = splits["train"]
-    return Source(with_val(splits), ("background", *categories.values()))
+    root = pathlib.Path(argument(spec)).expanduser()
+    files = _json_files(spec, root)
+    parts = {split: _read(file, root if root.is_dir() else root.parent) for split, file in files.items()}
+    reference = next(name for name in ("train", "all", "trainval", "val", "test") if name in parts)
+    names, ids = parts[reference].class_names, parts[reference].records.category_ids
+    splits: dict[str, Records] = {
+        split: part.records if split == reference else _matched(files[split], part, names, ids)
+        for split, part in parts.items()
+    }
+    origins = {split: str(file.relative_to(root) if file != root else file.name) for split, file in files.items()}
+    left_out = [line for part in parts.values() for line in part.left_out]
+    return source_of(splits, (BACKGROUND, *names), origins=origins, left_out=left_out)
 
 
-def _annotation_files(spec: str, root: pathlib.Path) -> dict[str, tuple[pathlib.Path, list[pathlib.Path]]]:
-    """Return the JSON file of each split and the folders that may hold its images, the likeliest first.
-
-    A file whose name begins with no known split is for training. Of several files for one split, such as those of two
-    years, the last counts.
-    """
-    files: dict[str, tuple[pathlib.Path, list[pathlib.Path]]] = {}
-    for file in sorted([*root.glob("annotations/instances_*.json"), *root.glob("*/_annotations.coco.json")]):
-        name = file.stem.removeprefix("instances_") if file.parent.name == "annotations" else file.parent.name
-        split = next((known for known in _SPLITS if name.startswith(known)), "train")
-        files[split] = file, [root / name, root / "images" / name, root / "images", root]
-    single = sorted(root.glob("*.json"))
-    if not files and len(single) == 1:
-        files["train"] = single[0], [root / "images", root]
-    if not files:
-        raise ValueError(f"--data={spec}: {'no' if not single else 'several'} JSON files there; {_LAYOUT}")
-    return files
-
-
-def _read(file: pathlib.Path, folders: list[pathlib.Path]) -> tuple[CocoImages, dict[int, str]]:
-    """Read one JSON file; return its records, and the names of its categories by id, in ascending order."""
-    try:
-        tree = json.loads(file.read_bytes())
-        categories = {int(row["id"]): str(row["name"]) for row in sorted(tree["categories"], key=lambda row: row["id"])}
-        labels = {number: label for label, number in enumerate(categories, 1)}
-        by_image: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in tree["images"]}
-        for annotation in tree["annotations"]:
-            by_image[annotation["image_id"]].append(annotation)
-        folder = _folder(folders, tree["images"])
-        pictures = tuple(_picture(image, by_image[image["id"]], labels, folder) for image in tree["images"])
-    except KeyError as error:
-        raise ValueError(f"{file}: lacks {error}, or refers to an id {error} that it does not define") from None
-    except (ValueError, TypeError, AttributeError, OSError) as error:
-        raise ValueError(f"{file}: not COCO's format: {error}") from None
-    return CocoImages(pictures, tuple(categories), _any_masks(file, pictures)), categories
-
-
-def _picture(
-    image: Mapping[str, Any], annotations: list[dict[str, Any]], labels: Mapping[int, int], folder: pathlib.Path
-) -> Picture:
-    boxes = np.array([row["bbox"] for row in annotations], np.float64).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return Picture(
-        os.path.join(folder, image["file_name"]),
-        image["id"],
-        int(image["width"]),
-        int(image["height"]),
-        boxes.astype(np.float32),
-        np.array([labels[row["category_id"]] for row in annotations], np.int32),
-        np.array([bool(row.get("iscrowd", 0)) for row in annotations], np.bool_),
-        tuple(outlines.read(row.get("segmentation")) for row in annotations),
-    )
-
-
-def _folder(folders: list[pathlib.Path], images: list[dict[str, Any]]) -> pathlib.Path:
-    """Return the first folder that holds one of the images; if none does, the first, and reading an image fails."""
-    return next(
-        (folder for image in images for folder in folders if (folder / image["file_name"]).is_file()), folders[0]
-    )
-
-
-def _any_masks(file: pathlib.Path, pictures: tuple[Picture, ...]) -> bool:
-    lacking = [shape is None for picture in pictures for shape in picture.shapes]
-    if any(lacking) and not all(lacking):
-        logging.warning(
-            "%s: %d of %d objects have no outline; mask losses ignore them", file, sum(lacking), len(lacking)
+def _json_files(spec: str, root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Return the JSON file of each split; "all" for a set without splits."""
+    if root.is_file():
+        return {"all": root}
+    found = sorted(root.glob("annotations/*.json"))
+    instances = [file for file in found if file.stem.lower().startswith("instances")]
+    found = instances or [file for file in found if not file.stem.startswith(("captions", "person_keypoints"))]
+    found += sorted([*root.glob("*/_annotations.coco.json"), *([] if found else root.glob("*.json"))])
+    if len(found) == 1:
+        return {split_names.split_of(_split_name(found[0])) or "all": found[0]}
+    if not found:
+        raise ValueError(f"--data={spec}: no JSON files there; {_LAYOUT}")
+    names = {_split_name(file): file for file in found}
+    splits = split_names.by_split(names, str(root))
+    if unknown := sorted(str(file) for name, file in names.items() if split_names.split_of(name) is None):
+        raise ValueError(
+            f"--data={spec}: {unknown[0]} is not named like a split (train, val, test), one of {len(found)} JSON files "
+            "there; rename it, or give one file as coco:FILE.json"
         )
-    return not all(lacking)
+    return {split: names[name] for split, name in splits.items()}
+
+
+def _split_name(file: pathlib.Path) -> str:
+    """Return the part of a file's path that names its split: Roboflow's files are all called alike."""
+    return file.parent.name if file.name == "_annotations.coco.json" else file.stem
+
+
+def _read(file: pathlib.Path, root: pathlib.Path) -> Part:
+    """Read one JSON file."""
+    parts = coco_json.sections(file)
+    categories = _categories(file, parts.categories)
+    names = tuple(dict.fromkeys(name for name in categories.values() if name.lower() != BACKGROUND))
+    label_of = {number: 1 + names.index(name) for number, name in categories.items() if name in names}
+    ids = {name: number for number, name in reversed(categories.items())}
+    builder, places, index = AnnotationsBuilder(), {}, ImageIndex(root)
+    folders = _image_folders(file, root)
+    for number, image in _images(file, parts.images).items():
+        path = index.find(image["file_name"], folders)
+        places[number] = builder.image(path, number, side(image.get("width")), side(image.get("height")))
+    for annotation in coco_json.items(parts.annotations):
+        _add(builder, annotation, places, label_of)
+    records = builder.build(str(file), tuple(ids[name] for name in names))
+    _warn_of_missing_outlines(file, records)
+    return Part(records, names, tuple(builder.left_out))
+
+
+def _categories(file: pathlib.Path, section: list[Any]) -> dict[Id, str]:
+    """Return the categories' names by id, in the order of the ids.
+
+    ValueError: an id has two names, or none.
+    """
+    found: dict[Id, str] = {}
+    for item in coco_json.items(section):
+        number, name = identity(item.get("id")), str(item.get("name") or "").strip()
+        if number is None or not name:
+            raise ValueError(f"{file}: a category has no {'name' if number is not None else 'id'}: {dict(item)}")
+        if found.setdefault(number, name) != name:
+            raise ValueError(f"{file}: category id {number} is both {found[number]!r} and {name!r}; give each its own")
+    return dict(sorted(found.items(), key=lambda pair: (isinstance(pair[0], str), pair[0])))
+
+
+def _images(file: pathlib.Path, section: list[Any]) -> dict[Id, Mapping[str, Any]]:
+    """Return the images by id.
+
+    ValueError: there are none, an id is missing or belongs to two files, an image has no file name.
+    """
+    found: dict[Id, Mapping[str, Any]] = {}
+    for item in coco_json.items(section):
+        number = identity(item.get("id"))
+        if number is None or not isinstance(item.get("file_name"), str) or not item["file_name"]:
+            raise ValueError(f"{file}: an image has no {'file_name' if number is not None else 'id'}: {dict(item)}")
+        if (other := found.setdefault(number, item))["file_name"] != item["file_name"]:
+            raise ValueError(
+                f"{file}: image id {number} belongs to {other['file_name']!r} and to {item['file_name']!r}, as in two "
+                "exports put together; number the images anew"
+            )
+    if not found:
+        raise ValueError(f"{file}: has no images")
+    return found
+
+
+def _add(
+    builder: AnnotationsBuilder, annotation: Mapping[str, Any], places: Mapping[Id, int], label_of: Mapping[Id, int]
+) -> None:
+    """Add an annotation, or name it among what was left out."""
+    image = identity(annotation.get("image_id"))
+    name = f"annotation {annotation.get('id', '?')}"
+    if image is None or image not in places:
+        builder.leave_out(name, f"its image_id {annotation.get('image_id')!r} is not among the images")
+        return
+    place = places[image]
+    name = f"{builder.file(place)}, {name}"
+    category = identity(annotation.get("category_id"))
+    if category is None or category not in label_of:
+        builder.leave_out(name, f"its category {annotation.get('category_id')!r} is background, or not defined")
+        return
+    outline, reason = outlines.read_outline(annotation.get("segmentation"), builder.size(place))
+    corners = _corners(annotation.get("bbox"), outline)
+    if isinstance(corners, str):
+        builder.leave_out(name, corners)
+        return
+    area, crowd = coco_json.number(annotation.get("area")), coco_json.truth(annotation.get("iscrowd"))
+    if fault := builder.object(place, corners, label_of[category], outline=outline, area=area, crowd=crowd):
+        builder.leave_out(name, fault)
+    elif reason:
+        builder.leave_out(name, f"{reason}; its box is kept, without an outline")
+
+
+def _corners(box: Any, outline: outlines.Polygons | outlines.Runs | None) -> Sequence[Any] | str:
+    """Return the corners of a box (x, y, width, height), or of the outline where there is none; else the reason."""
+    if box is None or box == []:
+        return "has neither a box nor an outline" if outline is None else outline.bounds()
+    if isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box):
+        return box[0], box[1], box[0] + box[2], box[1] + box[3]
+    return f"its bbox {box!r} is not four numbers (x, y, width, height)"
+
+
+def _warn_of_missing_outlines(file: pathlib.Path, records: AnnotatedImages) -> None:
+    if records.outlines is not None and (lacking := records.outlines.lacking()):
+        logging.warning(
+            "%s: %d of %d objects have no outline; mask losses ignore them", file, lacking, len(records.outlines)
+        )
+
+
+def _matched(file: pathlib.Path, part: Part, names: tuple[str, ...], ids: tuple[Id, ...]) -> AnnotatedImages:
+    """Return a split's images with the labels of the training classes.
+
+    ValueError: objects of a class that these lack.
+    """
+    unknown = Counter(part.records.labels().tolist())
+    lacking = [f"{name} ({unknown[i]} objects)" for i, name in enumerate(part.class_names, 1) if name not in names]
+    if any(unknown[i] for i, name in enumerate(part.class_names, 1) if name not in names):
+        raise ValueError(f"{file}: has classes that the training split lacks: {', '.join(lacking)}")
+    numbers = [0, *(1 + names.index(name) if name in names else 0 for name in part.class_names)]
+    return part.records.renamed(numbers, ids)
+
+
+def _image_folders(file: pathlib.Path, root: pathlib.Path) -> Iterable[pathlib.Path]:
+    """Return the folders in which to look for a file's images, the likeliest first."""
+    name = _split_name(file)
+    plain = name.removeprefix("instances_")
+    beside = (root / plain, root / "images" / plain, root / "images", root)
+    return dict.fromkeys((*([file.parent] if file.parent.name == name else []), *beside, file.parent / "images"))

@@ -6,7 +6,8 @@ import os
 import pathlib
 
 from jaxvision.data import decode, specs
-from jaxvision.data.records import Record, Records, Source, with_val
+from jaxvision.data.records import Record, Records, Source
+from jaxvision.data.splits import source_of
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"})
 
@@ -74,7 +75,7 @@ def load(spec: str) -> Source:
     splits: dict[str, Records] = {
         split: _labelled_files(spec, folder, class_names) for split, folder in split_folders.items()
     }
-    return Source(with_val(splits), class_names)
+    return source_of(splits, class_names)
 
 
 def image_files(pattern: str) -> ImageFiles:

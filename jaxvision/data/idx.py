@@ -12,7 +12,8 @@ from jaxtyping import UInt8
 
 from jaxvision.channels import Channels
 from jaxvision.data import specs
-from jaxvision.data.records import Record, Records, Source, label_names, with_val
+from jaxvision.data.records import Record, Records, Source, label_names
+from jaxvision.data.splits import source_of
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -68,7 +69,7 @@ def load(spec: str) -> Source:
     fashion = "fashion" in root.name.lower()
     names = FASHION_CLASSES if fashion else label_names(10)
     mean, std = _FASHION if fashion else _MNIST
-    return Source(with_val(splits), names, mean, std)
+    return source_of(splits, names, mean=mean, std=std)
 
 
 def read(file: pathlib.Path, dimensions: int) -> UInt8[np.ndarray, "..."]:

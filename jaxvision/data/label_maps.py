@@ -15,7 +15,8 @@ from tqdm import tqdm
 from jaxvision.data import decode, objects, specs, tfds, voc
 from jaxvision.data.folder import EXTENSIONS, is_image
 from jaxvision.data.objects import VOC_NAMES
-from jaxvision.data.records import Record, Records, Source, label_names, with_val
+from jaxvision.data.records import Record, Records, Source, label_names
+from jaxvision.data.splits import source_of
 
 UNLABELLED = 255
 _LAYOUT = "expected DIR/train/images and DIR/train/labels (and val), or DIR/images and DIR/labels, names alike"
@@ -101,7 +102,7 @@ def load_masks(spec: str) -> Source:
     splits: dict[str, Records] = {
         split: LabelledImages(images, labels, len(names), ignored) for split, (images, labels) in pairs.items()
     }
-    return Source(with_val(splits), names)
+    return source_of(splits, names)
 
 
 def load_voc(spec: str) -> Source:
@@ -122,7 +123,7 @@ def load_voc(spec: str) -> Source:
         raise ValueError(
             f"--data={spec}: no ImageSets/Segmentation/train.txt; for label maps of your own use masks:DIR"
         )
-    return Source(with_val(splits), ("background", *VOC_NAMES))
+    return source_of(splits, ("background", *VOC_NAMES))
 
 
 def load_pets(spec: str) -> Source:
@@ -138,7 +139,7 @@ def load_pets(spec: str) -> Source:
     splits: dict[str, Records] = {
         split: TfdsTrimaps(examples, f"{spec}/{split}") for split, examples in tfds.splits_of(builder, features).items()
     }
-    return Source(with_val(splits), _TRIMAP)
+    return source_of(splits, _TRIMAP)
 
 
 def _record(

@@ -26,6 +26,11 @@ class Polygons:
             mask |= fill(part, width, height)
         return mask
 
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Return the smallest box (x0, y0, x1, y1) around all parts."""
+        points = np.concatenate(self.parts)
+        return (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
+
     def crop(self, box: Float[np.ndarray, "4"], size: int, width: int, height: int) -> UInt8[np.ndarray, "M M"]:
         """Draw the mask in the cells of its box, at the resolution of the cells.
 
@@ -54,10 +59,18 @@ class Runs:
     def pixels(self, width: int, height: int) -> Bool[np.ndarray, "H W"]:
         """Draw the mask; ValueError where the runs do not fill an image of `width`×`height` pixels."""
         counts = parse_counts(self.counts) if isinstance(self.counts, str) else self.counts
-        if (self.width, self.height) != (width, height) or counts.sum() != width * height or counts.min(initial=0) < 0:
+        fits = counts.min(initial=0) >= 0 and counts.max(initial=0) <= width * height  # before a sum that overflows
+        if not fits or (self.width, self.height) != (width, height) or counts.sum() != width * height:
             raise ValueError(f"run lengths of {self.width}x{self.height} do not fill an image of {width}x{height}")
         values = np.arange(len(counts)) % 2 == 1
         return np.repeat(values, counts).reshape(width, height).T
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Return the smallest box (x0, y0, x1, y1) around all pixels; without area where there are none."""
+        rows, columns = np.nonzero(self.pixels(self.width, self.height))
+        if not rows.size:
+            return 0.0, 0.0, 0.0, 0.0
+        return float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1)
 
     def crop(self, box: Float[np.ndarray, "4"], size: int, width: int, height: int) -> UInt8[np.ndarray, "M M"]:
         """Sample the mask in the cells of its box; see `crop`.
@@ -186,21 +199,66 @@ def fill(points: Points, width: int, height: int) -> Bool[np.ndarray, "H W"]:
     return (np.cumsum(crossings[:, :width], axis=1) % 2).astype(np.bool_)
 
 
-def read(segmentation: Any) -> Polygons | Runs | None:
-    """Read the "segmentation" of a COCO annotation; None where it encloses nothing.
+def read_outline(segmentation: Any, size: tuple[int, int]) -> tuple[Polygons | Runs | None, str]:
+    """Read what a COCO annotation has under "segmentation".
 
-    Raises ValueError, TypeError or KeyError where it is neither polygons nor run lengths.
+    Polygons may be one flat list, a list of flat lists, or lists of points; run lengths a list or COCO's compressed
+    string. Lines and single points, which annotation tools leave behind, enclose nothing and are no outline.
+
+    Args:
+        segmentation: the value from the JSON.
+        size: (width, height) of the image; (0, 0) if it is not known yet.
+
+    Returns:
+        The outline, or None; and the reason why what is there cannot be used, or "".
     """
     if not segmentation:
-        return None
-    if isinstance(segmentation, dict):
-        height, width = segmentation["size"]
-        counts = segmentation["counts"]
-        return Runs(counts if isinstance(counts, str) else np.array(counts, np.int64), int(width), int(height))
+        return None, ""
+    try:
+        return (_runs(segmentation, size) if isinstance(segmentation, dict) else _polygons(segmentation)), ""
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        reason = str(error) if isinstance(error, ValueError) else "not polygons or run lengths"
+        return None, f"its outline cannot be used: {reason}"
+
+
+def _polygons(segmentation: Any) -> Polygons | None:
+    """Read the parts of an object; a number that is not finite makes it unusable."""
+    if not isinstance(segmentation, list):
+        raise ValueError("not a list of polygons")
     parts = segmentation if isinstance(segmentation[0], list) else [segmentation]
-    # Lines and single points, which annotation tools leave behind, enclose nothing.
-    arrays = tuple(np.array(part, np.float32).reshape(-1, 2) for part in parts if len(part) >= 6)
+    if all(isinstance(part, list) and len(part) == 2 and not isinstance(part[0], list) for part in parts):
+        parts = [parts]  # one polygon of points
+    arrays = tuple(filter(lambda points: len(points) > 2, map(_points, parts)))
     return Polygons(arrays) if arrays else None
+
+
+def _points(part: Any) -> Points:
+    flat = [value for point in part for value in point] if part and isinstance(part[0], list) else part
+    if len(flat) % 2:
+        raise ValueError(f"{len(flat)} coordinates are no points (x, y)")
+    points = np.array(flat, np.float64).reshape(-1, 2)
+    if not np.isfinite(points).all() or np.abs(points).max(initial=0) > 1e9:
+        raise ValueError("a coordinate is not finite")
+    return points.astype(np.float32)
+
+
+def _runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Runs | None:
+    """Read run lengths. None: an empty list, a mask without pixels."""
+    height, width = (int(side) for side in segmentation["size"])
+    if 0 not in size and (width, height) != size:
+        raise ValueError(f"run lengths of {width}x{height}, of an image of {size[0]}x{size[1]}")
+    counts = segmentation["counts"]
+    if isinstance(counts, str):
+        return Runs(counts, width, height) if counts else None
+    if len(counts) == 1 and isinstance(counts[0], list):
+        counts = counts[0]
+    if not counts:
+        return None
+    if any(int(count) != count or not 0 <= count <= width * height for count in counts):
+        raise ValueError(f"run lengths are whole numbers from 0 to {width * height}")
+    if sum(int(count) for count in counts) != width * height:
+        raise ValueError(f"run lengths that sum up to {sum(counts):g}, of {width}x{height} pixels")
+    return Runs(np.array(counts, np.int64), width, height)
 
 
 def parse_counts(text: str) -> Int[np.ndarray, "R"]:

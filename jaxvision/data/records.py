@@ -18,8 +18,6 @@ INDEX = "_index"  # the record's position in its split
 NOTE = "_note"  # text for the log: the part of the record that a reader or transform left out
 
 _SPLIT = re.compile(r"(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
-_VAL_SEED = 2012
-_VAL_PARTS = 10  # one tenth of the training records becomes "val" where a source has none
 
 
 @runtime_checkable
@@ -109,6 +107,8 @@ class Source:
     class_names: tuple[str, ...]  # by label
     mean: Channels = IMAGENET_MEAN  # 0..255
     std: Channels = IMAGENET_STD  # 0..255
+    origins: Mapping[str, str] = dataclasses.field(default_factory=dict)  # for each split where it was read from
+    left_out: tuple[str, ...] = ()  # a line for each annotation that the set has and its records lack
 
     @property
     def num_classes(self) -> int:
@@ -121,27 +121,10 @@ class Source:
             raise ValueError(f"split {split!r}: write it like train, train[:90%], train[90%:] or train[100:200]")
         name, start, stop = match.groups()
         if name not in self.splits:
-            raise ValueError(f"split {split!r}: this source has {', '.join(sorted(self.splits))}")
+            few = "; one record is too few to take validation from" if name == "val" else ""
+            raise ValueError(f"split {split!r}: this source has {', '.join(sorted(self.splits))}{few}")
         records = self.splits[name]
         return records if "[" not in split else _slice(split, records, start, stop)
-
-
-def with_val(splits: Mapping[str, Records]) -> dict[str, Records]:
-    """Add "val" where it is missing: the test split, or a fixed random tenth, which "train" then lacks.
-
-    Raises ValueError where the tenth would leave nothing to train on.
-    """
-    if "val" in splits or "train" not in splits:
-        return dict(splits)
-    if "test" in splits:
-        return {**splits, "val": splits["test"]}
-    train = splits["train"]
-    order = np.random.default_rng(_VAL_SEED).permutation(len(train))
-    count = -(-len(train) // _VAL_PARTS) if len(train) > 1 else 0
-    if not count:
-        raise ValueError(f"{train.name(0) if len(train) else 'train'}: one record is too few to take validation from")
-    kept, held_out = np.sort(order[:-count]), np.sort(order[-count:])
-    return {**splits, "train": Subset(train, kept), "val": Subset(train, held_out)}
 
 
 def _slice(split: str, records: Records, start: str | None, stop: str | None) -> Records:

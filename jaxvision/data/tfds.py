@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxvision.data import decode, objects, specs
-from jaxvision.data.records import Record, Records, Source, with_val
+from jaxvision.data.records import Record, Records, Source
+from jaxvision.data.splits import source_of
 
 _FLAGS = {"is_difficult": "difficult", "is_crowd": "crowd"}
 _SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
@@ -111,7 +112,7 @@ def load(spec: str) -> Source:
     }
     if "train" not in splits:
         raise ValueError(f"--data={spec}: has no train split, only {', '.join(builder.info.splits)}")
-    return Source(with_val(splits), class_names)
+    return source_of(splits, class_names)
 
 
 def splits_of(builder: Any, features: Sequence[str]) -> dict[str, Sequence[Any]]:

@@ -17,7 +17,8 @@ from PIL import Image
 from jaxvision.data import decode, objects, specs
 from jaxvision.data.decode import header_extent
 from jaxvision.data.objects import VOC_NAMES
-from jaxvision.data.records import Record, Records, Source, with_val
+from jaxvision.data.records import Record, Records, Source
+from jaxvision.data.splits import source_of
 
 _SPLITS = ("train", "val", "trainval", "test")
 _LAYOUT = "expected DIR/Annotations/*.xml and DIR/JPEGImages/, and for splits DIR/ImageSets/Main/train.txt, val.txt, …"
@@ -113,7 +114,7 @@ def load(spec: str) -> Source:
         )
         for split, items in lists.items()
     }
-    return Source(with_val(splits), class_names)
+    return source_of(splits, class_names)
 
 
 def read_annotation(file: str | os.PathLike) -> Annotation:

@@ -1,6 +1,9 @@
+"""COCO's JSON as it is defined, as tools export it, and as it is broken."""
+
 import json
 import pathlib
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +11,6 @@ from absl import logging
 from PIL import Image
 
 from jaxvision.data import coco, outlines
-from jaxvision.data.records import NOTE
 
 CATEGORIES = [{"id": 44, "name": "fig"}, {"id": 2, "name": "date"}]
 
@@ -28,24 +30,6 @@ def write(file: pathlib.Path, *things: dict, images: tuple[int, ...] = (7, 3), c
     file.write_text(json.dumps({"images": pictures, "annotations": things, "categories": categories}))
 
 
-def test_the_table_of_cocos_ids_goes_both_ways():
-    assert len(coco.COCO_ID_OF_LABEL) == len(coco.COCO_LABEL_OF_ID) == len(coco.COCO_NAMES) == 80
-    assert [coco.COCO_LABEL_OF_ID[coco.COCO_ID_OF_LABEL[label]] for label in range(1, 81)] == list(range(1, 81))
-    missing = set(range(1, 92)) - set(coco.COCO_LABEL_OF_ID)
-    assert missing == {12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91}
-    by_id = {number: coco.COCO_NAMES[label - 1] for number, label in coco.COCO_LABEL_OF_ID.items()}
-    known = {
-        1: "person",
-        11: "fire hydrant",
-        13: "stop sign",
-        44: "bottle",
-        62: "chair",
-        67: "dining table",
-        90: "toothbrush",
-    }
-    assert {number: by_id[number] for number in known} == known
-
-
 def test_boxes_labels_crowds_and_masks(tmp_path):
     ring = {"size": [10, 20], "counts": [0, 30, 5, 165]}
     write(
@@ -60,12 +44,13 @@ def test_boxes_labels_crowds_and_masks(tmp_path):
     source = coco.load(f"coco:{tmp_path}")
     assert source.class_names == ("background", "date", "fig")
     records = source["trainval"]
-    assert records.category_ids == (2, 44) and [picture.id for picture in records.pictures] == [7, 3]
+    assert records.category_ids == (2, 44) and records.ids == (7, 3)
     record = records[1]
     assert record["boxes"].tolist() == [[1.5, 2, 5.5, 7.25], [15, 5, 20, 10]] and record["boxes"].dtype == np.float32
     assert record["labels"].tolist() == [2, 1] and record["crowd"].tolist() == [False, False]
     assert record["masks"].shape == (2, 10, 20) and record["masks"].dtype == np.bool_
-    assert record["masks"][0].sum() == 4 * 5 and record[NOTE].startswith("dropped 1 of 3 boxes")
+    assert record["masks"][0].sum() == 4 * 5
+    assert source.left_out == (f"{tmp_path}/images/3.png, annotation ?: box (4, 4, 4, 7) has no area",)
     crowd = records[0]
     assert crowd["crowd"].tolist() == [True] and crowd["masks"][0].sum() == 195 and not crowd["masks"][0, :5, 3].any()
     lazy = pickle.loads(pickle.dumps(records)).encoded(1)
@@ -97,7 +82,8 @@ def test_layouts_that_tools_write(tmp_path, files):
             draw(tmp_path / folder / f"{number}.png")
     source = coco.load(f"coco:{tmp_path}")
     sizes = {split: len(records) for split, records in source.splits.items()}
-    assert sizes == ({"train": 12, "val": 2} if len(files) == 2 else {"train": 10, "trainval": 12, "val": 2})
+    unsplit = {"all": 12, "train": 10, "trainval": 12, "val": 2}
+    assert sizes == ({"train": 12, "val": 2} if len(files) == 2 else unsplit)
     for split in sizes:
         for index in range(sizes[split]):
             record = source[split][index]
@@ -132,19 +118,171 @@ def test_images_that_are_not_as_described_are_named(tmp_path):
 def test_files_of_another_format_are_one_line(tmp_path):
     with pytest.raises(ValueError, match="^--data=coco:[^\n]+: no JSON files there; expected [^\n]+$"):
         coco.load(f"coco:{tmp_path}")
-    write(tmp_path / "a.json", thing(3, 9, [0, 0, 9, 9]))
-    with pytest.raises(ValueError, match="^[^\n]+a.json: lacks 9, or refers to an id 9 that it does not define$"):
-        coco.load(f"coco:{tmp_path}")
-    for text, reason in (("{", "not COCO's format: "), ("[]", "not COCO's format: "), ("{}", "lacks 'categories'")):
+    for text, reason in (
+        ("{", "not COCO's format: Expecting"),
+        ("[]", "not COCO's format: it has no list of images"),
+        ("{}", "not COCO's format: it has no list of images"),
+        ('{"images": {}}', "has no images"),
+        ('{"images": 3}', "'images' is not a list"),
+        ('{"images": [{"id": 1}]}', "an image has no file_name"),
+        ('{"images": [7]}', "an image has no id"),
+        ('{"images": [{"id": 1, "file_name": "a"}], "categories": [{"id": 1}]}', "a category has no name"),
+        ("[" * 100_000, "not COCO's format: nested too deeply"),
+    ):
         (tmp_path / "a.json").write_text(text)
         with pytest.raises(ValueError, match=f"^[^\n]+a.json: {reason}[^\n]*$"):
             coco.load(f"coco:{tmp_path}")
     (tmp_path / "b.json").write_text("{}")
-    with pytest.raises(ValueError, match="several JSON files"):
+    with pytest.raises(ValueError, match="a.json is not named like a split"):
         coco.load(f"coco:{tmp_path}")
-    write(tmp_path / "annotations" / "instances_val.json")
-    with pytest.raises(ValueError, match="no annotations to train on"):
+    write(tmp_path / "annotations" / "instances_val.json", thing(3, 2, [1, 1, 2, 2]))
+    source = coco.load(f"coco:{tmp_path}")
+    with pytest.raises(ValueError, match="split 'train': this source has val"):
+        source["train"]
+
+
+def test_categories_are_matched_by_name(tmp_path):
+    write(tmp_path / "annotations" / "instances_train.json", thing(3, 2, [1, 1, 2, 2]), thing(3, 44, [1, 1, 2, 2]))
+    other = [{"id": 2, "name": "fig"}, {"id": 5, "name": "date"}, {"id": 9, "name": "plum"}]
+    write(tmp_path / "annotations" / "instances_val.json", thing(3, 2, [1, 1, 2, 2]), categories=other)
+    draw(tmp_path / "3.png")
+    source = coco.load(f"coco:{tmp_path}")
+    assert source.class_names == ("background", "date", "fig")
+    assert source["train"][1]["labels"].tolist() == [1, 2] and source["val"][1]["labels"].tolist() == [2]
+    write(tmp_path / "annotations" / "instances_val.json", thing(3, 9, [1, 1, 2, 2]), categories=other)
+    with pytest.raises(
+        ValueError, match=r"instances_val.json: has classes that the training split lacks: plum \(1 obj"
+    ):
         coco.load(f"coco:{tmp_path}")
-    write(tmp_path / "annotations" / "instances_train.json", categories=CATEGORIES[:1])
-    with pytest.raises(ValueError, match="val and train have different categories"):
+
+
+POLYGON = [[2, 1, 12, 1, 12, 9, 2, 9]]
+GOOD = {"id": 1, "image_id": 3, "category_id": 2, "bbox": [2, 1, 10, 8], "iscrowd": 0}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"category_id": "2", "segmentation": None, "iscrowd": None},
+        {"image_id": "3", "iscrowd": "0"},
+        {"image_id": 3.0, "iscrowd": 0.0},
+        {"bbox": None, "segmentation": POLYGON},
+        {"bbox": [], "segmentation": POLYGON[0]},
+        {"bbox": [], "segmentation": [[[2, 1], [12, 1], [12, 9], [2, 9]]]},
+        {"bbox": [], "segmentation": [[2, 1], [12, 1], [12, 9], [2, 9]]},
+    ],
+)
+def test_annotations_are_read_as_they_are_meant(tmp_path, changes):
+    write(tmp_path / "a.json", {**GOOD, **changes})
+    draw(tmp_path / "3.png")
+    source = coco.load(f"coco:{tmp_path}")
+    record = source["all"][1]
+    assert record["boxes"].tolist() == [[2, 1, 12, 9]] and record["labels"].tolist() == [1]
+    assert not record["crowd"].any() and source.left_out == ()
+    if "masks" in record:
+        assert record["masks"].sum() == 80
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"image_id": 99}, "annotation 1: its image_id 99 is not among the images"),
+        ({"category_id": 5}, "annotation 1: its category 5 is background, or not defined"),
+        ({"bbox": []}, "annotation 1: has neither a box nor an outline"),
+        ({"bbox": [1, 2, 3]}, r"annotation 1: its bbox \[1, 2, 3\] is not four numbers"),
+        ({"bbox": [5, 5, -3, 2]}, r"annotation 1: box \(5, 5, 2, 7\) has no area"),
+        ({"bbox": [float("nan"), 1, 2, 2]}, "is not finite"),
+        ({"bbox": [0.1, 0.1, 0.5, 0.5]}, "lies within 0..1: a fraction of the image"),
+    ],
+)
+def test_an_annotation_that_cannot_be_used_is_left_out_and_named(tmp_path, changes, reason):
+    write(tmp_path / "a.json", {**GOOD, **changes}, {**GOOD, "id": 2})
+    draw(tmp_path / "3.png")
+    source = coco.load(f"coco:{tmp_path}")
+    assert len(source["all"][1]["boxes"]) == 1
+    (line,) = source.left_out
+    assert re.search(reason, line)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "reason"),
+    [
+        ([[2, 3, 12, 3, 12, 15, 2]], "7 coordinates are no points"),
+        ([[2, 3, float("nan"), 3, 12, 15]], "a coordinate is not finite"),
+        ({"size": [20, 10], "counts": [0, 200]}, "run lengths of 10x20, of an image of 20x10"),
+        ({"size": [10, 20], "counts": [0, 2**63, 2**63, 200]}, "run lengths are whole numbers from 0 to 200"),
+        ({"size": [10, 20], "counts": [0, 100]}, "run lengths that sum up to 100, of 20x10 pixels"),
+        ({"size": "x", "counts": [0, 100]}, "its outline cannot be used"),
+        ({"counts": [0, 100]}, "not polygons or run lengths"),
+        (7, "not a list of polygons"),
+    ],
+)
+def test_an_outline_that_cannot_be_used_leaves_the_box(tmp_path, segmentation, reason):
+    write(tmp_path / "a.json", {**GOOD, "segmentation": segmentation}, {**GOOD, "segmentation": POLYGON})
+    draw(tmp_path / "3.png")
+    source = coco.load(f"coco:{tmp_path}")
+    record = source["all"][1]
+    assert record["boxes"].tolist() == [[2, 1, 12, 9]] * 2 and record["masks"].any(axis=(1, 2)).tolist() == [
+        False,
+        True,
+    ]
+    (line,) = source.left_out
+    assert reason in line and "its box is kept, without an outline" in line
+
+
+@pytest.mark.parametrize("segmentation", [None, [], [[]], {"size": [10, 20], "counts": []}])
+def test_no_outline_is_no_fault(tmp_path, segmentation):
+    write(tmp_path / "a.json", {**GOOD, "segmentation": segmentation})
+    draw(tmp_path / "3.png")
+    source = coco.load(f"coco:{tmp_path}")
+    assert source.left_out == () and "masks" not in source["all"][1]
+
+
+@pytest.mark.parametrize("size", [{}, {"width": None, "height": None}, {"width": -1, "height": -1}, {"width": 20.0}])
+def test_a_size_that_is_not_known_is_the_files(tmp_path, size):
+    write(tmp_path / "a.json", GOOD, images=(3,))
+    tree = json.loads((tmp_path / "a.json").read_text())
+    tree["images"] = [{"id": 3, "file_name": "3.png", **size}]
+    (tmp_path / "a.json").write_text(json.dumps(tree))
+    draw(tmp_path / "3.png")
+    records = coco.load(f"coco:{tmp_path}").splits["all"]
+    assert records.extent(0) == (20, 10) and records[0]["boxes"].tolist() == [[2, 1, 12, 9]]
+
+
+@pytest.mark.parametrize(
+    ("images", "categories", "reason"),
+    [
+        ([(1, "a.png"), (1, "b.png")], CATEGORIES, "image id 1 belongs to 'a.png' and to 'b.png'"),
+        ([(1, "a.png")], [{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}], "category id 1 is both 'cat' and 'dog'"),
+    ],
+)
+def test_an_id_that_stands_for_two_things_is_refused(tmp_path, images, categories, reason):
+    pictures = [{"id": number, "file_name": name, "width": 20, "height": 10} for number, name in images]
+    (tmp_path / "a.json").write_text(json.dumps({"images": pictures, "categories": categories, "annotations": []}))
+    with pytest.raises(ValueError, match=reason):
+        coco.load(f"coco:{tmp_path}")
+
+
+def test_there_is_one_background(tmp_path):
+    categories = [{"id": 0, "name": "background"}, {"id": 1, "name": "cat"}]
+    write(tmp_path / "a.json", {**GOOD, "category_id": 1}, {**GOOD, "category_id": 0}, categories=categories)
+    draw(tmp_path / "3.png")
+    source = coco.load(f"coco:{tmp_path}")
+    assert source.class_names == ("background", "cat") and source["all"][1]["labels"].tolist() == [1]
+    assert len(source.left_out) == 1
+
+
+def test_the_area_that_the_annotation_states_is_kept(tmp_path):
+    write(tmp_path / "a.json", {**GOOD, "area": 33.5}, {**GOOD})
+    draw(tmp_path / "3.png")
+    area = coco.load(f"coco:{tmp_path}")["all"][1]["area"]
+    assert area[0] == 33.5 and np.isnan(area[1])
+
+
+def test_images_are_found_below_the_folder_and_never_guessed(tmp_path):
+    write(tmp_path / "annotations" / "instances_default.json", GOOD, images=(3,))
+    draw(tmp_path / "images" / "one" / "3.png")
+    assert coco.load(f"coco:{tmp_path}").splits["all"].name(0) == str(tmp_path / "images" / "one" / "3.png")
+    draw(tmp_path / "images" / "two" / "3.png")
+    with pytest.raises(ValueError, match="3.png: .*one/3.png and .*two/3.png are both called so"):
         coco.load(f"coco:{tmp_path}")

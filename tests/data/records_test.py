@@ -99,26 +99,6 @@ def test_random_split_texts_never_fail_otherwise():
             labels(part)
 
 
-def test_val_is_a_random_tenth_of_train():
-    made = records.with_val({"train": Numbers(100)})
-    train, val = labels(made["train"]), labels(made["val"])
-    assert sorted(train + val) == list(range(100)) and len(val) == 10
-    assert val == labels(records.with_val({"train": Numbers(100)})["val"])
-    # Sorted by class, the thousand still gives each of ten classes some validation.
-    val = labels(records.with_val({"train": Numbers(1000)})["val"])
-    assert np.bincount(np.array(val) // 100, minlength=10).min() >= 4
-    assert [len(labels(records.with_val({"train": Numbers(n)})["val"])) for n in (2, 9, 11)] == [1, 1, 2]
-    with pytest.raises(ValueError, match="numbers/0: one record is too few"):
-        records.with_val({"train": Numbers(1)})
-
-
-def test_val_is_test_where_there_is_one():
-    splits = {"train": Numbers(20), "test": Numbers(5)}
-    assert records.with_val(splits) == {**splits, "val": splits["test"]}
-    splits["val"] = Numbers(3)
-    assert records.with_val(splits) == splits
-
-
 def test_a_source_counts_its_classes():
     assert SOURCE.num_classes == 2
     assert records.label_names(3) == ("0", "1", "2")

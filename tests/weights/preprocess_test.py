@@ -1,6 +1,6 @@
 """Class names in the order of the logits."""
 
-from jaxvision.data.coco import COCO_ID_OF_LABEL, COCO_NAMES
+from jaxvision.data.coco_names import COCO_ID_OF_LABEL, COCO_NAMES
 from jaxvision.data.objects import VOC_NAMES
 from jaxvision.weights.preprocess import label_names
 

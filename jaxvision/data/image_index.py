@@ -1,0 +1,67 @@
+"""Image files found by the names that an annotation file has for them."""
+
+import os
+import pathlib
+import unicodedata
+from collections.abc import Iterable
+
+from jaxvision.data.folder import is_image
+
+
+class ImageIndex:
+    """The files below a folder. Directories are listed once each, and all of them only if a name is not found at once.
+
+    A name may have a path in front that is another machine's, so that only its last part is found below the folder.
+    """
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self._root = root
+        self._listed: dict[str, frozenset[str]] = {}
+        self._by_name: dict[str, list[str]] | None = None
+
+    def find(self, name: str, folders: Iterable[pathlib.Path]) -> str:
+        """Return the path of an image.
+
+        Args:
+            name: as the annotation file has it: a file name, or a relative or foreign path.
+            folders: where to look first, in this order.
+
+        Returns:
+            The path below the first folder that has the name; else of the one file below the root that is called so;
+            else the path where it was expected, for the message when it is read.
+
+        Raises:
+            ValueError: several files are called so.
+        """
+        name = name.replace("\\", "/")
+        places = [os.path.join(folder, name) for folder in folders]
+        for path in places:
+            parent, base = os.path.split(path)
+            if base in self._names(parent):
+                return path
+        found = self._below().get(_plain(name), [])
+        if len(found) > 1:
+            raise ValueError(f"{name}: {found[0]} and {found[1]} are both called so; give the path in the annotations")
+        return found[0] if found else places[0]
+
+    def _names(self, folder: str) -> frozenset[str]:
+        if folder not in self._listed:
+            try:
+                self._listed[folder] = frozenset(os.listdir(folder))
+            except OSError:
+                self._listed[folder] = frozenset()
+        return self._listed[folder]
+
+    def _below(self) -> dict[str, list[str]]:
+        if self._by_name is None:
+            self._by_name = {}
+            for parent, _, names in os.walk(self._root):
+                for name in sorted(names):
+                    if is_image(name):
+                        self._by_name.setdefault(_plain(name), []).append(os.path.join(parent, name))
+        return self._by_name
+
+
+def _plain(name: str) -> str:
+    """Return the last part of a path, in the one form of its accents that file systems disagree about."""
+    return unicodedata.normalize("NFC", os.path.basename(name))

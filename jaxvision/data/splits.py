@@ -1,0 +1,75 @@
+"""The splits of a data set, those that are made where it lacks them, and where each was read from."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from jaxvision.channels import IMAGENET_MEAN, IMAGENET_STD, Channels
+from jaxvision.data.records import Records, Source, Subset
+
+_VAL_SEED = 2012
+_VAL_PARTS = 10  # one tenth of the training records becomes "val" where a source has none
+
+
+def source_of(
+    splits: Mapping[str, Records],
+    class_names: tuple[str, ...],
+    *,
+    origins: Mapping[str, str] | None = None,
+    left_out: Sequence[str] = (),
+    mean: Channels = IMAGENET_MEAN,
+    std: Channels = IMAGENET_STD,
+) -> Source:
+    """Make a source of the splits that a reader found, with the missing ones made from them.
+
+    "val" is, where it is missing, the test split, or a fixed random tenth taken out of "train". A set without splits
+    is "all": it gives "train" and "val" likewise, and "trainval" is all of it.
+
+    Args:
+        splits: the records of "train", "val", "test", "trainval" or "all", as far as the set has them.
+        class_names: names of the classes, in the order of their labels.
+        origins: for each split, the file or folder that lists it.
+        left_out: a line for each annotation that the set has and its records lack.
+        mean: of the pixels' channels, 0..255.
+        std: standard deviation of the same.
+
+    Returns:
+        The source. A set of one record has no "val", since nothing can be taken out of it.
+    """
+    made, said = dict(splits), dict(origins or {})
+    if "all" in made:
+        made.setdefault("trainval", made["all"])
+        said.setdefault("trainval", said.get("all", ""))
+        if "train" not in made:
+            made["train"], said["train"] = made["all"], said.get("all", "")
+    if "val" not in made and "test" in made:
+        made["val"], said["val"] = made["test"], f"the test split, {said.get('test', '')}".rstrip(", ")
+    if "val" not in made and "train" in made:
+        made.setdefault("all", made["train"])
+    if "val" not in made and "train" in made and len(made["train"]) > 1:
+        origin = said.get("train", "")
+        made["train"], made["val"] = held_out(made["train"])
+        said["train"] = f"{origin}, less a random tenth".removeprefix(", ")
+        said["val"] = f"a random tenth of {origin or 'train'}"
+    return Source(made, class_names, mean, std, said, tuple(left_out))
+
+
+def held_out(train: Records) -> tuple[Records, Records]:
+    """Return nine tenths and one tenth of the records (at least one), always the same ones."""
+    order = np.random.default_rng(_VAL_SEED).permutation(len(train))
+    count = -(-len(train) // _VAL_PARTS)
+    return Subset(train, np.sort(order[:-count])), Subset(train, np.sort(order[-count:]))
+
+
+def whole(source: Source) -> Source:
+    """Return the source with "val" as all that there is to evaluate: a set without splits is evaluated in full.
+
+    A set with a validation or test split of its own keeps it.
+    """
+    if "all" not in source.splits or "test" in source.splits:
+        return source
+    everything = source.splits["all"]
+    origins = {**source.origins, "val": f"all of {source.origins.get('all', '') or 'the set'}"}
+    return Source(
+        {**source.splits, "val": everything}, source.class_names, source.mean, source.std, origins, source.left_out
+    )

@@ -1,0 +1,60 @@
+"""The values that tools write where COCO has numbers."""
+
+import math
+
+import msgspec
+import pytest
+
+from jaxvision.data import coco_json
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(7, 7), ("7", 7), (" 10 ", 10), (7.0, 7), ("a7", "a7"), ("", None), (None, None), (True, None), (7.5, None)],
+)
+def test_ids(value, found):
+    assert coco_json.identity(value) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (0, False),
+        (1, True),
+        ("0", False),
+        ("1", True),
+        ("false", False),
+        (None, False),
+        (0.0, False),
+        (math.nan, False),
+    ],
+)
+def test_flags(value, found):
+    assert coco_json.truth(value) is found
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [(40, 40), (40.0, 40), ("40", 40), (None, 0), (-1, 0), (0, 0), ("x", 0), (math.inf, 0), ([], 0)]
+)
+def test_sides(value, found):
+    assert coco_json.side(value) == found
+
+
+def test_areas():
+    assert coco_json.number(3) == 3.0
+    assert all(math.isnan(coco_json.number(value)) for value in (None, "3", -1, math.nan, True))
+
+
+def test_annotations_stay_undecoded_until_they_are_asked_for(tmp_path):
+    file = tmp_path / "a.json"
+    file.write_text('\ufeff{"info": {}, "images": [{"id": 1}], "annotations": [{"id": 2}, 5], "categories": []}')
+    parts = coco_json.sections(file)
+    assert all(isinstance(item, msgspec.Raw) for item in parts.annotations)
+    assert list(coco_json.items(parts.annotations)) == [{"id": 2}, {}]
+
+
+def test_python_writes_nan(tmp_path):
+    file = tmp_path / "a.json"
+    file.write_text('{"images": [{"id": NaN}], "categories": null}')
+    parts = coco_json.sections(file)
+    assert math.isnan(next(coco_json.items(parts.images))["id"]) and parts.categories == []
