@@ -97,7 +97,7 @@ def test_splits_are_the_lists_there_are(tmp_path):
         write(root, f"{index:02}", thing("dog", 1, 1, 5, 5))
     for path in (root, root.parent, tmp_path):
         sizes = {name: len(split) for name, split in voc.load(f"voc:{path}").splits.items()}
-        assert sizes == {"train": 18, "val": 2}
+        assert sizes == {"all": 20, "train": 18, "val": 2}
     lists(root, trainval="00 01 02 03", test="04 05")
     sizes = {name: len(split) for name, split in voc.load(f"voc:{root}").splits.items()}
     assert sizes == {"train": 4, "trainval": 4, "test": 2, "val": 2}
