@@ -50,7 +50,9 @@ def test_masks_of_one_folder_hold_out_a_tenth(tmp_path):
     source = sources.load(f"masks:{tmp_path},ignore=0", "label_maps")
     assert source.class_names == ("sky", "road", "car")
     assert (len(source["train"]), len(source["val"])) == (18, 2)
-    colours = [records[i]["image"][0, 0, 0] for records in (source["train"], source["val"]) for i in range(len(records))]
+    colours = [
+        records[i]["image"][0, 0, 0] for records in (source["train"], source["val"]) for i in range(len(records))
+    ]
     assert sorted(colours) == list(range(20))
     assert source["train"][0]["label_map"].tolist() == rows(1, 255).tolist()
 
