@@ -95,7 +95,17 @@ class Frozen:
     def outputs(
         self, variables: PyTree, stage: str, parts: PyTree, target: Float[Array, "B S S C"]
     ) -> dict[str, jax.Array]:
-        """Return a stage's images as uint8, and the distance of their maps from the target's."""
+        """Draw the images of a stage and compare them with the target.
+
+        Args:
+            variables: of both networks.
+            stage: its name.
+            parts: what the images are drawn from.
+            target: images in [-1, 1].
+
+        Returns:
+            The images as uint8 under the stage's name, and "features_<stage>", the distance of the critic's maps.
+        """
         images = self.draw(variables, parts)
         distance = _distance(self.maps(variables, images), self.maps(variables, target))
         return {stage: to_pixels(images), f"features_{stage}": distance["features"]}

@@ -69,5 +69,14 @@ def train(
 
 
 def evaluate(model: nn.Module, state: TrainState, inputs: Any) -> Any:
-    """Return the network's outputs in evaluation mode: no dropout, running batch statistics."""
+    """Apply the network in evaluation mode: without dropout, by running batch statistics.
+
+    Args:
+        model: the network.
+        state: with its variables.
+        inputs: what the network is given.
+
+    Returns:
+        Its outputs.
+    """
     return model.apply({"params": state.params, **state.model_state}, inputs, train=False)
