@@ -17,18 +17,18 @@ from jaxvision.ops.detections import Detections, best
 class Cells(NamedTuple):
     """A network's output for each cell, with P boxes and C classes, the background not among them."""
 
-    classes: Float[Array, "*b S S C"]  # how likely each class is, given that there is an object
-    confidence: Float[Array, "*b S S P"]  # how likely the box holds an object, times its IoU with it
-    boxes: Float[Array, "*b S S P 4"]
+    classes: Float[Array, "*b S S C"]  # probability of each class, given that there is an object
+    confidence: Float[Array, "*b S S P"]  # probability that the box holds an object, times their IoU
+    boxes: Float[Array, "*b S S P 4"]  # x, y, √w, √h
 
 
 class Targets(NamedTuple):
     """The true output for each cell."""
 
     occupied: Bool[Array, "*b S S"]  # holds the centre of an object
-    ignored: Bool[Array, "*b S S"]  # says nothing that counts: under a crowd, or at the centre of a difficult object
+    ignored: Bool[Array, "*b S S"]  # does not count: under a crowd, or at the centre of a difficult object
     labels: Int[Array, "*b S S"]  # from 1; 0 where there is no object
-    boxes: Float[Array, "*b S S 4"]  # 0 where there is no object
+    boxes: Float[Array, "*b S S 4"]  # x, y, √w, √h; 0 where there is no object
 
 
 def encode(
@@ -63,13 +63,13 @@ def encode(
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2 * side / jnp.array([[width, height]], jnp.float32)
     sides = (boxes[:, 2:] - boxes[:, :2]) / jnp.array([[width, height]], jnp.float32)
     places = jnp.clip(jnp.floor(centers), 0, side - 1)
-    numbers = (places[:, 1] * side + places[:, 0]).astype(jnp.int32)
-    slots = _first(numbers, real & inside, side).reshape(side, side)
+    cell_of = (places[:, 1] * side + places[:, 0]).astype(jnp.int32)
+    slots = _first(cell_of, real & inside, side).reshape(side, side)
     occupied = slots < len(boxes)
     slots = jnp.minimum(slots, len(boxes) - 1)
     roots = jnp.sqrt(jnp.maximum(sides, 0))
     encoded = jnp.concatenate([centers - places, roots], axis=1)[slots]
-    silent = _covered(boxes, ignored & inside, shape, side) | _held(numbers, ignored & inside, side)
+    silent = _covered(boxes, ignored & inside, shape, side) | _held(cell_of, ignored & inside, side)
     return Targets(
         occupied,
         silent & ~occupied,
@@ -134,15 +134,15 @@ def detect(
     )
 
 
-def _first(numbers: Int[Array, " N"], counts: Bool[Array, " N"], side: int) -> Int[Array, " cells"]:
+def _first(cell_of: Int[Array, " N"], counts: Bool[Array, " N"], side: int) -> Int[Array, " cells"]:
     """Return the first object of each cell that counts; N where there is none."""
-    count = len(numbers)
-    cell = jnp.where(counts, numbers, side**2)
+    count = len(cell_of)
+    cell = jnp.where(counts, cell_of, side**2)
     return jnp.full(side**2, count).at[cell].min(jnp.arange(count), mode="drop")
 
 
-def _held(numbers: Int[Array, " N"], counts: Bool[Array, " N"], side: int) -> Bool[Array, "S S"]:
-    return (_first(numbers, counts, side) < len(numbers)).reshape(side, side)
+def _held(cell_of: Int[Array, " N"], counts: Bool[Array, " N"], side: int) -> Bool[Array, "S S"]:
+    return (_first(cell_of, counts, side) < len(cell_of)).reshape(side, side)
 
 
 def _covered(

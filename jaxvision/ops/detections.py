@@ -15,10 +15,10 @@ _SMALLEST_SIDE = 1e-2  # pixels; torchvision drops smaller detections too
 class Detections(NamedTuple):
     """D slots an image, the best first; slots that are not valid are empty."""
 
-    boxes: Float[Array, "B D 4"]
-    scores: Float[Array, "B D"]
+    boxes: Float[Array, "B D 4"]  # corners in pixels
+    scores: Float[Array, "B D"]  # 0 in empty slots
     labels: Int[Array, "B D"]  # from 1; 0 in empty slots
-    valid: Bool[Array, "B D"]
+    valid: Bool[Array, "B D"]  # which slots hold a detection
 
 
 def detect(

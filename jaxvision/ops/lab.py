@@ -15,7 +15,7 @@ _XYZ = np.array(
 )
 _WHITE = np.array([0.95047, 1.0, 1.08883])
 _KNEE = 0.008856  # of XYZ, below which the cube root gives way to a line
-_LEVELS = 64  # a channel: as many colours, and no fewer, meet the same bins as all of 8 bits
+_LEVELS = 64  # per channel; 64 is the least number that reaches every bin that all 256 levels reach
 
 
 def to_lab(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:

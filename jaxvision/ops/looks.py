@@ -48,8 +48,8 @@ def sliding(window: tuple[int, int], stride: tuple[int, int]) -> Look:
         starts = _starts(extent, seen[1:3], stride)
 
         def add(total: Float[Array, "B h w K"], at: Int[Array, " 4"]) -> tuple[Float[Array, "B h w K"], None]:
-            own = probabilities(lax.dynamic_slice(images, at, (batch, *window, channels)))
-            return lax.dynamic_update_slice(total, lax.dynamic_slice(total, at, seen) + own, at), None
+            window_probabilities = probabilities(lax.dynamic_slice(images, at, (batch, *window, channels)))
+            return lax.dynamic_update_slice(total, lax.dynamic_slice(total, at, seen) + window_probabilities, at), None
 
         total, _ = lax.scan(
             add, jnp.zeros((batch, *extent, seen[3])), jnp.asarray(starts)
@@ -78,10 +78,10 @@ def multi_scale(scales: Sequence[float], *, flip: bool = True, multiple: int = 1
     def one(classify: Classify, images: Float[Array, "B H W C"], scale: float) -> Float[Array, "B H W K"]:
         size = tuple(max(round(n * scale / multiple), 1) * multiple for n in images.shape[1:3])
         scaled = _resize(images, size)
-        found = look(classify, scaled)
+        probabilities = look(classify, scaled)
         if flip:
-            found = (found + look(classify, scaled[:, :, ::-1])[:, :, ::-1]) / 2
-        return _resize(found, images.shape[1:3])
+            probabilities = (probabilities + look(classify, scaled[:, :, ::-1])[:, :, ::-1]) / 2
+        return _resize(probabilities, images.shape[1:3])
 
     def mean(classify: Classify, images: Float[Array, "B H W C"]) -> Float[Array, "B H W K"]:
         return sum((one(classify, images, scale) for scale in scales), jnp.zeros(())) / len(scales)

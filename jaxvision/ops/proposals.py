@@ -15,16 +15,16 @@ class Level(NamedTuple):
     """The network's output for each anchor of one feature map, in the order of `anchors.grid`."""
 
     logits: Float[Array, "B A"]  # of being an object
-    offsets: Float[Array, "B A 4"]
-    anchors: Float[Array, "A 4"]
+    offsets: Float[Array, "B A 4"]  # from each anchor to its object, as `boxes.encode` gives them
+    anchors: Float[Array, "A 4"]  # corners in pixels
 
 
 class Proposals(NamedTuple):
     """R slots an image, the best first; slots that are not valid are empty."""
 
-    boxes: Float[Array, "B R 4"]
+    boxes: Float[Array, "B R 4"]  # corners in pixels
     scores: Float[Array, "B R"]  # probabilities of being an object
-    valid: Bool[Array, "B R"]
+    valid: Bool[Array, "B R"]  # which slots hold a proposal
 
 
 def propose(

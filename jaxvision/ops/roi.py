@@ -19,8 +19,8 @@ from jaxvision.ops.dispatch import dispatch
 class Taps(NamedTuple):
     """The positions that each bin of one axis reads, and their weights: a mean of bilinear samples is separable."""
 
-    position: Int[Array, "N P K"]
-    weight: Float[Array, "N P K"]
+    position: Int[Array, "N P K"]  # row or column of the map; rows are already entries of the table
+    weight: Float[Array, "N P K"]  # of each position in the bin
 
 
 def roi_align(

@@ -13,8 +13,8 @@ class Sample(NamedTuple):
     """K slots that point into N boxes: positives first, then negatives, then unused slots."""
 
     indices: Int[Array, "K"]  # 0 in unused slots
-    used: Bool[Array, "K"]
-    positive: Bool[Array, "K"]
+    used: Bool[Array, "K"]  # which slots hold a box
+    positive: Bool[Array, "K"]  # which of these are positives
 
 
 def sample(key: PRNGKeyArray, label: Int[Array, "N"], *, count: int, max_positives: int) -> Sample:
@@ -44,9 +44,9 @@ def sample(key: PRNGKeyArray, label: Int[Array, "N"], *, count: int, max_positiv
         raise ValueError(f"sampling: max_positives is {max_positives}, more than the count of {count}; lower it")
     priority = jax.random.uniform(key, (2, *label.shape))
     positives, is_positive = _draw(priority, label == POSITIVE, count, jnp.int32(max_positives))
-    found, slot = is_positive.sum(), jnp.arange(count)
-    negatives, is_negative = _draw(priority, label == NEGATIVE, count, count - found)
-    after = jnp.maximum(slot - found, 0)
+    positive_count, slot = is_positive.sum(), jnp.arange(count)
+    negatives, is_negative = _draw(priority, label == NEGATIVE, count, count - positive_count)
+    after = jnp.maximum(slot - positive_count, 0)
     used = is_positive | is_negative[after]
     indices = jnp.where(is_positive, positives, negatives[after])
     return Sample(jnp.where(used, indices, 0), used, is_positive)

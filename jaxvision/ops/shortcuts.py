@@ -103,8 +103,8 @@ def standardise_each(pieces: Pieces) -> Pieces:
 
 def _each(one: Callable[[jax.Array, jax.Array], jax.Array], keys: UInt32[Array, "B 2"], pieces: Pieces) -> Pieces:
     """Apply `one(key, piece)` to every piece."""
-    own = jax.vmap(partial(jax.random.split, num=pieces.shape[1]))(keys)
-    return jax.vmap(jax.vmap(one))(own, pieces)
+    piece_keys = jax.vmap(partial(jax.random.split, num=pieces.shape[1]))(keys)
+    return jax.vmap(jax.vmap(one))(piece_keys, pieces)
 
 
 def _resampled(side: int, cells: jax.Array) -> Float[Array, "side side"]:

@@ -65,10 +65,10 @@ def max_pool_with_indices(
     pads = ((padding, padding), (padding, padding))
     # NaN, which max_pool passes on, is looked for as infinity; padding then is NaN, which equals nothing.
     seen = windows.views(windows.pad(_nan_as_infinity(x), pads, jnp.nan), (window, window), (strides, strides))
-    wanted, index = _nan_as_infinity(y), jnp.zeros(y.shape, jnp.int32)
+    maximum, index = _nan_as_infinity(y), jnp.zeros(y.shape, jnp.int32)
     for i in reversed(range(window)):
         for j in reversed(range(window)):
-            index = jnp.where(seen[i][j] == wanted, i * x.shape[2] + j, index)
+            index = jnp.where(seen[i][j] == maximum, i * x.shape[2] + j, index)
     return y, index + _corners((y.shape[1], y.shape[2]), strides, padding, x.shape[2])
 
 
