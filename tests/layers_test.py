@@ -15,6 +15,14 @@ EVERYWHERE = {"channels", "files"}  # what any layer may import
 PEERS = {"torch", "torchvision", "cv2", "pycocotools", "tensorflow"}
 
 
+MOST_LINES = {
+    "classification/resnet": 450,
+    "ssl/moco": 600,
+    "gan/dcgan": 600,
+    "detection/faster_rcnn": 900,
+}
+
+
 class Room(NamedTuple):
     """A row of the page's table."""
 
@@ -81,6 +89,30 @@ def test_every_package_is_a_room():
     modules = {path.stem for path in PACKAGE.glob("[!_]*.py")}
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert modules | packages | {"experiments"} == {name for name in ROOMS if "/" not in name}
+
+
+def definitions(tree: ast.Module) -> dict[str, ast.FunctionDef | ast.ClassDef]:
+    """Classes and functions by name, methods as "Class.method"."""
+    tops = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for name, node in list(tops.items()):
+        tops |= {f"{name}.{method.name}": method for method in node.body if isinstance(method, ast.FunctionDef)}
+    return tops
+
+
+@pytest.mark.parametrize("experiment", MOST_LINES)
+def test_the_way_to_the_gradient_is_short(experiment: str):
+    counted = 0
+    rows = cells(section(f"{experiment}: at most {MOST_LINES[experiment]} lines"))
+    assert len(rows) <= 8
+    for file, read, lines, _ in rows:
+        text = (ROOT / quoted(file)[0]).read_text()
+        tops = definitions(ast.parse(text))
+        assert read == "whole" or set(quoted(read)) <= set(tops), f"{file} has no {set(quoted(read)) - set(tops)}"
+        spans = [tops[name].end_lineno - tops[name].lineno + 1 for name in quoted(read)]
+        count = sum(spans) if spans else text.count("\n")
+        assert abs(count - int(lines)) <= 15, f"{experiment}: {file} has {count} lines to read, the page says {lines}"
+        counted += count
+    assert counted <= MOST_LINES[experiment], f"{experiment}: {counted} lines"
 
 
 def test_peers_are_imported_only_by_tests_and_benchmarks():

@@ -56,7 +56,19 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
 
 
 def request(values: flags.FlagValues, name: str, config: Any) -> Request:
-    """Make one frozen record of what `parse` returned. ValueError: a number among the flags is too small."""
+    """Make one frozen record of what `parse` returned.
+
+    Args:
+        values: the parsed flags.
+        name: the experiment, `<area>/<name>`.
+        config: the experiment's settings.
+
+    Returns:
+        The record, with the command that asks for the same again.
+
+    Raises:
+        ValueError: a number among the flags is too small.
+    """
     return Request(name, config, settings.read_flags(Flags(), values), command(values))
 
 

@@ -17,7 +17,13 @@ C = TypeVar("C")
 
 
 def define_flags(config: Any, values: flags.FlagValues, prefix: str = "") -> None:
-    """Define a flag for each field of the dataclass instance `config`, whose values are the defaults."""
+    """Define a flag for each field of a dataclass instance, nested ones with a dot; its values are the defaults.
+
+    Args:
+        config: the dataclass instance.
+        values: the flags, to which those of the fields are added.
+        prefix: what the flags' names begin with, such as "optimizer.".
+    """
     for name, kind, default, text in _fields(config):
         if dataclasses.is_dataclass(default):
             define_flags(default, values, f"{prefix}{name}.")
@@ -26,7 +32,16 @@ def define_flags(config: Any, values: flags.FlagValues, prefix: str = "") -> Non
 
 
 def read_flags(config: C, values: flags.FlagValues, prefix: str = "") -> C:
-    """`config` with every field replaced by its flag's value."""
+    """Read the settings that the flags of `define_flags` hold.
+
+    Args:
+        config: an instance of the dataclass that the flags were defined from.
+        values: the parsed flags.
+        prefix: what the flags' names begin with, such as "optimizer.".
+
+    Returns:
+        A copy of `config` with every field replaced by its flag's value.
+    """
     new: dict[str, Any] = {}
     for name, _, default, _ in _fields(config):
         flag = f"{prefix}{name}"

@@ -101,7 +101,16 @@ def path_name(path: Any) -> str:
 
 
 def ema(average: Tree, new: PyTree, decay: float) -> Tree:
-    """Return the exponential moving average `decay · average + (1 − decay) · new`, leaf by leaf."""
+    """Return the exponential moving average `decay · average + (1 − decay) · new`, leaf by leaf.
+
+    Args:
+        average: the average so far.
+        new: the values to take in, a tree of the same structure.
+        decay: the share of itself that the average keeps, from 0 to 1.
+
+    Returns:
+        The average after the step, in the types of `average`.
+    """
     return jax.tree.map(lambda a, n: decay * a + (1.0 - decay) * n.astype(a.dtype), average, new)
 
 
@@ -142,7 +151,16 @@ def advance(
 
 
 def no_step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
-    """Return the state unchanged: the step of a task that learns nothing."""
+    """Return the state unchanged: the step of a task that learns nothing.
+
+    Args:
+        state: the state.
+        batch: not used.
+        axis_name: not used.
+
+    Returns:
+        The same state, and no metrics.
+    """
     return state, {}
 
 

@@ -117,5 +117,16 @@ class Experiment(NamedTuple):
 
     @classmethod
     def single(cls, task: Task, data: Data, steps: int, hooks: tuple[Hook, ...] = (), **fields: Any) -> "Experiment":
-        """An experiment of one stage."""
+        """Make an experiment of one stage, called "train".
+
+        Args:
+            task: what is learned.
+            data: the batches that it is trained on.
+            steps: the number of training steps.
+            hooks: what looks at the state during training and at its end.
+            **fields: other fields of the experiment, such as `presentation` and `best`.
+
+        Returns:
+            The experiment.
+        """
         return cls((Stage("train", task, data, steps, hooks),), **fields)
