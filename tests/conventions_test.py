@@ -19,6 +19,23 @@ def public(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:
     return [n for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")]
 
 
+def functions(tree: ast.Module) -> list[ast.FunctionDef]:
+    """Public functions, and public methods of public classes."""
+    methods = [n for c in public(tree) if isinstance(c, ast.ClassDef) for n in c.body]
+    return [n for n in [*tree.body, *methods] if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_parameters_are_explained_where_there_are_three(path: Path):
+    bare = []
+    for node in functions(ast.parse(path.read_text())):
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        count = len([a for a in arguments if a.arg not in ("self", "cls")])
+        if count >= 3 and "Args:" not in (ast.get_docstring(node) or ""):
+            bare.append(node.name)
+    assert not bare, f"{named(path)}: without Args: {', '.join(bare)}"
+
+
 @pytest.mark.parametrize("path", [p for p in MODULES if p.name == "__init__.py"], ids=named)
 def test_a_package_holds_no_code(path: Path):
     for node in ast.parse(path.read_text()).body:

@@ -42,9 +42,7 @@ def commands(path: Path) -> list[list[str]]:
 def test_the_worked_example_runs(tmp_path: Path):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "adding_an_experiment.md").read_text(), re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) < 60
-    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
-    shutil.copy(ROOT / "launch.py", tmp_path)
-    (tmp_path / "jaxvision").symlink_to(ROOT / "jaxvision")
+    checkout(tmp_path)
     path = tmp_path / "experiments" / f"{EXAMPLE}.py"
     path.write_text(code)
     conventions_test.test_a_module_is_small_typed_and_documented(path)
