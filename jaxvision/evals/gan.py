@@ -18,11 +18,11 @@ _BLUR = 1 / 16  # standard deviation of the baseline's blur, as a part of the im
 
 
 def inception_score(extractor: str) -> Metric:
-    """Measure {"inception_score_<extractor>"}, exp E KL(p(y|x) ‖ p(y)) of outputs["probabilities"] [B, K], from 1 to K.
+    """Measure {"inception_score_<extractor>"}, exp E KL(p(y|x) ‖ p(y)) of the probabilities, from 1 to K.
 
-    It is high if each sample surely belongs to some class and the classes are equally frequent. It is taken over all
-    samples at once (Salimans et al. 2016, section 4, averages ten parts, which is lower). `extractor` names the
-    classifier.
+    The classifier's `outputs["probabilities"]` are `[B, K]`. The score is high if each sample surely belongs to some
+    class and the classes are equally frequent. It is taken over all samples at once (Salimans et al. 2016, section 4,
+    averages ten parts, which is lower). `extractor` names the classifier.
 
     Example:
         >>> metric = inception_score("digits")
@@ -47,14 +47,14 @@ def inception_score(extractor: str) -> Metric:
 def class_accuracy() -> Metric:
     """Measure {"conditional_accuracy"}, the share of samples that a classifier assigns to the class that was asked for.
 
-    The classifier's outputs["probabilities"] [B, K] are compared with batch["label"] [B].
+    The classifier's `outputs["probabilities"]` `[B, K]` are compared with `batch["label"]` `[B]`.
     """
     inner = accuracy((1,))
     return inner._replace(result=lambda state: {"conditional_accuracy": inner.result(state)["accuracy"]})
 
 
 def modes(means: Float[np.ndarray, "M D"], sigma: float) -> Metric:
-    """Compare samples that are points, outputs["samples"] [B, D], with a mixture of equal Gaussians.
+    """Compare samples that are points, `outputs["samples"]` `[B, D]`, with a mixture of equal Gaussians.
 
     Keys: "within_3_sigma", the share of samples no farther than 3 `sigma` from their nearest mean (of the mixture
         itself, in the plane, 0.989); "modes_covered", the number of means with such a sample (Srivastava et al. 2017,

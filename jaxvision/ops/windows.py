@@ -52,7 +52,7 @@ def views(
         strides: pixels from one window to the next, down and across.
 
     Returns:
-        At [i][j] the pixels at row i and column j of every window.
+        At `[i][j]` the pixels at row i and column j of every window.
     """
     height, width = (count(n, k, s, (0, 0)) for n, k, s in zip(x.shape[1:3], window, strides, strict=True))
     rows, columns = (height - 1) * strides[0] + 1, (width - 1) * strides[1] + 1
