@@ -1,6 +1,8 @@
 """The conventions that a machine can check, so that the code stays one hand's."""
 
 import ast
+import builtins
+import symtable
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,36 @@ def test_a_module_is_small_typed_and_documented(path: Path):
             arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
             bare = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
             assert not bare and (node.returns or node.name == "__init__"), f"{node.name} is not annotated: {bare}"
+
+
+def undefined(source: str) -> set[str]:
+    """Names that are read but that neither the module, an enclosing function nor Python defines.
+
+    Strings are not looked into: ruff's F821 and mypy's name-defined, which are off, take jaxtyping's shapes for names.
+    """
+    module = symtable.symtable(source, "", "exec")
+    tables = [module]
+    for table in tables:
+        tables += table.get_children()
+    symbols = [(table, symbol) for table in tables for symbol in table.get_symbols()]
+    shared = [s for table, s in symbols if table is module or s.is_declared_global()]
+    defined = {s.get_name() for s in shared if s.is_assigned() or s.is_imported()} | {*dir(builtins), "__file__"}
+    read = {s.get_name() for table, s in symbols if s.is_referenced() and (s.is_global() or table is module)}
+    return read - defined
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_every_name_is_defined(path: Path):
+    assert not undefined(path.read_text())
+
+
+def test_an_undefined_name_is_seen_wherever_it_is_read():
+    assert undefined("def f(x: int) -> int:\n    y = x\n    return g(y) + sum(z for _ in 'ab')") == {"g", "z"}
+    assert undefined("class A(B):\n    c = d\n    def e(self) -> F: return self.c, lambda: __file__") == {"B", "d", "F"}
+    assert not undefined("import a.b, c as d\nfor i in d: pass\ndef f(x: 'G', *k, **m): return a, i, k, m, print, f, x")
+    assert not undefined(
+        "def f():\n    global g\n    def h(): return g, h\n    try: g = 1\n    except E as e: e\nclass E: pass"
+    )
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if "jaxvision" in p.parts[-3:]], ids=named)

@@ -2,14 +2,17 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
 
 import jax
 import pytest
+from absl import flags
 
 import launch
 from jaxvision.data.inputs import Inputs
 from jaxvision.ops.dispatch import plain_forms
+from jaxvision.run.config import define_flags
 from jaxvision.train.devices import first_batch
 
 
@@ -32,6 +35,14 @@ def test_every_preset_is_a_config(name: str):
     for preset in module.PRESETS.values():
         assert isinstance(preset, module.Config)
         assert preset.steps >= 0 and preset.batch_size > 0
+
+
+@pytest.mark.parametrize("name", launch.experiments())
+def test_every_setting_has_a_help_text(name: str):
+    values = flags.FlagValues()
+    define_flags(launch.load(name).Config(), values)
+    bare = [flag for flag in values if re.match(r"(<.*?>: )?\(", values[flag].help or "(")]  # only the type: (int)
+    assert not bare, "a comment behind the field is its help"
 
 
 @pytest.mark.parametrize("name", launch.experiments())

@@ -3,9 +3,12 @@
 A field's trailing comment is its help text.
 """
 
+import ast
 import dataclasses
 import inspect
-import re
+import io
+import textwrap
+import tokenize
 import types
 import typing
 from collections.abc import Iterator
@@ -99,11 +102,17 @@ def _fields(config: Any) -> Iterator[tuple[str, Any, Any, str]]:
 
 
 def _comments(cls: type) -> dict[str, str]:
-    """Collect each field's trailing comment; a class overrides the comments of the classes it inherits from."""
+    """Collect each field's comments, also those inside brackets over several lines; subclasses override their bases."""
     found: dict[str, str] = {}
     for one in reversed(cls.__mro__[:-1]):
-        lines = (re.match(r"\s+(\w+)\s*:[^#]*#\s*(.+)", line) for line in inspect.getsource(one).splitlines())
-        found |= {m.group(1): m.group(2).strip() for m in lines if m}
+        source = textwrap.dedent(inspect.getsource(one))
+        tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+        comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
+        for node in ast.parse(source).body[0].body:  # type: ignore[attr-defined]
+            if isinstance(node, ast.AnnAssign):
+                lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+                text = " ".join(comments[line] for line in lines if line in comments)
+                found |= {ast.unparse(node.target): text} if text else {}
     return found
 
 

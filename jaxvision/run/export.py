@@ -63,21 +63,33 @@ def export_network(experiment: Experiment, run: Run, request: Request, imported:
         variables = {"params": state.aux.get("average", state.params), **state.model_state}
         path = write_safetensors(run.workdir / "export", variables)
     else:
-        path = write_stablehlo(run.workdir / "export", partial(stage.task.predict, state), batch, expected)
+        path = write_stablehlo(
+            run.workdir / "export", partial(stage.task.predict, state), batch, expected, run.writer.say
+        )
     run.writer.say(f"written to {path}")
 
 
-def stablehlo(predict: Function, batch: Batch) -> export.Exported:
+def stablehlo(predict: Function, batch: Batch, say: Callable[[str], None]) -> export.Exported:
     """Export `predict`, with the weights it closes over, for the entries of `batch` it reads and any number of rows.
 
-    Where its shapes cannot be derived for an unknown number of rows, it is exported for the number that `batch` has.
+    Args:
+        predict: the function, a batch to outputs.
+        batch: one batch, whose arrays give shapes and types.
+        say: shows a line. Where the shapes of `predict` cannot be derived for an unknown number of rows, it is exported
+            for the number that `batch` has, and the line says so with the reason.
+
+    Returns:
+        The program.
     """
     needed = inputs_of(predict, batch)
     program = export.export(jax.jit(predict), platforms=PLATFORMS)
     with dispatch.plain_forms():
         try:
             return program(_shapes(needed, export.SymbolicScope()))
-        except Exception:  # jax raises several kinds where a size depends on the number of rows
+        except Exception as error:  # jax raises several kinds where a size depends on the number of rows
+            rows = len(next(iter(needed.values())))
+            reason = next(iter(str(error).splitlines()), "")
+            say(f"the program takes batches of {rows} only, not of any number: {type(error).__name__}: {reason}")
             return program(_shapes(needed, None))
 
 
@@ -105,7 +117,9 @@ class _Recording(Mapping[str, Any]):
         return len(self._arrays)
 
 
-def write_stablehlo(directory: Path, predict: Function, batch: Batch, expected: Mapping[str, Any]) -> Path:
+def write_stablehlo(
+    directory: Path, predict: Function, batch: Batch, expected: Mapping[str, Any], say: Callable[[str], None]
+) -> Path:
     """Write predict.stablehlo, and predict.json with the names, shapes and types of its inputs and outputs.
 
     Args:
@@ -113,6 +127,7 @@ def write_stablehlo(directory: Path, predict: Function, batch: Batch, expected: 
         predict: the function to export, with its weights inside.
         batch: one batch, whose arrays give shapes and types.
         expected: the outputs of `predict` for `batch`.
+        say: shows a line, see `stablehlo`.
 
     Returns:
         The path of predict.stablehlo.
@@ -120,7 +135,7 @@ def write_stablehlo(directory: Path, predict: Function, batch: Batch, expected: 
     Raises:
         ValueError: the exported program does not give the expected outputs for `batch`.
     """
-    exported = stablehlo(predict, batch)
+    exported = stablehlo(predict, batch, say)
     check_equal(exported, batch, expected)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "predict.stablehlo"

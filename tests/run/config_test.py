@@ -77,3 +77,18 @@ def test_fields_that_are_inherited_keep_their_help_unless_it_is_given_anew():
     config.define_flags(Own(), values)
     assert values["data"].help == "pictures with objects"
     assert values["inner.lr"].help == "learning rate" and values["extra"].help == "another field"
+
+
+def test_help_of_a_field_over_several_lines():
+    @dataclasses.dataclass(frozen=True)
+    class Wrapped:
+        color: str = "#fff"  # as HTML writes it
+        kind: Literal["A", "B"] = (
+            "A"  # the kind:
+            # the first or the second
+        )
+
+    values = flags.FlagValues()
+    config.define_flags(Wrapped(), values)
+    assert values["color"].help == "as HTML writes it"
+    assert values["kind"].help == "<A|B>: the kind: the first or the second"

@@ -1,6 +1,7 @@
 """A network that leaves for other programs does there what it does here."""
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ KERNEL = jnp.asarray(np.random.default_rng(1).normal(size=(192, 5)).astype(np.fl
 
 def test_the_program_is_the_network_with_its_weights_for_any_number_of_rows(tmp_path: Path):
     network = partial(predict, KERNEL)
-    path = exporting.write_stablehlo(tmp_path / "export", network, BATCH, jax.jit(network)(BATCH))
+    path = exporting.write_stablehlo(tmp_path / "export", network, BATCH, jax.jit(network)(BATCH), pytest.fail)
     described = json.loads(path.with_suffix(".json").read_text())
     assert described["inputs"] == {
         "image": {"shape": ["b", 8, 8, 3], "dtype": "uint8"},
@@ -47,11 +48,14 @@ def test_the_program_is_the_network_with_its_weights_for_any_number_of_rows(tmp_
     np.testing.assert_allclose(loaded.call(three)["scores"], network(three)["scores"], rtol=1e-5)
 
 
-def test_where_the_number_of_rows_matters_it_stays_as_it_is():
+def test_where_the_number_of_rows_matters_it_stays_as_it_is_and_a_line_says_why():
     def one_by_one(batch) -> dict[str, jax.Array]:
         return {"sums": jnp.stack([batch["image"][row].sum() for row in range(batch["image"].shape[0])])}
 
-    assert exporting.stablehlo(one_by_one, BATCH).in_avals[0].shape == (2, 8, 8, 3)
+    lines: list[str] = []
+    assert exporting.stablehlo(one_by_one, BATCH, lines.append).in_avals[0].shape == (2, 8, 8, 3)
+    (line,) = lines
+    assert re.match(r"the program takes batches of 2 only, not of any number: TypeError: .*_DimExpr", line), line
 
 
 def test_convolutions_are_ordinary_ones():
@@ -62,7 +66,7 @@ def test_convolutions_are_ordinary_ones():
     def network(batch) -> dict[str, jax.Array]:
         return {"logits": model.apply(variables, batch["image"].astype(jnp.float32), train=False)["logits"]}
 
-    exported = exporting.stablehlo(network, BATCH)
+    exported = exporting.stablehlo(network, BATCH, pytest.fail)
     module = exported.mlir_module()
     convolutions, products = module.count("stablehlo.convolution"), module.count("stablehlo.dot_general")
     assert convolutions == 7 * products > 0  # on every platform, the products are those of the last layer
@@ -75,7 +79,7 @@ def test_transposed_convolutions_to_many_outputs_take_any_number_of_rows():
     def network(batch) -> dict[str, jax.Array]:
         return {"maps": conv_transpose(jnp.asarray(batch["image"], jnp.float32), kernel, 2, 1)}
 
-    exported = exporting.stablehlo(network, BATCH)
+    exported = exporting.stablehlo(network, BATCH, pytest.fail)
     assert str(exported.in_avals[0].shape[0]) == "b"
     exporting.check_equal(exported, BATCH, jax.device_get(network(BATCH)))
 
@@ -88,7 +92,7 @@ def test_a_program_that_says_something_else_is_no_result(tmp_path: Path):
         ("of/area", {"of": {"area": right["of"]["area"] + 1}}),
     ):
         with pytest.raises(ValueError, match=f"--mode=export: {name} of the exported program differs by"):
-            exporting.write_stablehlo(tmp_path, network, BATCH, {**right, **other})
+            exporting.write_stablehlo(tmp_path, network, BATCH, {**right, **other}, pytest.fail)
 
 
 def test_weights_leave_under_torchs_names(tmp_path: Path):
