@@ -1,11 +1,12 @@
 """Sources with the class names of a network, for prediction without data or evaluation on other numbers of classes."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxvision.data.annotated_images import AnnotatedImages
 from jaxvision.data.label_maps import UNLABELLED
 from jaxvision.data.records import Record, Records, Source, extent, fetch
 
@@ -68,13 +69,21 @@ class Renumbered:
         return table
 
 
+@dataclasses.dataclass(frozen=True)
+class WithoutImages(Source):
+    """A source of class names, whose every split is one grey image."""
+
+    def __getitem__(self, split: str) -> Records:
+        return OneGreyImage()
+
+
 def without_images(class_names: Sequence[str]) -> Source:
     """Return the source of `--data=none`, with one grey image; ValueError where there are no class names."""
     if not class_names:
         raise ValueError(
             "--data=none has no classes of its own: use it with --init_from, of a network with a classifier"
         )
-    return Source({"train": OneGreyImage(), "val": OneGreyImage()}, tuple(class_names))
+    return WithoutImages({"train": OneGreyImage(), "val": OneGreyImage()}, tuple(class_names))
 
 
 def renumbered(source: Source, class_names: Sequence[str]) -> Source:
@@ -86,5 +95,42 @@ def renumbered(source: Source, class_names: Sequence[str]) -> Source:
     if source.class_names == tuple(class_names) or not set(source.class_names) <= set(class_names):
         return source
     numbers = tuple(class_names.index(name) for name in source.class_names)
-    splits: Mapping[str, Records] = {name: Renumbered(records, numbers) for name, records in source.splits.items()}
+    splits = {name: _renumbered(records, numbers, len(class_names)) for name, records in source.splits.items()}
     return dataclasses.replace(source, splits=splits, class_names=tuple(class_names))
+
+
+def by_name(spec: str, source: Source, learned: Sequence[str]) -> Source:
+    """Return the source with the classes that a run learned, in the run's order.
+
+    Args:
+        spec: what --data says, for the error.
+        source: the data to use the run's network on.
+        learned: the run's class names by label.
+
+    Returns:
+        The source, whose classes may be a part of those learned.
+
+    Raises:
+        ValueError: the data has classes that the run did not learn; the text lists both.
+    """
+    unknown = [name for name in source.class_names if name not in learned]
+    if unknown:
+        raise ValueError(
+            f"--data={spec}: has classes that this run did not learn: {_listed(unknown)}; it learned "
+            f"{_listed(learned)}. Name the classes as in training"
+        )
+    return renumbered(source, learned)
+
+
+def _renumbered(records: Records, numbers: tuple[int, ...], count: int) -> Records:
+    """Return records with label i as `numbers[i]`, of `count` classes."""
+    if not isinstance(records, AnnotatedImages):
+        return Renumbered(records, numbers)
+    ids: list[int | str] = [-1] * (count - 1)  # -1: a class that the annotation file lacks
+    for label, number in enumerate(records.category_ids, start=1):
+        ids[numbers[label] - 1] = number
+    return records.renamed(numbers, tuple(ids))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxvision.channels import Channels
-from jaxvision.data import classes, pipeline, sources
+from jaxvision.data import classes, pipeline, sources, splits
 from jaxvision.data.order import GroupedByShape
 from jaxvision.data.records import Records, Source
+from jaxvision.data.source_log import SourceLog
 from jaxvision.data.sources import Content
 from jaxvision.data.transforms import Transform
 
@@ -26,8 +27,12 @@ class Inputs(NamedTuple):
     workers: int = 0  # processes that load ahead; 0: threads of this process
     strict: bool = False  # True to raise for a record that cannot be read instead of skipping it
     normalise: tuple[Channels, Channels] | None = None  # mean and std of imported weights; None: the data's own
-    class_names: tuple[str, ...] = ()  # of imported weights; (): the data's own; `--data=none` has only these
+    class_names: tuple[str, ...] = ()  # of the network; (): the data's own; `--data=none` has only these
     workdir: Path = Path()  # of the run
+    training: bool = True  # False where a trained network is only used: what only the loss needs is not computed
+    by_name: bool = False  # True to refuse data with classes that are not among `class_names`
+    whole: bool = False  # True to make all of a set without splits its "val"
+    log: SourceLog | None = None  # is told of every source that is opened
 
     def folder(self, stage: str) -> Path:
         """Return the folder in the workdir where a stage leaves files for later ones; it may not exist yet."""
@@ -40,10 +45,22 @@ class Inputs(NamedTuple):
     def source(self, spec: str, needs: Content | None = None) -> Source:
         """Open `--data`, whose records have the content that the experiment `needs`; see `sources.load`.
 
-        Where imported weights are used, the source has their classes, mean and standard deviation.
+        Where a trained network is used, the source has its classes, mean and standard deviation.
         """
-        source = classes.without_images(self.class_names) if spec == classes.NO_DATA else sources.load(spec, needs)
-        source = classes.renumbered(source, self.class_names)
+        if spec == classes.NO_DATA:
+            return self._normalised(classes.without_images(self.class_names))
+        source = sources.load(spec, needs)
+        source = splits.whole(source) if self.whole else source
+        if self.by_name and needs is not None:
+            source = classes.by_name(spec, source, self.class_names)
+        else:
+            source = classes.renumbered(source, self.class_names)
+        source = self._normalised(source)
+        if self.log is not None:
+            self.log.add(spec, source, strict=self.strict)
+        return source
+
+    def _normalised(self, source: Source) -> Source:
         if self.normalise is None:
             return source
         mean, std = self.normalise
@@ -98,13 +115,25 @@ class Inputs(NamedTuple):
             records, transform, batch_size, workers=self.workers, groups=groups, strict=self.strict
         )
 
+    def alone(self) -> "Inputs":
+        """Return these inputs without what differs between the experiments of one run: seed, workers and folder."""
+        return Inputs(
+            strict=self.strict,
+            normalise=self.normalise,
+            class_names=self.class_names,
+            training=self.training,
+            by_name=self.by_name,
+            whole=self.whole,
+            log=self.log,
+        )
+
 
 class Opened(Inputs):
     """Inputs for several experiments in one run that share a source, which is opened once."""
 
     def source(self, spec: str, needs: Content | None = None) -> Source:
         """Open `--data` as `Inputs.source` does, or return what the experiment before has opened."""
-        return _open(Inputs(normalise=self.normalise, class_names=self.class_names), spec, needs)
+        return _open(self.alone(), spec, needs)
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """The splits of a data set, those that are made where it lacks them, and where each was read from."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -62,14 +63,16 @@ def held_out(train: Records) -> tuple[Records, Records]:
 
 
 def whole(source: Source) -> Source:
-    """Return the source with "val" as all that there is to evaluate: a set without splits is evaluated in full.
+    """Return the source for evaluation alone: a set without splits is evaluated in full, by whichever name.
 
-    A set with a validation or test split of its own keeps it.
+    A set with a validation or test split of its own keeps it. A missing training split is stood in for, since
+    experiments are built with one; it is not read.
     """
-    if "all" not in source.splits or "test" in source.splits:
-        return source
-    everything = source.splits["all"]
-    origins = {**source.origins, "val": f"all of {source.origins.get('all', '') or 'the set'}"}
-    return Source(
-        {**source.splits, "val": everything}, source.class_names, source.mean, source.std, origins, source.left_out
-    )
+    splits, origins = dict(source.splits), dict(source.origins)
+    if "all" in splits and "test" not in splits:
+        origin = f"all of {origins.get('all') or origins.get('train', '').partition(', less')[0] or 'the set'}"
+        for name in ("val", "test"):
+            splits[name], origins[name] = splits["all"], origin
+    for name in ("train", "trainval"):
+        splits.setdefault(name, next(iter(splits.values())))
+    return dataclasses.replace(source, splits=splits, origins=origins)

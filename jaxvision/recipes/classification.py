@@ -14,7 +14,7 @@ from jaxvision.data.records import Records, Source
 from jaxvision.data.transforms import Transform, compose, horizontal_flip
 from jaxvision.evals.classification import accuracy, confusion_matrix
 from jaxvision.ops.views import Views, multi_scale, ten_crops, whole
-from jaxvision.recipes.run_config import RunConfig
+from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.tasks.classification import classification
 from jaxvision.train.hooks import evaluate, parameters, picture
 from jaxvision.train.optim import Optimizer
@@ -66,7 +66,7 @@ class ClassifierViews:
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassifierConfig(RunConfig):
+class ClassifierConfig(SplitConfig):
     """The fields that every classification Config has."""
 
     width: float = 0.25  # fraction of the paper's channels
@@ -86,7 +86,7 @@ INCEPTION_AUGMENT = ClassifierAugment(crop="inception", flip=True, color="photom
 class ClassifierSetup:
     """The parts of a classification experiment."""
 
-    source: Source  # images with labels, in the splits train and val
+    source: Source  # images with labels
     config: ClassifierConfig
     inputs: Inputs  # opens data for training and evaluation
 
@@ -108,11 +108,11 @@ class ClassifierSetup:
     def train(self) -> Data:
         """Return augmented training images with labels."""
         transform = self.config.augment.make(self.config.image_size)
-        return self.inputs.train(self.source["train"], transform, self.config.batch_size)
+        return self.inputs.train(self.source[self.config.train_split], transform, self.config.batch_size)
 
     def val(self) -> Data:
         """Return the held-out images with labels."""
-        return self._evaluation(self.source["val"])
+        return self._evaluation(self.source[self.config.val_split])
 
     def hooks(self) -> tuple[Hook, ...]:
         """Return the hooks for accuracy and confusion matrix, and for pictures of predictions and first filters."""

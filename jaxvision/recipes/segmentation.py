@@ -170,7 +170,7 @@ class SegmenterSetup:
     @functools.cached_property
     def _class_weights(self) -> np.ndarray | None:
         """Counting classes reads the whole split, so it is done once, however many networks are trained."""
-        if self.config.class_weights == "none":
+        if self.config.class_weights == "none" or not self.inputs.training:
             return None
         return median_frequency(self.source[self.config.train_split], self.source.num_classes)
 

@@ -1,6 +1,7 @@
 """What the user asks the launcher for: one frozen record, built from the command line."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 Mode = Literal["train", "evaluate", "predict", "export", "gallery"]
@@ -54,3 +55,4 @@ class Request(NamedTuple):
     config: Any  # the experiment's Config, a frozen dataclass
     flags: Flags  # with a workdir
     command: str  # the command line that asks for the same again
+    evaluated: Mapping[str, Any] = {}  # --mode=evaluate: the data, and how many images of it

@@ -1,13 +1,17 @@
 """One experiment in one of four modes: train, evaluate, predict, export. `launch.py` calls it after parsing."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import jax
 
 from jaxvision.data.classes import NO_DATA
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.source_log import SourceLog
+from jaxvision.files import atomic_write
 from jaxvision.run import config as settings
 from jaxvision.run import report, restart
 from jaxvision.run.evaluation import evaluate
@@ -15,8 +19,18 @@ from jaxvision.run.export import export_network
 from jaxvision.run.network import imported_weights, start_from
 from jaxvision.run.prediction import predict
 from jaxvision.run.request import Request
+from jaxvision.run.trained import evaluated, for_use, other_data
 from jaxvision.run.training import train
-from jaxvision.run.workdir_config import as_seen, origin_of, read_origin, remember, write
+from jaxvision.run.workdir_config import (
+    LEARNED,
+    as_seen,
+    origin_of,
+    read,
+    read_origin,
+    remember,
+    remember_learned,
+    write,
+)
 from jaxvision.train import devices
 from jaxvision.train.restore import Run
 from jaxvision.train.writer import Writer, read_metrics
@@ -46,17 +60,24 @@ def run(request: Request, module: ModuleType) -> None:
         described = remember(
             workdir, request.experiment, flags.seed, settings.to_dict(config), about, repeat=flags.from_stage
         )
-    pixels, class_names = as_seen(origin or read_origin(workdir))
-    inputs = Inputs(flags.seed, flags.workers, flags.strict, pixels, class_names, workdir)
+    writer = Writer(workdir, active=jax.process_index() == 0)
+    saved = read(workdir)
+    config = for_use(config, flags.mode, saved, writer.say)
+    log = SourceLog(writer.say)
+    inputs = _inputs(request, origin or read_origin(workdir), saved, log)
     experiment = module.build(config, inputs)
     if flags.from_stage:
         restart.forget(workdir, [stage.name for stage in experiment.stages], flags.from_stage)
         write(workdir, described)
+    if flags.mode == "train":
+        remember_learned(workdir, log.learned(getattr(config, "data", "")))
+    if writer.active and (lost := log.left_out()):
+        atomic_write(workdir / "left_out.txt", "".join(f"{line}\n" for line in lost))
     run = Run(
         workdir,
         jax.random.PRNGKey(flags.seed),
         machine,
-        Writer(workdir, active=jax.process_index() == 0),
+        writer,
         flags.log_every,
         flags.save_every,
         flags.keep,
@@ -67,11 +88,33 @@ def run(request: Request, module: ModuleType) -> None:
             train(experiment, run)
         else:
             use = {"evaluate": evaluate, "predict": predict, "export": export_network}[flags.mode]
-            use(experiment, run, request, imported)
+            use(experiment, run, request._replace(config=config, evaluated=evaluated(config, log)), imported)
     finally:
         if flags.mode in ("train", "evaluate") and run.writer.active and read_metrics(workdir / "metrics.jsonl"):
             about |= {"experiment": request.experiment, "config": settings.to_dict(config)}
             report.safely(partial(report.write, workdir, about), run.writer.say)
+
+
+def _inputs(request: Request, origin: Mapping[str, Any], saved: Mapping[str, Any], log: SourceLog) -> Inputs:
+    """Return how the run opens data: as its own training did, or as imported weights were trained."""
+    flags = request.flags
+    pixels, class_names = as_seen(origin)
+    learned = saved.get(LEARNED, {})
+    if learned:
+        pixels = tuple(learned["mean"]), tuple(learned["std"])
+        class_names = tuple(learned["class_names"])
+    return Inputs(
+        flags.seed,
+        flags.workers,
+        flags.strict,
+        pixels,
+        class_names,
+        Path(flags.workdir),
+        training=flags.mode == "train",
+        by_name=bool(learned),
+        whole=flags.mode == "evaluate" and other_data(request.config, saved),
+        log=log,
+    )
 
 
 def _check(request: Request) -> None:

@@ -12,6 +12,8 @@ from jaxvision.files import atomic_write
 from jaxvision.run import config as settings
 from jaxvision.weights.imported import Imported
 
+LEARNED = "learned"  # the entry with the data, class names and pixel statistics of the training
+
 
 def remember(
     workdir: Path, name: str, seed: int, config: Mapping[str, Any], about: Mapping[str, Any] = {}, *, repeat: str = ""
@@ -50,6 +52,19 @@ def remember(
     return described
 
 
+def read(workdir: Path) -> dict[str, Any]:
+    """Read config.json; {} where the folder holds no run."""
+    path = workdir / "config.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def remember_learned(workdir: Path, learned: Mapping[str, Any]) -> None:
+    """Add to config.json what a run learns from (see `data.source_log`), unless it says so already."""
+    described = read(workdir)
+    if learned and LEARNED not in described:
+        write(workdir, {**described, LEARNED: learned})
+
+
 def write(workdir: Path, described: Mapping[str, Any]) -> None:
     """Write config.json; only the first of several processes does."""
     if jax.process_index() == 0:
@@ -68,8 +83,7 @@ def origin_of(spec: str, imported: Imported) -> dict[str, Any]:
 
 def read_origin(workdir: Path) -> dict[str, Any]:
     """Read what `origin_of` said of this workdir's weights; {} for a run that began from random ones, or for none."""
-    path = workdir / "config.json"
-    saved = json.loads(path.read_text()) if path.exists() else {}
+    saved = read(workdir)
     return {name: saved[name] for name in ("init_from", "normalise", "prepared") if name in saved}
 
 

@@ -66,3 +66,6 @@ def test_a_set_without_splits_is_evaluated_in_full():
     assert len(whole(source_of({"train": Numbers(1)}, NAMES))["val"]) == 1
     assert len(whole(source_of({"train": Numbers(20), "val": Numbers(3)}, NAMES))["val"]) == 3
     assert len(whole(source_of({"train": Numbers(20), "test": Numbers(4)}, NAMES))["val"]) == 4
+    assert whole(source_of({"train": Numbers(20)}, NAMES, origins={"train": "DIR"})).origins["val"] == "all of DIR"
+    tests = whole(source_of({"test": Numbers(4)}, NAMES))
+    assert len(tests["val"]) == len(tests["train"]) == 4
