@@ -50,8 +50,8 @@ def source_of(
     if "val" not in made and "train" in made and len(made["train"]) > 1:
         origin = said.get("train", "")
         made["train"], made["val"] = held_out(made["train"])
-        said["train"] = f"{origin}, less a random tenth".removeprefix(", ")
-        said["val"] = f"a random tenth of {origin or 'train'}"
+        said["train"] = f"{origin or 'the set'}, less a random tenth"
+        said["val"] = f"a random tenth of {origin or 'the set'}"
     return Source(made, class_names, mean, std, said, tuple(left_out))
 
 
@@ -70,7 +70,7 @@ def whole(source: Source) -> Source:
     """
     splits, origins = dict(source.splits), dict(source.origins)
     if "all" in splits and "test" not in splits:
-        origin = f"all of {origins.get('all') or origins.get('train', '').partition(', less')[0] or 'the set'}"
+        origin = f"all of {origins.get('all') or origins.get('train', '').removesuffix(', less a random tenth')}"
         for name in ("val", "test"):
             splits[name], origins[name] = splits["all"], origin
     for name in ("train", "trainval"):

@@ -33,7 +33,8 @@ def evaluate(experiment: Experiment, run: Run, request: Request, imported: Impor
     result = look(stage.hooks, network, state, EVALUATION, run)
     figures = {k: float(v) for k, v in result.items() if not isinstance(v, np.ndarray | str)}
     if run.writer.active:
-        document = {"step": int(state.step), **figures, "evaluated": request.evaluated, "command": request.command}
+        about = {"evaluated": request.evaluated} if request.evaluated else {}
+        document = {"step": int(state.step), **figures, **about, "command": request.command}
         atomic_write(run.workdir / "evaluation.json", json.dumps(document, indent=2))
         what = request.evaluated
         counted = f"{what['images']} images, {what['origin'] or what['split']} of {what['data']}: " if what else ""

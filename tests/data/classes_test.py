@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxvision.data.classes import Renumbered, renumbered, without_images
+from jaxvision.data.classes import Renumbered, by_name, renumbered, without_images
 from jaxvision.data.records import Record, Source
 
 
@@ -41,3 +41,11 @@ def test_a_source_of_names_only():
     assert source.num_classes == 2 and source["val"][0]["image"].dtype == np.uint8
     with pytest.raises(ValueError, match="--data=none .* use it with --init_from"):
         without_images(())
+    assert source["test[:5]"][0]["image"].dtype == np.uint8
+
+
+def test_data_of_a_trained_network_has_its_classes_or_is_refused():
+    source = by_name("folder:x", Source({"train": Three()}, ("cat", "dog", "ant")), ("ant", "bee", "cat", "dog"))
+    assert source.class_names == ("ant", "bee", "cat", "dog") and source["train"][0]["label"] == 3
+    with pytest.raises(ValueError, match="folder:x: has classes that this run did not learn: ant; it learned cat, dog"):
+        by_name("folder:x", Source({"train": Three()}, ("cat", "dog", "ant")), ("cat", "dog"))
