@@ -1,6 +1,7 @@
 """The weights of a network: imported ones, to start from or to be used as they are, and those of a checkpoint."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -11,6 +12,7 @@ from jaxvision.train import devices
 from jaxvision.train.restore import Run, restore
 from jaxvision.train.types import Batch, Predict, PyTree, Stage, TrainState
 from jaxvision.weights import load as weights
+from jaxvision.weights.description import describe
 from jaxvision.weights.imported import Imported, merge
 
 
@@ -34,9 +36,23 @@ def imported_weights(flags: Flags) -> Imported | None:
     return imported
 
 
-def start_from(imported: Imported, state: TrainState) -> TrainState:
-    """Put imported weights into a new state, and into averages and copies that began as its parameters."""
-    merged = merge({"params": state.params, **state.model_state}, imported)
+def start_from(imported: Imported, say: Callable[[str], None], state: TrainState) -> TrainState:
+    """Put imported weights into a new state, and into averages and copies that began as its parameters.
+
+    Args:
+        imported: the weights.
+        say: is given a line about what the weights replaced, and what is newly drawn.
+        state: the state, newly drawn.
+
+    Returns:
+        The state to start from.
+
+    Raises:
+        ValueError: the weights do not fit the network.
+    """
+    variables = {"params": state.params, **state.model_state}
+    merged = merge(variables, imported)
+    say(describe(variables, imported))
     params = merged.pop("params")
     aux = {k: params if _same_layout(v, state.params) else v for k, v in state.aux.items()}
     return dataclasses.replace(state, params=params, model_state=merged, aux=aux)
@@ -65,7 +81,8 @@ def ready(
     # Start from zeros instead of `init`: the imported weights replace every array, and drawing random ones takes longer
     # than the rest of the command.
     empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(stage.task.init, run.key, batch))
-    return devices.compile_predict(stage.task, run.devices), devices.place(start_from(imported, empty), run.devices)
+    begun = start_from(imported, run.writer.say, empty)
+    return devices.compile_predict(stage.task, run.devices), devices.place(begun, run.devices)
 
 
 def _same_layout(a: PyTree, b: PyTree) -> bool:

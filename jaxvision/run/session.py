@@ -81,7 +81,7 @@ def run(request: Request, module: ModuleType) -> None:
         flags.log_every,
         flags.save_every,
         flags.keep,
-        partial(start_from, imported) if imported else lambda state: state,
+        partial(start_from, imported, writer.say) if imported else lambda state: state,
     )
     try:
         if flags.mode == "train":

@@ -32,10 +32,10 @@ ALEXNET = Table(
         *_fully_connected((1, 4, 6), side=6),
     ),
     head=("fc8",),
-    optional=("fc6", "fc7"),
+    movable=("fc6", "fc7"),
 )
 VGG = tuple(
-    Table(f"vgg{depth}{ending}", tuple(_vgg(net, normed)), head=("fc8",), optional=("fc6", "fc7"))
+    Table(f"vgg{depth}{ending}", tuple(_vgg(net, normed)), head=("fc8",), movable=("fc6", "fc7"))
     for ending, normed in (("", False), ("_bn", True))
     for depth, net in ((11, "A"), (13, "B"), (16, "D"), (19, "E"))
 )

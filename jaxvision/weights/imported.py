@@ -1,5 +1,6 @@
 """Weights of another network as variables of ours, and their merge into a network's variables."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -31,6 +32,9 @@ class Imported(NamedTuple):
     class_names: tuple[str, ...] = ()  # by logit
     head: tuple[str, ...] = ()  # layers of the classifier, such as "fc"
     optional: tuple[str, ...] = ()  # layers, with all inside them, that file or network may lack, such as "aux_head"
+    movable: tuple[str, ...] = ()  # layers that a network may have elsewhere than its trunk, or not at all, as "fc6"
+    replaced: tuple[str, ...] = ()  # layers of a classifier that was left out, and is newly drawn
+    replaced_size: int = 0  # number of parameters in `replaced`
 
     def record(self) -> dict[str, Any]:
         """Return the preparation of images and the class names, for config.json."""
@@ -39,42 +43,78 @@ class Imported(NamedTuple):
 
     def without_head(self) -> "Imported":
         """Return the weights without the classifier, to train on other classes with a newly drawn classifier."""
+        kept = {name: _cut(tree, self.head) for name, tree in self.variables.items()}
         return self._replace(
-            variables={name: _cut(tree, self.head) for name, tree in self.variables.items()},
-            optional=(*self.optional, *self.head),
+            variables=kept,
+            replaced=self.head,
+            replaced_size=parameter_count(self.variables["params"]) - parameter_count(kept["params"]),
             class_names=(),
         )
 
 
 def merge(variables: Tree, imported: Imported) -> dict[str, Any]:
-    """Return `variables` with the imported arrays in place of their own, at the top or in the part with these layers.
+    """Return `variables` with the imported arrays in place of their own; `describe` says in words what went where.
 
-    Every imported array needs an array of its name and shape; see `Imported` for layers that the file may lack. A fully
-    connected layer and the equivalent convolution fit each other.
+    Every imported array needs an array of its name and shape; see `Imported` for layers that the file or the network
+    may lack. A fully connected layer and the equivalent convolution fit each other.
 
     Raises ValueError with the arrays that only the file has, that only the network has, and that differ in shape.
     """
-    inside = _place(variables["params"], imported)
-    merged, theirs = dict(variables), flat(imported.variables)
-    ours = flat({name: _at(variables.get(name, {}), inside) for name in imported.variables})
-    fitting = {path: _as(value, ours[path].shape) for path, value in theirs.items() if path in ours}
-    _check(ours, theirs, fitting, imported)
-    for place, value in fitting.items():
-        collection, *path = place
-        merged[collection] = _put(merged[collection], (*inside, *path), np.asarray(value, ours[place].dtype))
+    ours, theirs = flat(variables), flat(imported.variables)
+    merged = dict(variables)
+    for path, place in destinations(variables, imported).items():
+        collection, *inner = place
+        value = _as(theirs[path], ours[place].shape)
+        merged[collection] = _put(merged[collection], tuple(inner), np.asarray(value, ours[place].dtype))
     return merged
 
 
-def _check(ours: Arrays, theirs: Arrays, fitting: Mapping[Path, np.ndarray | None], imported: Imported) -> None:
+def destinations(variables: Tree, imported: Imported) -> dict[Path, Path]:
+    """Return the path in the network of each imported array that the network takes.
+
+    Layers stay together, at the top of the network or in the part that has most of them. Only movable ones, such as
+    VGG's fc6, may belong to another part, such as the head of a detector.
+
+    Raises ValueError as `merge` does.
+    """
+    inside = _place(variables["params"], imported)
+    ours, theirs = flat(variables), flat(imported.variables)
+    places = {path: _destination(path, inside, ours, imported) for path in theirs}
+    placed = {path: place for path, place in places.items() if place in ours}
+    _check(ours, theirs, placed, inside, imported)
+    return placed
+
+
+def parameter_count(tree: Tree) -> int:
+    """Return the number of values in all arrays of the tree."""
+    return sum(math.prod(value.shape) for value in flat(tree).values())
+
+
+def _destination(path: Path, inside: Path, ours: Arrays, imported: Imported) -> Path:
+    """Return the path beside the trunk, or for a movable layer that is not there the only other one of its name."""
+    collection, *layers = path
+    beside = (collection, *inside, *layers)
+    if beside in ours or not _one_of(path, imported.movable):
+        return beside
+    others = [p for p in ours if p[0] == collection and p[-len(layers) :] == tuple(layers)]
+    if len(others) > 1:
+        raise ValueError(f"{imported.origin}: more than one part of the network has the layer {_name(path[:-1])}")
+    return others[0] if others else beside
+
+
+def _check(ours: Arrays, theirs: Arrays, placed: Mapping[Path, Path], inside: Path, imported: Imported) -> None:
     """Raise ValueError where arrays do not fit, with the names of all."""
-    needed = [path for path in ours if imported.network and not _one_of(path, imported.optional)]
+    drawn = (*imported.optional, *imported.replaced)
+    beside = [(path[0], *path[1 + len(inside) :]) for path in ours if path[1 : 1 + len(inside)] == inside]
+    needed = [path for path in beside if path[0] in imported.variables and not _one_of(path, drawn)]
+    droppable = (*imported.optional, *imported.movable)
     problems = {
-        "only in the file": [_name(p) for p in theirs if p not in ours and not _one_of(p, imported.optional)],
-        "only in the network": [_name(p) for p in needed if p not in theirs],
+        "only in the file": [_name(p) for p in theirs if p not in placed and not _one_of(p, droppable)],
+        "only in the network": [_name(p) for p in needed if imported.network and p not in theirs],
         "of another shape": [
-            f"{_name(p)} is {theirs[p].shape} in the file and {ours[p].shape} in the network"
-            for p, value in fitting.items()
-            if value is None
+            f"{_name(path)} is {theirs[path].shape} in the file and {ours[place].shape} in the network"
+            for path, place in placed.items()
+            if _as(theirs[path], ours[place].shape) is None
         ],
     }
     if any(problems.values()):
@@ -82,10 +122,9 @@ def _check(ours: Arrays, theirs: Arrays, fitting: Mapping[Path, np.ndarray | Non
 
 
 def _place(params: Tree, imported: Imported) -> Path:
-    """Return the path of the part with most of the imported layers; optional layers do not count."""
-    layers = {
-        name for name in imported.variables["params"] if not name.startswith((*imported.head, *imported.optional))
-    }
+    """Return the path of the part with most of the imported layers, without those that it may lack."""
+    others = (*imported.head, *imported.optional, *imported.movable)
+    layers = {name for name in imported.variables["params"] if not name.startswith(others)}
     shared = {path: len(layers & tree.keys()) for path, tree in _parts(params)}
     best = [path for path, count in shared.items() if count == max(shared.values()) and count]
     if len(best) != 1:

@@ -16,7 +16,11 @@ TRUNK = (
     Rule("layer{i}.{j}.downsample.1", "layer{i}_{j}/shortcut/bn"),
 )
 RESNET = Table(
-    "resnet", (*TRUNK, Rule("fc", "fc", 1)), head=("fc",), holds=lambda arrays: has_layer(arrays, "layer4_0")
+    "resnet",
+    (*TRUNK, Rule("fc", "fc", 1)),
+    head=("fc",),
+    movable=("layer4_0", "layer4_1", "layer4_2"),  # detectors on one map have the last stage in their head, or not
+    holds=lambda arrays: has_layer(arrays, "layer4_0"),
 )
 
 # Prefixes of the encoder in checkpoints of other training code, and of arrays that may lie beside it.

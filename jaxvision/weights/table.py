@@ -25,6 +25,7 @@ class Table(NamedTuple):
     labels: str = "imagenet"  # the table of class names, see `preprocess.label_names`; "" for none
     head: tuple[str, ...] = ()  # layers of the classifier, by our names
     optional: tuple[str, ...] = ()  # layers, by our names, that a file or a network may lack
+    movable: tuple[str, ...] = ()  # layers, by our names, that a file may lack, see `imported.Imported`
     holds: Callable[[Arrays], bool] = lambda arrays: True  # tells networks apart that share the names of the rules
     arrive: Change = dict  # applied to our arrays after the names are translated into ours
     leave: Change = dict  # applied to our arrays before the names are translated back
@@ -39,12 +40,11 @@ class Table(NamedTuple):
         return to_theirs(self.leave(arrays), self.rules) if self._complete(arrays) else None
 
     def _complete(self, arrays: Arrays) -> bool:
-        """Return True if every layer of a rule without braces is there; the head and optional layers need not be."""
+        """Return True if all layers of rules without braces are there, but for those that a file may lack."""
         layers = {"/".join(path[1:-1]) for path in arrays}
         required = {rule.ours for rule in self.rules if "{" not in rule.ours}
-        return self.holds(arrays) and all(
-            name in layers or name.startswith((*self.head, *self.optional)) for name in required
-        )
+        lacking = (*self.head, *self.optional, *self.movable)
+        return self.holds(arrays) and all(name in layers or name.startswith(lacking) for name in required)
 
 
 def has_layer(arrays: Arrays, start: str) -> bool:

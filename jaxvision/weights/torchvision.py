@@ -62,6 +62,7 @@ def _imported(file: str, table: Table, variables: dict[str, Any]) -> Imported:
         _class_names(table.labels, variables["params"], head),
         table.head,
         table.optional,
+        table.movable,
     )
 
 

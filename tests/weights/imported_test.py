@@ -79,6 +79,29 @@ def test_layers_that_either_may_lack():
     assert merged["a"]["kernel"].max() == 1 and merged["side"]["kernel"].max() == 0.5 and "fc6" not in merged
 
 
+def vgg(**layers) -> Imported:
+    return imported(a=layer(1), fc6=layer(1), **layers)._replace(network="net", movable=("fc6",), head=("fc8",))
+
+
+def test_fully_connected_layers_go_where_the_network_has_them():
+    variables = {"params": {"backbone": {"a": layer(0)}, "box_head": {"fc6": layer(0), "score": layer(0.5)}}}
+    merged = merge(variables, vgg(fc8=layer(1)).without_head())["params"]
+    assert merged["box_head"]["fc6"]["kernel"].max() == 1 and merged["box_head"]["score"]["kernel"].max() == 0.5
+    assert "fc6" not in merge({"params": {"net": {"a": layer(0)}}}, vgg())["params"]["net"]
+
+
+def test_a_place_for_them_that_they_do_not_fill_is_refused():
+    other_size = {"params": {"backbone": {"a": layer(0)}, "box_head": {"fc6": layer(0, (2, 4))}}}
+    with pytest.raises(ValueError, match=r"of another shape: fc6/kernel is \(2, 3\) in the file and \(2, 4\)"):
+        merge(other_size, vgg())
+    trunk_only = vgg()._replace(variables={"params": {"a": layer(1)}}).without_head()
+    with pytest.raises(ValueError, match="only in the network: fc6/kernel"):
+        merge({"params": {"a": layer(0), "fc6": layer(0), "fc8": layer(0)}}, trunk_only)
+    twice = {"params": {"backbone": {"a": layer(0)}, "one": {"fc6": layer(0)}, "two": {"fc6": layer(0)}}}
+    with pytest.raises(ValueError, match="more than one part of the network has the layer fc6"):
+        merge(twice, vgg())
+
+
 @pytest.mark.parametrize("shape", [(12, 5), (2, 2, 3, 5)])
 def test_a_matrix_on_a_flattened_map_is_a_convolution(shape: tuple[int, ...]):
     kernel = np.arange(60, dtype=np.float32).reshape(2, 2, 3, 5)
