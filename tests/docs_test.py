@@ -22,7 +22,7 @@ EXTENDING = ROOT / "docs" / "extending.md"
 EXTENSIONS = {  # heading: the most files that it touches, what to run, what it must write into metrics.jsonl
     "A backbone": (2, ["--experiment=detection/own_backbone"], "val/AP50"),
     "A method": (1, ["--experiment=ssl/own_method"], "train/align"),
-    "A data format": (2, ["--experiment=classification/resnet", "--data=csv:labels.csv"], "val/accuracy"),
+    "A data format": (2, ["--experiment=classification/resnet", "--data=lines:labels.csv"], "val/accuracy"),
     "A metric": (1, ["--experiment=classification/own_metric"], "val/calibration_error"),
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 from jaxtyping import Float32, Int, Int32
 
 from jaxvision.data import decode, objects
@@ -207,6 +208,14 @@ class AnnotationsBuilder:
             self._outlines.build(order),
             bool(np.isfinite(area).any()),
             category_ids,
+        )
+
+
+def warn_of_missing_outlines(where: str, records: AnnotatedImages) -> None:
+    """Log how many objects of a file or folder have no outline, where some have one."""
+    if records.outlines is not None and (lacking := records.outlines.lacking()):
+        logging.warning(
+            "%s: %d of %d objects have no outline; mask losses ignore them", where, lacking, len(records.outlines)
         )
 
 

@@ -5,17 +5,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from absl import logging
-
 from jaxvision.data import coco_json, outlines, split_names
-from jaxvision.data.annotated_images import AnnotatedImages, AnnotationsBuilder
+from jaxvision.data.annotated_images import AnnotatedImages, AnnotationsBuilder, warn_of_missing_outlines
+from jaxvision.data.class_numbers import BACKGROUND
 from jaxvision.data.coco_json import Id, identity, side
 from jaxvision.data.image_index import ImageIndex
 from jaxvision.data.records import Records, Source
 from jaxvision.data.specs import argument
 from jaxvision.data.splits import source_of
 
-BACKGROUND = "background"
 _LAYOUT = (
     "expected DIR/annotations/instances_train2017.json and DIR/train2017/, or one JSON file in DIR and DIR/images/"
 )
@@ -43,7 +41,7 @@ def load(spec: str) -> Source:
     root = pathlib.Path(argument(spec)).expanduser()
     files = _json_files(spec, root)
     parts = {split: _read(file, root if root.is_dir() else root.parent) for split, file in files.items()}
-    reference = next(name for name in ("train", "all", "trainval", "val", "test") if name in parts)
+    reference = split_names.reference(parts)
     names, ids = parts[reference].class_names, parts[reference].records.category_ids
     splits: dict[str, Records] = {
         split: part.records if split == reference else _matched(files[split], part, names, ids)
@@ -91,12 +89,12 @@ def _read(file: pathlib.Path, root: pathlib.Path) -> Part:
     builder, places, index = AnnotationsBuilder(), {}, ImageIndex(root)
     folders = _image_folders(file, root)
     for number, image in _images(file, parts.images).items():
-        path = index.find(image["file_name"], folders)
+        path = index.find(_file_name(image), folders)
         places[number] = builder.image(path, number, side(image.get("width")), side(image.get("height")))
     for annotation in coco_json.items(parts.annotations):
         _add(builder, annotation, places, label_of)
     records = builder.build(str(file), tuple(ids[name] for name in names))
-    _warn_of_missing_outlines(file, records)
+    warn_of_missing_outlines(str(file), records)
     return Part(records, names, tuple(builder.left_out))
 
 
@@ -135,6 +133,11 @@ def _images(file: pathlib.Path, section: list[Any]) -> dict[Id, Mapping[str, Any
     return found
 
 
+def _file_name(image: Mapping[str, Any]) -> str:
+    """Return an image's file name; Label Studio writes files that it did not import as /data/local-files/?d=FILE."""
+    return image["file_name"].rpartition("?d=")[2]
+
+
 def _add(
     builder: AnnotationsBuilder, annotation: Mapping[str, Any], places: Mapping[Id, int], label_of: Mapping[Id, int]
 ) -> None:
@@ -169,13 +172,6 @@ def _corners(box: Any, outline: outlines.Polygons | outlines.Runs | None) -> Seq
     if isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box):
         return box[0], box[1], box[0] + box[2], box[1] + box[3]
     return f"its bbox {box!r} is not four numbers (x, y, width, height)"
-
-
-def _warn_of_missing_outlines(file: pathlib.Path, records: AnnotatedImages) -> None:
-    if records.outlines is not None and (lacking := records.outlines.lacking()):
-        logging.warning(
-            "%s: %d of %d objects have no outline; mask losses ignore them", file, lacking, len(records.outlines)
-        )
 
 
 def _matched(file: pathlib.Path, part: Part, names: tuple[str, ...], ids: tuple[Id, ...]) -> AnnotatedImages:

@@ -50,12 +50,25 @@ def sections(file: pathlib.Path) -> Sections:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise ValueError(f"{file}: not COCO's format: {reason}") from None
     if not isinstance(tree, dict) or "images" not in tree:
-        raise ValueError(f"{file}: not COCO's format: it has no list of images")
+        raise ValueError(f"{file}: not COCO's format: it has no list of images{_remedy(tree)}")
     lists = [tree.get(name) or [] for name in Sections._fields]
     for name, items in zip(Sections._fields, lists, strict=True):
         if not isinstance(items, list):
             raise ValueError(f"{file}: {name!r} is not a list")
     return Sections(*lists)
+
+
+def _remedy(tree: Any) -> str:
+    """Tell what else a JSON file is, and what to do about it; "" where that is not known."""
+    if not isinstance(tree, dict):
+        return ""
+    if isinstance(tree.get("shapes"), list):
+        return "; it is labelme's, one file an image: --data=labelme:DIR"
+    if any(str(name).startswith("_via_") for name in tree) or any(
+        isinstance(value, dict) and "regions" in value for value in tree.values()
+    ):
+        return "; it is a project of the VGG Image Annotator, which exports COCO's: Annotation, Export (COCO format)"
+    return ""
 
 
 def items(section: list[Any]) -> Iterator[Mapping[str, Any]]:

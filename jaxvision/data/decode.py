@@ -48,7 +48,7 @@ class Encoded:
 
     def __init__(self, file: File, name: str = "") -> None:
         """Read the header of `file`, a path or bytes, named `name` in errors; ValueError where it is broken."""
-        self._name = name or (f"<{len(file)} bytes>" if isinstance(file, bytes) else os.fspath(file))
+        self._name = name or _name(file)
         with _named(self._name):
             self._image = Image.open(io.BytesIO(_content(file)))
             self._turn = _UPRIGHT.get(_orientation(self._image))
@@ -104,8 +104,11 @@ def extent(image: Pixels | Encoded) -> tuple[int, int]:
 
 
 def header_extent(file: File) -> tuple[int, int]:
-    """Return (width, height), upright, of an image file, from its header."""
-    return extent(Encoded(file))
+    """Return (width, height), upright, of an image file, from its header; ValueError where that is broken."""
+    content = io.BytesIO(file) if isinstance(file, bytes) else file
+    with _named(_name(file)), Image.open(content) as image:
+        width, height = image.size
+        return (height, width) if _UPRIGHT.get(_orientation(image)) in _SWAPS_SIDES else (width, height)
 
 
 def crop(image: Pixels | Encoded, box: Box, size: tuple[int, int]) -> Pixels:
@@ -138,6 +141,10 @@ def resize(image: Pixels, size: tuple[int, int], resample: Image.Resampling = BI
     if (image.shape[1], image.shape[0]) == size:
         return image
     return _array(Image.fromarray(image).resize(size, resample))
+
+
+def _name(file: File) -> str:
+    return f"<{len(file)} bytes>" if isinstance(file, bytes) else os.fspath(file)
 
 
 def _content(file: File) -> bytes:

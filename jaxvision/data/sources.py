@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Set
 from typing import Literal, NamedTuple
 
-from jaxvision.data import coco, digits, folder, idx, label_maps, mixture, scenes, specs, tfds, tinted, voc
+from jaxvision.data import coco, digits, folder, idx, label_maps, mixture, scenes, specs, tfds, tinted, voc, yolo
 from jaxvision.data.joined import join
 from jaxvision.data.records import Source
 
@@ -41,6 +41,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("voc:DIR", {"boxes"}, voc.load),
     Kind("voc:DIR", {"label_maps"}, label_maps.load_voc),
     Kind("coco:DIR", {"boxes", "masks"}, coco.load),
+    Kind("yolo:DIR", {"boxes", "masks"}, yolo.load),
     Kind("tfds:NAME", {"labels", "boxes"}, tfds.load),
     Kind("tfds:oxford_iiit_pet", {"label_maps"}, label_maps.load_pets),
 )

@@ -54,6 +54,11 @@ def by_split(names: Iterable[str], where: str) -> dict[str, str]:
     return found
 
 
+def reference(splits: Collection[str]) -> str:
+    """Return the split that decides on a set's classes: the one that is trained on, or else the first there is."""
+    return next(name for name in ("train", "all", "trainval", "val", "test") if name in splits)
+
+
 def read_list(file: str | os.PathLike, known: Collection[str]) -> list[str]:
     """Read a list file, one image a line, into the names of `known` where they are there.
 
@@ -67,8 +72,15 @@ def read_list(file: str | os.PathLike, known: Collection[str]) -> list[str]:
     Returns:
         A name for each line that is not empty; a line that names no image stays as it is written.
     """
-    lines = pathlib.Path(file).read_text("utf-8-sig").splitlines()
-    return [_resolved(line.strip(), known) for line in lines if line.strip()]
+    return [_resolved(line.strip(), known) for line in lines(file) if line.strip()]
+
+
+def lines(file: str | os.PathLike) -> list[str]:
+    """Return the lines of a text file, without a byte order mark; ValueError "file: reason" where it is not UTF-8."""
+    try:
+        return pathlib.Path(file).read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{os.fspath(file)}: not a text file in UTF-8: {error.reason}") from None
 
 
 def _resolved(line: str, known: Collection[str]) -> str:
