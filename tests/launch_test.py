@@ -20,8 +20,8 @@ EXPERIMENT = "--experiment=classification/resnet"
 def error(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     capsys.readouterr()  # what was said before
     assert launch.main(["launch.py", *argv]) == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith("error: ")
+    *described, line = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: ") and all(text.startswith("data ") for text in described)
     return line
 
 

@@ -3,15 +3,15 @@
 import json
 import shlex
 import tempfile
-import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
+from jaxvision import __version__
 from jaxvision.run import config as settings
-from jaxvision.run.experiments import ROOT, load, preset
+from jaxvision.run.experiments import load, preset
 from jaxvision.run.request import Flags, Request
 
 
@@ -98,8 +98,7 @@ def usage(introduction: str, values: flags.FlagValues, name: str) -> str:
 
 def versions() -> str:
     """Return the text of --version, without the seconds that importing jax takes."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]  # jaxvision need not be installed
-    return f"jaxvision {project['version']}\njax {metadata.version('jax')}"
+    return f"jaxvision {__version__}\njax {metadata.version('jax')}"
 
 
 def _flag_line(flag: flags.Flag) -> str:
