@@ -93,7 +93,15 @@ def test_an_undefined_name_is_seen_wherever_it_is_read():
     )
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if "jaxvision" in p.parts[-3:]], ids=named)
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_a_private_function_is_used_in_its_module(path: Path):
+    tree = ast.parse(path.read_text())
+    used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    private = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name.startswith("_")}
+    assert private <= used
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.is_relative_to(ROOT / "jaxvision")], ids=named)
 def test_padding_is_explicit_and_nothing_is_printed(path: Path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.keyword) and node.arg == "padding":

@@ -12,7 +12,6 @@ from scipy import ndimage
 
 COLOR_BINS = 25  # of each channel
 TEXTURE_BINS = 10  # of each channel and orientation
-ORIENTATIONS = 8
 
 _STRONGEST = 0.4  # the largest Gaussian derivative, that of a step from 0 to 1
 

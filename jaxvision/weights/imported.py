@@ -143,12 +143,6 @@ def _parts(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Tree]]:
             yield from _parts(part, (*path, name))
 
 
-def _at(tree: Tree, path: Path) -> Tree:
-    for name in path:
-        tree = tree.get(name, {})
-    return tree
-
-
 def _as(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
     """Return the array in `shape`, a kernel [h, w, C, O] also as the matrix [h·w·C, O]; None where it does not fit."""
     if value.shape == shape:
