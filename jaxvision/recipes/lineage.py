@@ -43,9 +43,9 @@ class Published(NamedTuple):
 
 
 PUBLISHED = {
-    "rcnn": Published("VGG-16", 0.660, UNKNOWN, 84, UNKNOWN, 47, 49, 200),
+    "rcnn": Published("VGG-16", 0.660, UNKNOWN, 84.0, UNKNOWN, 47.0, 49.0, 200.0),
     "fast_rcnn": Published("VGG-16", 0.669, 0.197, 9.5, 8.75, 0.32, 2.3, UNKNOWN),
-    "faster_rcnn": Published("VGG-16", 0.699, 0.219, 48, UNKNOWN, 0.198, 0.2, UNKNOWN),
+    "faster_rcnn": Published("VGG-16", 0.699, 0.219, 48.0, UNKNOWN, 0.198, 0.2, UNKNOWN),
     "yolo": Published("its own", 0.634, UNKNOWN, UNKNOWN, UNKNOWN, 1 / 45, UNKNOWN, UNKNOWN),
 }
 TITLES = {"rcnn": "R-CNN", "fast_rcnn": "Fast R-CNN", "faster_rcnn": "Faster R-CNN", "yolo": "YOLO"}

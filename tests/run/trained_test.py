@@ -38,7 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on three colours, whose images are gone."""
     root = tmp_path_factory.mktemp("trained")
     folder(root / "colours", {name: name for name in COLOURS})
-    command = ["--smoke", f"--data=folder:{root / 'colours'}", "--steps=30", "--eval_every=30", "--batch_size=9"]
+    command = ["--smoke", f"--data=folder:{root / 'colours'}", "--steps=30", "--eval_every=30", "--batch_size=8"]
     with plain_forms():
         run = [f"--workdir={root / 'run'}", "--experiment=classification/alexnet", *command, "--optimizer.lr=0.02"]
         assert launch.main(["launch.py", *run]) == 0
