@@ -7,7 +7,7 @@ place counts and reports what a set lost. A million objects with polygons take s
 import dataclasses
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class AnnotatedImages:
     outlines: OutlineTable | None
     has_area: bool
     category_ids: tuple[int | str, ...] = ()  # the set's own ids of labels 1, 2, …
+    faults: Mapping[int, str] = dataclasses.field(default_factory=dict)  # why records cannot be read, by their place
 
     def __len__(self) -> int:
         return len(self.files)
@@ -45,6 +46,7 @@ class AnnotatedImages:
 
     def encoded(self, index: int) -> Record:
         """Record `index` with its image and masks not yet decoded."""
+        self._check(index)
         image = decode.Encoded(self.files[index])
         width, height = (int(side) for side in self.columns["sizes"][index])
         if width and height:
@@ -61,6 +63,7 @@ class AnnotatedImages:
 
     def extent(self, index: int) -> tuple[int, int]:
         """Return (width, height) of image `index`, as annotated or else from the file's header."""
+        self._check(index)
         width, height = (int(side) for side in self.columns["sizes"][index])
         return (width, height) if width and height else decode.header_extent(self.files[index])
 
@@ -81,6 +84,10 @@ class AnnotatedImages:
         labels = np.asarray(numbers, np.int32)[self.columns["labels"]]
         return dataclasses.replace(self, columns=self.columns.replaced(labels=labels), category_ids=category_ids)
 
+    def _check(self, index: int) -> None:
+        if index in self.faults:
+            raise ValueError(self.faults[index])
+
     def _rows(self, index: int) -> slice:
         starts = self.columns["starts"]
         return slice(int(starts[index]), int(starts[index + 1]))
@@ -97,6 +104,7 @@ class AnnotationsBuilder:
         self._boxes, self._labels, self._area = array("d"), array("i"), array("f")
         self._flags: dict[str, array[int]] = {name: array("b") for name in flags}
         self._outlines = OutlineTableBuilder()
+        self._faults: dict[int, str] = {}
         self._fractions = 0  # boxes that lie within 0..1
 
     def image(self, file: str, number: int | str = 0, width: int = 0, height: int = 0) -> int:
@@ -115,6 +123,17 @@ class AnnotationsBuilder:
         self._ids.append(number)
         self._sizes.extend((width, height))
         return len(self._files) - 1
+
+    def unreadable(self, file: str, number: int | str, reason: str) -> None:
+        """Add an image whose annotation cannot be read, and name it: reading its record raises the reason.
+
+        Args:
+            file: path of the image.
+            number: its id in the annotation file.
+            reason: the message, which begins with the annotation's file.
+        """
+        self._faults[self.image(file, number)] = reason
+        self.left_out.append(reason)
 
     def file(self, image: int) -> str:
         """Return the path of an image."""
@@ -208,6 +227,7 @@ class AnnotationsBuilder:
             self._outlines.build(order),
             bool(np.isfinite(area).any()),
             category_ids,
+            dict(self._faults),
         )
 
 

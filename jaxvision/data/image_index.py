@@ -5,7 +5,7 @@ import pathlib
 import unicodedata
 from collections.abc import Iterable
 
-from jaxvision.data.folder import is_image
+from jaxvision.data.image_files import is_image
 
 
 class ImageIndex:

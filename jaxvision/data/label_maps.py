@@ -1,37 +1,39 @@
-"""Images with the class of every pixel: `masks:DIR`, and the segmentation part of VOC and of Oxford-IIIT Pet.
+"""`masks:DIR`: images with the class of every pixel.
 
 Records hold image uint8 [H, W, 3] and label_map uint8 [H, W], in which 255 marks pixels that losses and metrics ignore.
 """
 
 import dataclasses
 import pathlib
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from jaxvision.data import decode, objects, specs, tfds, voc
-from jaxvision.data.folder import EXTENSIONS, is_image
-from jaxvision.data.objects import VOC_NAMES
+from jaxvision.data import decode, label_png, mask_layout, objects, specs
+from jaxvision.data.label_png import UNLABELLED, label_map
 from jaxvision.data.records import Record, Records, Source, label_names
 from jaxvision.data.splits import source_of
 
-UNLABELLED = 255
-_LAYOUT = "expected DIR/train/images and DIR/train/labels (and val), or DIR/images and DIR/labels, names alike"
-_TRIMAP = ("pet", "background", "border")
-_SPLITS = ("train", "val", "test", "trainval")
+__all__ = ["UNLABELLED", "LabelledImages", "checked", "class_list", "load"]
+
+_LISTS = ("classes.txt", "class_names.txt")
+# The grey values that tools paint two and three classes with, instead of their numbers.
+_PAINTED = {2: ((0, 255),), 3: ((0, 128, 255), (0, 127, 255))}
+_MANY = 64  # from here on, a largest label with few others below it is taken for a mark of ignored pixels
+_MOST = 200  # more classes need a list of their names: soft edges have as many values
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledImages:
-    """Records of image files, each with a PNG whose values are classes."""
+    """Records of image files, each with a label map, a file whose values are classes."""
 
     images: tuple[str, ...]  # paths
-    labels: tuple[str, ...]  # paths of the PNGs
-    num_classes: int  # a larger value in a PNG is an error
+    labels: tuple[str, ...]  # paths of the label maps
+    num_classes: int  # a larger value in a label map is an error
     ignored: int = UNLABELLED  # another value of pixels that are ignored; it becomes 255
+    values: tuple[int, ...] = ()  # the files' value of each class where these are not 0, 1, 2, …, such as 0 and 255
 
     def __len__(self) -> int:
         return len(self.images)
@@ -41,11 +43,13 @@ class LabelledImages:
 
     def encoded(self, index: int) -> Record:
         """Return record `index` with its image undecoded."""
-        labels = voc.label_map(self.labels[index])
-        labels[labels == self.ignored] = UNLABELLED
-        return _record(
-            decode.Encoded(self.images[index]), labels, self.num_classes, self.images[index], self.labels[index]
-        )
+        labels = label_map(self.labels[index])
+        if self.values:
+            labels = label_png.relabelled(labels, self.values, self.labels[index])
+        else:
+            labels[labels == self.ignored] = UNLABELLED
+        image = decode.Encoded(self.images[index])
+        return checked(image, labels, self.num_classes, (self.images[index], self.labels[index]))
 
     def name(self, index: int) -> str:
         """Return the path of an image."""
@@ -56,96 +60,68 @@ class LabelledImages:
         return decode.header_extent(self.images[index])
 
 
-@dataclasses.dataclass(frozen=True)
-class TfdsTrimaps:
-    """Records of Oxford-IIIT Pet as TFDS prepares it; classes are pet (0), background (1) and border (2)."""
-
-    examples: Sequence[Any]  # one split of the prepared set
-    source: str  # name of set and split, for error messages
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, index: int) -> Record:
-        return objects.decoded(self.encoded(index))
-
-    def encoded(self, index: int) -> Record:
-        """Return record `index` with its image undecoded."""
-        example, name = self.examples[index], self.name(index)
-        # 1, 2, 3 in the files; what is 0 there, and no class, wraps to 255.
-        labels = voc.label_map(bytes(example["segmentation_mask"]), name) - np.uint8(1)
-        return _record(decode.Encoded(bytes(example["image"]), name), labels, len(_TRIMAP), name, name)
-
-    def name(self, index: int) -> str:
-        """Return the set, split and position of a record."""
-        return f"{self.source}[{index}]"
-
-
-def load_masks(spec: str) -> Source:
+def load(spec: str) -> Source:
     """Read `masks:DIR`: DIR/train and DIR/val (or DIR alone), each with images/ and labels/ of the same names.
 
-    Label maps are 8-bit or palette PNGs in which 255, and with `masks:DIR,ignore=N` also N, marks ignored pixels.
-    DIR/classes.txt names the classes, one a line; without it they are "0", "1", … up to the largest label in the PNGs.
+    `mask_layout.find_pairs` says which other layouts are known, and `label_png.label_map` which files. 255, and with
+    `masks:DIR,ignore=N` also N, marks ignored pixels. DIR/classes.txt (or class_names.txt) names the classes, one a
+    line; without it they are "0", "1", … up to the largest label. Where the maps hold 0 and 255 only, or 0, 128 and
+    255, and there are as many names or no names, these values are the classes.
 
-    Raises ValueError where the layout is another, an image has no label map, or there are fewer than two classes.
+    Raises:
+        ValueError: the layout is another, an image has no label map, or there are fewer than two classes.
     """
     root, options = specs.path_and_options(spec, ("ignore",))
     ignored = _label(spec, options.get("ignore", str(UNLABELLED)))
-    folders = {split: root / split for split in _SPLITS if (root / split / "images").is_dir()}
-    if not folders and (root / "images").is_dir():
-        folders = {"train": root}
-    if "train" not in folders:
-        raise ValueError(f"--data={spec}: no images to train on under {str(root)!r}; {_LAYOUT}")
-    pairs = {split: _pairs(spec, folder) for split, folder in folders.items()}
-    listed, files = root / "classes.txt", [file for _, labels in pairs.values() for file in labels]
-    names = _listed(listed) if listed.is_file() else _numbered(spec, files, ignored)
+    pairs = mask_layout.find_pairs(spec, root)
+    files = [file for found in pairs.values() for file in found.labels]
+    names = class_list(root)
+    values = () if "ignore" in options else _painted_values(files, len(names))
+    if not values and not names:
+        names = _numbered(spec, files, ignored)
+    elif not values:
+        _check_labelled(spec, files, ignored)
+    names = names or label_names(len(values))
+    said = f" (values {', '.join(map(str, values))} are classes 0 to {len(values) - 1})" if values else ""
     splits: dict[str, Records] = {
-        split: LabelledImages(images, labels, len(names), ignored) for split, (images, labels) in pairs.items()
+        split: LabelledImages(found.images, found.labels, len(names), ignored, values) for split, found in pairs.items()
     }
-    return source_of(splits, names)
+    origins = {split: found.origin + said for split, found in pairs.items()}
+    return source_of(
+        splits, names, origins=origins, left_out=[note for found in pairs.values() for note in found.notes]
+    )
 
 
-def load_voc(spec: str) -> Source:
-    """Read `voc:DIR`: the images listed in ImageSets/Segmentation, with their PNGs in SegmentationClass; 21 classes.
+def class_list(root: pathlib.Path) -> tuple[str, ...]:
+    """Read the class names of a set, one a line of classes.txt or class_names.txt; () where there is none.
 
-    Raises ValueError where the layout is another or there is no training list.
+    Raises ValueError where there are fewer than 2 names or more than 255, or two alike.
     """
-    root = voc.root_of(spec, specs.path(spec))
-    splits: dict[str, Records] = {}
-    for split in _SPLITS:
-        listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
-        items = listing.read_text().split() if listing.is_file() else []
-        images = tuple(str(root / "JPEGImages" / f"{item}.jpg") for item in items)
-        labels = tuple(str(root / "SegmentationClass" / f"{item}.png") for item in items)
-        if items:
-            splits[split] = LabelledImages(images, labels, 1 + len(VOC_NAMES))
-    if "train" not in splits:
-        raise ValueError(
-            f"--data={spec}: no ImageSets/Segmentation/train.txt; for label maps of your own use masks:DIR"
-        )
-    return source_of(splits, ("background", *VOC_NAMES))
+    file = next((root / name for name in _LISTS if (root / name).is_file()), None)
+    if file is None:
+        return ()
+    names = tuple(line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip())
+    names = names[1:] if names[:1] == ("__ignore__",) else names  # labelme's name of what is -1 (255) in the maps
+    if not 2 <= len(names) <= UNLABELLED or len(set(names)) < len(names):
+        raise ValueError(f"{file}: has {len(names)} names; it needs 2 to {UNLABELLED}, no two alike, one a line")
+    return names
 
 
-def load_pets(spec: str) -> Source:
-    """Read `tfds:oxford_iiit_pet`, the one set of TFDS whose label maps are known here; 3 classes.
-
-    Raises ValueError for another set, or where it is not prepared (see `tfds.prepared`) or lacks label maps.
-    """
-    if specs.argument(spec).partition(":")[0] != "oxford_iiit_pet":
-        raise ValueError(f"--data={spec}: its label maps are not known; of TFDS, use tfds:oxford_iiit_pet")
-    builder, features = tfds.prepared(spec), ("image", "segmentation_mask")
-    if missing := [feature for feature in features if feature not in builder.info.features]:
-        raise ValueError(f"--data={spec}: has no {missing[0]}, only {', '.join(builder.info.features)}")
-    splits: dict[str, Records] = {
-        split: TfdsTrimaps(examples, f"{spec}/{split}") for split, examples in tfds.splits_of(builder, features).items()
-    }
-    return source_of(splits, _TRIMAP)
-
-
-def _record(
-    image: decode.Encoded, labels: UInt8[np.ndarray, "H W"], num_classes: int, image_name: str, labels_name: str
+def checked(
+    image: decode.Encoded, labels: UInt8[np.ndarray, "H W"], num_classes: int, names: tuple[str, str]
 ) -> Record:
-    """Check that image and label map have one size and that every label has a class; return the record."""
+    """Return the record of an image and its label map.
+
+    Args:
+        image: not decoded yet.
+        labels: the class of each pixel, 255 for ignored ones.
+        num_classes: the number of classes.
+        names: of the image and of the label map, for errors.
+
+    Raises:
+        ValueError: the two differ in size, or a label has no class.
+    """
+    image_name, labels_name = names
     height, width = labels.shape
     if (width, height) != (image.width, image.height):
         turned = " (it ignores the image's EXIF orientation)" if (height, width) == (image.width, image.height) else ""
@@ -168,50 +144,63 @@ def _label(spec: str, text: str) -> int:
     return int(text)
 
 
-def _pairs(spec: str, folder: pathlib.Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the images of a folder and, in the same order, their label maps."""
-    images, labels = _files(folder / "images", EXTENSIONS), _files(folder / "labels", {".png"})
-    if not images:
-        raise ValueError(f"--data={spec}: no images in {str(folder / 'images')!r}; {_LAYOUT}")
-    last = {path.stem: path for path in images}
-    if twice := [path for path in images if last[path.stem] != path]:
-        raise ValueError(f"--data={spec}: {twice[0]} and {last[twice[0].stem]} would share a label map; rename one")
-    named = {path.stem: str(path) for path in labels}
-    if missing := [path for path in images if path.stem not in named]:
-        expected = folder / "labels" / f"{missing[0].stem}.png"
-        raise ValueError(f"--data={spec}: {missing[0]} has no {expected}; {len(missing)} of {len(images)} have none")
-    return tuple(map(str, images)), tuple(named[path.stem] for path in images)
+def _present(files: Sequence[str], purpose: str) -> Iterable[tuple[set[int], str]]:
+    """Yield the values of each label map, or none and the reason why it cannot be read."""
+    # A bar only where it takes long, and only on a terminal.
+    for file in tqdm(files, purpose, leave=False, delay=3, disable=None, unit="map"):
+        try:
+            yield set(np.flatnonzero(np.bincount(label_map(file).ravel(), minlength=256)).tolist()), ""
+        except ValueError as error:
+            yield set(), str(error)
 
 
-def _files(folder: pathlib.Path, extensions: Collection[str]) -> list[pathlib.Path]:
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in paths if is_image(path.name) and path.suffix.lower() in extensions]
+def _painted_values(files: Sequence[str], num_classes: int) -> tuple[int, ...]:
+    """Return the grey values that stand for the classes: () where they are 0, 1, 2, … as far as the maps tell.
 
-
-def _listed(file: pathlib.Path) -> tuple[str, ...]:
-    """Read class names from a file with one name a line."""
-    names = tuple(line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip())
-    if not 2 <= len(names) <= UNLABELLED or len(set(names)) < len(names):
-        raise ValueError(f"{file}: has {len(names)} names; it needs 2 to {UNLABELLED}, no two alike, one a line")
-    return names
+    Maps are read until one has another value, which for numbered classes is the first.
+    """
+    painted = [values for count, rows in _PAINTED.items() for values in rows if num_classes in (0, count)]
+    seen: set[int] = set()
+    if not painted:
+        return ()
+    for present, _ in _present(files, "values of the label maps"):
+        seen |= present
+        painted = [values for values in painted if seen <= {*values}]
+        if not painted:
+            return ()
+    return next((values for values in painted if seen == {*values}), ())
 
 
 def _numbered(spec: str, files: Sequence[str], ignored: int) -> tuple[str, ...]:
     """Return "0", "1", … up to the largest label; files that cannot be read fail when their record is read."""
-    largest, reason = -1, ""
-    # A bar only where it takes long, and only on a terminal.
-    for file in tqdm(files, "largest label", leave=False, delay=3, disable=None, unit="map"):
-        try:
-            counts = np.bincount(voc.label_map(file).ravel(), minlength=UNLABELLED + 1)
-        except ValueError as error:
-            reason = reason or str(error)
-            continue
-        counts[[ignored, UNLABELLED]] = 0
-        largest = max(largest, int(np.flatnonzero(counts).max(initial=-1)))
-    if largest < 0 and reason:
+    seen, reason = set[int](), ""
+    for present, fault in _present(files, "largest label"):
+        seen |= present
+        reason = reason or fault
+    labels = sorted(seen - {ignored, UNLABELLED})
+    if not labels and reason:
         raise ValueError(reason)
-    if largest < 1:
+    if not labels or labels[-1] < 1:
         raise ValueError(
-            f"--data={spec}: the label maps hold one class at most; 255 does not count, so write 0 and 1, not 0 and 255"
+            f"--data={spec}: the label maps hold {'one class at most' if labels else 'ignored pixels only'}; "
+            f"{UNLABELLED} does not count, so write 0 and 1, not 0 and 255"
         )
-    return label_names(largest + 1)
+    if labels[-1] >= _MOST or (labels[-1] >= _MANY and 2 * len(labels) <= labels[-1]):
+        raise ValueError(
+            f"--data={spec}: the label {labels[-1]} needs {labels[-1] + 1} classes, but {len(labels)} labels occur; "
+            f"did you mean to ignore it (masks:DIR,ignore={labels[-1]})? Otherwise list the classes in DIR/{_LISTS[0]}"
+        )
+    return label_names(labels[-1] + 1)
+
+
+def _check_labelled(spec: str, files: Sequence[str], ignored: int) -> None:
+    """Check that a label map has a label.
+
+    ValueError: all pixels of all maps are ignored.
+    """
+    reason = ""
+    for present, fault in _present(files, "labels"):
+        if present - {ignored, UNLABELLED}:
+            return
+        reason = reason or fault
+    raise ValueError(reason or f"--data={spec}: every pixel of the label maps is ignored; there is nothing to learn")

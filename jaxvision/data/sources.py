@@ -8,7 +8,22 @@ import re
 from collections.abc import Callable, Set
 from typing import Literal, NamedTuple
 
-from jaxvision.data import coco, digits, folder, idx, label_maps, mixture, scenes, specs, tfds, tinted, voc, yolo
+from jaxvision.data import (
+    coco,
+    digits,
+    folder,
+    idx,
+    label_maps,
+    mixture,
+    pets,
+    scenes,
+    specs,
+    tfds,
+    tinted,
+    voc,
+    voc_masks,
+    yolo,
+)
 from jaxvision.data.joined import join
 from jaxvision.data.records import Source
 
@@ -22,6 +37,7 @@ class Kind(NamedTuple):
     usage: str  # how its specs are written: the kind, then what follows the colon, in brackets where it may be left out
     gives: Set[Content]  # contents of its records; those of some kinds depend on the files
     load: Callable[[str], Source]  # the reader, which takes the spec
+    load_images: Callable[[str], Source] | None = None  # for experiments that need images alone; None: the same reader
 
     @property
     def name(self) -> str:
@@ -35,15 +51,15 @@ KINDS: tuple[Kind, ...] = (
     Kind("tinted[:count=N]", {"labels"}, tinted.load),
     Kind("scenes[:count=N,size=N,objects=N,classes=N]", {"boxes", "masks", "label_maps"}, scenes.load),
     Kind("mixture[:modes=N,count=N]", {"labels"}, mixture.load),
-    Kind("folder:DIR", {"labels"}, folder.load),
+    Kind("folder:DIR", {"labels"}, folder.load, folder.load_images),
     Kind("idx:DIR", {"labels"}, idx.load),
-    Kind("masks:DIR[,ignore=N]", {"label_maps"}, label_maps.load_masks),
+    Kind("masks:DIR[,ignore=N]", {"label_maps"}, label_maps.load),
     Kind("voc:DIR", {"boxes"}, voc.load),
-    Kind("voc:DIR", {"label_maps"}, label_maps.load_voc),
+    Kind("voc:DIR", {"label_maps"}, voc_masks.load),
     Kind("coco:DIR", {"boxes", "masks"}, coco.load),
     Kind("yolo:DIR", {"boxes", "masks"}, yolo.load),
     Kind("tfds:NAME", {"labels", "boxes"}, tfds.load),
-    Kind("tfds:oxford_iiit_pet", {"label_maps"}, label_maps.load_pets),
+    Kind("tfds:oxford_iiit_pet", {"label_maps"}, pets.load),
 )
 
 _NAMES = tuple(dict.fromkeys(row.name for row in KINDS))
@@ -70,4 +86,4 @@ def load(spec: str, needs: Content | None = None) -> Source:
         raise ValueError(f"--data={spec}: no such source{content}; known are {usages}")
     if not row.usage.startswith(f"{row.name}[") and not specs.argument(spec):
         raise ValueError(f"--data={spec}: say which, like {row.usage}")
-    return row.load(spec)
+    return (row.load_images or row.load)(spec) if needs is None else row.load(spec)

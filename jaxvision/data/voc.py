@@ -1,214 +1,135 @@
-"""`voc:DIR`: boxes in the layout of PASCAL VOC, which annotation tools also write.
+"""`voc:DIR`: boxes in the layout of PASCAL VOC, which annotation tools also write; XML files beside the images, too."""
 
-The layout is Annotations/*.xml, JPEGImages/ and, for the splits, ImageSets/Main/*.txt.
-"""
-
-import dataclasses
-import io
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import NamedTuple
-from xml.etree import ElementTree
 
-import numpy as np
-from jaxtyping import Bool, Float32, UInt8
-from PIL import Image
-
-from jaxvision.data import decode, objects, specs
-from jaxvision.data.decode import header_extent
+from jaxvision.data import specs, voc_layout
+from jaxvision.data.annotated_images import AnnotationsBuilder
+from jaxvision.data.looks_like import or_else
 from jaxvision.data.objects import VOC_NAMES
-from jaxvision.data.records import Record, Records, Source
+from jaxvision.data.records import Records, Source
 from jaxvision.data.splits import source_of
+from jaxvision.data.voc_layout import Lists
+from jaxvision.data.voc_xml import Annotation, read_annotation
 
-_SPLITS = ("train", "val", "trainval", "test")
-_LAYOUT = "expected DIR/Annotations/*.xml and DIR/JPEGImages/, and for splits DIR/ImageSets/Main/train.txt, val.txt, …"
-
-
-class Annotation(NamedTuple):
-    """The content of one XML file."""
-
-    width: int  # of the image in pixels; 0 where the file lacks it
-    height: int  # of the image in pixels; 0 where the file lacks it
-    names: tuple[str, ...]  # the objects' classes
-    boxes: Float32[np.ndarray, "N 4"]  # (x0, y0, x1, y1) in pixels, continuous
-    difficult: Bool[np.ndarray, "N"]  # True for an object that evaluation ignores
+BACKGROUND = "background"
+_LAYOUT = (
+    "expected DIR/Annotations/*.xml and DIR/JPEGImages/, and for splits DIR/ImageSets/Main/train.txt, val.txt, …; or "
+    "XML files beside the images"
+)
 
 
-@dataclasses.dataclass(frozen=True)
-class VocImages:
-    """Records of one split.
+class _Files(NamedTuple):
+    """The files of a set."""
 
-    A record holds image, boxes float32 [N, 4] (x0, y0, x1, y1), labels int32 [N] (from 1) and difficult bool [N].
-    """
-
-    root: str  # the folder with Annotations/ and JPEGImages/
-    files: tuple[str, ...]  # paths of the images
-    annotations: tuple[Annotation | str, ...]  # or the reason why one cannot be read: reading its record raises it
-    class_names: tuple[str, ...]  # "background" first
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> Record:
-        return objects.decoded(self.encoded(index))
-
-    def encoded(self, index: int) -> Record:
-        """Return record `index` with its image undecoded."""
-        annotation = self._annotation(index)
-        image = decode.Encoded(self.files[index])
-        if annotation.width and annotation.height:
-            objects.check_extent(self.name(index), image, annotation.width, annotation.height)
-        labels = np.array([self.class_names.index(name) for name in annotation.names], np.int32)
-        return objects.annotated(image, annotation.boxes, labels, {"difficult": annotation.difficult})
-
-    def extent(self, index: int) -> tuple[int, int]:
-        """Return (width, height) of an image in pixels, from its annotation or else its header."""
-        annotation = self._annotation(index)
-        known = annotation.width and annotation.height
-        return (annotation.width, annotation.height) if known else header_extent(self.files[index])
-
-    def name(self, index: int) -> str:
-        """Return the path of an image."""
-        return self.files[index]
-
-    def label_map(self, index: int, *, instances: bool = False) -> UInt8[np.ndarray, "H W"]:
-        """Return the class of each pixel, or with `instances` the number of its object; 0 is background, 255 ignored.
-
-        Raises ValueError where the image has no PNG in SegmentationClass (or SegmentationObject); most of VOC's have
-        none.
-        """
-        folder = "SegmentationObject" if instances else "SegmentationClass"
-        return label_map(os.path.join(self.root, folder, f"{_stem(self.files[index])}.png"))
-
-    def _annotation(self, index: int) -> Annotation:
-        annotation = self.annotations[index]
-        if isinstance(annotation, str):
-            raise ValueError(annotation)
-        return annotation
+    root: pathlib.Path
+    images: Mapping[str, list[str]]  # by name without extension, such as "a" or "sub/a"
+    xml: Mapping[str, str]  # likewise
+    image_folder: pathlib.Path
+    xml_folder: pathlib.Path
 
 
 def load(spec: str) -> Source:
     """Read `voc:DIR`, where DIR is one year's folder, such as VOCdevkit/VOC2007, or holds exactly one.
 
-    Splits are the lists in ImageSets/Main: train, val, trainval, test. Without lists, a fixed tenth of all images is
-    for validation and the others are for training. Classes are the 20 of VOC if no other occurs, else the sorted names.
+    Splits are the lists in ImageSets/Main (see `split_names`), or folders train/, valid/ and test/ that hold images
+    with their XML. Without either, a fixed tenth of all images is for validation and the others are for training.
+    Classes are the 20 of VOC if no other occurs, else the sorted names. An object that cannot be used is left out and
+    named in the source's `left_out`; so is an image whose XML is missing or broken, and reading its record raises the
+    reason. Where several images have one name, the XML's <filename> says which is meant, else .jpg comes first.
 
-    Raises ValueError where there is nothing to read.
+    Raises:
+        ValueError: there is nothing to read.
     """
-    root = root_of(spec, specs.path(spec))
-    images = {_stem(name): str(root / "JPEGImages" / name) for name in sorted(os.listdir(root / "JPEGImages"))}
-    lists = _lists(root)
-    annotations = {item: _annotation_or_reason(root, item) for items in lists.values() for item in items}
-    readable = [annotation for annotation in annotations.values() if not isinstance(annotation, str)]
-    names = sorted({name for annotation in readable for name in annotation.names})
-    if not names:
-        raise ValueError(f"--data={spec}: no object in any annotation under {str(root)!r}; {_LAYOUT}")
-    class_names = ("background", *(VOC_NAMES if set(names) <= set(VOC_NAMES) else names))
-    missing = str(root / "JPEGImages" / "{}.jpg")
-    splits: dict[str, Records] = {
-        split: VocImages(
-            str(root),
-            tuple(images.get(item, missing.format(item)) for item in items),
-            tuple(annotations[item] for item in items),
-            class_names,
-        )
-        for split, items in lists.items()
-    }
-    return source_of(splits, class_names)
+    folder = specs.path(spec)
+    files = _files(spec, folder)
+    names = sorted(files.xml)
+    lists = _lists(files, names)
+    left_out = list(lists.notes)
+    listed = dict.fromkeys(item for items in lists.splits.values() for item in items)
+    annotations = {item: _annotation_or_reason(files, item) for item in listed}
+    readable = [annotation for annotation in annotations.values() if isinstance(annotation, Annotation)]
+    classes = sorted({item.name for annotation in readable for item in annotation.items if not item.fault})
+    classes = [name for name in classes if name.lower() != BACKGROUND]
+    if not classes:
+        raise ValueError(f"--data={spec}: no object in any annotation under {str(files.root)!r}; {_LAYOUT}")
+    class_names = (BACKGROUND, *(VOC_NAMES if set(classes) <= set(VOC_NAMES) else classes))
+    label_of = {name: label for label, name in enumerate(class_names) if label}
+    splits: dict[str, Records] = {}
+    for split, items in lists.splits.items():
+        builder = AnnotationsBuilder(flags=("difficult",))
+        for item in items:
+            _add(builder, files, item, annotations[item], label_of)
+        splits[split] = builder.build(str(files.root), tuple(range(1, len(class_names))))
+        left_out += builder.left_out
+    return source_of(splits, class_names, origins=lists.origins, left_out=tuple(dict.fromkeys(left_out)))
 
 
-def read_annotation(file: str | os.PathLike) -> Annotation:
-    """Read one XML file.
+def _files(spec: str, folder: pathlib.Path) -> _Files:
+    """Return the files of a set.
 
-    VOC counts pixels from 1 and includes the last: (xmin, ymin, xmax, ymax) becomes (xmin - 1, ymin - 1, xmax, ymax). A
-    box whose corners coincide in the file is a slip of the mouse and keeps no area.
-
-    Raises ValueError "file: reason" where the file is not in VOC's format or has a document type (with entities).
+    ValueError: the layout is another.
     """
-    try:
-        parser = ElementTree.XMLParser(target=_NoDoctype())
-        tree = ElementTree.parse(file, parser).getroot()
-        width, height = (int(float(tree.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
-        items = tree.findall("object")
-        corners = [
-            [float(_text(item, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")] for item in items
-        ]
-        boxes = np.array(corners, np.float32).reshape(-1, 4)
-        boxes[:, :2] -= (boxes[:, 2:] > boxes[:, :2]).astype(np.float32)
-        difficult = np.array([item.findtext("difficult", "0").strip() == "1" for item in items], np.bool_)
-        return Annotation(width, height, tuple(_text(item, "name") for item in items), boxes, difficult)
-    except (ElementTree.ParseError, ValueError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ValueError(f"{os.fspath(file)}: {reason}") from None
+    root = voc_layout.year_of(spec, folder, "Annotations") or folder
+    annotations = voc_layout.child(root, "Annotations")
+    images = voc_layout.child(root, *voc_layout.IMAGES)
+    if annotations is None or images is None:
+        images = annotations = images or annotations or root
+    xml = voc_layout.named_files(annotations, ".xml") if annotations.is_dir() else {}
+    pictures = voc_layout.named_files(images) if images.is_dir() else {}
+    if not xml or not pictures:
+        raise ValueError(f"--data={spec}: not the layout of VOC; {_LAYOUT}{or_else(folder, 'voc')}")
+    return _Files(root, pictures, {name: paths[0] for name, paths in xml.items()}, images, annotations)
 
 
-def label_map(file: str | bytes, name: str = "") -> UInt8[np.ndarray, "H W"]:
-    """Return the palette indices (or grey values) of a segmentation PNG, which are classes; 255 marks ignored pixels.
-
-    `file` is a path, or the PNG's bytes with a `name` for error messages.
-
-    Raises ValueError "name: reason" where the PNG cannot be read or holds colours instead of indices.
-    """
-    name = name or str(file)
-    try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-            mode, values = image.mode, np.array(image)
-    except Exception as error:  # Pillow raises nearly anything on broken files
-        raise ValueError(f"{name}: {getattr(error, 'strerror', None) or error}") from None
-    if mode not in ("P", "L"):
-        raise ValueError(f"{name}: mode {mode}; a label map is a palette or 8-bit grey PNG")
-    return values
-
-
-class _NoDoctype(ElementTree.TreeBuilder):
-    """A tree builder that refuses a document type, whose entities can expand without end or name other files."""
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise ValueError("has a document type (DOCTYPE), which VOC's annotations never have")
-
-
-def root_of(spec: str, folder: pathlib.Path) -> pathlib.Path:
-    """Return the year's folder that `folder` is or holds; ValueError where it holds several or none."""
-    years = [
-        path.parent for path in sorted([*folder.glob("VOC*/Annotations"), *folder.glob("VOCdevkit/VOC*/Annotations")])
-    ]
-    if (folder / "Annotations").is_dir():
-        years = [folder]
-    if len(years) > 1:
-        raise ValueError(f"--data={spec}: holds several; say which, like voc:{years[0]}")
-    if not years or not (years[0] / "JPEGImages").is_dir():
-        raise ValueError(f"--data={spec}: not the layout of VOC; {_LAYOUT}")
-    return years[0]
-
-
-def _lists(root: pathlib.Path) -> dict[str, list[str]]:
-    """Return the images of each split; without a train list, "train" is trainval (or all) less val and test."""
-    files = {split: root / "ImageSets" / "Main" / f"{split}.txt" for split in _SPLITS}
-    lists = {split: _listed(file) for split, file in files.items() if file.is_file()}
-    if "train" not in lists:
-        everything = sorted(path.stem for path in (root / "Annotations").glob("*.xml"))
-        held_out = {*lists.get("val", ()), *lists.get("test", ())}
-        lists["train"] = [item for item in lists.get("trainval", everything) if item not in held_out]
+def _lists(files: _Files, names: list[str]) -> Lists:
+    """Return the images of each split."""
+    known = {*files.images, *names}
+    if files.image_folder == files.xml_folder and (found := voc_layout.read_splits_of_folders(names)):
+        lists = found
+    else:
+        lists = voc_layout.read_lists(files.root, "Main", known, names)
+    if "all annotations" in lists.origins.get("train", "") and (bare := sorted(files.images.keys() - files.xml)):
+        lists.notes.append(f"{files.images[bare[0]][0]}: has no XML; {len(bare)} images have none and are not read")
     return lists
 
 
-def _listed(file: pathlib.Path) -> list[str]:
-    return [line.split()[0] for line in file.read_text().splitlines() if line.strip()]
-
-
-def _annotation_or_reason(root: pathlib.Path, item: str) -> Annotation | str:
+def _annotation_or_reason(files: _Files, item: str) -> Annotation | str:
+    """Return an image's annotation, or why it cannot be read."""
     try:
-        return read_annotation(root / "Annotations" / f"{item}.xml")
+        return read_annotation(files.xml.get(item) or files.xml_folder / f"{item}.xml")
     except ValueError as error:
         return str(error)
 
 
-def _text(item: ElementTree.Element, field: str) -> str:
-    text = (item.findtext(field) or "").strip()
-    if not text:
-        raise ValueError(f"an object without <{field.rpartition('/')[2]}>")
-    return text
+def _add(
+    builder: AnnotationsBuilder,
+    files: _Files,
+    item: str,
+    annotation: Annotation | str,
+    label_of: Mapping[str, int],
+) -> None:
+    """Add an image and its objects; name what cannot be used."""
+    if isinstance(annotation, str):
+        builder.unreadable(_image(files, item, ""), item, annotation)
+        return
+    path = _image(files, item, annotation.file_name)
+    image = builder.image(path, item, annotation.width, annotation.height)
+    for other in files.images.get(item, ()):
+        if other != path:
+            builder.leave_out(other, f"not read, since {path} has the same annotation")
+    for number, thing in enumerate(annotation.items, 1):
+        fault = thing.fault
+        if not fault and thing.name not in label_of:
+            fault = f"its class {thing.name!r} is the background"
+        if fault := fault or builder.object(image, thing.box, label_of[thing.name], difficult=thing.difficult):
+            builder.leave_out(f"{files.xml[item]}, object {number}", fault)
 
 
-def _stem(file: str) -> str:
-    return os.path.splitext(os.path.basename(file))[0]
+def _image(files: _Files, item: str, file_name: str) -> str:
+    """Return the path of an image; where there is none, the path that VOC would have, for the message."""
+    paths = files.images.get(item, ())
+    named = [path for path in paths if os.path.basename(path) == os.path.basename(file_name.replace("\\", "/"))]
+    return next(iter((*named, *paths)), str(files.image_folder / f"{item}.jpg"))

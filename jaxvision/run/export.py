@@ -20,7 +20,7 @@ import numpy as np
 from jax import export
 
 from jaxvision.data.classes import OneGreyImage
-from jaxvision.data.folder import image_files
+from jaxvision.data.image_files import image_files
 from jaxvision.files import atomic_write
 from jaxvision.ops import dispatch
 from jaxvision.run.network import ready

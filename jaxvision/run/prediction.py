@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxvision.data.folder import image_files
+from jaxvision.data.image_files import image_files
 from jaxvision.files import atomic_write
 from jaxvision.run import report
 from jaxvision.run.network import ready

@@ -53,3 +53,15 @@ def test_a_set_of_fractions_is_refused():
         builder.build("a.json")
     builder.object(image, (1, 1, 4, 5), 1)
     assert builder.build("a.json").counts().tolist() == [1]
+
+
+def test_an_image_whose_annotation_cannot_be_read_raises_the_reason():
+    builder = AnnotationsBuilder()
+    builder.image("a.png", "a", 4, 3)
+    builder.unreadable("b.png", "b", "b.xml: torn")
+    images = builder.build("DIR")
+    assert len(images) == 2 and images.name(1) == "b.png" and builder.left_out == ["b.xml: torn"]
+    assert images.extent(0) == (4, 3)
+    for read in (images.encoded, images.extent):
+        with pytest.raises(ValueError, match=r"^b.xml: torn$"):
+            read(1)

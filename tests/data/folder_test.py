@@ -1,10 +1,11 @@
+import os
 import pathlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from jaxvision.data import decode, folder
+from jaxvision.data import decode, folder, sources
 
 
 def draw(path: pathlib.Path, level: int = 0) -> None:
@@ -47,12 +48,6 @@ def test_split_folders(tmp_path, held_out, expected):
     assert expected in source.splits
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.Png", "a.bmp", "a.webp", "a.GIF", "a.tif", "a.TIFF", "a.ppm"])
-def test_every_format_is_found(tmp_path, name):
-    draw(tmp_path / name)
-    assert folder.image_files(str(tmp_path))[0]["image"].shape == (10, 12, 3)
-
-
 def test_wrong_folders_are_one_line(tmp_path):
     cases = {
         tmp_path / "none": "no folder .*none.*expected DIR/CLASS",
@@ -65,7 +60,7 @@ def test_wrong_folders_are_one_line(tmp_path):
     with pytest.raises(ValueError, match="no images under"):
         folder.load(f"folder:{tmp_path}")
     draw(tmp_path / "flat.png")
-    with pytest.raises(ValueError, match="no images under"):
+    with pytest.raises(ValueError, match="no classes to learn, since .* holds images without folders; expected"):
         folder.load(f"folder:{tmp_path}")
     draw(tmp_path / "b" / "train" / "cat" / "1.png")
     draw(tmp_path / "b" / "val" / "cow" / "1.png")
@@ -73,25 +68,132 @@ def test_wrong_folders_are_one_line(tmp_path):
         folder.load(f"folder:{tmp_path / 'b'}")
 
 
-def test_image_files_of_a_folder_a_glob_and_a_file(tmp_path):
-    for name in ("b.png", "a.jpg", "sub/c.png"):
-        draw(tmp_path / name)
-    (tmp_path / "readme.txt").write_text("x")
-    names = [str(tmp_path / name) for name in ("a.jpg", "b.png", "sub/c.png")]
-    assert list(folder.image_files(str(tmp_path)).files) == names
-    assert list(folder.image_files(f"{tmp_path}/*").files) == names[:2]
-    assert list(folder.image_files(f"{tmp_path}/**/*.png").files) == names[1:]
-    files = folder.image_files(names[0])
-    assert len(files) == 1 and files.name(0) == names[0]
-    assert files[0].keys() == files.encoded(0).keys() == {"image"}
-    for pattern in (f"{tmp_path}/*.gif", f"{tmp_path}/none", f"{tmp_path}/*.txt"):
-        with pytest.raises(ValueError, match=r"^--input=[^\n]+: no image files there[^\n]+$"):
-            folder.image_files(pattern)
+def tree(root: pathlib.Path, *names: str) -> None:
+    """Draw images; a name that ends in / is an empty folder, and one of no image a text."""
+    for name in names:
+        if name.endswith("/"):
+            (root / name).mkdir(parents=True)
+        elif name.endswith((".jpg", ".png")):
+            draw(root / name)
+        else:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text("x")
 
 
-def test_broken_files_are_named_when_read(tmp_path):
-    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n then nothing")
-    files = folder.image_files(str(tmp_path))
-    for read in (files.__getitem__, files.encoded):
-        with pytest.raises(ValueError, match=f"^{tmp_path}/x.png: "):
-            read(0)
+@pytest.mark.parametrize(
+    ("names", "classes", "sizes", "left_out"),
+    [
+        (["control/1.png", "control/2.png", "test/1.png"], ("control", "test"), {"all": 3, "train": 2, "val": 1}, ""),
+        (["car/1.png", "train/1.png", "train/2.png"], ("car", "train"), {"all": 3, "train": 2, "val": 1}, ""),
+        (["training/a/1.png", "training/b/1.png", "testing/a/1.png"], "ab", {"train": 2, "test": 1, "val": 1}, ""),
+        (["Train/a/1.png", "Train/b/1.png", "Valid/a/1.png"], "ab", {"train": 2, "val": 1}, ""),
+        (["test/a/1.png", "test/b/1.png"], "ab", {"test": 2, "val": 2}, ""),
+        (
+            ["trainval/a/1.png", "trainval/b/1.png", "test/a/1.png"],
+            "ab",
+            {"trainval": 2, "train": 2, "test": 1, "val": 1},
+            "",
+        ),
+        (
+            ["train/a/1.png", "train/b/1.png", "val/b/1.png", "test/1.png"],
+            "ab",
+            {"train": 2, "val": 1},
+            "test: a split without folders of classes, so its images are not read",
+        ),
+        (
+            ["train/a/1.png", "train/b/1.png", "val/b/1.png", "more/c/1.png"],
+            "ab",
+            {"train": 2, "val": 1},
+            "more: no split, so its images are not read",
+        ),
+        (["set/train/a/1.png", "set/train/b/1.png", "set/val/b/1.png"], "ab", {"train": 2, "val": 1}, ""),
+        (["set/a/1.png", "set/b/1.png"], "ab", {"all": 2, "train": 1, "val": 1}, ""),
+        (
+            ["__MACOSX/a/1.txt", ".git/1.png", "empty/", "a/1.png", "b/1.png"],
+            "ab",
+            {"all": 2, "train": 1, "val": 1},
+            "",
+        ),
+        (
+            ["a/1.png", "b/1.png", "1.png"],
+            "ab",
+            {"all": 2, "train": 1, "val": 1},
+            "1 images directly in it have no class",
+        ),
+        (
+            ["a/1.png", "b/1.png", "c/1.raw"],
+            "ab",
+            {"all": 2, "train": 1, "val": 1},
+            "c: 1 files, none of them an image",
+        ),
+    ],
+)
+def test_folders_are_splits_or_classes_by_what_lies_below(tmp_path, names, classes, sizes, left_out):
+    tree(tmp_path, *names)
+    source = folder.load(f"folder:{tmp_path}")
+    assert source.class_names == tuple(classes)
+    assert {name: len(records) for name, records in source.splits.items()} == sizes
+    assert len(source.left_out) == bool(left_out) and left_out in "".join(source.left_out)
+    assert set(source.origins) == set(sizes) - {"all"}
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["1.png", "2.png"], "holds images without folders"),
+        (["only/1.png", "only/2.png"], "holds one class only, 'only'"),
+        (["train/1.png", "val/2.png"], "holds images without folders"),
+    ],
+)
+def test_images_without_classes_are_for_methods_that_need_none(tmp_path, names, reason):
+    tree(tmp_path, *names)
+    source = sources.load(f"folder:{tmp_path}")
+    assert source.num_classes < 2 and len(source["train"]) == len(source["val"]) == 1
+    assert source["train"][0]["image"].shape == (10, 12, 3)
+    with pytest.raises(
+        ValueError, match=f"^--data=folder:[^\n]+: no classes to learn, since [^\n]+ {reason}; expected"
+    ):
+        sources.load(f"folder:{tmp_path}", "labels")
+
+
+def test_a_split_of_which_no_image_can_be_read_is_refused(tmp_path):
+    tree(tmp_path, "train/a/1.png", "train/b/1.png", "val/a/1.png", "val/b/1.png")
+    (tmp_path / "train" / "a" / "1.png").write_text("broken")
+    (tmp_path / "val" / "a" / "1.png").write_text("broken")
+    assert len(folder.load(f"folder:{tmp_path}")["train"]) == 2
+    (tmp_path / "val" / "b" / "1.png").write_text("broken")
+    with pytest.raises(
+        ValueError, match="no image of 2 in the split 'val' can be read; the first: .*val/a/1.png: not an"
+    ):
+        folder.load(f"folder:{tmp_path}")
+
+
+def test_links_are_followed_once(tmp_path):
+    tree(tmp_path, "data/a/1.png", "data/b/1.png", "more/2.png")
+    os.symlink(tmp_path / "data", tmp_path / "data" / "self")
+    os.symlink(tmp_path / "data" / "b", tmp_path / "data" / "a" / "other")
+    os.symlink(tmp_path / "data" / "b", tmp_path / "data" / "same")
+    os.symlink(tmp_path / "more", tmp_path / "data" / "a" / "more")
+    source = folder.load(f"folder:{tmp_path / 'data'}")
+    assert source.class_names == ("a", "b")
+    rows = [source["all"][i]["label"] for i in range(len(source["all"]))]
+    assert rows == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (["annotations/instances_train2017.json", "train2017/1.jpg", "val2017/1.jpg"], "coco"),
+        (["images/train/1.jpg", "images/val/2.jpg", "labels/train/1.txt", "data.yaml"], "yolo"),
+        (["images/1.png", "masks/1.png"], "masks"),
+        (["train/images/1.png", "train/labels/1.png"], "masks"),
+    ],
+)
+@pytest.mark.parametrize("needs", ["labels", None])
+def test_the_parts_of_another_format_are_no_classes(tmp_path, names, kind, needs):
+    tree(tmp_path, *names)
+    if needs is None and kind == "coco":
+        assert sources.load(f"folder:{tmp_path}").num_classes == 0
+        return
+    with pytest.raises(ValueError, match=f"^--data=folder:[^\n]+; this is [^\n]+: --data={kind}:{tmp_path}$"):
+        sources.load(f"folder:{tmp_path}", needs)

@@ -1,16 +1,12 @@
-import os
 import pathlib
 import pickle
-import sys
 
 import numpy as np
 import pytest
-import tensorflow_datasets
 from PIL import Image
 
 from jaxvision.data import decode, label_maps, pipeline, segmentation, sources
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.objects import VOC_NAMES
 from jaxvision.data.records import extent
 
 
@@ -57,27 +53,55 @@ def test_masks_of_one_folder_hold_out_a_tenth(tmp_path):
     assert source["train"][0]["label_map"].tolist() == rows(1, 255).tolist()
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGB", "LA", "I;16", "1"])
-def test_label_maps_are_indices(tmp_path, mode):
-    write(tmp_path, "a", rows(0, 1, 255))
-    write(tmp_path, "b", rows(0, 1, 255))
-    write(tmp_path, "c", rows(2, 1, 255))
-    file = tmp_path / "labels" / "a.png"
-    picture = Image.fromarray(rows(0, 2, 255))
-    if mode == "P":
-        picture = picture.convert("P")
-        picture.putpalette(list(range(255, -1, -1)) * 3)
-    elif mode == "I;16":
-        picture = Image.fromarray(rows(0, 2, 255).astype(np.uint16))
-    elif mode != "L":
-        picture = picture.convert(mode)
-    picture.save(file)
-    records = sources.load(f"masks:{tmp_path}", "label_maps")["train"].parent
-    if mode in ("L", "P"):
-        assert records[0]["label_map"].tolist() == rows(0, 2, 255).tolist()
-    else:
-        with pytest.raises(ValueError, match=rf"^{file}: mode {mode}[^\n]*; a label map is [^\n]+$"):
-            records[0]
+@pytest.mark.parametrize(
+    ("names", "values", "expected"),
+    [
+        ("", (0, 255), (0, 1)),
+        ("bg\nfg", (0, 255), (0, 1)),
+        ("", (0, 128, 255), (0, 1, 2)),
+        ("a\nb\nc", (0, 127, 255), (0, 1, 2)),
+        ("a\nb", (0, 1, 255), (0, 1, 255)),
+        ("a\nb\nc", (0, 2, 255), (0, 2, 255)),
+        ("", (0, 1, 255), (0, 1, 255)),
+    ],
+)
+def test_painted_values_are_classes_where_the_names_or_values_say_so(tmp_path, names, values, expected):
+    for stem in ("a", "b"):
+        write(tmp_path, stem, rows(*values))
+    if names:
+        (tmp_path / "classes.txt").write_text(names)
+    source = sources.load(f"masks:{tmp_path}", "label_maps")
+    assert source["all"][0]["label_map"][:, 0].tolist() == list(expected)
+    assert source.num_classes == (names.count("\n") + 1 if names else sum(value < 255 for value in expected))
+    assert ("are classes 0 to" in source.origins["train"]) == (255 not in expected)
+
+
+@pytest.mark.parametrize(
+    ("names", "values", "reason"),
+    [
+        ("", (0, 1, 254, 255), "the label 254 needs 255 classes, but 3 labels occur; did you mean to ignore it"),
+        ("", range(255), "the label 254 needs 255 classes"),
+        ("", (255, 255), "the label maps hold ignored pixels only"),
+        ("", (0, 0), "the label maps hold one class at most"),
+        ("a\nb", (255, 255), "every pixel of the label maps is ignored"),
+    ],
+)
+def test_label_maps_that_make_no_classes_are_refused(tmp_path, names, values, reason):
+    write(tmp_path, "a", rows(*values))
+    if names:
+        (tmp_path / "classes.txt").write_text(names)
+    with pytest.raises(ValueError, match=f"^--data=masks:[^\n]+: {reason}[^\n]*$"):
+        sources.load(f"masks:{tmp_path}", "label_maps")
+
+
+def test_a_value_that_is_no_class_of_a_painted_set_is_named(tmp_path):
+    write(tmp_path, "a", rows(0, 255))
+    file = str(tmp_path / "labels" / "a.png")
+    records = label_maps.LabelledImages((str(tmp_path / "images" / "a.png"),), (file,), 2, values=(0, 255))
+    assert records[0]["label_map"][:, 0].tolist() == [0, 1]
+    Image.fromarray(rows(0, 3)).save(file)
+    with pytest.raises(ValueError, match="a.png: has the value 3, but the classes' values are 0, 255"):
+        records[0]
 
 
 def test_pairs_that_do_not_fit_are_named_and_skipped(tmp_path):
@@ -136,7 +160,7 @@ def test_layouts_that_cannot_be_read_are_one_line(tmp_path):
     expect("no images in [^\n]+images")
     write(tmp_path, "a", rows(0, 255))
     write(tmp_path, "b", rows(0, 255))
-    expect("one class at most; 255 does not count, so write 0 and 1")
+    expect("one class at most; 255 does not count, so write 0 and 1", ",ignore=255")
     expect("ignore=x: give one label, 0 to 255", ",ignore=x")
     expect("ignore=256: give one label", ",ignore=256")
     for names in ("x\nx", "x", "\n".join(map(str, range(256)))):
@@ -148,92 +172,6 @@ def test_layouts_that_cannot_be_read_are_one_line(tmp_path):
     expect("a.bmp and [^\n]+a.png would share a label map; rename one")
 
 
-@pytest.mark.parametrize("spec", ["tfds:mnist", "tfds:oxford_flowers102:2.1.1"])
-def test_sets_of_tfds_without_known_label_maps_are_one_line(spec):
-    with pytest.raises(ValueError, match=f"^--data={spec}: [^\n]+ use tfds:oxford_iiit_pet$"):
-        sources.load(spec, "label_maps")
-
-
 def test_scenes_have_label_maps():
     source = Inputs().source("scenes:count=4,size=48", "label_maps")
     assert source.class_names[0] == "background" and source["val"][0]["label_map"].shape == (48, 48)
-
-
-def voc(root: pathlib.Path, **lists: str) -> None:
-    for folder in ("Annotations", "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    for split, items in lists.items():
-        (root / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(items.replace(" ", "\r\n") + "\r\n")
-        for item in items.split():
-            Image.new("RGB", (3, 2)).save(root / "JPEGImages" / f"{item}.jpg")
-            labels = Image.fromarray(rows(20, 255)).convert("P")
-            labels.putpalette(list(range(255, -1, -1)) * 3)
-            labels.save(root / "SegmentationClass" / f"{item}.png")
-
-
-def test_voc_lists_its_segmented_images(tmp_path):
-    root = tmp_path / "VOCdevkit" / "VOC2012"
-    voc(root, train="2007_1 2007_2", val="2007_3")
-    (root / "SegmentationClass" / "2007_2.png").unlink()
-    for path in (root, tmp_path):
-        source = sources.load(f"voc:{path}", "label_maps")
-        assert source.class_names == ("background", *VOC_NAMES)
-        assert {split: len(records) for split, records in source.splits.items()} == {"train": 2, "val": 1}
-    assert source["train"][0]["label_map"].tolist() == rows(20, 255).tolist()
-    with pytest.raises(ValueError, match="^[^\n]+SegmentationClass/2007_2.png: No such file or directory$"):
-        source["train"][1]
-    voc(tmp_path / "other")
-    with pytest.raises(ValueError, match="^--data=voc:[^\n]+: no ImageSets/Segmentation/train.txt; [^\n]+$"):
-        sources.load(f"voc:{tmp_path / 'other'}", "label_maps")
-
-
-@pytest.mark.filterwarnings("ignore")  # the package's own
-def test_pets_are_read_without_tensorflow(tmp_path, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    os.makedirs(tmp_path / "tfds")
-    prepare_pets(tmp_path, [rows(1, 2, 3), rows(3, 3, 2), rows(2, 0, 1), rows(1, 2, 4), rows(1, 2)])
-    source = sources.load("tfds:oxford_iiit_pet", "label_maps")
-    assert source.class_names == ("pet", "background", "border")
-    assert {split: len(records) for split, records in source.splits.items()} == {"train": 5, "test": 5, "val": 5}
-    records = pickle.loads(pickle.dumps(source["train"]))
-    found: dict[int, object] = {}
-    for index in range(5):
-        colour = int(decode.Encoded(bytes(records.examples[index]["image"])).pixels()[0, 0, 0])
-        try:
-            found[colour] = records[index]["label_map"][:, 0].tolist()
-        except ValueError as error:
-            found[colour] = str(error).partition("]: ")[2]
-    assert found[0] == [0, 1, 2] and found[1] == [2, 2, 1] and found[2] == [1, 255, 0]
-    assert found[3] == "has label 3, but there are 3 classes, from 0; mark what does not count by 255"
-    assert found[4] and "the label map is 3x2, but tfds:oxford_iiit_pet/train[" in str(found[4])
-    assert "tensorflow" not in sys.modules
-
-
-def prepare_pets(root: pathlib.Path, label_maps: list[np.ndarray]) -> None:
-    """Writes label maps and images of 3×3 pixels, coloured with their number, as TFDS itself would."""
-    features = tensorflow_datasets.features
-    files = []
-    for index, labels in enumerate(label_maps):
-        files.append((str(root / f"{index}.png"), str(root / f"labels{index}.png")))
-        Image.fromarray(np.full((3, 3, 3), index, np.uint8)).save(files[-1][0])
-        Image.fromarray(labels).save(files[-1][1])
-
-    def examples(self):
-        for index, (image, labels) in enumerate(files):
-            yield index, {"image": image, "segmentation_mask": labels}
-
-    def info(self):
-        mask = features.Image(shape=(None, None, 1), use_colormap=True)
-        content = features.FeaturesDict({"image": features.Image(shape=(None, None, 3)), "segmentation_mask": mask})
-        return tensorflow_datasets.core.DatasetInfo(builder=self, features=content)
-
-    body = {
-        "VERSION": tensorflow_datasets.core.Version("1.0.0"),
-        "name": "oxford_iiit_pet",
-        "_info": info,
-        "_split_generators": lambda self, _: {split: self._generate_examples() for split in ("train", "test")},
-        "_generate_examples": examples,
-    }
-    bases = (tensorflow_datasets.core.GeneratorBasedBuilder,)
-    builder = type("OxfordIiitPet", bases, body, skip_registration=True)
-    builder(data_dir=str(root / "tfds"), file_format="array_record").download_and_prepare()

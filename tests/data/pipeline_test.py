@@ -8,7 +8,8 @@ import pytest
 from absl import logging
 from PIL import Image
 
-from jaxvision.data import crops, folder, pipeline, sources, transforms
+from jaxvision.data import crops, pipeline, sources, transforms
+from jaxvision.data.image_files import image_files
 from jaxvision.data.order import GroupedByShape
 from jaxvision.data.records import INDEX, NOTE, Subset
 
@@ -231,7 +232,7 @@ def test_transforms_decode_from_the_file_where_they_can(tmp_path):
     for index in range(4):
         Image.fromarray(np.full((40, 40, 3), 60 * index, np.uint8)).save(tmp_path / f"{index}.jpg")
     (tmp_path / "4.jpg").write_bytes((tmp_path / "3.jpg").read_bytes()[:300])
-    records = folder.image_files(str(tmp_path))
+    records = image_files(str(tmp_path))
     for transform in (crops.center_crop(8), transforms.compose(crops.inception_crop(8), transforms.horizontal_flip())):
         iterator = pipeline.evaluate(records, transform, 5)(0, 1)
         batch = next(iterator)

@@ -1,0 +1,100 @@
+"""Image files by their names: in a folder at any depth, of a glob, or a single one."""
+
+import dataclasses
+import glob
+import os
+import pathlib
+from collections.abc import Iterator
+
+from jaxvision.data import decode
+from jaxvision.data.records import Record
+
+EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+)
+_NOT_DATA = ("__MACOSX", "@eaDir")  # what archives and network drives leave beside the folders of the data
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFiles:
+    """Records of image files without labels, for prediction and for methods that learn from images alone."""
+
+    files: tuple[str, ...]  # paths
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Record:
+        return {"image": decode.decode(self.files[index])}
+
+    def encoded(self, index: int) -> Record:
+        """Return record `index` with its image undecoded."""
+        return {"image": decode.Encoded(self.files[index])}
+
+    def name(self, index: int) -> str:
+        """Return the path of an image."""
+        return self.files[index]
+
+
+def image_files(pattern: str) -> ImageFiles:
+    """Return the images, sorted, of a glob ('photos/*.jpg'), of a folder and all folders in it, or of a single file.
+
+    Raises ValueError where there are none.
+    """
+    path = pathlib.Path(pattern).expanduser()
+    if path.is_dir():
+        files = images_below(str(path))
+    elif path.is_file():
+        files = [str(path)]
+    else:
+        files = sorted(name for name in glob.glob(str(path), recursive=True) if is_image(name))
+    if not files:
+        known = " ".join(sorted(EXTENSIONS))
+        raise ValueError(f"--input={pattern}: no image files there; it is a file, a folder or a quoted glob of {known}")
+    return ImageFiles(tuple(files))
+
+
+def is_image(name: str) -> bool:
+    """Tell by its name whether a file is an image that can be read."""
+    # Files that start with a dot are what operating systems leave beside the real ones (._photo.jpg).
+    base = os.path.basename(name)
+    return base[:1] != "." and os.path.splitext(base)[1].lower() in EXTENSIONS
+
+
+def is_data_folder(name: str) -> bool:
+    """Tell whether a folder of this name may hold data: it is not hidden, nor a by-product of an archive."""
+    return name[:1] != "." and name not in _NOT_DATA
+
+
+def images_below(folder: str) -> list[str]:
+    """Return the sorted paths of the images at any depth of a folder."""
+    return sorted(os.path.join(parent, name) for parent, names in walk(folder) for name in names if is_image(name))
+
+
+def walk(folder: str, seen: set[tuple[int, int]] | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder at and below `folder` with the names of its files.
+
+    Links to folders are followed; a folder that is reached twice, as by a link to itself, is yielded once. Hidden
+    folders are left out. Folders below whose device and inode are in `seen` are left out, too, and those that are
+    yielded are added to it.
+    """
+    seen, waiting = set() if seen is None else seen, [folder]
+    seen.add(identity(folder))
+    while waiting:
+        parent = waiting.pop()
+        files, folders = list[str](), list[str]()
+        with os.scandir(parent) as entries:
+            for entry in entries:
+                if not entry.is_dir():
+                    files.append(entry.name)
+                elif is_data_folder(entry.name) and (below := identity(entry.path)) not in seen:
+                    seen.add(below)
+                    folders.append(entry.path)
+        yield parent, files
+        waiting.extend(sorted(folders, reverse=True))
+
+
+def identity(path: str) -> tuple[int, int]:
+    """Return the device and inode of a folder, by which it is known however it is reached."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
