@@ -14,6 +14,7 @@ from jaxvision.data.records import Record
 from jaxvision.data.transforms import FromFile, Transform
 
 _TRIES = 10
+_THIN = 8  # an image whose longer side is more than so many times the shorter is cut before it is resized
 _TEST_RATIO = 256 / 224  # of the resized shorter side to the crop, in the evaluation of AlexNet and all that followed
 
 
@@ -139,7 +140,7 @@ def _scale_jitter(record: Record, rng: np.random.Generator, *, size: int, low: i
 
 
 def _crop_pad(record: Record, rng: np.random.Generator, *, size: int, pad: int) -> Record:
-    image = _central_square(shorter_side(decode.pixels(record["image"]), size), size)
+    image = _central_square(record["image"], size, size)
     padded = np.zeros((size + 2 * pad, size + 2 * pad, 3), np.uint8)
     padded[pad : pad + size, pad : pad + size] = image
     x, y = rng.integers(2 * pad + 1, size=2)
@@ -147,12 +148,21 @@ def _crop_pad(record: Record, rng: np.random.Generator, *, size: int, pad: int) 
 
 
 def _center_crop(record: Record, rng: np.random.Generator, *, size: int, shorter: int) -> Record:
-    return _only(record, _central_square(shorter_side(decode.pixels(record["image"]), shorter), size))
+    return _only(record, _central_square(record["image"], shorter, size))
 
 
-def _central_square(image: Pixels, size: int) -> Pixels:
-    y, x = (round((side - size) / 2) for side in image.shape[:2])
-    return image[y : y + size, x : x + size]
+def _central_square(image: Pixels | decode.Encoded, shorter: int, size: int) -> Pixels:
+    """Resize the shorter side to `shorter` and cut out the central square of `size`."""
+    width, height = decode.extent(image)
+    if max(width, height) <= _THIN * min(width, height):
+        resized = shorter_side(decode.pixels(image), shorter)
+        y, x = (round((side - size) / 2) for side in resized.shape[:2])
+        return resized[y : y + size, x : x + size]
+    # Of a thin image the part is cut first: the whole, enlarged, would take gigabytes.
+    scaled = [shorter * side // min(width, height) for side in (width, height)]
+    x, y = (round((side - size) / 2) for side in scaled)
+    across, down = width / scaled[0], height / scaled[1]
+    return decode.crop(image, (x * across, y * down, (x + size) * across, (y + size) * down), (size, size))
 
 
 def _only(record: Record, image: Pixels) -> Record:

@@ -3,8 +3,8 @@
 Its decisions, the same for every reader:
 
 - The EXIF orientation is applied. Colour profiles are ignored, as the reference frameworks do.
-- Transparency is composited on white. Of an animation, the first frame counts.
-- 16-bit grey images are scaled to 8 bits (v / 257, rounded), never clipped.
+- Transparency is composited on white. Of an animation the first frame counts, and of a TIFF the first page, said once.
+- Images of 16 bits a channel are scaled to 8 bits by the range of their values, never clipped; see `sixteen_bits`.
 - JPEG is decoded with the accurate integer DCT and smooth chroma upsampling (Pillow's defaults).
 - Every resize is antialiased: Pillow widens its filters by the down-scaling factor.
 - A file that cannot be decoded is `ValueError("file: reason")`.
@@ -16,8 +16,11 @@ import os
 from collections.abc import Iterator
 
 import numpy as np
+from absl import logging
 from jaxtyping import UInt8
 from PIL import Image
+
+from jaxvision.data import sixteen_bits
 
 Pixels = UInt8[np.ndarray, "_H _W 3"]
 File = str | os.PathLike | bytes
@@ -50,7 +53,9 @@ class Encoded:
         """Read the header of `file`, a path or bytes, named `name` in errors; ValueError where it is broken."""
         self._name = name or _name(file)
         with _named(self._name):
-            self._image = Image.open(io.BytesIO(_content(file)))
+            content = _content(file)
+            self._image = Image.open(io.BytesIO(content))
+            self._deep = content if sixteen_bits.is_deep(self._image) else b""
             self._turn = _UPRIGHT.get(_orientation(self._image))
         width, height = self._image.size
         self.width, self.height = (height, width) if self._turn in _SWAPS_SIDES else (width, height)
@@ -78,10 +83,25 @@ class Encoded:
             drafted = None
             if reduction > 1 and self._turn is None:
                 drafted = image.draft("RGB", (stored_width // reduction, stored_height // reduction))
-            upright = _rgb(image)
+            upright = self._rgb()
             if self._turn is not None:
                 upright = upright.transpose(self._turn)
         return upright, round(stored_width / drafted[1][2]) if drafted else 1
+
+    def _rgb(self) -> Image.Image:
+        image: Image.Image = self._image
+        _tell_of_pages(image, self._name)
+        image.load()
+        if sixteen_bits.is_grey(image):
+            return sixteen_bits.grey(image, self._deep, self._name).convert("RGB")
+        if self._deep:
+            image = sixteen_bits.colour(image, self._deep, self._name)
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        if image.mode in ("I", "F"):
+            raise ValueError("32-bit pixels have no agreed range; save it with 8 or 16 bits")
+        return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def decode(file: File, min_size: int | None = None) -> Pixels:
@@ -180,21 +200,15 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _tell_of_pages(image: Image.Image, name: str) -> None:
+    if image.format == "TIFF" and (pages := getattr(image, "n_frames", 1)) > 1:
+        logging.log_first_n(
+            logging.WARNING, "%s: has %d pages, of which the first is read; so are others like it", 1, name, pages
+        )
+
+
 def _jpeg_reduction(ratio: float) -> int:
     return next((power for power in (8, 4, 2) if ratio >= power), 1)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    image.load()
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        grey = np.asarray(image).astype(np.float32) / 257
-        return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise ValueError("32-bit pixels have no agreed range; save it with 8 or 16 bits")
-    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _resize_part(image: Image.Image, box: Box, size: tuple[int, int]) -> Pixels:

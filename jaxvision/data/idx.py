@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from jaxvision.channels import Channels
 from jaxvision.data import specs
+from jaxvision.data.looks_like import or_else
 from jaxvision.data.records import Record, Records, Source, label_names
 from jaxvision.data.splits import source_of
 
@@ -58,18 +59,22 @@ class IdxImages:
 def load(spec: str) -> Source:
     """Read `idx:DIR`: train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz] and, if present, the t10k- pair.
 
-    A folder with "fashion" in its name gets Fashion-MNIST's class names, mean and standard deviation.
+    The files lie in DIR, or in its one folder raw/ or NAME/raw/, as torchvision leaves them. A folder with "fashion" in
+    its name gets Fashion-MNIST's class names, mean and standard deviation. The t10k- pair alone is a test split.
 
-    Raises ValueError where the training pair is missing or a file is damaged.
+    Raises:
+        ValueError: there is no pair, several folders have one, or a file is damaged.
     """
     root = specs.path(spec)
-    splits: dict[str, Records] = {"train": _read_pair(spec, root, "train")}
-    if _find(root, "t10k", "images", 3):
-        splits["test"] = _read_pair(spec, root, "test")
-    fashion = "fashion" in root.name.lower()
+    folder = _folder(spec, root)
+    pairs = {split: prefix for split, prefix in _PREFIXES.items() if _find(folder, prefix, "images", 3)}
+    splits: dict[str, Records] = {split: _read_pair(spec, folder, split) for split in pairs or ("train",)}
+    named = folder.absolute().parent if folder.name == "raw" else folder
+    fashion = any("fashion" in path.name.lower() for path in (root, named))
     names = FASHION_CLASSES if fashion else label_names(10)
     mean, std = _FASHION if fashion else _MNIST
-    return source_of(splits, names, mean=mean, std=std)
+    origins = {split: f"{_PREFIXES[split]}-images" for split in splits}
+    return source_of(splits, names, origins=origins, mean=mean, std=std)
 
 
 def read(file: pathlib.Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
@@ -91,13 +96,27 @@ def _read_pair(spec: str, root: pathlib.Path, split: str) -> IdxImages:
     images_file, labels_file = _find(root, prefix, "images", 3), _find(root, prefix, "labels", 1)
     if not images_file or not labels_file:
         names = f"{prefix}-images-idx3-ubyte[.gz] and {prefix}-labels-idx1-ubyte[.gz]"
-        raise ValueError(f"--data={spec}: {str(root)!r} needs {names}")
+        raise ValueError(f"--data={spec}: {str(root)!r} needs {names}{or_else(root, 'idx')}")
     images, labels = read(images_file, 3), read(labels_file, 1)
     if len(images) != len(labels) or not len(labels):
         raise ValueError(f"{images_file}: {len(images)} images, but {labels_file.name} has {len(labels)} labels")
     if labels.max() > 9:
         raise ValueError(f"{labels_file}: label {labels.max()}; labels are 0 to 9")
     return IdxImages(images, labels, str(images_file))
+
+
+def _folder(spec: str, root: pathlib.Path) -> pathlib.Path:
+    """Return the folder that has a pair of files: `root`, or the one raw/ below it; `root` where there is none.
+
+    ValueError: there are several.
+    """
+    inner = sorted([*root.glob("raw"), *root.glob("*/raw")])
+    found = [
+        folder for folder in (root, *inner) if any(_find(folder, prefix, "images", 3) for prefix in _PREFIXES.values())
+    ]
+    if len(found) > 1 and found[0] != root:
+        raise ValueError(f"--data={spec}: holds several; say which, like idx:{found[0]}")
+    return found[0] if found else root
 
 
 def _find(root: pathlib.Path, prefix: str, kind: str, dimensions: int) -> pathlib.Path | None:

@@ -55,4 +55,10 @@ def join(spec: str, sources: Sequence[Source]) -> Source:
         )
     names = {name for source in sources for name in source.splits}
     splits = {name: Joined(tuple(s.splits[name] for s in sources if name in s.splits)) for name in sorted(names)}
-    return dataclasses.replace(first, splits=splits)
+    origins = {
+        name: " + ".join(source.origins.get(name) or "?" for source in sources if name in source.splits)
+        for name in splits
+        if any(source.origins.get(name) for source in sources)
+    }
+    left_out = tuple(line for source in sources for line in source.left_out)
+    return dataclasses.replace(first, splits=splits, origins=origins, left_out=left_out)

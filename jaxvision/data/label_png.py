@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 from PIL import Image
 
+from jaxvision.data.sixteen_bits import layout_of
+
 UNLABELLED = 255  # pixels that losses and metrics ignore
 _FORMATS = ("PNG", "TIFF", "BMP", "GIF", "PPM")  # those that keep values as they are
 _REMEDY = "a label map is a palette or grey PNG (or TIFF) whose values are the classes' numbers"
@@ -32,7 +34,7 @@ def label_map(file: str | bytes, name: str = "") -> UInt8[np.ndarray, "H W"]:
     name = name or str(file)
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-            form, mode, layout = image.format, image.mode, _layout(image)
+            form, mode, layout = image.format, image.mode, layout_of(image)
             if form not in _FORMATS:
                 raise ValueError(f"{form} does not keep labels exactly; {_REMEDY}")
             values = np.array(image)
@@ -74,13 +76,6 @@ def _is_grey(mode: str, values: UInt8[np.ndarray, "H W C"]) -> bool:
     channels = {"LA": 1, "RGB": 3, "RGBA": 3}.get(mode, 0)
     colours, alpha = values[..., :channels], values[..., channels:]
     return channels > 0 and bool((colours == colours[..., :1]).all() and (alpha == alpha[:1, :1]).all())
-
-
-def _layout(image: Image.Image) -> str:
-    """Return Pillow's name of the layout of the pixels in the file, such as "L;4"."""
-    tiles = getattr(image, "tile", None)
-    arguments = tiles[0][3] if tiles else ""
-    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
 def _bytes(values: Integer[np.ndarray, "H W"], name: str) -> UInt8[np.ndarray, "H W"]:

@@ -110,9 +110,11 @@ def load(spec: str) -> Source:
     splits: dict[str, Records] = {
         split: read(examples, f"tfds:{name}/{split}") for split, examples in splits_of(builder, ("image",)).items()
     }
-    if "train" not in splits:
-        raise ValueError(f"--data={spec}: has no train split, only {', '.join(builder.info.splits)}")
-    return source_of(splits, class_names)
+    if not splits:
+        raise ValueError(
+            f"--data={spec}: has no train, validation or test split, only {', '.join(builder.info.splits)}"
+        )
+    return source_of(splits, class_names, origins={split: f"tfds:{name}/{split}" for split in splits})
 
 
 def splits_of(builder: Any, features: Sequence[str]) -> dict[str, Sequence[Any]]:

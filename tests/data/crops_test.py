@@ -123,3 +123,15 @@ def test_sizes_that_cannot_work_are_refused():
         crops.center_crop(24, resize=20)
     with pytest.raises(ValueError, match="size <= low <= high"):
         crops.scale_jitter(224, 200, 300)
+
+
+@pytest.mark.parametrize("shape", [(2, 3000), (3000, 2), (20, 161), (200, 20)])
+@pytest.mark.parametrize("resize", [None, 24])
+def test_a_thin_image_is_cut_before_it_is_enlarged(shape, resize):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    shorter = 24 if resize else round(24 * 256 / 224)
+    whole = crops.shorter_side(image, shorter)
+    y, x = (round((side - 24) / 2) for side in whole.shape[:2])
+    part = crops.center_crop(24, resize)({"image": image}, np.random.default_rng(0))["image"]
+    assert part.shape == (24, 24, 3)
+    np.testing.assert_allclose(part.astype(int), whole[y : y + 24, x : x + 24].astype(int), atol=1)

@@ -198,3 +198,25 @@ def test_extent_and_pixels_take_both_kinds():
     file = decode.Encoded(encoded(Image.fromarray(PHOTO), "PNG"))
     assert decode.extent(file) == decode.extent(PHOTO) == (160, 120)
     np.testing.assert_array_equal(decode.pixels(file), decode.pixels(PHOTO))
+
+
+def test_a_page_of_several_and_a_pgm_of_16_bits_are_read(monkeypatch):
+    lines = []
+    monkeypatch.setattr(decode.logging, "log_first_n", lambda level, text, count, *values: lines.append(text % values))
+    pages = [Image.new("RGB", (4, 4), colour) for colour in ((255, 0, 0), (0, 0, 255))]
+    file = encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    assert decode.Encoded(file, "a.tif").pixels()[0, 0].tolist() == [255, 0, 0]
+    assert lines == ["a.tif: has 2 pages, of which the first is read; so are others like it"]
+    assert decode.decode(b"P5 2 1 65535 " + bytes([255, 255, 128, 0]))[0, :, 0].tolist() == [255, 128]
+    assert decode.decode(b"P5 2 1 4095 " + bytes([15, 255, 0, 0]))[0, :, 0].tolist() == [255, 0]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{"quality": 95, "subsampling": 0}, {"quality": 90}, {"progressive": True}])
+def test_a_reduced_jpeg_is_within_a_level_of_the_whole(mode, options):
+    big = Image.fromarray(PHOTO).resize((640, 481), Image.Resampling.BICUBIC)
+    file = encoded(big.convert(mode), "JPEG", **({} if mode == "L" else options))
+    whole = Image.fromarray(decode.decode(file))
+    for factor in (2, 4, 8):
+        reduced = decode.decode(file, 481 // factor).astype(float)
+        assert np.abs(reduced - np.asarray(whole.reduce(factor), float)).mean() < 1

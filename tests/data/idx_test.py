@@ -82,3 +82,23 @@ def test_missing_files_are_named(tmp_path):
     (tmp_path / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(ValueError, match="train-labels-idx1-ubyte"):
         idx.load(f"idx:{tmp_path}")
+
+
+@pytest.mark.parametrize("inner", ["", "FashionMNIST", "FashionMNIST/raw"])
+def test_torchvisions_folders_are_found(tmp_path, inner):
+    (tmp_path / "FashionMNIST" / "raw").mkdir(parents=True)
+    write(tmp_path / "FashionMNIST" / "raw", "train")
+    source = idx.load(f"idx:{tmp_path / inner}")
+    assert source.class_names[9] == "Ankle boot" and len(source["all"]) == 20
+    if not inner:
+        (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+        write(tmp_path / "MNIST" / "raw", "train")
+        with pytest.raises(ValueError, match=r"holds several; say which, like idx:\S+/FashionMNIST/raw$"):
+            idx.load(f"idx:{tmp_path}")
+
+
+def test_the_test_pair_alone_is_a_test_split(tmp_path):
+    write(tmp_path, "t10k")
+    source = idx.load(f"idx:{tmp_path}")
+    assert {name: len(records) for name, records in source.splits.items()} == {"test": 20, "val": 20}
+    assert dict(source.origins) == {"test": "t10k-images", "val": "the test split, t10k-images"}

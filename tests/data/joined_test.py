@@ -27,3 +27,11 @@ def test_splits_are_those_of_any_part():
     np.testing.assert_array_equal(both["train"][9]["image"], two["train"][1]["image"])
     with pytest.raises(ValueError, match="^--data=a\\+b: the classes differ"):
         join("a+b", [one, sources.load("digits")])
+
+
+def test_what_is_told_of_each_set_is_told_of_both():
+    one = dataclasses.replace(sources.load("scenes:count=8,size=32"), origins={"train": "a.txt"}, left_out=("a: torn",))
+    two = dataclasses.replace(one, origins={"train": "b.txt", "val": "c.txt"}, left_out=("b: torn",))
+    both = join("a+b", [one, two])
+    assert dict(both.origins) == {"train": "a.txt + b.txt", "val": "? + c.txt"}
+    assert both.left_out == ("a: torn", "b: torn")
