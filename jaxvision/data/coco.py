@@ -10,6 +10,7 @@ from jaxvision.data.annotated_images import AnnotatedImages, AnnotationsBuilder,
 from jaxvision.data.class_numbers import BACKGROUND
 from jaxvision.data.coco_json import Id, identity, side
 from jaxvision.data.image_index import ImageIndex
+from jaxvision.data.looks_like import or_else
 from jaxvision.data.records import Records, Source
 from jaxvision.data.specs import argument
 from jaxvision.data.splits import source_of
@@ -63,7 +64,7 @@ def _json_files(spec: str, root: pathlib.Path) -> dict[str, pathlib.Path]:
     if len(found) == 1:
         return {split_names.split_of(_split_name(found[0])) or "all": found[0]}
     if not found:
-        raise ValueError(f"--data={spec}: no JSON files there; {_LAYOUT}")
+        raise ValueError(f"--data={spec}: no JSON files there; {_LAYOUT}{or_else(root, 'coco')}")
     names = {_split_name(file): file for file in found}
     splits = split_names.by_split(names, str(root))
     if unknown := sorted(str(file) for name, file in names.items() if split_names.split_of(name) is None):

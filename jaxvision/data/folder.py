@@ -66,7 +66,7 @@ def load(spec: str) -> Source:
     Raises:
         ValueError: there is no image to read, fewer than two classes, or a class that the training split lacks.
     """
-    source = _load(spec)
+    source = load_any(spec)
     if source.num_classes < 2:
         root = specs.path(spec)
         what = f"one class only, {source.class_names[0]!r}" if source.class_names else "images without folders"
@@ -75,12 +75,8 @@ def load(spec: str) -> Source:
     return source
 
 
-def load_images(spec: str) -> Source:
-    """Read `folder:DIR` as `load` does, for methods that learn from images alone: one class or none will do."""
-    return _load(spec)
-
-
-def _load(spec: str) -> Source:
+def load_any(spec: str) -> Source:
+    """Read `folder:DIR` as `load` does, with one class or none, too: for methods that learn from images alone."""
     root = specs.path(spec)
     if not root.is_dir():
         raise ValueError(f"--data={spec}: no folder {str(root)!r}; {_LAYOUT}")

@@ -49,7 +49,7 @@ class Inputs(NamedTuple):
         """
         if spec == classes.NO_DATA:
             return self._normalised(classes.without_images(self.class_names))
-        source = sources.load(spec, needs)
+        source = sources.load(spec, needs, few_classes=self.by_name)
         source = splits.whole(source) if self.whole else source
         if self.by_name and needs is not None:
             source = classes.by_name(spec, source, self.class_names)

@@ -37,7 +37,7 @@ class Kind(NamedTuple):
     usage: str  # how its specs are written: the kind, then what follows the colon, in brackets where it may be left out
     gives: Set[Content]  # contents of its records; those of some kinds depend on the files
     load: Callable[[str], Source]  # the reader, which takes the spec
-    load_images: Callable[[str], Source] | None = None  # for experiments that need images alone; None: the same reader
+    load_any: Callable[[str], Source] | None = None  # a reader that takes one class or none, too; None: `load` does
 
     @property
     def name(self) -> str:
@@ -51,7 +51,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("tinted[:count=N]", {"labels"}, tinted.load),
     Kind("scenes[:count=N,size=N,objects=N,classes=N]", {"boxes", "masks", "label_maps"}, scenes.load),
     Kind("mixture[:modes=N,count=N]", {"labels"}, mixture.load),
-    Kind("folder:DIR", {"labels"}, folder.load, folder.load_images),
+    Kind("folder:DIR", {"labels"}, folder.load, folder.load_any),
     Kind("idx:DIR", {"labels"}, idx.load),
     Kind("masks:DIR[,ignore=N]", {"label_maps"}, label_maps.load),
     Kind("voc:DIR", {"boxes"}, voc.load),
@@ -66,18 +66,23 @@ _NAMES = tuple(dict.fromkeys(row.name for row in KINDS))
 _JOINT = re.compile(rf"\+(?=(?:{'|'.join(_NAMES)})(?::|$))")  # a + in the name of a file joins nothing
 
 
-def load(spec: str, needs: Content | None = None) -> Source:
+def load(spec: str, needs: Content | None = None, *, few_classes: bool = False) -> Source:
     """Open the source that `spec` names; see each reader's `load` for its options.
 
         load("digits")   load("scenes:count=64,size=128")   load("folder:~/flowers")   load("voc:~/voc", "label_maps")
 
     Several with + between them become one: load("voc:VOCdevkit/VOC2007+voc:VOCdevkit/VOC2012"), see `joined.join`.
-    With `needs`, the source is one whose records have that content; without it, records may hold images alone.
 
-    Raises ValueError, in one line, where the kind does not exist or lacks what is needed, or the reader finds no data.
+    Args:
+        spec: the value of --data.
+        needs: the content that records must have; None: records may hold images alone.
+        few_classes: True to open a set of one class, too, as a trained network is evaluated on.
+
+    Raises:
+        ValueError: in one line: the kind does not exist or lacks what is needed, or the reader finds no data.
     """
     if len(parts := _JOINT.split(spec)) > 1:
-        return join(spec, [load(part, needs) for part in parts])
+        return join(spec, [load(part, needs, few_classes=few_classes) for part in parts])
     rows = {row.name: row for row in reversed(KINDS) if needs is None or needs in row.gives}
     row = rows.get(specs.kind(spec))
     if row is None:
@@ -86,4 +91,8 @@ def load(spec: str, needs: Content | None = None) -> Source:
         raise ValueError(f"--data={spec}: no such source{content}; known are {usages}")
     if not row.usage.startswith(f"{row.name}[") and not specs.argument(spec):
         raise ValueError(f"--data={spec}: say which, like {row.usage}")
-    return (row.load_images or row.load)(spec) if needs is None else row.load(spec)
+    if row.load_any is not None and (needs is None or few_classes):
+        source = row.load_any(spec)
+        if needs is None or source.class_names:
+            return source
+    return row.load(spec)

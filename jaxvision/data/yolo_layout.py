@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from jaxvision.data import split_names
-from jaxvision.data.folder import is_image
+from jaxvision.data.image_files import is_image
+from jaxvision.data.looks_like import or_else
 
 LAYOUT = (
     "expected DIR/data.yaml (or obj.names, classes.txt) with images/train and labels/train, or train/images and "
@@ -59,7 +60,7 @@ def find(spec: str, path: pathlib.Path) -> Layout:
     splits = {split: [name for place in places for name in _images(place, root)] for split, places in found.items()}
     splits = {split: files for split, files in splits.items() if files}
     if not splits:
-        raise ValueError(f"--data={spec}: no images under {str(root)!r}; {LAYOUT}")
+        raise ValueError(f"--data={spec}: no images under {str(root)!r}; {LAYOUT}{or_else(root, 'yolo')}")
     origins = {split: ", ".join(os.path.relpath(place, root) for place in found[split]) for split in splits}
     return Layout(root, names, splits, origins, left_out, "kpt_shape" in described)
 

@@ -154,6 +154,11 @@ def test_images_without_classes_are_for_methods_that_need_none(tmp_path, names, 
         ValueError, match=f"^--data=folder:[^\n]+: no classes to learn, since [^\n]+ {reason}; expected"
     ):
         sources.load(f"folder:{tmp_path}", "labels")
+    if source.class_names:
+        assert sources.load(f"folder:{tmp_path}", "labels", few_classes=True).class_names == ("only",)
+    else:
+        with pytest.raises(ValueError, match="no classes to learn"):
+            sources.load(f"folder:{tmp_path}", "labels", few_classes=True)
 
 
 def test_a_split_of_which_no_image_can_be_read_is_refused(tmp_path):
