@@ -201,9 +201,10 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _tell_of_pages(image: Image.Image, name: str) -> None:
-    if image.format == "TIFF" and (pages := getattr(image, "n_frames", 1)) > 1:
+    # The place of the next page in the file; Pillow's own count would read all pages' headers, and fail with the last.
+    if getattr(getattr(image, "tag_v2", None), "next", 0):
         logging.log_first_n(
-            logging.WARNING, "%s: has %d pages, of which the first is read; so are others like it", 1, name, pages
+            logging.WARNING, "%s: has several pages, of which the first is read; so are others like it", 1, name
         )
 
 

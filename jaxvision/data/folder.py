@@ -16,7 +16,6 @@ from jaxvision.data.readable import check_readable
 from jaxvision.data.records import Record, Records, Source
 from jaxvision.data.splits import source_of
 
-_SPLITS = ("train", "val", "test", "trainval")
 _LAYOUT = "expected DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/val/CLASS/*.jpg"
 # Folders of these names are parts of other formats, and no classes where `or_else` finds more of these formats.
 _PARTS = frozenset(
@@ -124,8 +123,8 @@ def _flat(spec: str, root: pathlib.Path, top: _Folder, left_out: list[str]) -> S
     """
     splits: dict[str, Records] = {}
     origins: dict[str, str] = {}
-    for split, name in split_names.by_split(top.folders, top.path).items():
-        if split in _SPLITS and (files := images_below(top.folders[name])):
+    for split, name in split_names.folders_by_split(top.folders, top.path).items():
+        if files := images_below(top.folders[name]):
             splits[split], origins[split] = ImageFiles(tuple(files)), f"{name}/"
     if top.images and "train" not in splits:
         splits["train"], origins["train"] = ImageFiles(tuple(top.images)), str(root)
@@ -141,8 +140,7 @@ def _splits(top: _Folder, left_out: list[str]) -> dict[str, _Folder] | None:
 
     A split's folder holds folders of images. One without is a class if it stands beside other classes.
     """
-    named = split_names.by_split(top.folders, top.path)
-    named = {split: name for split, name in named.items() if split in _SPLITS}
+    named = split_names.folders_by_split(top.folders, top.path)
     if not named:
         return {"train": top} if _has_images(list(top.folders.values())) else None
     inner = {split: _scan(top.folders[name], skip=(top.path,)) for split, name in named.items()}
@@ -191,9 +189,8 @@ def _opened(path: str) -> _Folder:
     while not folder.images and len(folder.folders) == 1:
         inner = _scan(next(iter(folder.folders.values())), skip=(path,))
         several = sum(_has_images([below]) for below in inner.folders.values()) > 1
-        split = any(split_names.split_of(name) in _SPLITS for name in inner.folders)
-        only = next(iter(folder.folders))
-        if inner.images or not (several or split) or split_names.split_of(only) in _SPLITS:
+        split = bool(split_names.folders_by_split(inner.folders, inner.path))
+        if inner.images or not (several or split) or split_names.folders_by_split(folder.folders, path):
             break
         folder = inner
     return folder

@@ -16,7 +16,6 @@ _LABELS = ("labels", "label", "masks", "mask", "annotations", "SegmentationClass
 _ENDINGS = ("", "_mask", "_masks", "_label", "_labels", "_L")  # behind the image's name, in that of its label map
 _BESIDE = "_mask"  # the ending of label maps that lie beside their images
 _LOSSY = (".jpg", ".jpeg", ".jfif")
-_SPLITS = ("train", "val", "test", "trainval")
 
 
 class Pairs(NamedTuple):
@@ -58,9 +57,8 @@ def find_pairs(spec: str, root: pathlib.Path) -> dict[str, Pairs]:
 
 def _places(root: pathlib.Path) -> dict[str, _Place]:
     folders = {path.name: path for path in _folders(root)}
-    named = {
-        split: folders[name] for split, name in split_names.by_split(folders, str(root)).items() if split in _SPLITS
-    }
+    splits = split_names.folders_by_split(folders, str(root))
+    named = {split: folders[name] for split, name in splits.items()}
     inner = {split: place for split, path in named.items() if (place := _place(path))}
     beside = {
         split: _Place(path, labels)
@@ -85,8 +83,8 @@ def _place(folder: pathlib.Path) -> _Place | None:
 def _outer(place: _Place) -> Iterator[tuple[str, _Place]]:
     """Return the splits that are folders in the images' folder, and of the same name in the label maps'."""
     names = [path.name for path in _folders(place.images)]
-    for split, name in split_names.by_split(names, str(place.images)).items():
-        if split in _SPLITS and (labels := child(place.labels, name)):
+    for split, name in split_names.folders_by_split(names, str(place.images)).items():
+        if labels := child(place.labels, name):
             yield split, _Place(place.images / name, labels)
 
 
@@ -109,6 +107,7 @@ def _pairs(spec: str, place: _Place, root: pathlib.Path) -> Pairs:
         expected = place.labels / f"{missing[0]}{ending}.png"
         raise ValueError(
             f"--data={spec}: {images[missing[0]][0]} has no {expected}; {len(missing)} of {len(images)} have none"
+            f"{or_else(root, 'masks')}"
         )
     if lossy := [path for path in found.values() if path.lower().endswith(_LOSSY)]:
         raise ValueError(f"--data={spec}: {lossy[0]}: JPEG does not keep labels; save the label maps as PNG")

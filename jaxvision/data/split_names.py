@@ -59,6 +59,14 @@ def reference(splits: Collection[str]) -> str:
     return next(name for name in ("train", "all", "trainval", "val", "test") if name in splits)
 
 
+def folders_by_split(names: Iterable[str], where: str) -> dict[str, str]:
+    """Sort names of folders by the splits train, val, test and trainval, as `by_split` does.
+
+    Folders of other names, such as labels/ and annotations/, are no splits, though files of these names stand for one.
+    """
+    return by_split((name for name in names if split_of(name) not in (None, "all")), where)
+
+
 def read_list(file: str | os.PathLike, known: Collection[str]) -> list[str]:
     """Read a list file, one image a line, into the names of `known` where they are there.
 

@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from jaxvision.data import specs, voc_layout
@@ -73,15 +73,25 @@ def _files(spec: str, folder: pathlib.Path) -> _Files:
     ValueError: the layout is another.
     """
     root = voc_layout.year_of(spec, folder, "Annotations") or folder
-    annotations = voc_layout.child(root, "Annotations")
-    images = voc_layout.child(root, *voc_layout.IMAGES)
-    if annotations is None or images is None:
-        images = annotations = images or annotations or root
-    xml = voc_layout.named_files(annotations, ".xml") if annotations.is_dir() else {}
-    pictures = voc_layout.named_files(images) if images.is_dir() else {}
-    if not xml or not pictures:
+    annotations, images = voc_layout.child(root, "Annotations"), voc_layout.child(root, *voc_layout.IMAGES)
+    xml_folder, found = _first((annotations, images, root), ".xml")
+    image_folder, pictures = _first((images, annotations, root), "")
+    if not found or not pictures:
         raise ValueError(f"--data={spec}: not the layout of VOC; {_LAYOUT}{or_else(folder, 'voc')}")
-    return _Files(root, pictures, {name: paths[0] for name, paths in xml.items()}, images, annotations)
+    xml = {name: paths[0] for name, paths in found.items()}
+    if not xml.keys() & pictures.keys():  # in folders of other names, such as xmls/ and photos/
+        xml = {os.path.basename(name): path for name, path in xml.items()}
+        pictures = {os.path.basename(name): paths for name, paths in pictures.items()}
+    return _Files(root, pictures, xml, image_folder, xml_folder)
+
+
+def _first(folders: Iterable[pathlib.Path | None], extension: str) -> tuple[pathlib.Path, dict[str, list[str]]]:
+    """Return the first folder with files of the extension ("": with images) and these files."""
+    last = pathlib.Path()
+    for last in filter(None, folders):
+        if last.is_dir() and (found := voc_layout.named_files(last, extension)):
+            return last, found
+    return last, {}
 
 
 def _lists(files: _Files, names: list[str]) -> Lists:

@@ -119,7 +119,7 @@ def read_lists(root: pathlib.Path, purpose: str, known: Collection[str], everyth
 def read_splits_of_folders(names: Sequence[str]) -> Lists | None:
     """Return the splits where names begin with a split's folder, such as "train/a" and "valid/b"; None: they do not."""
     tops = dict.fromkeys(name.partition("/")[0] for name in names if "/" in name)
-    folders = split_names.by_split(tops, "the folders of the images")
+    folders = split_names.folders_by_split(tops, "the folders of the images")
     if "train" not in folders:
         return None
     splits = {split: [name for name in names if name.startswith(f"{folder}/")] for split, folder in folders.items()}

@@ -206,7 +206,7 @@ def test_a_page_of_several_and_a_pgm_of_16_bits_are_read(monkeypatch):
     pages = [Image.new("RGB", (4, 4), colour) for colour in ((255, 0, 0), (0, 0, 255))]
     file = encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:])
     assert decode.Encoded(file, "a.tif").pixels()[0, 0].tolist() == [255, 0, 0]
-    assert lines == ["a.tif: has 2 pages, of which the first is read; so are others like it"]
+    assert lines == ["a.tif: has several pages, of which the first is read; so are others like it"]
     assert decode.decode(b"P5 2 1 65535 " + bytes([255, 255, 128, 0]))[0, :, 0].tolist() == [255, 128]
     assert decode.decode(b"P5 2 1 4095 " + bytes([15, 255, 0, 0]))[0, :, 0].tolist() == [255, 0]
 

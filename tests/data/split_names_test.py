@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxvision.data.split_names import by_split, read_list, split_of
+from jaxvision.data.split_names import by_split, folders_by_split, read_list, split_of
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,8 @@ def test_two_names_of_one_split_are_refused():
 def test_a_list_names_its_images(tmp_path: Path, text: str, names: list[str]):
     (tmp_path / "train.txt").write_bytes(text.encode())
     assert read_list(tmp_path / "train.txt", {"a", "b", "img", "img 1", "sub/c", "a.b"}) == names
+
+
+def test_folders_of_parts_are_no_splits():
+    names = ["train", "Valid", "labels", "annotations", "default"]
+    assert folders_by_split(names, "DIR") == {"train": "train", "val": "Valid"}
