@@ -130,7 +130,7 @@ def _label_file(labels: Mapping[str, Sequence[str]], stem: str) -> str:
 
 def _unused(labels: Mapping[str, Sequence[str]], used: Iterable[str]) -> tuple[str, ...]:
     kept = set(used)
-    lonely = [paths[0] for paths in labels.values() if not kept.intersection(paths)]
+    lonely = sorted(paths[0] for paths in labels.values() if not kept.intersection(paths))
     return (f"{lonely[0]}: has no image; {len(lonely)} label maps have none",) if lonely else ()
 
 

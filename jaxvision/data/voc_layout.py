@@ -110,6 +110,7 @@ def read_lists(root: pathlib.Path, purpose: str, known: Collection[str], everyth
             splits["train"] = rest
             origins["train"] = " less ".join([origins[basis] if basis else "all annotations", *less])
         splits.pop("all", None)
+        origins.pop("all", None)
     for split in ("val", "test"):
         if twice := len({*splits.get(split, ())} & {*splits.get("train", ())}):
             origins[split] += f" ({twice} of its images also in {origins['train']})"

@@ -41,7 +41,7 @@ def of_bits(bits: int, colour: int, values: np.ndarray) -> bytes:
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 @pytest.mark.parametrize("colour", [0, 3])
 def test_few_bits_keep_their_values(bits, colour):
-    values = np.arange(12, dtype=np.uint8).reshape(2, 6) % 2**bits
+    values = (np.arange(12).reshape(2, 6) % 2**bits).astype(np.uint8)
     np.testing.assert_array_equal(label_map(of_bits(bits, colour, values)), values)
     assert label_map(of_bits(bits, colour, values)).dtype == np.uint8
 

@@ -45,7 +45,7 @@ def lines(monkeypatch) -> list[str]:
 def test_the_least_bits_that_hold_the_largest_value_count(largest, bits, channels, lines):
     values = np.repeat(np.array([[0, largest // 2, largest]], np.uint16)[..., None], channels, axis=2)
     found = decode.Encoded(png(values), "a.png").pixels()
-    expected = values[..., 0] * 255 / (2**bits - 1)
+    expected = values[..., 0] * 255.0 / (2**bits - 1)
     np.testing.assert_allclose(found[..., 0], expected, atol=1 if channels == 3 else 0.5)
     assert len(lines) == (bits < 16) and (bits == 16 or f"a.png: its 16-bit values are read as {bits} bits" in lines[0])
 
