@@ -10,10 +10,12 @@ from typing import Literal, NamedTuple
 
 from jaxvision.data import (
     coco,
+    csv_boxes,
     digits,
     folder,
     idx,
     label_maps,
+    labelme,
     mixture,
     pets,
     scenes,
@@ -58,6 +60,9 @@ KINDS: tuple[Kind, ...] = (
     Kind("voc:DIR", {"label_maps"}, voc_masks.load),
     Kind("coco:DIR", {"boxes", "masks"}, coco.load),
     Kind("yolo:DIR", {"boxes", "masks"}, yolo.load),
+    Kind("labelme:DIR", {"boxes", "masks"}, labelme.load),
+    Kind("labelme:DIR", {"label_maps"}, labelme.load_label_maps),
+    Kind("csv:FILE", {"boxes"}, csv_boxes.load),
     Kind("tfds:NAME", {"labels", "boxes"}, tfds.load),
     Kind("tfds:oxford_iiit_pet", {"label_maps"}, pets.load),
 )
