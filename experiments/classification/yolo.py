@@ -45,7 +45,7 @@ PRESETS = {
         eval_every=10_000,
         augment=INCEPTION_AUGMENT,
         test=ClassifierViews(resize=256),
-        optimizer=Optimizer(lr=0.01, weight_decay=5e-4, schedule="polynomial", power=4.0, decay_norms=True),
+        optimizer=Optimizer(lr=0.01, weight_decay=5e-4, schedule="polynomial", power=4.0),
     ),
     "smoke": Config(**SMOKE | {"width": 1 / 16}),
 }

@@ -15,10 +15,9 @@ from jaxvision.models.low_rank import Ranks, truncate
 from jaxvision.models.norms import NORMS
 from jaxvision.recipes.detection import DetectorSetup
 from jaxvision.recipes.detection_times import two_stage_times
-from jaxvision.recipes.detector_config import PHOTOS, SMOKE, VOC07, VOC_VIEW, DetectorView, TwoStageConfig
+from jaxvision.recipes.detector_config import CAFFE_VGG16, PHOTOS, SMOKE, VOC07, VOC_VIEW, DetectorView, TwoStageConfig
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
 from jaxvision.tasks.regions import FAST_RCNN, RegionConfig
-from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import nothing
 from jaxvision.train.types import Experiment, Hook, Stage, TrainState
 
@@ -75,7 +74,7 @@ PRESETS = {
         ranks=(1024, 256),
         view=VOC_VIEW,
         detecting=FAST_RCNN,
-        optimizer=Optimizer(lr=0.001, weight_decay=5e-4, schedule="step", milestones=(3 / 4,)),
+        optimizer=dataclasses.replace(CAFFE_VGG16, milestones=(3 / 4,)),
     ),
     "smoke": Config(
         **SMOKE,

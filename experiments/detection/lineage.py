@@ -120,6 +120,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 def settings(method: str, config: Config) -> Any:
     """Return the flags of a detector's experiment: its preset with the data and the ResNet of the comparison."""
     own = MODULES[method].PRESETS[config.recipe]
+    if method != "yolo":
+        own = _for_a_resnet(own)
     steps = config.steps or own.steps
     same = {name: getattr(config, name) for name in ("data", "train_split", "val_split", "protocol")} | {"steps": steps}
     size, norm = {"depth": config.depth, "width": config.width}, {"norm": config.norm}
@@ -137,6 +139,12 @@ def settings(method: str, config: Config) -> Any:
     # The paper's augmentation, which YOLO's preset `quick` lacks: here images are few.
     view = dataclasses.replace(own.view, jitter=0.2, saturation=1.5, exposure=1.5)
     return dataclasses.replace(own, **same, eval_every=steps, view=view)
+
+
+def _for_a_resnet(own: Any) -> Any:
+    """Return the flags without what belongs to layers of AlexNet and VGG-16, with one training step an update."""
+    optimizer = dataclasses.replace(own.optimizer, freeze=(), lr_scale=(), accumulate=1)
+    return dataclasses.replace(own, steps=own.steps // own.optimizer.accumulate, optimizer=optimizer)
 
 
 def _prefixed(method: str, stage: Stage) -> Stage:

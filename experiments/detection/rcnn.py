@@ -43,7 +43,7 @@ PRESETS = {
         steps=2000,
         features=FeatureFlags(images=2),
     ),
-    "paper": Config(  # VOC07 with AlexNet; the paper starts from ImageNet's weights
+    "paper": Config(  # VOC07 with AlexNet; the paper starts from ImageNet's weights, and its code has these factors
         **VOC07,
         proposals=SelectiveSearchFlags("rcnn"),
         network=WindowNetwork("alexnet"),
@@ -51,7 +51,11 @@ PRESETS = {
         view=DetectorView(500, 500, flip=0.5, max_objects=64),
         steps=70_000,
         optimizer=Optimizer(
-            lr=0.001, weight_decay=5e-4, decay_norms=True, schedule="step", milestones=(2 / 7, 4 / 7, 6 / 7)
+            lr=0.001,
+            weight_decay=5e-4,
+            schedule="step",
+            milestones=(2 / 7, 4 / 7, 6 / 7),
+            lr_scale=("bias$=2", "fc8/=10"),
         ),
         features=FeatureFlags(images=1, windows=128),
     ),

@@ -38,6 +38,7 @@ class Config(SegmenterConfig):
     data: str = "scenes:count=2048,size=192,classes=1"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
     network: FCNName = "fcn8s"  # VGG-16 whose logits are fused at strides 32, 16, 8; or torchvision's dilated ResNet
     schedule: Literal["at_once", "staged"] = "at_once"  # staged: fcn32s, then fcn16s from it, then fcn8s
+    stage_lr: tuple[float, ...] = (1.0, 1.0, 1.0)  # staged: factors of optimizer.lr in the three stages
     width: float = 0.125  # fraction of the paper's channels
     batch_norm: bool = True  # VGG nets: batch norm after each convolution; the paper's start from ImageNet without it
     pad: Literal[0, 100] = 0  # pixels around an image; 0: only fc6 is padded, which small images need
@@ -53,23 +54,28 @@ class Config(SegmenterConfig):
     optimizer: Optimizer = SLOWER_SEGMENTER_ADAM
 
 
+_PAPER = Config(  # Shelhamer et al. 2017, section 4.3: "heavy" learning, one image a step, at once
+    data="voc:VOCdevkit/VOC2012",
+    width=1.0,
+    batch_norm=False,
+    pad=100,
+    window=7,
+    skip_scales=(0.01, 0.0001),
+    dropout=0.5,
+    loss="none",
+    batch_size=1,
+    steps=300_000,
+    eval_every=20_000,
+    view=SegmenterView((500, 500), (500, 500)),
+    optimizer=Optimizer(lr=1e-10, momentum=0.99, weight_decay=5e-4, lr_scale=("bias$=2",)),
+)
+
 PRESETS = {
     "quick": Config(),
     "photos": photos(Config(width=0.25)),
-    "paper": Config(  # Shelhamer et al. 2017, section 4.3: "heavy" learning, one image a step, at once
-        data="voc:VOCdevkit/VOC2012",
-        width=1.0,
-        batch_norm=False,
-        pad=100,
-        window=7,
-        skip_scales=(0.01, 0.0001),
-        dropout=0.5,
-        loss="none",
-        batch_size=1,
-        steps=300_000,
-        eval_every=20_000,
-        view=SegmenterView((500, 500), (500, 500)),
-        optimizer=Optimizer(lr=1e-10, momentum=0.99, weight_decay=5e-4),
+    "paper": _PAPER,
+    "staged": dataclasses.replace(  # the released nets: 100,000 steps each, at rates of 1e-10, 1e-12 and 1e-14
+        _PAPER, schedule="staged", stage_lr=(1.0, 1e-2, 1e-4), skip_scales=(1.0, 1.0), steps=100_000
     ),
     "resnet50": Config(  # torchvision's recipe: crops of 480 pixels, polynomial schedule, side classifier
         data="voc:VOCdevkit/VOC2012",
@@ -132,9 +138,15 @@ def _staged(config: Config, setup: SegmenterSetup) -> Experiment:
     if config.network != "fcn8s":
         raise ValueError(f"--schedule=staged trains fcn32s, fcn16s and fcn8s: leave out --network={config.network}")
     names: tuple[FCNName, ...] = ("fcn32s", "fcn16s", "fcn8s")
+    if len(config.stage_lr) != len(names):
+        raise ValueError(
+            f"--stage_lr={','.join(map(str, config.stage_lr))}: give three factors, for {', '.join(names)}"
+        )
     stages = []
-    for before, name in zip((None, *names), names, strict=False):
-        task = setup.task(network(config, name, setup.source.num_classes), normalise=config.loss)
+    for before, name, factor in zip((None, *names), names, config.stage_lr, strict=False):
+        optimizer = dataclasses.replace(config.optimizer, lr=config.optimizer.lr * factor)
+        slowed = dataclasses.replace(setup, config=dataclasses.replace(config, optimizer=optimizer))
+        task = slowed.task(network(config, name, setup.source.num_classes), normalise=config.loss)
         stages.append(Stage(name, task, setup.train(), config.steps, setup.hooks(), _grow(before) if before else None))
     return Experiment(tuple(stages), setup.presentation(), "val/mean_iou")
 

@@ -57,9 +57,11 @@ def yolo(
         reporting: which boxes are detections.
 
     Returns:
-        The task. Metrics are "loss", each of its terms as "loss_<term>", and "iou", the mean IoU of objects with their
-        responsible boxes. `predict` returns "boxes", "scores", "labels" and "valid", and of the grid "cell_classes"
-        [B, S, S, C], "cell_confidence" [B, S, S, P] and "cell_boxes" [B, S, S, P, 4] in pixels of the canvas.
+        The task. A step descends half of the loss, as darknet does: its step is the error itself and not twice the
+        error, and its learning rates are meant for that. Metrics are "loss", equation 3 as printed, each of its terms
+        as "loss_<term>", and "iou", the mean IoU of objects with their responsible boxes. `predict` returns "boxes",
+        "scores", "labels" and "valid", and of the grid "cell_classes" [B, S, S, C], "cell_confidence" [B, S, S, P] and
+        "cell_boxes" [B, S, S, P, 4] in pixels of the canvas.
     """
 
     def init(key: Key, batch: Batch) -> TrainState:
@@ -71,7 +73,8 @@ def yolo(
             targets = targets_of(batch, cells.classes.shape[1])
             losses = cells_loss(cells, targets, coord=coord, no_object=no_object)
             terms = {f"loss_{name}": value for name, value in losses.items()}
-            return sum(losses.values(), jnp.zeros(())), {**terms, "iou": mean_iou(cells, targets, axis_name)}
+            loss = sum(losses.values(), jnp.zeros(()))
+            return loss / 2, {**terms, "loss": loss, "iou": mean_iou(cells, targets, axis_name)}
 
         images, key = normalise(batch["image"], mean, std), step_key(state, axis_name)
         return one_network.train(model, tx, state, images, loss_and_terms, dropout_key=key, axis_name=axis_name)

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
-from jaxvision.train.steps import labels, only, path_name
+from jaxvision.train import path_scales
+from jaxvision.train.steps import only
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Optimizer:
     clip_norm: float = 0.0  # scale the gradient down to at most this global L2 norm; 0: never
     accumulate: int = 1  # training steps whose mean gradient makes one update
     freeze: tuple[str, ...] = ()  # parameters that stay as they are: regular expressions such as backbone/conv[12]_
+    lr_scale: tuple[str, ...] = ()  # PATTERN=FACTOR: multiply lr where a parameter's path matches, such as bias$=2
+    decay_scale: tuple[str, ...] = ()  # PATTERN=FACTOR: multiply weight_decay where a path matches, such as bn=0
 
     def __post_init__(self) -> None:
         for field, (holds, remedy) in _RANGES.items():
@@ -56,6 +59,8 @@ class Optimizer:
         for field, kind in get_type_hints(type(self)).items():
             if get_origin(kind) is Literal and getattr(self, field) not in get_args(kind):
                 raise ValueError(f"optimizer.{field} is {getattr(self, field)!r}: one of {', '.join(get_args(kind))}")
+        for flag in ("lr_scale", "decay_scale"):
+            path_scales.parse(f"optimizer.{flag}", getattr(self, flag))
         if self.rule == "lars" and self.decoupled:
             raise ValueError(
                 "optimizer.decoupled: LARS measures the decayed gradient, so set it to false with rule lars"
@@ -69,7 +74,11 @@ class Optimizer:
         """
         clip = [optax.clip_by_global_norm(self.clip_norm)] if self.clip_norm else []
         tx = optax.with_extra_args_support(optax.chain(*clip, *_rule(self, steps)))
-        tx = _frozen(tx, self.freeze) if self.freeze else tx
+        if self.freeze:
+            tx = only(tx, lambda path: not any(re.search(pattern, path) for pattern in self.freeze))
+        if self.lr_scale:
+            tx = optax.with_extra_args_support(optax.chain(tx, path_scales.scale_updates(_scales(self.lr_scale))))
+        tx = _matched(self, tx)
         if self.accumulate > 1:
             multi = optax.MultiSteps(tx, self.accumulate)
             tx = optax.GradientTransformationExtraArgs(multi.init, multi.update)
@@ -101,25 +110,23 @@ def not_norms(params: Any) -> Any:
     return jax.tree.map(lambda p: p.ndim > 1, params)
 
 
-def _frozen(
-    tx: optax.GradientTransformationExtraArgs, patterns: tuple[str, ...]
-) -> optax.GradientTransformationExtraArgs:
-    """Restrict `tx` to the parameters whose path matches none of the patterns."""
-    rest = only(tx, lambda path: not any(re.search(pattern, path) for pattern in patterns))
+def _matched(optimizer: Optimizer, tx: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
+    """Make `init` refuse patterns of the settings that match no parameter."""
+    patterns = {
+        "freeze": optimizer.freeze,
+        **{flag: tuple(p for p, _ in _scales(getattr(optimizer, flag))) for flag in ("lr_scale", "decay_scale")},
+    }
 
     def init(params: Any) -> Any:
-        for pattern in patterns:
-            if not any(jax.tree.leaves(labels(params, lambda path: bool(re.search(pattern, path))))):  # noqa: B023
-                raise ValueError(f"--optimizer.freeze: no parameter has {pattern!r} in its path, such as "
-                                 f"{_first_path(params)}")  # fmt: skip
-        return rest.init(params)
+        for flag, given in patterns.items():
+            path_scales.require_matches(f"--optimizer.{flag}", given, params)
+        return tx.init(params)
 
-    return optax.GradientTransformationExtraArgs(init, rest.update)
+    return optax.GradientTransformationExtraArgs(init, tx.update)
 
 
-def _first_path(params: Any) -> str:
-    (path, _), *_ = jax.tree_util.tree_leaves_with_path(params)
-    return path_name(path)
+def _scales(entries: tuple[str, ...]) -> path_scales.Scales:
+    return path_scales.parse("optimizer", entries)
 
 
 def _rule(o: Optimizer, steps: int) -> list[optax.GradientTransformation]:
@@ -127,13 +134,19 @@ def _rule(o: Optimizer, steps: int) -> list[optax.GradientTransformation]:
     mask = None if o.decay_norms else not_norms
     changes = o.warmup_steps or o.schedule not in ("constant", "plateau")
     rate = [optax.scale_by_learning_rate(_schedule(o, steps) if changes else o.lr)]
-    decay = [optax.add_decayed_weights(o.weight_decay, mask)] if o.weight_decay else []
+    decay = [_decay(o)] if o.weight_decay else []
     velocity = [optax.trace(o.momentum, o.nesterov)] if o.momentum else []
     if o.rule == "lars":
         adapt = optax.scale_by_trust_ratio(trust_coefficient=o.trust)
         return [*decay, optax.masked(adapt, mask) if mask else adapt, *rate, *velocity]
     direction = velocity if o.rule == "momentum" else [optax.scale_by_adam(o.momentum, o.beta2, nesterov=o.nesterov)]
     return [*direction, *decay, *rate] if o.decoupled else [*decay, *direction, *rate]
+
+
+def _decay(o: Optimizer) -> optax.GradientTransformation:
+    if o.decay_scale:
+        return path_scales.decay_weights(o.weight_decay, _scales(o.decay_scale), o.decay_norms)
+    return optax.add_decayed_weights(o.weight_decay, None if o.decay_norms else not_norms)
 
 
 def _schedule(o: Optimizer, steps: int) -> optax.Schedule:

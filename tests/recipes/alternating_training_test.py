@@ -1,13 +1,16 @@
 """What each of the four steps of alternating training starts from, and what it trains."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import numpy as np
+import pytest
 
 from experiments.detection import faster_rcnn
 from jaxvision.data.inputs import Inputs
 from jaxvision.recipes import alternating_training as steps
+from jaxvision.train.devices import first_batch
 from jaxvision.train.steps import init_state
 from jaxvision.train.types import TrainState
 
@@ -52,5 +55,11 @@ def test_the_experiment_has_four_stages_of_which_the_last_is_timed():
     experiment = faster_rcnn.build(config, Inputs())
     assert [stage.name for stage in experiment.stages] == ["proposals", "regions", "shared-proposals", "shared-regions"]
     assert {stage.steps for stage in experiment.stages} == {2} and experiment.best == "val/AP50"
+    planned = dataclasses.replace(config, alternation=steps.Alternation((3, 1, 4, 2), heads_batch=2), batch_size=1)
+    stages = faster_rcnn.build(planned, Inputs()).stages
+    assert [stage.steps for stage in stages] == [3, 1, 4, 2]
+    assert [len(first_batch(stage.data)["image"]) for stage in stages] == [1, 2, 1, 2]
+    with pytest.raises(ValueError, match="--alternation.steps=3,1: give four numbers"):
+        faster_rcnn.build(dataclasses.replace(config, alternation=steps.Alternation((3, 1))), Inputs())
     names = [[hook.name for hook in stage.hooks] for stage in experiment.stages]
     assert names == [["val"], ["val", "detections"], ["val"], ["val", "detections", "times"]]

@@ -3,13 +3,16 @@
 from functools import cache
 
 import chex
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
 from jaxvision.evals.coco_ap import coco_ap
+from jaxvision.losses.cells import cells_loss, responsible
 from jaxvision.models.yolo import YOLO
-from jaxvision.tasks.yolo import Reporting, targets_of, yolo
+from jaxvision.ops.cells import Cells, Targets
+from jaxvision.tasks.yolo import Reporting, cells_of, targets_of, yolo
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Task, TrainState
@@ -21,7 +24,7 @@ LOSSES = {"center", "size", "object", "no_object", "class"}
 
 def task_of(steps: int = 300, dropout: float = 0.0) -> Task:
     model = YOLO(tiny.CLASSES, net="fast", grid=4, width=1 / 32, stride=8, dropout=dropout)
-    tx = Optimizer("adam", lr=0.003, clip_norm=5.0, schedule="cosine", warmup_steps=5).make(steps)
+    tx = Optimizer("adam", lr=0.003, clip_norm=2.5, schedule="cosine", warmup_steps=5).make(steps)
     return yolo(model, tx, **tiny.GREY, reporting=Reporting(detections=8))
 
 
@@ -85,6 +88,40 @@ def test_metrics_name_every_loss():
     _, metrics = compiled()(start(), batch_of())
     assert set(metrics) == {"loss", "iou"} | {f"loss_{name}" for name in LOSSES}
     np.testing.assert_allclose(metrics["loss"], sum(float(metrics[f"loss_{name}"]) for name in LOSSES), rtol=1e-5)
+
+
+def darknets_step(cells: Cells, targets: Targets, coord: float = 5.0, no_object: float = 0.5) -> Cells:
+    """What darknet adds to the outputs, before lr: the errors themselves, each times its factor; a mean over images."""
+    chosen, overlap = (np.asarray(array) for array in responsible(cells, targets))
+    truth = np.eye(cells.classes.shape[-1])[np.maximum(np.asarray(targets.labels) - 1, 0)]
+    occupied, ignored = (np.asarray(array)[..., None] for array in (targets.occupied, targets.ignored))
+    classes = np.where(occupied, truth - cells.classes, 0)
+    absent = np.where(ignored, 0, no_object * (0 - np.asarray(cells.confidence)))
+    confidence = np.where(chosen, overlap - cells.confidence, absent)
+    boxes = np.where(chosen[..., None], coord * (np.asarray(targets.boxes)[..., None, :] - cells.boxes), 0)
+    return Cells(*(np.asarray(step, np.float32) / len(truth) for step in (classes, confidence, boxes)))
+
+
+class Outputs(nn.Module):
+    """A network whose outputs are its parameters, so that their update is the step of the outputs."""
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+        def output(name: str, *shape: int) -> jax.Array:
+            return self.param(name, nn.initializers.normal(0.5), (len(images), 4, 4, *shape))
+
+        return {"classes": output("classes", 3), "confidence": output("confidence", 2), "boxes": output("boxes", 2, 4)}
+
+
+def test_a_step_of_the_outputs_is_darknets():
+    task = yolo(Outputs(), Optimizer(lr=0.5, momentum=0.0).make(1), **tiny.GREY)
+    before = jax.jit(task.init)(jax.random.PRNGKey(0), batch_of())
+    after, metrics = jax.jit(task.step)(before, batch_of())
+    cells = cells_of(before.params)
+    targets = jax.jit(targets_of, static_argnums=1)(batch_of(), 4)
+    moved = jax.tree.map(lambda new, old: (new - old) / 0.5, cells_of(after.params), cells)
+    chex.assert_trees_all_close(moved, darknets_step(cells, targets), atol=1e-5)
+    np.testing.assert_allclose(metrics["loss"], sum(map(float, cells_loss(cells, targets).values())), rtol=1e-5)
 
 
 def test_images_without_objects_are_ordinary():

@@ -1,3 +1,5 @@
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -306,3 +308,50 @@ def test_a_pattern_that_freezes_nothing_is_named():
     params = {"trunk": {"conv1": {"kernel": jnp.ones((2, 2))}}}
     with pytest.raises(ValueError, match=r"optimizer.freeze: no parameter has 'conv7' .* trunk/conv1/kernel"):
         Optimizer(freeze=("conv1", "conv7")).make(10).init(params)
+
+
+CAFFE = ("bias$=2", "head/=10")
+
+
+def multiplied_step(w, g, memory, t, is_kernel):
+    """Caffe's: a rate and a decay of its own for each parameter, both in the history of the update."""
+    lr, decay = (0.1, 0.2) if is_kernel else (0.2, 0.0)
+    v = memory["v"] = 0.9 * memory.get("v", 0.0) + lr * (g + decay * w)
+    return w - v
+
+
+def test_multipliers_of_rate_and_decay_follow_caffe():
+    optimizer = Optimizer(lr=0.1, weight_decay=0.2, decay_norms=True, lr_scale=("(bias|scale)$=2",))
+    assert_follows(dataclasses.replace(optimizer, decay_scale=("(bias|scale)$=0",)), multiplied_step)
+    rate = optim.learning_rate(optimizer, 10)
+    assert rate(0) == optim.learning_rate(Optimizer(lr=0.1), 10)(0), "train/lr is the base rate"
+
+
+def test_factors_of_several_patterns_multiply_also_beside_frozen_layers_and_accumulated_steps():
+    params = {"trunk": {"bias": jnp.zeros(2)}, "head": {"kernel": jnp.zeros((1, 2)), "bias": jnp.zeros(2)}}
+    grads = jax.tree.map(jnp.ones_like, params)
+    optimizer = Optimizer(lr=1.0, momentum=0.0, lr_scale=CAFFE, freeze=("trunk",), accumulate=2)
+    tx = optimizer.make(10)
+    state = tx.init(params)
+    nothing, state = tx.update(grads, state, params)
+    updates, _ = tx.update(grads, state, params)
+    chex.assert_trees_all_close(nothing, jax.tree.map(jnp.zeros_like, params))
+    steps = {"trunk": {"bias": 0.0}, "head": {"kernel": -10.0, "bias": -20.0}}
+    chex.assert_trees_all_close(updates, jax.tree.map(lambda step, p: jnp.full_like(p, step), steps, params))
+
+
+def test_without_decay_norms_a_decay_scale_leaves_biases_alone():
+    optimizer = Optimizer(lr=1.0, momentum=0.0, weight_decay=0.5, decay_scale=("conv=2",))
+    params = tree(0)
+    updates, _ = (tx := optimizer.make(1)).update(jax.tree.map(np.zeros_like, params), tx.init(params), params)
+    chex.assert_trees_all_close(updates["conv"]["kernel"], -params["conv"]["kernel"], rtol=1e-6)
+    assert not np.any(updates["conv"]["bias"]) and not np.any(updates["bn"]["scale"])
+
+
+@pytest.mark.parametrize("flag", ["lr_scale", "decay_scale"])
+def test_multipliers_that_match_nothing_or_cannot_be_read_are_named(flag: str):
+    with pytest.raises(ValueError, match=rf"optimizer.{flag}: no parameter has 'fc9' in its path, such as bn/scale"):
+        Optimizer(weight_decay=0.1, **{flag: ("conv=2", "fc9=10")}).make(10).init(tree(0))
+    for entry in ("bias", "bias=", "=2", "bias=-1", "bias=nan", "(=2"):
+        with pytest.raises(ValueError, match=rf"optimizer.{flag}: .* is not PATTERN=FACTOR"):
+            Optimizer(**{flag: (entry,)})
