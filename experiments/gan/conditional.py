@@ -31,7 +31,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a classifier to judge samples by; then a generator that draws an image of a given class."""
-    setup, network = GanSetup(inputs.source(config.data), config, inputs, conditional=True), config.network
+    setup, network = GanSetup(inputs.source(config.data, "labels"), config, inputs, conditional=True), config.network
     judge = GanJudge(setup, config.judge_steps)
     classes = setup.source.num_classes
     discriminator = network.discriminator(classes, config.condition)

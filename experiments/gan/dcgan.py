@@ -33,7 +33,7 @@ PRESETS = {
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train a classifier to judge samples by; then a generator and a discriminator on the same images."""
+    """Train a judge of samples; then a generator and a discriminator on the same images."""
     setup, network = GanSetup(inputs.source(config.data), config, inputs), config.network
     judge = GanJudge(setup, config.judge_steps)
     task = setup.task(network.generator(), network.discriminator(), extract=judge.extractor())

@@ -24,7 +24,7 @@ PRESETS = {
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train a classifier to judge samples by; then a BiGAN, whose discriminator sees pairs (x, z)."""
+    """Train a judge of samples; then a BiGAN, whose discriminator sees pairs (x, z)."""
     setup, network = GanSetup(inputs.source(config.data), config, inputs), config.network
     judge = GanJudge(setup, config.judge_steps)
     discriminator = network.discriminator(latent_dim=network.latent_dim)

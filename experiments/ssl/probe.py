@@ -75,7 +75,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Probe the encoder of --init_from, or a random one."""
-    source = inputs.source(config.data)
+    source = inputs.source(config.data, "labels")
     whole = crops.center_crop(config.image_size, config.image_size)
     records = source[config.train_split]
     chosen = _choose(records, config, inputs.seed)

@@ -92,7 +92,11 @@ def renumbered(source: Source, class_names: Sequence[str]) -> Source:
     For example, COCO's 80 categories become the 91 of some networks, and a folder with a few of ImageNet's classes gets
     all 1000.
     """
-    if source.class_names == tuple(class_names) or not set(source.class_names) <= set(class_names):
+    if (
+        not source.class_names
+        or source.class_names == tuple(class_names)
+        or not set(source.class_names) <= set(class_names)
+    ):
         return source
     numbers = tuple(class_names.index(name) for name in source.class_names)
     splits = {name: _renumbered(records, numbers, len(class_names)) for name, records in source.splits.items()}

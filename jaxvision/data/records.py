@@ -148,3 +148,8 @@ def _bound(split: str, text: str, length: int) -> int:
 def label_names(count: int) -> tuple[str, ...]:
     """Return class names "0", "1", … for a source that does not name its classes."""
     return tuple(str(label) for label in range(count))
+
+
+def has_classes(source: Source) -> bool:
+    """Return True if each image of the source has a label, one of several classes."""
+    return source.num_classes > 1 and "label" in fetch(source["train"], 0, encoded=True)

@@ -60,4 +60,5 @@ def describe(spec: str, source: Source) -> str:
     for split in (name for name in ("train", "val", "test") if name in source.splits):
         origin = f" of {source.origins[split]}" if source.origins.get(split) else ""
         parts.append(f"{split}: {len(source.splits[split])} images{origin}")
-    return f"data {spec}: {'; '.join(parts)}; {source.num_classes} classes"
+    classes = f"{source.num_classes} classes" if source.class_names else "no labels"
+    return f"data {spec}: {'; '.join(parts)}; {classes}"

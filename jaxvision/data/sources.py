@@ -84,7 +84,7 @@ def load(spec: str, needs: Content | None = None, *, few_classes: bool = False) 
         few_classes: True to open a set of one class, too, as a trained network is evaluated on.
 
     Raises:
-        ValueError: in one line: the kind does not exist or lacks what is needed, or the reader finds no data.
+        ValueError: in one line: the kind does not exist, kind or files lack what is needed, or there is no data.
     """
     if len(parts := _JOINT.split(spec)) > 1:
         return join(spec, [load(part, needs, few_classes=few_classes) for part in parts])
@@ -100,4 +100,7 @@ def load(spec: str, needs: Content | None = None, *, few_classes: bool = False) 
         source = row.load_any(spec)
         if needs is None or source.class_names:
             return source
-    return row.load(spec)
+    source = row.load(spec)
+    if needs is not None and not source.class_names:
+        raise ValueError(f"--data={spec}: has images alone, and {needs.replace('_', ' ')} are needed")
+    return source

@@ -1,4 +1,4 @@
-"""`tfds:NAME`: classification and detection sets prepared by TensorFlow Datasets, read without TensorFlow.
+"""`tfds:NAME`: sets of images, labelled images and boxes prepared by TensorFlow Datasets, read without TensorFlow.
 
 Preparing a set may need TensorFlow and is done once, with `tfds build`; reading its array_record files does not.
 """
@@ -22,10 +22,11 @@ _SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
 
 @dataclasses.dataclass(frozen=True)
 class TfdsImages:
-    """Records of one split of a TFDS classification set."""
+    """Records of one split of a TFDS set of images, with a label each if the set has classes."""
 
     examples: Sequence[Any]  # with their images encoded
     source: str  # name of set and split, for error messages
+    labelled: bool = True  # False if the images have no class label
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -38,7 +39,7 @@ class TfdsImages:
         """Return record `index` with its image undecoded."""
         example = self.examples[index]
         image = decode.Encoded(bytes(example["image"]), self.name(index))
-        return {"image": image, "label": int(example["label"])}
+        return {"image": image, **({"label": int(example["label"])} if self.labelled else {})}
 
     def name(self, index: int) -> str:
         """Return the set, split and position of a record."""
@@ -99,10 +100,10 @@ def pixel_boxes(
 def load(spec: str) -> Source:
     """Read `tfds:NAME`, such as tfds:imagenet2012, tfds:mnist:3.0.1 or tfds:voc/2007, from $TFDS_DATA_DIR.
 
-    The default folder is ~/tensorflow_datasets.
+    The default folder is ~/tensorflow_datasets. A set without class labels, such as celeb_a, is a source of images
+    alone, without classes.
 
-    Raises ValueError where the set is not prepared as array_record (with the command that does it) or has neither
-    labelled images nor labelled boxes.
+    Raises ValueError where the set is not prepared as array_record (with the command that does it) or has no images.
     """
     name = specs.argument(spec)
     builder = prepared(spec)
@@ -132,9 +133,10 @@ def _kind(spec: str, name: str, features: Any) -> tuple[Callable[..., Records], 
     boxed = "objects" in features and "bbox" in features["objects"]
     if "image" in features and boxed and (names := _names(features["objects"])):
         return functools.partial(TfdsObjects, one_based=name.startswith("voc")), ("background", *names)
-    if "image" in features and (names := _names(features)):
-        return TfdsImages, names
-    raise ValueError(f"--data={spec}: needs an image and a class label, but its features are {', '.join(features)}")
+    if "image" in features:
+        names = _names(features)
+        return functools.partial(TfdsImages, labelled=bool(names)), names
+    raise ValueError(f"--data={spec}: needs an image, but its features are {', '.join(features)}")
 
 
 def _names(features: Any) -> tuple[str, ...]:

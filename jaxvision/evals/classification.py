@@ -42,6 +42,26 @@ def accuracy(top: tuple[int, ...] = (1, 5)) -> Metric:
     return Metric(lambda: np.zeros(len(top) + 1, np.int64), update, result)
 
 
+def most_frequent(num_classes: int) -> Metric:
+    """Measure {"most_frequent"}, the share of the examples with the most frequent label: a constant guess is so good.
+
+    Example:
+        >>> metric, batch = most_frequent(3), {"label": np.array([0, 1, 0, 2]), "_mask": np.ones(4, bool)}
+        >>> metric.result(metric.update(metric.init(), {}, batch))
+        {'most_frequent': 0.5}
+    """
+
+    def update(state: Int[np.ndarray, " K"], outputs: Mapping, batch: Mapping) -> Int[np.ndarray, " K"]:
+        labels = np.asarray(batch["label"])[np.asarray(batch["_mask"], bool)]
+        return state + np.bincount(labels, minlength=num_classes)
+
+    def result(state: Int[np.ndarray, " K"]) -> Result:
+        refuse_empty("most_frequent", int(state.sum()))
+        return {"most_frequent": float(state.max() / state.sum())}
+
+    return Metric(lambda: np.zeros(num_classes, np.int64), update, result)
+
+
 def nll() -> Metric:
     """Measure the mean negative log-likelihood of the labels in nats: {"nll"}. A probability of 0 counts as 2.2e-16.
 

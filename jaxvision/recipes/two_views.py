@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.records import Records, Source, evenly
+from jaxvision.data.records import Records, Source, evenly, has_classes
 from jaxvision.data.transforms import Transform
 from jaxvision.evals.embedding import embeddings
 from jaxvision.evals.knn import knn
@@ -107,14 +107,14 @@ class ContrastiveSetup:
         return self._evaluation(self.source[self.config.val_split])
 
     def hooks(self) -> tuple[Hook, ...]:
-        """Return the hooks for the accuracy of nearest neighbours ("knn/accuracy"), and for a picture of views."""
+        """Return the hooks for a picture of views and, where images have labels, for neighbours' "knn/accuracy"."""
+        views = Hook("views", 0, self._draw_views)
+        if not has_classes(self.source):
+            return (views,)
         bank = evenly(self.source[self.config.train_split], _BANK)
         queries = evenly(self.source[self.config.val_split], _QUERIES)
         known, asked = (evaluate((embeddings(),), self._evaluation(records)) for records in (bank, queries))
-        return (
-            knn(known, asked, self.source.num_classes, every=self.config.eval_every),
-            Hook("views", 0, self._draw_views),
-        )
+        return knn(known, asked, self.source.num_classes, every=self.config.eval_every), views
 
     def _square(self) -> Transform:
         return crops.center_crop(self.config.source_size, self.config.source_size)

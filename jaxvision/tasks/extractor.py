@@ -17,20 +17,20 @@ class Extractor(NamedTuple):
     """A network as functions of images: float [B, H, W, 3], whole numbers 0..255, as if read from a file."""
 
     init: Callable[[Key, jax.Array], PyTree]  # (key, images) -> variables, to be replaced by trained ones
-    apply: Callable[[PyTree, jax.Array], dict[str, jax.Array]]  # -> "features" [B, F], "probabilities" [B, K]
+    apply: Callable[[PyTree, jax.Array], dict[str, jax.Array]]  # -> "features" [B, F], perhaps "probabilities" [B, K]
 
 
 def classifier(model: nn.Module, mean: Color, std: Color, layer: str = "pool") -> Extractor:
-    """Make an extractor of a classifier.
+    """Make an extractor of a classifier, or of a network without classes.
 
     Args:
-        model: (images, *, train) -> {"logits", …}.
+        model: (images, *, train) -> {"logits", …}; a network without classes has no "logits".
         mean: pixel mean of each channel, in 0..255.
         std: pixel standard deviation of each channel.
         layer: name of the map that gives the features, flattened.
 
     Returns:
-        An extractor, whose probabilities are the classifier's softmax.
+        An extractor, whose probabilities are the classifier's softmax; there are none without logits.
     """
 
     def scaled(images: Float[Array, "B H W 3"]) -> Float[Array, "B H W 3"]:
@@ -42,6 +42,8 @@ def classifier(model: nn.Module, mean: Color, std: Color, layer: str = "pool") -
     def apply(variables: PyTree, images: jax.Array) -> dict[str, jax.Array]:
         outputs: Any = model.apply(variables, scaled(images), train=False)
         features = outputs[layer].reshape(len(images), -1).astype(jnp.float32)
+        if "logits" not in outputs:
+            return {"features": features}
         return {"features": features, "probabilities": jax.nn.softmax(outputs["logits"].astype(jnp.float32))}
 
     return Extractor(init, apply)
@@ -57,7 +59,7 @@ def judge(extract: Extractor, variables: PyTree, samples: jax.Array, batch: Batc
         batch: perhaps with "image", real ones.
 
     Returns:
-        "features" and "probabilities" of the samples, and "real_features" where there are real images.
+        "features" and perhaps "probabilities" of the samples, and "real_features" where there are real images.
     """
     outputs = dict(extract.apply(variables, samples.astype(jnp.float32)))
     if "image" in batch:

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from jaxvision.data import records
-from jaxvision.data.records import Source
+from jaxvision.data import digits, records, scenes
+from jaxvision.data.records import Source, has_classes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,3 +132,11 @@ def test_the_extent_is_known_or_read_also_through_a_slice():
 @pytest.mark.parametrize(("count", "most", "expected"), [(5, 3, [0, 2, 4]), (3, 5, [0, 1, 2]), (1, 4, [0])])
 def test_records_are_chosen_evenly_and_none_twice(count: int, most: int, expected: list[int]):
     assert labels(records.evenly(Numbers(count), most)) == expected
+
+
+def test_images_of_several_classes_have_classes():
+    source = digits.load("digits:count=8")
+    assert has_classes(source)
+    assert not has_classes(dataclasses.replace(source, class_names=("all",)))
+    scenes_of_objects = scenes.load("scenes:count=4,size=32")
+    assert scenes_of_objects.num_classes > 1 and not has_classes(scenes_of_objects), "objects have classes, images none"

@@ -8,7 +8,8 @@ import pytest
 import tensorflow_datasets
 from PIL import Image
 
-from jaxvision.data import decode, tfds
+from jaxvision.data import decode, sources, tfds
+from jaxvision.data.source_log import describe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the package's own
 
@@ -108,10 +109,18 @@ def test_what_is_not_prepared_says_what_to_run(name):
         tfds.load(f"tfds:{name}")
 
 
+def test_images_without_labels_are_a_source_without_classes(data_folder):
+    prepare(data_folder, "faces", labelled=False)
+    source = sources.load("tfds:faces")
+    assert source.class_names == () and len(source["train"]) == 5 and len(source["val"]) == 3
+    assert source["train"][0].keys() == {"image"} == source["train"].encoded(0).keys()
+    assert "no labels" in describe("tfds:faces", source)
+
+
 def test_sets_that_cannot_serve_are_one_line(data_folder, monkeypatch):
     prepare(data_folder, "bare", labelled=False)
-    with pytest.raises(ValueError, match="^--data=tfds:bare: needs an image and a class label, [^\n]* image$"):
-        tfds.load("tfds:bare")
+    with pytest.raises(ValueError, match="^--data=tfds:bare: has images alone, and labels are needed$"):
+        sources.load("tfds:bare", "labels")
     prepare(data_folder, "odd")
     formats = tensorflow_datasets.core.file_adapters.FileFormat
     monkeypatch.setattr(tensorflow_datasets.core.DatasetInfo, "available_file_formats", lambda self: {formats.TFRECORD})

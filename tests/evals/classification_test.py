@@ -157,3 +157,17 @@ def test_a_label_beyond_the_classes_is_an_error(label):
 def test_class_names_must_match_the_model():
     with pytest.raises(ValueError, match="3 class names for a model of 2 outputs"):
         one(classification.confusion_matrix("abc"), [[0.0, 1.0]], [1])
+
+
+def test_a_constant_guess_is_as_good_as_the_most_frequent_label():
+    metric = classification.most_frequent(4)
+    batches = [
+        {"label": np.array([2, 2, 1]), "_mask": np.array([True, True, False])},
+        {"label": np.array([0]), "_mask": np.ones(1, bool)},
+    ]
+    state = metric.init()
+    for batch in batches:
+        state = metric.update(state, {}, batch)
+    assert metric.result(state) == {"most_frequent": 2 / 3}
+    with pytest.raises(ValueError):
+        metric.result(metric.init())

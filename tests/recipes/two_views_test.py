@@ -64,3 +64,10 @@ def test_hooks_are_the_accuracy_of_neighbours_and_a_picture_of_views():
     assert result == {"knn/accuracy": 1.0}  # features that are the labels
     picture = views.run(lambda state, batch: {}, state)["views"]
     assert picture.dtype == np.uint8 and picture.shape[2] == 3
+
+
+def test_images_without_labels_have_no_accuracy_of_neighbours():
+    labelled = setup()
+    alone = dataclasses.replace(labelled, source=dataclasses.replace(labelled.source, class_names=()))
+    assert [hook.name for hook in labelled.hooks()] == ["knn", "views"]
+    assert [hook.name for hook in alone.hooks()] == ["views"]
