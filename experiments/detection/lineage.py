@@ -42,7 +42,7 @@ class Config:
     """Fields are flags; `quick` is the default preset."""
 
     # Not a SplitConfig: networks are evaluated at their end, so there is no eval_every.
-    data: str = "scenes:count=1024"  # where images come from: scenes, voc:DIR, coco:DIR, tfds:NAME
+    data: str = "scenes:count=1024"  # scenes, voc:DIR, coco:, yolo:, labelme: or csv:DIR, tfds:NAME
     train_split: str = "train"  # split that is trained on, such as trainval or train[:90%]
     val_split: str = "val"  # split that is evaluated, such as test
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # how average precision is computed

@@ -21,7 +21,7 @@ from jaxvision.train.types import Experiment
 class Config(TwoStageConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=4096"  # where images with masks come from: scenes, coco:DIR
+    data: str = "scenes:count=4096"  # where images with masks come from: scenes, coco:, yolo: or labelme:DIR
     protocol: Literal["coco"] = "coco"
     steps: int = 1700
     eval_every: int = 850

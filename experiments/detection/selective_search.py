@@ -51,7 +51,7 @@ PREDICTED_SIDE = 600  # pixels of the longer side of an image in --mode=predict
 class Config:
     """Fields are flags; `quick` is the default preset."""
 
-    data: str = "scenes:count=400"  # where images come from: scenes, voc:DIR, coco:DIR, tfds:NAME
+    data: str = "scenes:count=400"  # scenes, voc:DIR, coco:, yolo:, labelme: or csv:DIR, tfds:NAME
     split: str = "val"  # split that is searched, such as test or train[:50]
     strategy: Literal["fast", "quality", "rcnn"] = "fast"  # color spaces and segmentations that are combined
     max_boxes: int = 10_000  # the number of best proposals that are kept of an image; most images have fewer

@@ -26,7 +26,7 @@ from jaxvision.evals.classification import accuracy
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.models.yolo import YOLO, Classifier
 from jaxvision.recipes.classification import first_kernel
-from jaxvision.recipes.detection_outputs import average_precision, draw, presentation
+from jaxvision.recipes.detection_outputs import average_precision, draw, presentation, results_file
 from jaxvision.recipes.detection_times import yolo_times
 from jaxvision.recipes.detector_config import VOC07, DetectorConfig
 from jaxvision.tasks.classification import classification
@@ -233,7 +233,11 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         return inputs.evaluate(records, stretch.stretched(config.view.size, config.view.max_objects), config.batch_size)
 
     val = each_once(source[config.val_split])
-    metrics = (average_precision(names, config.protocol), worst_errors(names, min_score=SHOWN_FROM))
+    metrics = (
+        average_precision(names, config.protocol),
+        worst_errors(names, min_score=SHOWN_FROM),
+        *results_file(inputs, source[config.val_split]),
+    )
 
     def draw_cells(outputs: PyTree, batch: Batch) -> np.ndarray:
         return cells(batch["image"], outputs, batch, names, min_score=SHOWN_FROM)

@@ -1,5 +1,6 @@
-"""Detections as a file in COCO's format, which annotation tools and evaluators read."""
+"""Detections as files in COCO's formats, which annotation tools and evaluators read."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from jaxvision.evals.coco_ap import encode
 from jaxvision.evals.detection import original_size, scale_of
+from jaxvision.train.types import Metric, Result
 from jaxvision.viz.masks import paste_patch
 
 
@@ -46,6 +48,37 @@ def image_results(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int
                 "area": int((values >= 0.5).sum()),
             }
     return {"height": height, "width": width, "annotations": annotations}
+
+
+def results_list(image_ids: Sequence[int | str], category_ids: Sequence[int | str]) -> Metric:
+    """Return the metric that collects all detections as COCO's results list, which `loadRes` reads, in "results.json".
+
+    Args:
+        image_ids: the set's own id of each image, by the batches' "image_id".
+        category_ids: the set's own ids of labels 1, 2, …; detections of a class with the id -1 are left out.
+
+    Returns:
+        The metric. Its list is ordered by image.
+    """
+
+    def update(state: list[tuple[int, str]], outputs: Any, batch: Any) -> list[tuple[int, str]]:
+        rows = np.flatnonzero(batch["_mask"]).tolist()
+        images = [int(batch["image_id"][row]) for row in rows]
+        return state + [(image, lines(image, outputs, batch, row)) for image, row in zip(images, rows, strict=True)]
+
+    def lines(image: int, outputs: Any, batch: Any, row: int) -> str:
+        """Return the entries of an image as text, which takes a tenth of the memory."""
+        detections = image_results(outputs, batch, row)["annotations"]
+        entries = (
+            {"image_id": image_ids[image], **detection, "category_id": category_ids[detection["category_id"] - 1]}
+            for detection in detections
+        )
+        return ",\n".join(json.dumps(entry) for entry in entries if entry["category_id"] != -1)
+
+    def result(state: list[tuple[int, str]]) -> Result:
+        return {"results.json": "[" + ",\n".join(text for _, text in sorted(state) if text) + "]\n"}
+
+    return Metric(list, update, result)
 
 
 def document(class_names: Sequence[str], said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from jaxvision.data.records import Records, Source
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.evals.proposal_recall import proposal_recall
 from jaxvision.models.faster_rcnn import FasterRCNN
-from jaxvision.recipes.detection_outputs import average_precision, draw, presentation
+from jaxvision.recipes.detection_outputs import average_precision, draw, presentation, results_file
 from jaxvision.recipes.detector_config import TwoStageConfig
 from jaxvision.recipes.lazy_data import lazily
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_split, search_when_read
@@ -112,8 +112,9 @@ class DetectorSetup:
         """Return the hooks of average precision, recall of proposals, the worst errors, and pictures of detections."""
         names, every = self.source.class_names, self.config.eval_every
         precision = average_precision(names, self.config.protocol, masks=self._mask_size() > 0)
+        results = results_file(self.inputs, self.source[self.config.val_split])
         return (
-            evaluate((precision, self.recall(), worst_errors(names)), self.val(), every=every),
+            evaluate((precision, self.recall(), worst_errors(names), *results), self.val(), every=every),
             picture("detections", self.val(), partial(draw, class_names=names), every=every),
         )
 

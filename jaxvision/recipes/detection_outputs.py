@@ -1,4 +1,4 @@
-"""What is made of a detector's outputs: average precision, pictures of detections, and predictions.json."""
+"""What is made of a detector's outputs: average precision, pictures of detections, predictions.json, results.json."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxvision.data.inputs import Inputs
+from jaxvision.data.original_ids import original_ids
 from jaxvision.data.records import Records
 from jaxvision.evals import coco_results
 from jaxvision.evals.coco_ap import coco_ap
@@ -31,6 +33,17 @@ def average_precision(
         The average precision of boxes and, with `masks`, of masks.
     """
     return coco_ap(class_names, masks=masks) if protocol == "coco" else voc_ap(class_names, protocol)
+
+
+def results_file(inputs: Inputs, records: Records) -> tuple[Metric, ...]:
+    """Return the metric that writes results.json, in a tuple: () in training, or where the records keep no ids.
+
+    Args:
+        inputs: tell whether a trained network is only used.
+        records: the images that are evaluated.
+    """
+    ids = None if inputs.training else original_ids(records)
+    return () if ids is None else (coco_results.results_list(ids.images, ids.categories),)
 
 
 def unmoved(metric: Metric) -> Metric:

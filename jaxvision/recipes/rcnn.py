@@ -20,7 +20,7 @@ from jaxvision.data.records import Records, Source, Subset
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.fits.box_regression import RegressionConfig
 from jaxvision.fits.hard_negatives import MiningConfig
-from jaxvision.recipes.detection_outputs import average_precision, draw, unmoved
+from jaxvision.recipes.detection_outputs import average_precision, draw, results_file, unmoved
 from jaxvision.recipes.detection_times import window_times
 from jaxvision.recipes.detector_config import DetectorView
 from jaxvision.recipes.lazy_data import lazily
@@ -143,8 +143,9 @@ class RCNNSetup:
         """Return the hooks of average precision with and without box regression, of errors, pictures and times."""
         config, names, val = self.config, self.source.class_names, self.val()
         precision = average_precision(names, config.protocol)
+        results = results_file(self.inputs, self.testing.records)
         return (
-            evaluate((precision, unmoved(precision), worst_errors(names, min_score=MARGIN)), val),
+            evaluate((precision, unmoved(precision), worst_errors(names, min_score=MARGIN), *results), val),
             picture("detections", val, partial(draw, class_names=names, min_score=MARGIN)),
             window_times(self.look, config.test, self.testing.records, val, config.proposals, self.inputs.seed),
         )

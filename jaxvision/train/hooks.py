@@ -17,7 +17,7 @@ def evaluate(metrics: tuple[Metric, ...], data: Data, *, every: int = 0, name: s
         metrics: the metrics; every example counts once.
         data: the data set.
         every: training steps between evaluations; 0 evaluates only at the end of the stage.
-        name: the metrics are reported as `<name>/<key>`.
+        name: the metrics are reported as `<name>/<key>`, except for JSON, which is a file of its key's name.
 
     Returns:
         The hook.
@@ -33,7 +33,8 @@ def evaluate(metrics: tuple[Metric, ...], data: Data, *, every: int = 0, name: s
         for other in others:
             merged = [m.merge(a, b) for m, a, b in zip(metrics, merged, other, strict=True)]
         results = [m.result(t) for m, t in zip(metrics, merged, strict=True)]
-        return {f"{name}/{key}": value for result in results for key, value in result.items()}
+        together = [(key, value) for result in results for key, value in result.items()]
+        return {key if key.endswith(".json") else f"{name}/{key}": value for key, value in together}
 
     return Hook(name, every, run)
 

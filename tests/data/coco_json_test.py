@@ -58,3 +58,25 @@ def test_python_writes_nan(tmp_path):
     file.write_text('{"images": [{"id": NaN}], "categories": null}')
     parts = coco_json.sections(file)
     assert math.isnan(next(coco_json.items(parts.images))["id"]) and parts.categories == []
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ('{"_via_settings": {}, "_via_img_metadata": {}}', "VGG Image Annotator, which exports COCO's"),
+        (
+            '{"a.jpg123": {"filename": "a.jpg", "size": 123, "regions": []}}',
+            "VGG Image Annotator, which exports COCO's",
+        ),
+        (
+            '{"version": "5.4", "shapes": [], "imagePath": "a.jpg"}',
+            "it is labelme's, one file an image: --data=labelme:DIR",
+        ),
+        ('{"a": 1}', "it has no list of images$"),
+        ("[]", "it has no list of images$"),
+    ],
+)
+def test_json_of_other_tools_is_refused_with_the_remedy(tmp_path, text, remedy):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match=f"^{tmp_path}/a.json: not COCO's format: [^\n]*{remedy}"):
+        coco_json.sections(tmp_path / "a.json")

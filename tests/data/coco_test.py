@@ -286,3 +286,61 @@ def test_images_are_found_below_the_folder_and_never_guessed(tmp_path):
     draw(tmp_path / "images" / "two" / "3.png")
     with pytest.raises(ValueError, match="3.png: .*one/3.png and .*two/3.png are both called so"):
         coco.load(f"coco:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "images/3.png",
+        "..\\images\\3.png",
+        "/data/local-files/?d=photos/3.png",
+        "/data/local-files/?d=3.png",
+        "/data/upload/1/3.png",
+    ],
+)
+def test_label_studio_names_images_in_its_own_ways(tmp_path, written):
+    draw(tmp_path / "images" / "3.png")
+    box, outline = [1, 1, 4, 4], [[1, 1, 5, 1, 5, 5, 1, 5]]
+    content = {
+        "images": [{"width": 20, "height": 10, "id": 0, "file_name": written}],
+        "categories": [{"id": 0, "name": "fig"}],
+        "annotations": [
+            {
+                "id": 0,
+                "image_id": 0,
+                "category_id": 0,
+                "segmentation": outline,
+                "bbox": box,
+                "ignore": 0,
+                "iscrowd": 0,
+                "area": 16,
+            }
+        ],
+        "info": {"contributor": "Label Studio"},
+    }
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    record = coco.load(f"coco:{tmp_path}")["trainval"][0]
+    assert record["boxes"].tolist() == [[1, 1, 5, 5]] and record["masks"].sum() == 16
+
+
+def test_the_vgg_image_annotator_writes_text_ids_and_no_sizes(tmp_path):
+    draw(tmp_path / "images" / "a.png")
+    content = {
+        "images": [{"id": 1, "width": -1, "height": -1, "file_name": "a.png", "license": 0, "date_captured": ""}],
+        "categories": [{"supercategory": "fruit", "id": 1, "name": "fig"}],
+        "annotations": [
+            {
+                "id": 0,
+                "image_id": "1",
+                "category_id": 1,
+                "segmentation": [1, 1, 5, 1, 5, 5, 1, 5],
+                "area": 16,
+                "bbox": [1, 1, 4, 4],
+                "iscrowd": 0,
+            }
+        ],
+    }
+    (tmp_path / "via_project_coco.json").write_text(json.dumps(content))
+    source = coco.load(f"coco:{tmp_path}")
+    record = source["trainval"][0]
+    assert record["boxes"].tolist() == [[1, 1, 5, 5]] and record["masks"].sum() == 16 and not source.left_out

@@ -1,8 +1,12 @@
 """The metric of the flag `--protocol`, and what predictions are drawn and written."""
 
+import json
+
 import numpy as np
 
-from jaxvision.recipes.detection_outputs import SHOWN, average_precision, draw, presentation, unmoved
+from jaxvision.data.annotated_images import AnnotationsBuilder
+from jaxvision.data.inputs import Inputs
+from jaxvision.recipes.detection_outputs import SHOWN, average_precision, draw, presentation, results_file, unmoved
 
 NAMES = ("background", "cat", "dog")
 
@@ -29,6 +33,16 @@ def objects_of() -> dict:
     boxes, one = outputs_of()["boxes"], np.ones((1, 1), bool)
     objects = {"boxes": boxes, "labels": np.ones((1, 1), np.int32), "valid": one, "ignore": ~one}
     return {**batch_of(), **objects, "area": np.full((1, 1), 900.0), "image_id": np.zeros(1, np.int64)}
+
+
+def test_results_are_listed_where_a_trained_network_meets_a_set_with_ids():
+    builder = AnnotationsBuilder()
+    builder.image("a.png", 31)
+    records = builder.build("here", (90, 3))
+    (metric,) = results_file(Inputs(training=False), records)
+    (one,) = json.loads(metric.result(metric.update(metric.init(), outputs_of(), objects_of()))["results.json"])
+    assert (one["image_id"], one["category_id"], one["bbox"]) == (31, 90, [10, 10, 30, 30])
+    assert results_file(Inputs(), records) == results_file(Inputs(training=False), builder.build("here")) == ()
 
 
 def test_each_protocol_has_its_metric():

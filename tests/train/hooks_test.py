@@ -32,6 +32,11 @@ def test_evaluate_runs_every_metric_in_one_pass_over_all_batches():
     assert len(calls) == 3 and hook.every == 5
 
 
+def test_json_is_a_file_of_its_own_name():
+    listed = Metric(list, lambda s, o, b: s, lambda s: {"list.json": "[]", "table": "| |"})
+    assert hooks.evaluate((listed,), data).run(predict, STATE) == {"list.json": "[]", "val/table": "| |"}
+
+
 def test_picture_shows_the_first_batch():
     hook = hooks.picture("shown", data, lambda outputs, batch: np.full((2, 2, 3), len(batch["x"]), np.uint8))
     assert hook.run(predict, STATE)["shown"].max() == 2
