@@ -1,16 +1,48 @@
-"""Files that exist whole or not at all, whenever the process or the machine stops."""
+"""Files that exist whole or not at all, and what earlier runs wrote into them, read with a check of its form."""
 
 import contextlib
 import errno
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Values of `OSError.errno` that say that nothing more fits on the disk, or into the user's quota."""
 
 _NOT_OFFERED = (errno.EINVAL, errno.ENOTSUP)
+
+
+def read_object(path: Path, needed: Mapping[str, type] | None = None) -> dict[str, Any]:
+    """Read a JSON object that an earlier run wrote.
+
+    Args:
+        path: the file.
+        needed: entries that it must have, with the type of each.
+
+    Returns:
+        The object.
+
+    Raises:
+        ValueError: the file is not what was written there; the text names it and says what to do.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+        raise _damaged(path, f"it is not JSON: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from None
+    if not isinstance(found, dict):
+        raise _damaged(path, "it is not a JSON object")
+    for name, kind in (needed or {}).items():
+        if not isinstance(found.get(name), kind):
+            raise _damaged(path, f"its entry {name!r} is missing or is no {kind.__name__}")
+    return found
+
+
+def _damaged(path: Path, reason: str) -> ValueError:
+    return ValueError(f"{path} is damaged: {reason}; put back a copy of it, or remove it")
 
 
 def atomic_write(path: Path, data: str | bytes) -> None:

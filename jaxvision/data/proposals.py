@@ -23,7 +23,7 @@ from jaxvision.data.batches import named
 from jaxvision.data.decode import Pixels
 from jaxvision.data.records import Record, Records, extent, fetch
 from jaxvision.data.selective_search import STRATEGIES, search
-from jaxvision.files import DISK_FULL, atomic_open, atomic_write
+from jaxvision.files import DISK_FULL, atomic_open, atomic_write, read_object
 
 PER_FILE = 32  # images; a run that was killed repeats at most the search in so many
 
@@ -175,7 +175,7 @@ def _claim(folder: Path, records: Records, settings: Mapping[str, object]) -> No
     current = json.loads(json.dumps({**settings, "images": len(records), "names": names}))
     path = folder / "settings.json"
     if path.exists():
-        stored_settings = json.loads(path.read_text())
+        stored_settings = read_object(path)
         if different := [key for key in current if stored_settings.get(key) != current[key]]:
             raise ValueError(f"{folder}: holds proposals of other {', '.join(different)}; delete it or choose another")
         return

@@ -1,18 +1,18 @@
 """The command line: its flags are those of every experiment (`request.Flags`) and the experiment's own Config."""
 
-import json
 import shlex
 import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from absl import flags
+from absl import flags, logging
 
 from jaxvision import __version__
 from jaxvision.run import config as settings
 from jaxvision.run.experiments import load, preset
 from jaxvision.run.request import Flags, Request
+from jaxvision.run.saved_run import completed, read
 
 
 def launcher_flags() -> flags.FlagValues:
@@ -42,7 +42,9 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
         return values, "", None
     config = preset(load(name), "smoke" if values.smoke else values.preset)
     if values.mode != "train" and saved:
-        config = settings.from_dict(config, saved["config"])
+        config = settings.from_dict(
+            config, completed(saved["config"], settings.to_dict(type(config)()), logging.warning)
+        )
     elif name in imported:
         config = settings.from_dict(config, imported[name])
     settings.define_flags(config, values)
@@ -107,8 +109,7 @@ def _flag_line(flag: flags.Flag) -> str:
 
 
 def _saved(workdir: str) -> dict[str, Any]:
-    path = Path(workdir or ".") / "config.json"
-    return json.loads(path.read_text()) if workdir and path.exists() else {}
+    return read(Path(workdir)) if workdir else {}
 
 
 def _workdir(values: flags.FlagValues, name: str) -> str:

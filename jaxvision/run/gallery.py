@@ -29,7 +29,7 @@ def write(folder: Path, say: Callable[[str], None]) -> Path:
     for workdir in find(folder):
         try:
             runs.append(_read(workdir))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             say(f"{workdir} is left out: {error}")
     if not runs:
         raise ValueError(f"--workdir={folder}: no run lies below it; --mode=gallery is for a folder of runs")
@@ -68,8 +68,11 @@ def thumbnail(run: Run) -> str:
             break
     if not shown[0].exists():
         return ""
-    with Image.open(shown[0]) as image:
-        part = image.convert("RGB").crop((0, 0, min(image.width, _CUT), min(image.height, _CUT * 3 // 4)))
+    try:
+        with Image.open(shown[0]) as image:
+            part = image.convert("RGB").crop((0, 0, min(image.width, _CUT), min(image.height, _CUT * 3 // 4)))
+    except (OSError, SyntaxError, ValueError):  # a picture that was cut short: the card goes without
+        return ""
     return page.picture(np.asarray(part), f"{results.title(run)}: {shown[0].stem}", widest=_WIDTH)
 
 

@@ -1,11 +1,11 @@
 """A run read back from its workdir: its settings, its stages, their figures and their pictures."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxvision.files import read_object
 from jaxvision.train.writer import read_metrics
 
 EVALUATION = "evaluate"
@@ -133,4 +133,4 @@ def _rank(figure: Figure) -> int:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
+    return read_object(path) if path.exists() else {}

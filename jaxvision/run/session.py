@@ -19,13 +19,13 @@ from jaxvision.run.export import export_network
 from jaxvision.run.network import imported_weights, start_from
 from jaxvision.run.prediction import predict
 from jaxvision.run.request import Request
+from jaxvision.run.saved_run import read
 from jaxvision.run.trained import evaluated, for_use, other_data
 from jaxvision.run.training import train
 from jaxvision.run.workdir_config import (
     LEARNED,
     as_seen,
     origin_of,
-    read,
     read_origin,
     remember,
     remember_learned,
@@ -58,7 +58,13 @@ def run(request: Request, module: ModuleType) -> None:
     about = {**origin, "command": request.command, "devices": devices.named(machine)}
     if flags.mode == "train":
         described = remember(
-            workdir, request.experiment, flags.seed, settings.to_dict(config), about, repeat=flags.from_stage
+            workdir,
+            request.experiment,
+            flags.seed,
+            settings.to_dict(config),
+            about,
+            repeat=flags.from_stage,
+            defaults=settings.to_dict(type(config)()),
         )
     writer = Writer(workdir, active=jax.process_index() == 0)
     saved = read(workdir)

@@ -10,13 +10,21 @@ import jax
 from jaxvision.channels import Channels
 from jaxvision.files import atomic_write
 from jaxvision.run import config as settings
+from jaxvision.run.saved_run import FORMAT, completed, read
 from jaxvision.weights.imported import Imported
 
 LEARNED = "learned"  # the entry with the data, class names and pixel statistics of the training
 
 
 def remember(
-    workdir: Path, name: str, seed: int, config: Mapping[str, Any], about: Mapping[str, Any] = {}, *, repeat: str = ""
+    workdir: Path,
+    name: str,
+    seed: int,
+    config: Mapping[str, Any],
+    about: Mapping[str, Any] = {},
+    *,
+    repeat: str = "",
+    defaults: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write config.json, or compare with the run that the workdir already holds.
 
@@ -28,6 +36,7 @@ def remember(
         seed: the seed of the run.
         config: the experiment's settings by flag name.
         about: further entries, such as those of `origin_of`, the command and the devices.
+        defaults: the experiment's default settings, for fields that an older run did not save.
         repeat: a stage that is to be repeated: its own flags, such as svm.c, may differ from the saved ones.
 
     Returns:
@@ -36,10 +45,9 @@ def remember(
     Raises:
         ValueError: the workdir holds another run; the text names every flag that differs.
     """
-    path = workdir / "config.json"
-    described = json.loads(json.dumps({"experiment": name, "seed": seed, "config": config, **about}))
-    if path.exists() and (workdir / "metrics.jsonl").exists():
-        saved = json.loads(path.read_text())
+    described = json.loads(json.dumps({"format": FORMAT, "experiment": name, "seed": seed, "config": config, **about}))
+    if (workdir / "metrics.jsonl").exists() and (saved := read(workdir)):
+        saved["config"] = completed(saved["config"], json.loads(json.dumps(defaults or config)))
         compared = ("experiment", "seed", "init_from")
         flat = [{key: c[key] for key in compared if key in c} | c["config"] for c in (saved, described)]
         if flat[0]["experiment"] != name:
@@ -50,12 +58,6 @@ def remember(
     else:
         write(workdir, described)
     return described
-
-
-def read(workdir: Path) -> dict[str, Any]:
-    """Read config.json; {} where the folder holds no run."""
-    path = workdir / "config.json"
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def remember_learned(workdir: Path, learned: Mapping[str, Any]) -> None:

@@ -124,15 +124,17 @@ def _file(name: str) -> str:
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """Read the rows of a metrics.jsonl, [] if there is none yet. A line cut short by a kill is left out."""
+    """Read the rows of a metrics.jsonl, [] if there is none yet; a line that is no row is left out."""
     rows: list[dict[str, Any]] = []
     if not Path(path).exists():
         return rows
-    for line in Path(path).read_text().splitlines():
+    for line in Path(path).read_text(errors="replace").splitlines():
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(row, dict):
+            rows.append(row)
     return rows
 
 

@@ -4,7 +4,6 @@ The encoder of a run without labels is the part "encoder" of its parameters; tha
 last layer, "fc" or "fc8".
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
+from jaxvision.files import read_object
 from jaxvision.weights.imported import Imported
 
 _CLASSIFIERS = ("fc", "fc8")
@@ -39,7 +39,7 @@ def _config(workdir: str) -> dict[str, Any]:
     path = Path(workdir) / "config.json"
     if not path.is_file():
         raise ValueError(f"--init_from=workdir:{workdir}: no config.json there; give the --workdir of a run")
-    return json.loads(path.read_text())
+    return read_object(path, {"experiment": str, "config": dict})
 
 
 def _newest(workdir: str) -> Path:

@@ -52,6 +52,15 @@ def test_a_run_that_cannot_be_read_is_said_and_left_out(tmp_path: Path):
     assert line.startswith(f"{tmp_path}/bad is left out: ")
 
 
+def test_a_picture_that_was_cut_short_costs_the_card_its_picture_only(tmp_path: Path):
+    finished_run(tmp_path / "good")
+    for picture in (tmp_path / "good" / "images").glob("*.png"):
+        picture.write_bytes(picture.read_bytes()[:40])
+    said: list[str] = []
+    text = gallery.write(tmp_path, said.append).read_text()
+    assert "good/report.html" in text and "<img" not in text
+
+
 def test_a_folder_without_runs_is_an_error(tmp_path: Path):
     with pytest.raises(ValueError, match="no run lies below it"):
         gallery.write(tmp_path, print)

@@ -5,13 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from jaxvision.run.workdir_config import as_seen, read_origin, remember
+from jaxvision.run.saved_run import read
+from jaxvision.run.workdir_config import as_seen, read_origin, remember, remember_learned
 
 
 def test_the_first_run_is_written_down(tmp_path: Path):
     remember(tmp_path / "new", "area/name", 3, {"depth": 18, "marks": (0.5, 0.75)})
     saved = json.loads((tmp_path / "new" / "config.json").read_text())
-    assert saved == {"experiment": "area/name", "seed": 3, "config": {"depth": 18, "marks": [0.5, 0.75]}}
+    assert saved == {
+        "format": 1,
+        "experiment": "area/name",
+        "seed": 3,
+        "config": {"depth": 18, "marks": [0.5, 0.75]},
+    }
 
 
 def test_the_same_run_goes_on_and_another_is_refused_by_the_flags_that_differ(tmp_path: Path):
@@ -55,3 +61,19 @@ def test_weights_that_saw_pixels_as_the_data_has_them_leave_the_normalisation_to
     origin = {"init_from": "workdir:runs/a", "normalise": {"mean": None, "std": None}}
     remember(tmp_path, "area/name", 0, {"depth": 18}, origin)
     assert as_seen(read_origin(tmp_path)) == (None, ())
+
+
+def test_a_field_that_has_been_added_since_has_its_default(tmp_path: Path):
+    remember(tmp_path, "area/name", 0, {"depth": 18, "gone": 3})
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    defaults = {"depth": 34, "legacy": False}
+    remember(tmp_path, "area/name", 0, {"depth": 18, "legacy": False}, defaults=defaults)
+    with pytest.raises(ValueError, match=r"holds another run: --legacy is True \(saved: False\); choose"):
+        remember(tmp_path, "area/name", 0, {"depth": 18, "legacy": True}, defaults=defaults)
+
+
+def test_what_is_learned_is_written_once(tmp_path: Path):
+    remember(tmp_path, "area/name", 0, {"depth": 18})
+    remember_learned(tmp_path, {"class_names": ["a"]})
+    remember_learned(tmp_path, {"class_names": ["b"]})
+    assert read(tmp_path)["learned"] == {"class_names": ["a"]}
