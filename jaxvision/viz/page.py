@@ -78,8 +78,15 @@ def picture(source: UInt8[np.ndarray, "H W 3"] | Path, description: str, *, wide
         source: a file, or an image.
         description: the text for readers who do not see the image.
         widest: most pixels of the image's width; a wider one is made smaller.
+
+    Returns:
+        The image; a line that says so where the file cannot be read.
     """
-    image = Image.open(source) if isinstance(source, Path) else Image.fromarray(source)
+    try:
+        image = Image.open(source) if isinstance(source, Path) else Image.fromarray(source)
+        image.load()
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all of them at a file that was cut short
+        return f"<p class='quiet'>{text(description)}: {text(source)} cannot be read: {text(error)}</p>"
     with image:
         scale = min(1.0, widest / image.width)
         size = (round(image.width * scale), max(1, round(image.height * scale)))
