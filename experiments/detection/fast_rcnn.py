@@ -89,6 +89,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Search for proposals, train a detector on them, and with `ranks` test it with truncated layers too."""
     source = inputs.source(config.data, "boxes")
     whole = DetectorSetup(config, inputs, source, config.network.make(source.num_classes), config.proposals)
+    whole.check()
     stages = [
         Stage("proposals", nothing(), None, 0, make=whole.search),
         Stage("train", whole.task(("regions",), origin="batch"), whole.train(), config.steps, _hooks(whole)),

@@ -92,6 +92,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     source = inputs.source(config.data, "boxes")
     network = config.network.make(source.num_classes, imported=inputs.normalise is not None)
     setup = DetectorSetup(config, inputs, source, network, config.proposing)
+    setup.check()
     times = two_stage_times(setup)
     if config.schedule == "alternating":
         return alternating(setup, config.alternation, times)

@@ -38,7 +38,7 @@ PRESETS = {
         steps=600,
         eval_every=300,
         network=dataclasses.replace(HALF, anchor_sizes=(24.0, 48.0, 64.0, 96.0, 128.0)),
-        view=dataclasses.replace(PHOTOS_VIEW, max_objects=24),
+        view=PHOTOS_VIEW,
         detecting=RegionConfig(samples=64, positives=16, detections=40),
     ),
     "paper": Config(  # section 3.1: ResNet-50-FPN, 8 GPUs of 2 images; the paper starts from ImageNet's weights
@@ -57,6 +57,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     source = inputs.source(config.data, "masks")
     network = config.network.make(source.num_classes, masks=True, imported=inputs.normalise is not None)
     setup = DetectorSetup(config, inputs, source, network, config.proposing)
+    setup.check()
     return Experiment.single(
         setup.task(),
         setup.train(),

@@ -48,7 +48,7 @@ PRESETS = {
         proposals=SelectiveSearchFlags("rcnn"),
         network=WindowNetwork("alexnet"),
         warping=Warping(),
-        view=DetectorView(500, 500, flip=0.5, max_objects=64),
+        view=DetectorView(500, 500, flip=0.5),
         steps=70_000,
         optimizer=Optimizer(
             lr=0.001,
@@ -78,6 +78,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     if jax.process_count() > 1:
         raise ValueError("detection/rcnn runs in one process: leave --num_processes out")
     setup = RCNNSetup(config, inputs, inputs.source(config.data, "boxes"))
+    setup.check()
     names, classes, (machine_width, regressor_width) = setup.source.class_names, setup.classes, setup.look.widths()
     windows = setup.windows()
     shown = picture("windows", windows, partial(draw_windows, class_names=names))

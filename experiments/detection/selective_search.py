@@ -20,6 +20,7 @@ from jaxvision.data.proposals import Stored, propose
 from jaxvision.data.records import Record, Records, fetch
 from jaxvision.evals.best_overlap import THRESHOLDS, Coverage, best_overlaps, coverage
 from jaxvision.evals.detection import iou, scale_of
+from jaxvision.recipes.detection_data import require_objects
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_split, search_when_read
 from jaxvision.train.steps import init_state, no_step
 from jaxvision.train.types import (
@@ -77,6 +78,7 @@ class CountedObjects(NamedTuple):
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Search each image, and report how well the proposals cover the objects."""
     records = inputs.source(config.data, "boxes")[config.split]
+    require_objects(records, config.data, config.split, "recall cannot be measured")
     flags = SelectiveSearchFlags(config.strategy, config.max_boxes)
 
     def find() -> Stored:

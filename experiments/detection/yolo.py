@@ -20,15 +20,19 @@ import numpy as np
 from jaxvision.channels import Channels
 from jaxvision.data import stretch
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.object_counts import Slots, evaluation_slots, rounded
 from jaxvision.data.records import Records, Source
 from jaxvision.data.transforms import Transform
 from jaxvision.evals.classification import accuracy
 from jaxvision.evals.detection_errors import worst_errors
+from jaxvision.evals.evaluated import evaluated
 from jaxvision.models.yolo import YOLO, Classifier
 from jaxvision.recipes.classification import first_kernel
+from jaxvision.recipes.detection_data import check_objects, slots_of
 from jaxvision.recipes.detection_outputs import average_precision, draw, presentation, results_file
 from jaxvision.recipes.detection_times import yolo_times
 from jaxvision.recipes.detector_config import VOC07, DetectorConfig
+from jaxvision.recipes.lazy_data import lazily
 from jaxvision.tasks.classification import classification
 from jaxvision.tasks.yolo import Reporting, yolo
 from jaxvision.train.hooks import evaluate, parameters, picture
@@ -77,13 +81,14 @@ class YOLOView:
     exposure: float = 1.5  # training: largest factor by which brightness rises or falls
     hue: float = 0.0  # training: largest change of hue, in turns of the colour circle, at most 0.5
     flip: float = 0.5  # probability of mirroring a training image
-    max_objects: int = 64  # slots for objects; of more objects the largest are kept
+    max_objects: int = 0  # slots for objects of a training image, the smallest beyond are ignored; 0: room for all
 
-    def train(self, fill: Channels) -> Transform:
+    def train(self, slots: Slots, fill: Channels) -> Transform:
         """Return the augmentation of training images, see `data.stretch.jittered`; `fill` is the color around them."""
         return stretch.jittered(
             self.size,
-            self.max_objects,
+            slots.objects,
+            regions=slots.regions,
             jitter=self.jitter,
             saturation=self.saturation,
             exposure=self.exposure,
@@ -136,7 +141,7 @@ class Config(DetectorConfig):
     steps: int = 2000
     eval_every: int = 500
     network: YOLONetwork = YOLONetwork("tiny", grid=8, width=0.5, stride=16, dropout=0.0, per_cell=True)
-    view: YOLOView = YOLOView(size=128, jitter=0.1, saturation=1.0, exposure=1.0, flip=0.0, max_objects=8)
+    view: YOLOView = YOLOView(size=128, jitter=0.1, saturation=1.0, exposure=1.0, flip=0.0)
     pretraining: YOLOPretraining = YOLOPretraining(steps=800, size=40)
     loss: YOLOLossWeights = YOLOLossWeights()
     reporting: Reporting = Reporting(detections=20)
@@ -191,7 +196,7 @@ PRESETS = {
         steps=1000,
         eval_every=250,
         network=YOLONetwork("tiny", grid=16, width=0.5, stride=16, dropout=0.0, per_cell=True),
-        view=YOLOView(size=256, hue=0.02, max_objects=48),
+        view=YOLOView(size=256, hue=0.02),
         pretraining=YOLOPretraining(steps=400),
         reporting=Reporting(detections=60),
     ),
@@ -202,7 +207,7 @@ PRESETS = {
         steps=2,
         eval_every=1,
         network=YOLONetwork("tiny", grid=2, width=1 / 16, stride=16, per_cell=True),
-        view=YOLOView(size=32, max_objects=4),
+        view=YOLOView(size=32),
         pretraining=YOLOPretraining(steps=2, batch_size=4, size=16),
     ),
 }
@@ -212,6 +217,10 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Train the detector, after its trunk where `pretraining` has steps."""
     source = inputs.source(config.data, "boxes")
     names, every = source.class_names, config.eval_every
+    train, val = source[config.train_split], source[config.val_split]
+    most = {"--reporting.detections": config.reporting.detections}
+    splits = config.train_split, config.val_split
+    check_objects(source, config.data, *splits, training=inputs.training, most=most)
     network = config.network.make(source.num_classes)
     # Checked before the trunk is trained.
     if config.network.per_cell and config.network.grid != (cells_a_side := network.last_map(config.view.size)):
@@ -229,14 +238,16 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     )
     task = log_rate(task, config.optimizer, config.steps)
 
-    def each_once(records: Records) -> Data:
-        return inputs.evaluate(records, stretch.stretched(config.view.size, config.view.max_objects), config.batch_size)
+    def each_once(records: Records, slots: int) -> Data:
+        return inputs.evaluate(records, stretch.stretched(config.view.size, slots), config.batch_size)
 
-    val = each_once(source[config.val_split])
+    slots = slots_of(train, config.train_split, config.view.max_objects, training=inputs.training)
+    held_out = lazily(lambda: each_once(val, evaluation_slots(val)))
     metrics = (
+        evaluated(len(val), len(source.left_out)),
         average_precision(names, config.protocol),
         worst_errors(names, min_score=SHOWN_FROM),
-        *results_file(inputs, source[config.val_split]),
+        *results_file(inputs, val),
     )
 
     def draw_cells(outputs: PyTree, batch: Batch) -> np.ndarray:
@@ -245,20 +256,21 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     detect = Stage(
         "train",
         task,
-        inputs.train(source[config.train_split], config.view.train(source.mean), config.batch_size),
+        inputs.train(train, config.view.train(slots, source.mean), config.batch_size),
         config.steps,
         (
-            evaluate(metrics, val, every=every),
-            picture("detections", val, partial(draw, class_names=names, min_score=SHOWN_FROM), every=every),
-            picture("cells", val, draw_cells, every=every),
-            yolo_times(network, source.mean, source.std, config.reporting, val),
+            evaluate(metrics, held_out, every=every),
+            picture("detections", held_out, partial(draw, class_names=names, min_score=SHOWN_FROM), every=every),
+            picture("cells", held_out, draw_cells, every=every),
+            yolo_times(network, source.mean, source.std, config.reporting, held_out),
             parameters("filters", lambda state: filters.filters(np.asarray(first_kernel(state.params)))),
         ),
     )
     stages: tuple[Stage, ...] = (detect,)
     if config.pretraining.steps:
         stages = (pretrain(config, source, inputs), detect._replace(warm_start=_trunk))
-    return Experiment(stages, presentation(names, each_once, min_score=SHOWN_FROM), "val/AP50")
+    read = partial(each_once, slots=rounded(0))
+    return Experiment(stages, presentation(names, read, min_score=SHOWN_FROM), "val/AP50")
 
 
 def pretrain(config: Config, source: Source, inputs: Inputs) -> Stage:

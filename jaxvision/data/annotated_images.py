@@ -71,9 +71,14 @@ class AnnotatedImages:
         """Return the file of image `index`."""
         return self.files[index]
 
-    def counts(self) -> Int[np.ndarray, " I"]:
-        """Return how many objects each image has, without reading any image."""
-        return np.diff(self.columns["starts"])
+    def counts(self, *, outlined: bool = False) -> Int[np.ndarray, " I"]:
+        """Return how many objects, or with `outlined` objects with an outline, each image has; no image is read."""
+        starts = self.columns["starts"]
+        if not outlined:
+            return np.diff(starts)
+        if self.outlines is None:
+            return np.zeros(len(self), np.int64)
+        return np.diff(np.concatenate([[0], np.cumsum(self.outlines.known())])[starts])
 
     def labels(self) -> Int32[np.ndarray, " N"]:
         """Return the labels of all objects, image by image."""

@@ -64,6 +64,7 @@ class Canvases:
         self,
         max_boxes: int,
         *,
+        regions: int = 0,
         shorts: tuple[int, ...] = (),
         flip: float = 0.5,
         mask_size: int = 0,
@@ -74,6 +75,7 @@ class Canvases:
 
         Args:
             max_boxes: The most objects of an image.
+            regions: Further slots, for regions that cover the objects that do not fit, see `place`.
             shorts: Lengths that the shorter side is drawn from, in pixels; (): always `short`.
             flip: The probability of mirroring.
             mask_size: Side of the mask crops; 0: no masks.
@@ -91,7 +93,7 @@ class Canvases:
         return transforms.compose(
             FromFile(_resize, canvases=self, shorts=shorts, mask_size=mask_size),
             transforms.horizontal_flip(flip),
-            functools.partial(place, max_boxes=max_boxes, max_proposals=max_proposals, fill=fill),
+            functools.partial(place, max_boxes=max_boxes, regions=regions, max_proposals=max_proposals, fill=fill),
         )
 
     def evaluate(
@@ -99,10 +101,9 @@ class Canvases:
     ) -> Transform:
         """Return a transform that resizes image and boxes and puts them at the top-left of the canvas.
 
-        Of more than `max_boxes` objects the largest are kept, and the record gets a note.
-
         Args:
-            max_boxes: The most objects of an image; it may have none.
+            max_boxes: The most objects of an image; it may have none. Evaluation counts no others, so that it has to be
+                the largest number in the split, see `object_counts.slots`.
             mask_size: Side of the mask crops, M; 0: no masks.
             max_proposals: The most proposals of an image, P; 0: no proposals.
             fill: RGB (0..255) of the canvas around the image.
@@ -110,9 +111,11 @@ class Canvases:
         Returns:
             A transform from files to records with image uint8 [H, W, 3]; size float32 [2] (height, width of the image
             on the canvas); scale float32 [2] (factors of height and width); boxes float32 [max_boxes, 4] in canvas
-            pixels; labels int32, valid bool and ignore bool [max_boxes], see `ignored`; image_id int32, the record's
-            position in its split; with `mask_size` masks uint8 [max_boxes, M, M], see `outlines.crops`; with
-            `max_proposals` proposals float32 [P, 4] and proposal_valid bool [P].
+            pixels; labels int32, valid bool and ignore bool [max_boxes], see `ignored`; area float32 [max_boxes] in
+            square pixels of the original image, NaN where the annotations do not state it; image_id int32, the record's
+            position in its split; with `mask_size` masks uint8 [max_boxes, M, M], see `outlines.crops`, and outlined
+            bool [max_boxes], False for an object without a mask; with `max_proposals` proposals float32 [P, 4] and
+            proposal_valid bool [P].
         """
         return transforms.compose(
             FromFile(_resize, canvases=self, shorts=(), mask_size=mask_size),
@@ -165,53 +168,74 @@ def _resize(
         "image": decode.crop(record["image"], (0, 0, width, height), (new_width, new_height)),
         "boxes": boxes * factor[[1, 0, 1, 0]][None],
         "labels": record.get("labels", np.zeros(0, np.int32)),
-        "ignore": ignored(record, len(boxes), mask_size),
+        "ignore": ignored(record, len(boxes)),
+        "area": areas(record, len(boxes)),
         "scale": factor,
         "canvas": canvases.shapes[number],
     }
     if mask_size:
         resized["masks"] = _crops(record, boxes, mask_size)
+        resized["outlined"] = _outlined(record, len(boxes))
+        resized["ignore"] = resized["ignore"] | ~resized["outlined"]
     if "proposals" in record:
         resized["proposals"] = record["proposals"] * factor[[1, 0, 1, 0]][None]
     return resized
 
 
 def place(
-    record: Record, rng: np.random.Generator, *, max_boxes: int, max_proposals: int = 0, fill: Channels
+    record: Record,
+    rng: np.random.Generator,
+    *,
+    max_boxes: int,
+    regions: int = 0,
+    max_proposals: int = 0,
+    fill: Channels,
 ) -> Record:
     """Put an image at the top-left of its canvas, and its objects in padded arrays.
+
+    Of more than `max_boxes` objects the largest are kept, and the record gets a note. Boxes around groups of the others
+    go into the slots for regions, to be ignored as crowds are, so that no training takes an object for background.
 
     Args:
         record: A resized image, with "canvas" (height, width), "scale" and objects in its pixels.
         rng: Not used.
-        max_boxes: The most objects; the largest are kept.
+        max_boxes: The most objects.
+        regions: Slots for regions, behind those of the objects; 0: objects that do not fit are dropped.
         max_proposals: The most proposals; 0: no proposals.
         fill: RGB (0..255) of the canvas around the image.
 
     Returns:
-        The record that `Canvases.evaluate` describes.
+        The record that `Canvases.evaluate` describes, with max_boxes + regions slots.
 
     Raises:
         ValueError: Proposals are asked for and the record has none.
     """
-    kept = _largest(record["boxes"], max_boxes)
+    kept, rest = _largest(record["boxes"], max_boxes)
+    around = _around_groups(record["boxes"][rest], regions)
+    slots = np.concatenate([np.arange(len(kept)), max_boxes + np.arange(len(around))])
+    rows = np.concatenate([kept, rest[: len(around)]])
     placed: Record = {
         **carried(record),
         "image": _pad(record["image"], record["canvas"], fill),
         "size": np.array(record["image"].shape[:2], np.float32),
         "scale": record["scale"],
         "image_id": np.int32(record.get(INDEX, -1)),
-        "valid": np.arange(max_boxes) < len(kept),
+        "valid": np.isin(np.arange(max_boxes + regions), slots),
     }
-    for key in ("boxes", "labels", "ignore", "masks"):
+    for key in ("boxes", "labels", "ignore", "area", "masks", "outlined"):
         if key in record:
-            values = record[key][kept]
-            placed[key] = np.zeros((max_boxes, *values.shape[1:]), values.dtype)
-            placed[key][: len(kept)] = values
+            values = record[key]
+            placed[key] = np.zeros((max_boxes + regions, *values.shape[1:]), values.dtype)
+            placed[key][slots] = values[rows]
+    placed["boxes"][slots[len(kept) :]] = around
+    placed["ignore"][slots[len(kept) :]] = True
     if max_proposals:
         placed |= _first_proposals(record, max_proposals)
-    if dropped := len(record["boxes"]) - len(kept):
-        note = f"dropped the {dropped} smallest of {len(record['boxes'])} boxes; raise max_boxes={max_boxes}"
+    if len(rest):
+        fate = "are ignored, neither objects nor background" if regions else "are dropped"
+        note = (
+            f"the {len(rest)} smallest of {len(record['boxes'])} objects {fate}; raise --view.max_objects={max_boxes}"
+        )
         placed[NOTE] = "; ".join(filter(None, (record.get(NOTE), note)))
     return placed
 
@@ -225,23 +249,23 @@ def _first_proposals(record: Record, count: int) -> Record:
     return {"proposals": proposals, "proposal_valid": np.arange(count) < len(best)}
 
 
-def ignored(record: Record, count: int, mask_size: int = 0) -> Bool[np.ndarray, "N"]:
-    """Mark the objects that neither losses nor metrics count.
-
-    Args:
-        record: An image with objects.
-        count: The number of objects.
-        mask_size: Above 0 if masks are needed.
-
-    Returns:
-        True for crowds, difficult objects and, if masks are needed, objects without one.
-    """
+def ignored(record: Record, count: int) -> Bool[np.ndarray, "N"]:
+    """Return True for the objects that neither losses nor metrics count: crowds and difficult ones; `count` is N."""
     ignore: np.ndarray = np.zeros(count, np.bool_)
     for key in ("crowd", "difficult"):
         if key in record:
             ignore |= record[key]
+    return ignore
+
+
+def areas(record: Record, count: int) -> Float32[np.ndarray, "N"]:
+    """Return the annotated areas of a record's objects, NaN where they are not stated; `count` is N."""
+    return np.asarray(record.get("area", np.full(count, np.nan)), np.float32)
+
+
+def _outlined(record: Record, count: int) -> Bool[np.ndarray, "N"]:
     masks = record.get("masks")
-    return ignore | ~masks.known if mask_size and isinstance(masks, outlines.Outlines) else ignore
+    return masks.known if isinstance(masks, outlines.Outlines) else np.ones(count, np.bool_)
 
 
 def _crops(record: Record, boxes: Float32[np.ndarray, "N 4"], size: int) -> np.ndarray:
@@ -252,10 +276,23 @@ def _crops(record: Record, boxes: Float32[np.ndarray, "N 4"], size: int) -> np.n
     return np.zeros((0, size, size), np.uint8)
 
 
-def _largest(boxes: Float32[np.ndarray, "N 4"], count: int) -> Int[np.ndarray, "K"]:
-    """Return the indices of the `count` largest boxes, ascending."""
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return np.sort(np.argsort(-areas, kind="stable")[:count])
+def _largest(boxes: Float32[np.ndarray, "N 4"], count: int) -> tuple[Int[np.ndarray, "K"], Int[np.ndarray, "R"]]:
+    """Return the indices of the `count` largest boxes and those of the others, both ascending."""
+    order = np.argsort(-((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])), kind="stable")
+    return np.sort(order[:count]), np.sort(order[count:])
+
+
+def _around_groups(boxes: Float32[np.ndarray, "N 4"], count: int) -> Float32[np.ndarray, "G 4"]:
+    """Return boxes around at most `count` groups of boxes: the widest group is halved until there are enough."""
+    groups = [boxes] if len(boxes) and count else []
+    while len(groups) < min(len(boxes), count):
+        spreads = [np.ptp((group[:, :2] + group[:, 2:]) / 2, axis=0) for group in groups]
+        widest = max(range(len(groups)), key=lambda n: (len(groups[n]) > 1, float(spreads[n].max())))
+        group, axis = groups.pop(widest), int(spreads[widest].argmax())
+        group = group[np.argsort(group[:, axis] + group[:, axis + 2], kind="stable")]
+        groups += [group[: len(group) // 2], group[len(group) // 2 :]]
+    around = [np.concatenate([group[:, :2].min(axis=0), group[:, 2:].max(axis=0)]) for group in groups]
+    return np.stack(around) if around else np.zeros((0, 4), np.float32)
 
 
 def _pad(image: Pixels, shape: Shape, fill: Channels) -> Pixels:

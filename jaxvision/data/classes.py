@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Integer, UInt8
 
 from jaxvision.data.annotated_images import AnnotatedImages
 from jaxvision.data.label_maps import UNLABELLED
-from jaxvision.data.records import Record, Records, Source, extent, fetch
+from jaxvision.data.records import Record, Records, Source, counts, extent, fetch
 
 NO_DATA = "none"
 
@@ -52,6 +52,10 @@ class Renumbered:
     def name(self, index: int) -> str:
         """Return the name of a record, for log and error messages."""
         return self.parent.name(index)
+
+    def counts(self, *, outlined: bool = False) -> Integer[np.ndarray, "N"] | None:
+        """Return how many objects each record has at most; see `records.counts`."""
+        return counts(self.parent, outlined=outlined)
 
     def _changed(self, record: Record) -> Record:
         changes: Record = {}

@@ -3,7 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 
-from jaxvision.data.records import Record, Records, Source, extent, fetch
+import numpy as np
+from jaxtyping import Integer
+
+from jaxvision.data.records import Record, Records, Source, counts, extent, fetch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +35,11 @@ class Joined:
         """Return the name of a record in its own part."""
         part, index = self._place(index)
         return part.name(index)
+
+    def counts(self, *, outlined: bool = False) -> Integer[np.ndarray, "N"] | None:
+        """Return how many objects each record has at most; see `records.counts`."""
+        known = [counts(part, outlined=outlined) for part in self.parts]
+        return None if any(one is None for one in known) else np.concatenate([one for one in known if one is not None])
 
     def _place(self, index: int) -> tuple[Records, int]:
         for part in self.parts:

@@ -4,7 +4,7 @@ import dataclasses
 from array import array
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from jaxvision.data.outlines import Polygons, Runs
 from jaxvision.data.shared_arrays import SharedArrays
@@ -21,9 +21,13 @@ class OutlineTable:
     def __len__(self) -> int:
         return len(self.columns["kind"])
 
+    def known(self) -> Bool[np.ndarray, " N"]:
+        """Return True for the objects that have an outline."""
+        return self.columns["kind"] != _NONE
+
     def lacking(self) -> int:
         """Return how many objects have no outline."""
-        return int(np.sum(self.columns["kind"] == _NONE))
+        return int(np.sum(~self.known()))
 
     def __getitem__(self, index: int) -> Polygons | Runs | None:
         columns, kind = self.columns, int(self.columns["kind"][index])

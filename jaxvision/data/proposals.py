@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 from absl import logging
-from jaxtyping import Float32
+from jaxtyping import Float32, Integer
 from tqdm import tqdm
 
 from jaxvision.data.batches import named
 from jaxvision.data.decode import Pixels
-from jaxvision.data.records import Record, Records, extent, fetch
+from jaxvision.data.records import Record, Records, counts, extent, fetch
 from jaxvision.data.selective_search import STRATEGIES, search
 from jaxvision.files import DISK_FULL, atomic_open, atomic_write, read_object
 
@@ -142,6 +142,10 @@ class Proposed:
     def name(self, index: int) -> str:
         """Return the name of a record, for log and error messages."""
         return self.parent.name(index)
+
+    def counts(self, *, outlined: bool = False) -> Integer[np.ndarray, "N"] | None:
+        """Return how many objects each record has at most; see `records.counts`."""
+        return counts(self.parent, outlined=outlined)
 
 
 @dataclasses.dataclass(frozen=True)

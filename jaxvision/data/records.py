@@ -27,7 +27,8 @@ class Records(Protocol):
     A record is a dict of numpy values: "image" uint8 [H, W, 3] RGB, and, by source, "label" int, "boxes" and so on. A
     reader of files may also have the method `encoded(i)`, which returns the record with a `decode.Encoded` as "image",
     so that a random crop decodes only at the scale it needs. A reader that knows an image's size without its pixels may
-    have the method `extent(i)`, which returns (width, height).
+    have the method `extent(i)`, which returns (width, height). A reader of objects that knows their numbers may have
+    the method `counts(outlined=False)`, see the function of that name.
     """
 
     def __len__(self) -> int: ...
@@ -59,6 +60,11 @@ class Subset:
     def name(self, index: int) -> str:
         """Return the name of a record, for log and error messages."""
         return self.parent.name(int(self.indices[index]))
+
+    def counts(self, *, outlined: bool = False) -> Integer[np.ndarray, "N"] | None:
+        """Return how many objects each record has at most; see the function `counts`."""
+        known = counts(self.parent, outlined=outlined)
+        return None if known is None else known[self.indices]
 
 
 def carried(record: Record) -> Record:
@@ -93,6 +99,20 @@ def extent(records: Records, index: int) -> tuple[int, int]:
     """Return (width, height) of the image of record `index`, from its annotation or header where the reader can."""
     known = getattr(records, "extent", None)
     return known(index) if known else decode.extent(fetch(records, index, encoded=True)["image"])
+
+
+def counts(records: Records, *, outlined: bool = False) -> Integer[np.ndarray, "N"] | None:
+    """Return how many objects each record has at most, without reading one.
+
+    Args:
+        records: the records of a split.
+        outlined: count only objects with an outline, that is, with a mask.
+
+    Returns:
+        The numbers; None where the reader does not know them.
+    """
+    known = getattr(records, "counts", None)
+    return known(outlined=outlined) if known else None
 
 
 @dataclasses.dataclass(frozen=True)

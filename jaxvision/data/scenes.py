@@ -7,7 +7,7 @@ Training and validation scenes use different handwriting.
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
 
 from jaxvision.channels import Channels
@@ -92,6 +92,10 @@ class Scenes:
     def extent(self, index: int) -> tuple[int, int]:
         """Return (width, height) of a scene in pixels, without drawing it."""
         return self.size, self.size
+
+    def counts(self, *, outlined: bool = False) -> Int[np.ndarray, "N"]:
+        """Return how many digits each scene has at most; all have a mask."""
+        return np.full(self.count, self.objects)
 
     def name(self, index: int) -> str:
         """Return the seed and number of a scene."""

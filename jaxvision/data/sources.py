@@ -67,6 +67,13 @@ KINDS: tuple[Kind, ...] = (
     Kind("tfds:oxford_iiit_pet", {"label_maps"}, pets.load),
 )
 
+_FITS: tuple[tuple[Content, str], ...] = (  # the experiments that learn from each content
+    ("labels", "classification"),
+    ("boxes", "detection"),
+    ("masks", "detection/mask_rcnn"),
+    ("label_maps", "segmentation"),
+)
+
 _NAMES = tuple(dict.fromkeys(row.name for row in KINDS))
 _JOINT = re.compile(rf"\+(?=(?:{'|'.join(_NAMES)})(?::|$))")  # a + in the name of a file joins nothing
 
@@ -93,7 +100,7 @@ def load(spec: str, needs: Content | None = None, *, few_classes: bool = False) 
     if row is None:
         usages = ", ".join(rows[name].usage for name in _NAMES if name in rows)
         content = f" of {needs.replace('_', ' ')}" if needs else ""
-        raise ValueError(f"--data={spec}: no such source{content}; known are {usages}")
+        raise ValueError(f"--data={spec}: no such source{content}; known are {usages}{_fitting(specs.kind(spec))}")
     if not row.usage.startswith(f"{row.name}[") and not specs.argument(spec):
         raise ValueError(f"--data={spec}: say which, like {row.usage}")
     if row.load_any is not None and (needs is None or few_classes):
@@ -104,3 +111,11 @@ def load(spec: str, needs: Content | None = None, *, few_classes: bool = False) 
     if needs is not None and not source.class_names:
         raise ValueError(f"--data={spec}: has images alone, and {needs.replace('_', ' ')} are needed")
     return source
+
+
+def _fitting(name: str) -> str:
+    """Return the experiments that a kind fits, for the error of one that it does not fit; "" for an unknown kind."""
+    gives = {content for row in KINDS if row.name == name for content in row.gives}
+    held = " and ".join(content.replace("_", " ") for content, _ in _FITS if content in gives)
+    fits = [experiments for content, experiments in _FITS if content in gives]
+    return f"; {name} has {held}, which fits {', '.join([*fits, 'ssl, gan'])}" if fits else ""

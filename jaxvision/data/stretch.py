@@ -32,6 +32,7 @@ def jittered(
     size: int,
     max_boxes: int,
     *,
+    regions: int = 0,
     jitter: float = 0.2,
     saturation: float = 1.5,
     exposure: float = 1.5,
@@ -47,6 +48,7 @@ def jittered(
     Args:
         size: Side of the square in pixels.
         max_boxes: The most objects of an image.
+        regions: Further slots, for regions that cover the objects that do not fit, see `canvas.place`.
         jitter: Each edge moves in or out by up to this share of the side, as in darknet.
         saturation: See `color.hsv_jitter`.
         exposure: See `color.hsv_jitter`.
@@ -62,7 +64,7 @@ def jittered(
         *_tint(saturation, exposure, hue),
         transforms.horizontal_flip(flip),
         _shuffle,
-        functools.partial(canvas.place, max_boxes=max_boxes, fill=fill),
+        functools.partial(canvas.place, max_boxes=max_boxes, regions=regions, fill=fill),
     )
 
 
@@ -139,6 +141,7 @@ def _cut(record: Record, rng: np.random.Generator, *, size: int, jitter: float, 
         "boxes": moved[kept],
         "labels": record.get("labels", np.zeros(0, np.int32))[kept],
         "ignore": canvas.ignored(record, len(boxes))[kept],
+        "area": canvas.areas(record, len(boxes))[kept],
         "scale": scale,
         "canvas": (size, size),
     }
@@ -177,4 +180,4 @@ def _span(low: float, high: float, length: int, size: int) -> tuple[int, int, fl
 
 def _shuffle(record: Record, rng: np.random.Generator) -> Record:
     order = rng.permutation(len(record["boxes"]))
-    return {**record, **{key: record[key][order] for key in ("boxes", "labels", "ignore")}}
+    return {**record, **{key: record[key][order] for key in ("boxes", "labels", "ignore", "area")}}

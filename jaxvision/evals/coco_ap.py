@@ -9,11 +9,13 @@ from faster_coco_eval.core import mask as run_lengths
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 from jaxtyping import Bool, Float, Shaped
 
-from jaxvision.evals.detection import ImageRecord, images, read
+from jaxvision.evals.detection import ImageRecord, images, nothing_counts, read
 from jaxvision.train.types import Metric, Result
 from jaxvision.viz.masks import paste_patch
 
 Kind = Literal["bbox", "segm"]
+
+_COUNTED = 100  # detections of an image that COCO counts, the best ones
 
 
 def coco_ap(class_names: Sequence[str], *, masks: bool = False) -> Metric:
@@ -22,10 +24,14 @@ def coco_ap(class_names: Sequence[str], *, masks: bool = False) -> Metric:
     Keys are "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large" and "AR_100", and with `masks` the same behind
     "mask_". One that is undefined, such as AP_small without small objects, is left out. `class_names[0]` is background.
 
+    AP counts the best 100 detections of an image, as COCO does, or as many as the network gives if these are more; then
+    there is also "AR_<n>", the recall of all n, beside AR_100.
+
     All is measured in pixels of the original image. Objects to ignore are COCO's crowds. Masks ("masks" [B, D, M, M]
     and [B, N, M, M], crops of their boxes, 0 to 1 or uint8 0 to 255) are pasted there and cut at 0.5. An object's size
-    is the batch's "area" where it has one (COCO's is the area of the segmentation, for boxes too), else that of its
-    mask or, without masks, of its box.
+    is the batch's "area" where that is known (COCO's is the area of the segmentation, for boxes too), else that of its
+    mask or, without masks, of its box. An object without a mask, false in the batch's "outlined" [B, N], counts for
+    boxes; for masks its box is ignored as a crowd is.
 
     Example:
         >>> metric, box = coco_ap(("background", "cat")), np.array([[[2.0, 2.0, 9.0, 9.0]]], np.float32)
@@ -46,9 +52,13 @@ def coco_ap(class_names: Sequence[str], *, masks: bool = False) -> Metric:
 
     def result(state: list[ImageRecord]) -> Result:
         records = images("coco_ap", state)
-        found = _summary(evaluation(records, "bbox"))
+        if nothing_counts(records):
+            return {}
+        most = max(_COUNTED, *(record.capacity for record in records))
+        counts = (1, 10, _COUNTED) if most == _COUNTED else (1, 10, _COUNTED, most)
+        found = _summary(evaluation(records, "bbox", counts=counts))
         if masks:
-            found |= {f"mask_{key}": value for key, value in _summary(evaluation(records, "segm")).items()}
+            found |= {f"mask_{key}": v for key, v in _summary(evaluation(records, "segm", counts=counts)).items()}
         return found
 
     return Metric(list, update, result)
@@ -59,7 +69,7 @@ def evaluation(
     kind: Kind,
     *,
     by_class: bool = True,
-    counts: Sequence[int] = (1, 10, 100),
+    counts: Sequence[int] = (1, 10, _COUNTED),
 ) -> COCOeval_faster:
     """Run COCO's evaluation.
 
@@ -87,7 +97,7 @@ def _summary(evaluator: COCOeval_faster) -> dict[str, float]:
     precision, recall = (np.asarray(evaluator.eval[key]) for key in ("precision", "recall"))
     values = {"AP": precision[..., 0, -1], "AP50": precision[0, ..., 0, -1], "AP75": precision[5, ..., 0, -1]}
     values |= {f"AP_{size}": precision[..., i, -1] for i, size in enumerate(("small", "medium", "large"), start=1)}
-    values["AR_100"] = recall[..., 0, -1]
+    values |= {f"AR_{n}": recall[..., 0, i] for i, n in enumerate(evaluator.params.maxDets) if n >= _COUNTED}
     return {key: float(v[v > -1].mean()) for key, v in values.items() if np.any(v > -1)}
 
 
@@ -96,11 +106,13 @@ def _annotations(records: Sequence[ImageRecord], kind: Kind) -> dict[str, Any]:
     for r in records:
         for i in range(len(r.true_boxes)):
             what: dict[str, Any] = {"bbox": _xywh(r.true_boxes[i])}
+            ignored = bool(r.ignore[i])
             if kind == "segm":
-                assert r.true_masks is not None
+                assert r.true_masks is not None and r.outlined is not None
                 what["segmentation"] = r.true_masks[i]
+                ignored |= not r.outlined[i]
             of = {"id": len(annotations) + 1, "image_id": r.image_id, "category_id": int(r.true_labels[i])}
-            annotations.append({**of, **what, "area": float(r.true_areas[i]), "iscrowd": int(r.ignore[i])})
+            annotations.append({**of, **what, "area": float(r.true_areas[i]), "iscrowd": int(ignored)})
     labels = {int(k) for r in records for k in (*r.true_labels, *r.labels)}
     pictures = [{"id": r.image_id, "height": r.shape[0], "width": r.shape[1]} for r in records]
     return {"images": pictures, "annotations": annotations, "categories": [{"id": k} for k in sorted(labels)]}
@@ -147,11 +159,15 @@ def encode(mask: Bool[np.ndarray, "h w"], shape: tuple[int, int], top: int = 0, 
 
 def _with_masks(record: ImageRecord, outputs: Mapping, batch: Mapping, row: int) -> ImageRecord:
     found, true = (np.asarray(of["masks"][row])[np.asarray(of["valid"][row], bool)] for of in (outputs, batch))
-    masks, true_masks = _paste(found, record.boxes, record.shape), _paste(true, record.true_boxes, record.shape)
-    record = record._replace(masks=masks, true_masks=true_masks)
-    if "area" in batch:
-        return record
-    return record._replace(true_areas=np.array([run_lengths.area(m) for m in true_masks], np.float64))
+    real = np.asarray(batch["valid"][row], bool)
+    outlined = np.asarray(batch["outlined"][row], bool)[real] if "outlined" in batch else np.ones(len(true), bool)
+    whole = np.full_like(true, 255 if true.dtype == np.uint8 else 1)  # the box, in which detections do not count
+    masks = _paste(found, record.boxes, record.shape)
+    true_masks = _paste(np.where(outlined[:, None, None], true, whole), record.true_boxes, record.shape)
+    record = record._replace(masks=masks, true_masks=true_masks, outlined=outlined)
+    areas = np.array([run_lengths.area(m) for m in true_masks], np.float64)
+    stated = "area" in batch and np.isfinite(np.asarray(batch["area"][row], np.float64)[real])
+    return record._replace(true_areas=np.where(stated, record.true_areas, areas))
 
 
 def _paste(

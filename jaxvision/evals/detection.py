@@ -3,7 +3,8 @@
 Outputs hold "boxes" [B, D, 4] in pixels of the canvas, "scores" [B, D], "labels" int [B, D] (0 is background) and
 "valid" bool [B, D]. A batch holds "boxes" [B, N, 4], "labels", "valid", "ignore" (difficult or crowd), "image_id" [B],
 "size" [B, 2] (height and width of the image on its canvas), "scale" [B, 2] or [B] (by which the original image's height
-and width were multiplied) and "_mask" [B], true for images that are not padding.
+and width were multiplied) and "_mask" [B], true for images that are not padding. It may hold "area" [B, N],
+the objects' areas as annotated, in square pixels of the original image, NaN where the annotations do not state it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +26,10 @@ class ImageRecord(NamedTuple):
     true_labels: Int[np.ndarray, " N"]
     ignore: Bool[np.ndarray, " N"]
     true_areas: Float[np.ndarray, " N"]  # square pixels; of the masks or annotations where the data has them
+    capacity: int  # the most detections an image that the network gives
     masks: Sequence[Mapping[str, Any]] | None = None  # run lengths
     true_masks: Sequence[Mapping[str, Any]] | None = None
+    outlined: Bool[np.ndarray, " N"] | None = None  # objects whose mask is known; the others only have a box
 
 
 class Claims(NamedTuple):
@@ -44,7 +47,7 @@ def read(outputs: Mapping[str, Any], batch: Mapping[str, Any], classes: int) -> 
 
     Args:
         outputs: predictions of the batch.
-        batch: the batch; objects' areas are its "area" [B, N] where it has one, else their boxes'.
+        batch: the batch; objects' areas are its "area" [B, N] where that is known, else their boxes'.
         classes: the number of classes, background included.
 
     Returns:
@@ -72,10 +75,15 @@ def original_size(batch: Mapping[str, Any], row: int) -> tuple[int, int]:
     return height, width
 
 
+def nothing_counts(records: Sequence[ImageRecord]) -> bool:
+    """Return whether no image has an object that counts, so that precision and recall are undefined."""
+    return all(r.ignore.all() for r in records)
+
+
 def images(metric: str, records: Sequence[ImageRecord]) -> list[ImageRecord]:
     """Return the records in order of image_id, so that ties do not depend on which process had which image.
 
-    ValueError: no images, an image that came twice, no object in any image.
+    ValueError: no images, or an image that came twice.
     """
     if not records:
         raise ValueError(f"{metric}: the evaluation data has no images; check --data and its validation split")
@@ -85,8 +93,6 @@ def images(metric: str, records: Sequence[ImageRecord]) -> list[ImageRecord]:
             f"{metric}: image_id {ids[counts.argmax()]} came {counts.max()} times; give each image its own, and "
             "false in _mask to the rows that pad a batch"
         )
-    if all(r.ignore.all() for r in records):
-        raise ValueError(f"{metric}: none of the {len(records)} images has an object that counts; check --data")
     return sorted(records, key=lambda r: r.image_id)
 
 
@@ -144,10 +150,10 @@ def _read_row(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int) ->
     scale = scale_of(batch, row)
     real = np.asarray(batch["valid"][row], bool)
     true_boxes = np.asarray(batch["boxes"][row], np.float64)[real] / scale[None]
+    true_areas = np.prod(true_boxes[:, 2:] - true_boxes[:, :2], axis=1)
     if "area" in batch:
-        true_areas = np.asarray(batch["area"][row], np.float64)[real]
-    else:
-        true_areas = np.prod(true_boxes[:, 2:] - true_boxes[:, :2], axis=1)
+        stated = np.asarray(batch["area"][row], np.float64)[real]
+        true_areas = np.where(np.isnan(stated), true_areas, stated)
     found = np.asarray(outputs["valid"][row], bool)
     return ImageRecord(
         image_id=int(np.asarray(batch["image_id"])[row]),
@@ -159,6 +165,7 @@ def _read_row(outputs: Mapping[str, Any], batch: Mapping[str, Any], row: int) ->
         true_labels=np.asarray(batch["labels"][row], np.int64)[real],
         ignore=np.asarray(batch["ignore"][row], bool)[real],
         true_areas=true_areas,
+        capacity=len(found),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jaxvision.evals.coco_ap import evaluation
-from jaxvision.evals.detection import ImageRecord, images, read
+from jaxvision.evals.detection import ImageRecord, images, nothing_counts, read
 from jaxvision.train.types import Metric, Result
 
 
@@ -14,7 +14,8 @@ def proposal_recall(counts: Sequence[int] = (100, 300, 1000)) -> Metric:
 
     Keys: "proposal_recall50_<n>", the recall at IoU 0.5, and "proposal_AR_<n>", the mean recall over IoU 0.5, 0.55 …
         0.95. Outputs hold "proposals" [B, P, 4] in pixels of the canvas, "proposal_scores" [B, P] and "proposal_valid"
-        bool [B, P]. Objects to ignore do not count. Each proposal covers one object at most, best scores first.
+        bool [B, P]. Objects to ignore do not count. Each proposal covers one object at most, best scores first. Where
+        no image has an object, recall is undefined and left out.
 
     Example:
         >>> metric, box = proposal_recall((100,)), np.array([[[2.0, 2.0, 9.0, 9.0]]], np.float32)
@@ -39,8 +40,10 @@ def proposal_recall(counts: Sequence[int] = (100, 300, 1000)) -> Metric:
         return state + [_best(r, max(counts)) for r in read(proposals, objects, classes=2)]
 
     def result(state: list[ImageRecord]) -> Result:
-        ordered = sorted(counts)
-        found = evaluation(images("proposal_recall", state), "bbox", by_class=False, counts=ordered)
+        ordered, records = sorted(counts), images("proposal_recall", state)
+        if nothing_counts(records):
+            return {}
+        found = evaluation(records, "bbox", by_class=False, counts=ordered)
         recall = np.asarray(found.eval["recall"])[:, 0, 0, :]  # [T, M]
         at_half = {f"proposal_recall50_{n}": float(r) for n, r in zip(ordered, recall[0], strict=True)}
         average = {f"proposal_AR_{n}": float(r) for n, r in zip(ordered, recall.mean(axis=0), strict=True)}

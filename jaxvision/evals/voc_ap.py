@@ -24,7 +24,8 @@ def voc_ap(
     A detection belongs to the object of its class that it overlaps most, and matches it if their IoU is greater than
     `threshold`, as in py-faster-rcnn and Detectron2 (the MATLAB devkit takes an equal IoU too). The first by score is a
     true positive, later ones are false positives; difficult objects ("ignore") and what matches them do not count.
-    Equal scores keep the order of image_id, then of the outputs. Classes without an object that counts have no AP.
+    Equal scores keep the order of image_id, then of the outputs. Classes without an object that counts have no AP; if
+    all classes lack one, there is no mean either.
 
     Args:
         class_names: names of the classes; the first is background.
@@ -60,7 +61,7 @@ def voc_ap(
             if objects:
                 hits = _ranked_hits(records, label, threshold, inclusive)
                 found[f"{name}_{class_name}"] = average(hits, objects)
-        return {name: float(np.mean(list(found.values())))} | found
+        return {name: float(np.mean(list(found.values())))} | found if found else {}
 
     return Metric(list, update, result)
 

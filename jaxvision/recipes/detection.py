@@ -1,6 +1,7 @@
 """The parts of an experiment with a two-stage detector: task, data, hooks and presentation."""
 
 import dataclasses
+import functools
 from functools import partial
 
 import numpy as np
@@ -8,11 +9,14 @@ from jaxtyping import Int
 
 from jaxvision.data.canvas import MASK_SIZE, Canvases
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.object_counts import Slots, evaluation_slots, rounded
 from jaxvision.data.proposals import Proposed, Stored
 from jaxvision.data.records import Records, Source
 from jaxvision.evals.detection_errors import worst_errors
+from jaxvision.evals.evaluated import evaluated
 from jaxvision.evals.proposal_recall import proposal_recall
 from jaxvision.models.faster_rcnn import FasterRCNN
+from jaxvision.recipes.detection_data import check_objects, slots_of
 from jaxvision.recipes.detection_outputs import average_precision, draw, presentation, results_file
 from jaxvision.recipes.detector_config import TwoStageConfig
 from jaxvision.recipes.lazy_data import lazily
@@ -36,6 +40,23 @@ class DetectorSetup:
     source: Source  # the images of `--data`
     network: FasterRCNN
     proposals: ProposalConfig | SelectiveSearchFlags  # of the network's first stage, or searched for before training
+
+    def check(self) -> None:
+        """Refuse data without what the network learns from, and say what cannot be evaluated; see `check_objects`."""
+        most = {"--detecting.detections": self.config.detecting.detections}
+        if isinstance(self.proposals, ProposalConfig):
+            most["--proposing.test_after_nms"] = self.proposals.test_after_nms
+        else:
+            most["--proposals.most"] = self.proposals.most
+        check_objects(
+            self.source,
+            self.config.data,
+            self.config.train_split,
+            self.config.val_split,
+            training=self.inputs.training,
+            masks=self._mask_size() > 0,
+            most=most,
+        )
 
     def task(
         self,
@@ -72,7 +93,8 @@ class DetectorSetup:
         view, split = self.config.view, self.config.train_split
         frames, records = view.make(), self.source[split]
         transform = frames.train(
-            view.max_objects,
+            self._slots.objects,
+            regions=self._slots.regions,
             shorts=view.shorts,
             flip=view.flip,
             mask_size=self._mask_size(),
@@ -89,7 +111,7 @@ class DetectorSetup:
         """Return the images that are evaluated, each once."""
         split = self.config.val_split
         self.source[split]  # raises for a wrong name now and not after training
-        return lazily(lambda: self._each_once(self._with_proposals(split), self._mask_size()))
+        return lazily(lambda: self._each_once(self._with_proposals(split), self._val_slots, self._mask_size()))
 
     def search(self, predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
         """Search the images of both splits for proposals: the `make` of a first stage.
@@ -112,9 +134,10 @@ class DetectorSetup:
         """Return the hooks of average precision, recall of proposals, the worst errors, and pictures of detections."""
         names, every = self.source.class_names, self.config.eval_every
         precision = average_precision(names, self.config.protocol, masks=self._mask_size() > 0)
-        results = results_file(self.inputs, self.source[self.config.val_split])
+        val = self.source[self.config.val_split]
+        counted, results = evaluated(len(val), len(self.source.left_out)), results_file(self.inputs, val)
         return (
-            evaluate((precision, self.recall(), worst_errors(names), *results), self.val(), every=every),
+            evaluate((counted, precision, self.recall(), worst_errors(names), *results), self.val(), every=every),
             picture("detections", self.val(), partial(draw, class_names=names), every=every),
         )
 
@@ -130,14 +153,23 @@ class DetectorSetup:
         def read(files: Records) -> Data:
             if isinstance(self.proposals, SelectiveSearchFlags):
                 files = search_when_read(files, self.proposals, self.inputs.seed)
-            return self._each_once(files, mask_size=0)
+            return self._each_once(files, rounded(0), mask_size=0)
 
         return presentation(self.source.class_names, read)
 
-    def _each_once(self, records: Records, mask_size: int) -> Data:
+    @functools.cached_property
+    def _slots(self) -> Slots:
+        split = self.config.train_split
+        return slots_of(self.source[split], split, self.config.view.max_objects, training=self.inputs.training)
+
+    @functools.cached_property
+    def _val_slots(self) -> int:
+        return evaluation_slots(self.source[self.config.val_split])
+
+    def _each_once(self, records: Records, slots: int, mask_size: int) -> Data:
         frames = self.config.view.make()
         transform = frames.evaluate(
-            self.config.view.max_objects,
+            slots,
             mask_size=mask_size,
             max_proposals=self._max_searched(),
             fill=self.source.mean,

@@ -18,7 +18,7 @@ class DetectorView:
     long: int = 128  # most pixels of the longer side
     shorts: tuple[int, ...] = ()  # training draws the shorter side from these; none may exceed `short`
     flip: float = 0.0  # probability of mirroring a training image
-    max_objects: int = 8  # slots for objects; of more objects the largest are kept
+    max_objects: int = 0  # slots for objects of a training image, the smallest beyond are ignored; 0: room for all
 
     def make(self) -> Canvases:
         """Return a landscape and a portrait canvas, or one where both are the same."""
@@ -59,19 +59,19 @@ CAFFE_VGG16 = Optimizer(
 """VGG-16 from ImageNet's weights as the released code of Fast and Faster R-CNN trains it: conv1 and conv2 stay as they
 are, biases learn at twice the rate."""
 
-VOC_VIEW = DetectorView(600, 1000, flip=0.5, max_objects=64)
+VOC_VIEW = DetectorView(600, 1000, flip=0.5)
 """The sizes of images on VOC (Girshick 2015, section 5.2)."""
 
 COCO: Mapping[str, Any] = {
     "data": "coco:coco",
     "batch_size": 16,
     "eval_every": 20_000,
-    "view": DetectorView(800, 1333, flip=0.5, max_objects=100),
+    "view": DetectorView(800, 1333, flip=0.5),
     "detecting": RegionConfig(),
 }
 """COCO in batches of 8 GPUs with 2 images each (Lin et al. 2017; He et al. 2017)."""
 
-PHOTOS_VIEW = DetectorView(240, 320, flip=0.5, max_objects=32)
+PHOTOS_VIEW = DetectorView(240, 320, flip=0.5)
 PHOTOS: Mapping[str, Any] = {
     "data": "voc:photos",
     "batch_size": 4,

@@ -14,12 +14,15 @@ from jaxvision.data import pipeline
 from jaxvision.data.canvas import Canvases
 from jaxvision.data.feature_store import FeatureStore
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.object_counts import evaluation_slots, rounded
 from jaxvision.data.order import InShares
 from jaxvision.data.proposals import Proposed
 from jaxvision.data.records import Records, Source, Subset
 from jaxvision.evals.detection_errors import worst_errors
+from jaxvision.evals.evaluated import evaluated
 from jaxvision.fits.box_regression import RegressionConfig
 from jaxvision.fits.hard_negatives import MiningConfig
+from jaxvision.recipes.detection_data import check_objects
 from jaxvision.recipes.detection_outputs import average_precision, draw, results_file, unmoved
 from jaxvision.recipes.detection_times import window_times
 from jaxvision.recipes.detector_config import DetectorView
@@ -109,6 +112,12 @@ class RCNNSetup:
         empty = FeatureStore(self.inputs.folder("features"), widths, {}, flags.precision, flags.per_shard)
         return with_rows(empty, self.training, self.config.regression.min_iou)
 
+    def check(self) -> None:
+        """Refuse data without objects to learn from, and say what cannot be evaluated; see `check_objects`."""
+        most = {"--test.detections": self.config.test.detections, "--proposals.most": self.config.proposals.most}
+        splits = self.config.train_split, self.config.val_split
+        check_objects(self.source, self.config.data, *splits, training=self.inputs.training, most=most)
+
     def classifier(self) -> Task:
         """Return the task of fine-tuning: the network as a classifier of windows."""
         model, tx = self.config.network.make(self.source.num_classes), self.config.optimizer.make(self.config.steps)
@@ -132,7 +141,9 @@ class RCNNSetup:
     def val(self) -> Data:
         """Return the images that are evaluated, each once with its proposals."""
         records, most = self.testing.records, self.config.proposals.most
-        return lazily(lambda: self._each_once(Proposed(records, self.testing.proposals), most))
+        return lazily(
+            lambda: self._each_once(Proposed(records, self.testing.proposals), most, evaluation_slots(records))
+        )
 
     def read(self, files: Records) -> Data:
         """Return a user's images, which are searched for proposals as they are read."""
@@ -143,9 +154,11 @@ class RCNNSetup:
         """Return the hooks of average precision with and without box regression, of errors, pictures and times."""
         config, names, val = self.config, self.source.class_names, self.val()
         precision = average_precision(names, config.protocol)
-        results = results_file(self.inputs, self.testing.records)
+        split = self.testing.records
+        counted, results = evaluated(len(split), len(self.source.left_out)), results_file(self.inputs, split)
+        metrics = (counted, precision, unmoved(precision), worst_errors(names, min_score=MARGIN), *results)
         return (
-            evaluate((precision, unmoved(precision), worst_errors(names, min_score=MARGIN), *results), val),
+            evaluate(metrics, val),
             picture("detections", val, partial(draw, class_names=names, min_score=MARGIN)),
             window_times(self.look, config.test, self.testing.records, val, config.proposals, self.inputs.seed),
         )
@@ -242,8 +255,8 @@ class RCNNSetup:
         records, config = self.source[split], self.config
         return WindowSplit(records, lambda: search_split(self.inputs, config.data, split, records, config.proposals))
 
-    def _each_once(self, records: Records, most: int) -> Data:
-        transform = self.frames.evaluate(self.config.view.max_objects, max_proposals=most, fill=self.source.mean)
+    def _each_once(self, records: Records, most: int, slots: int = rounded(0)) -> Data:
+        transform = self.frames.evaluate(slots, max_proposals=most, fill=self.source.mean)
         devices = jax.local_device_count()
         batch_size = -(-self.config.features.images // devices) * devices  # the same number on each device
         return self.inputs.evaluate(records, transform, batch_size)

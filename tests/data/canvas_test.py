@@ -64,6 +64,7 @@ def test_sizes_are_limited_by_both_sides(width, height, size, shape):
         "labels": "int32",
         "valid": "bool",
         "ignore": "bool",
+        "area": "float32",
     }
 
 
@@ -100,8 +101,31 @@ def test_the_largest_of_too_many_are_kept_in_order_and_noted():
     boxes = [(0, 0, 2, 2), (0, 0, 9, 9), (1, 1, 4, 4), (0, 0, 8, 1), (3, 3, 6, 6)]
     placed = place(canvases(40, 96), record(80, 40, *boxes), 3)
     assert placed["labels"].tolist() == [2, 3, 5] and placed["valid"].all()
-    assert placed[NOTE] == "dropped the 2 smallest of 5 boxes; raise max_boxes=3"
-    assert place(canvases(40, 96), record(80, 40, *boxes, **{NOTE: "x"}), 3)[NOTE].startswith("x; dropped the 2")
+    assert placed[NOTE] == "the 2 smallest of 5 objects are dropped; raise --view.max_objects=3"
+    assert place(canvases(40, 96), record(80, 40, *boxes, **{NOTE: "x"}), 3)[NOTE].startswith("x; the 2 smallest")
+
+
+def test_objects_that_do_not_fit_are_covered_by_regions_to_ignore():
+    large = [(0, 0, 40, 40), (40, 0, 80, 40)]
+    small = [(x, y, x + 2, y + 2) for x in (4, 6, 60, 62) for y in (4, 20)]
+    item = record(80, 40, *small[:3], *large, *small[3:], area=np.full(10, 7, np.float32))
+    placed = canvases(40, 80, 8).train(2, regions=2, flip=0.0)(item, RNG)
+    assert placed["labels"][:2].tolist() == [4, 5] and placed["valid"].all() and placed["area"].tolist() == [7] * 4
+    assert placed["ignore"].tolist() == [False, False, True, True]
+    assert placed["boxes"].tolist() == [list(map(float, box)) for box in (*large, (4, 4, 8, 22), (60, 4, 64, 22))]
+    assert placed[NOTE].startswith("the 8 smallest of 10 objects are ignored, neither objects nor background; raise")
+    each = canvases(40, 80, 8).train(2, regions=16, flip=0.0)(item, RNG)
+    assert sorted(each["boxes"][2:10].tolist()) == sorted(list(map(float, box)) for box in small)
+    assert each["valid"].tolist() == [True] * 10 + [False] * 8
+    fits = canvases(40, 80, 8).train(12, regions=2, flip=0.0)(item, RNG)
+    assert fits["valid"].sum() == 10 and not fits["ignore"].any() and NOTE not in fits
+
+
+def test_areas_are_those_of_the_annotations_whatever_the_scale():
+    item = record(80, 40, (0, 0, 80, 40), (8, 4, 16, 12), area=np.array([9, np.nan], np.float32))
+    placed = canvases(20, 96).train(3, flip=1.0)(item, RNG)
+    np.testing.assert_array_equal(placed["area"], np.array([9, np.nan, 0], np.float32))
+    assert np.isnan(place(canvases(20, 96), record(80, 40, (0, 0, 8, 4)))["area"][0])
 
 
 def test_flips_mirror_image_boxes_and_masks():
@@ -135,8 +159,10 @@ def test_masks_are_crops_of_their_boxes_from_either_form():
     for masks in (lazy, lazy.pixels()):
         crops = place(canvases(20, 96), {**item, "masks": masks}, mask_size=8)["masks"]
         assert crops.shape == (4, 8, 8) and crops.dtype == np.uint8 and crops[0].min() == 255
-    ignored = [place(canvases(20, 96), {**item, "masks": lazy}, mask_size=size)["ignore"].tolist() for size in (8, 0)]
-    assert ignored == [[False, True, False, False], [False] * 4]
+    placed = place(canvases(20, 96), {**item, "masks": lazy}, mask_size=8)
+    assert placed["outlined"].tolist() == [True, False, False, False]
+    assert placed["ignore"].tolist() == [False, True, False, False]
+    assert "outlined" not in place(canvases(20, 96), {**item, "masks": lazy})
     with pytest.raises(ValueError, match="^has boxes but no masks"):
         place(canvases(20, 96), item, mask_size=8)
     scene = sources.load("scenes:count=2,size=48")["train"][0]

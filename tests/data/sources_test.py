@@ -65,6 +65,18 @@ def test_sources_without_the_content_are_one_line(needs):
         assert all((row.usage in str(error.value)) == (row.usage in fitting) for row in sources.KINDS)
 
 
+@pytest.mark.parametrize(
+    ("spec", "needs", "fits"),
+    [
+        ("digits", "boxes", "; digits has labels, which fits classification, ssl, gan"),
+        ("scenes:count=8", "labels", "; scenes has boxes and masks and label maps, which fits detection, "),
+    ],
+)
+def test_a_source_of_another_kind_says_which_experiments_fit(spec, needs, fits):
+    with pytest.raises(ValueError, match=f"^--data={spec}: no such source of {needs}; .*{fits}"):
+        sources.load(spec, needs)
+
+
 @pytest.mark.parametrize("spec", ["masks", "masks:", "voc:", "tfds"])
 def test_a_kind_without_its_folder_is_one_line(spec):
     with pytest.raises(ValueError, match=f"^--data={spec}: say which, like {spec.strip(':')}:[^\n]+$"):

@@ -53,10 +53,22 @@ def test_arrays_are_those_of_the_canvases():
             "boxes": "float32",
             "labels": "int32",
             "ignore": "bool",
+            "area": "float32",
         }
         assert found["image_id"] == 7 and found[NOTE] == "a note"
         assert found["ignore"][found["labels"] == 2].all() and found["ignore"].sum() == 1
     assert not run(plain(32), record(30, 20))["valid"].any()
+
+
+def test_areas_and_regions_go_with_the_objects():
+    boxes = [(x, 0, x + 2 + x // 4, 8) for x in range(0, 24, 4)]
+    item = record(30, 20, *boxes, area=np.arange(1, 7, dtype=np.float32))
+    for transform in (stretched(32, 8), plain(32, 8, jitter=0.0)):
+        found = run(transform, item)
+        assert found["area"][:6].tolist() == found["labels"][:6].tolist()
+    crowded = run(plain(32, 2, jitter=0.0, regions=3), item)
+    assert set(crowded["labels"][:2].tolist()) == {5, 6}
+    assert crowded["ignore"].tolist() == [False, False, True, True, True] and crowded["valid"].all()
 
 
 def test_boxes_stay_on_their_objects():

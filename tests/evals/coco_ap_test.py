@@ -117,6 +117,42 @@ def test_sizes_go_by_the_area_of_the_batch():
     assert "AP_small" in found and "AP_medium" not in found
 
 
+def test_areas_that_are_not_stated_are_those_of_masks_or_boxes():
+    boxes = [[0, 0, 99, 99], [10, 10, 80, 80]]
+    outputs, batch = single(boxes, [0.9, 0.8], boxes)
+    batch |= {"area": np.array([[np.nan, 2000.0]])}
+    assert {"AP_large", "AP_medium"} <= evaluate(coco_ap(("bg", "x")), [(outputs, batch)]).keys()
+    corner = np.zeros((1, 2, 28, 28), bool)
+    corner[..., :7, :7] = True  # a sixteenth of the box, some 600 square pixels of the first
+    masks = {**outputs, "masks": corner * 1.0}, {**batch, "masks": corner}
+    found = evaluate(coco_ap(("bg", "x"), masks=True), [masks])
+    assert {"AP_small", "AP_medium", "mask_AP_small"} <= found.keys() and "AP_large" not in found
+
+
+@pytest.mark.parametrize(("objects", "detections"), [(40, 60), (125, 125), (600, 608)])
+def test_every_detection_of_the_network_counts(objects, detections):
+    x, y = np.divmod(np.arange(objects), 32)
+    boxes = np.stack([x * 3, y * 3, x * 3 + 2, y * 3 + 2], axis=1).tolist()
+    outputs, batch = single(boxes, np.ones(objects), boxes)
+    spare = ((0, 0), (0, detections - objects))
+    outputs = {k: np.pad(v, (*spare, *((0, 0),) * (v.ndim - 2))) for k, v in outputs.items()}
+    found = evaluate(coco_ap(("bg", "x")), [(outputs, batch)])
+    assert found["AP"] == pytest.approx(1.0) and found["AR_100"] == pytest.approx(min(1, 100 / objects))
+    assert (f"AR_{detections}" in found) == (detections > 100) and found.get(f"AR_{detections}", 1.0) == 1.0
+
+
+def test_objects_without_an_outline_count_for_boxes_only():
+    outputs, batch = single(OBJECTS, [0.9, 0.8], OBJECTS)
+    full = np.ones((1, 2, 14, 14))
+    case = (
+        {**outputs, "masks": full},
+        {**batch, "masks": full * [[[[1]], [[0]]]], "outlined": np.array([[True, False]])},
+    )
+    found = evaluate(coco_ap(("bg", "x"), masks=True), [case])
+    assert found["AP"] == found["mask_AP"] == pytest.approx(1.0)
+    assert "AP_medium" in found and "mask_AP_medium" not in found
+
+
 def test_masks_are_pasted_into_the_original_image():
     outputs, batch = single([[0, 0, 40, 40]], [0.9], [[0, 0, 40, 40]], scale=2.0)
     disc = np.hypot(*(np.mgrid[:28, :28] - 13.5)) < 12

@@ -35,6 +35,8 @@ def test_read_gives_original_pixels_without_padding():
     np.testing.assert_array_equal(first.true_areas, np.prod(first.true_boxes[:, 2:] - first.true_boxes[:, :2], axis=1))
     area = np.ones(batch["valid"].shape)
     np.testing.assert_array_equal(detection.read(outputs, {**batch, "area": area}, len(NAMES))[0].true_areas, 1.0)
+    unknown = detection.read(outputs, {**batch, "area": area * np.nan}, len(NAMES))[0]
+    np.testing.assert_array_equal(unknown.true_areas, first.true_areas)
 
 
 def test_height_and_width_may_be_scaled_by_different_factors():
@@ -67,7 +69,7 @@ def test_batches_padding_and_processes_change_nothing(name):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_no_images_no_objects_and_repeated_images_are_errors(name):
+def test_no_and_repeated_images_are_errors_and_without_objects_nothing_is_defined(name):
     metric, batches = METRICS[name], with_proposals(random_batches(2))
     with pytest.raises(ValueError, match=f"{name}: .*no images"):
         metric.result(metric.init())
@@ -75,8 +77,7 @@ def test_no_images_no_objects_and_repeated_images_are_errors(name):
     with pytest.raises(ValueError, match="image_id 0 came 2 times"):
         metric.result(state + state)
     outputs, batch = batches[0]
-    with pytest.raises(ValueError, match="none of the 4 images has an object"):
-        evaluate(metric, [(outputs, {**batch, "valid": np.zeros_like(batch["valid"])})])
+    assert evaluate(metric, [(outputs, {**batch, "valid": np.zeros_like(batch["valid"])})]) == {}
 
 
 def test_labels_beyond_the_class_names_are_errors():

@@ -7,11 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.detection import fast_rcnn, faster_rcnn, mask_rcnn
+from experiments.detection import fast_rcnn, faster_rcnn, mask_rcnn, rcnn, yolo
 from jaxvision.data.inputs import Inputs
 from jaxvision.recipes.detection import DetectorSetup
 from jaxvision.train.devices import first_batch
 from jaxvision.train.steps import init_state
+from tests.recipes import crowded
 
 
 def setup_of(experiment, workdir: Path = Path(), **changes) -> DetectorSetup:
@@ -67,3 +68,52 @@ def test_hooks_evaluate_and_draw_as_often_as_the_flags_say():
         ("val", 7),
         ("detections", 7),
     ]
+
+
+def truth(state, batch: dict) -> dict:
+    """The outputs of a detector, and of a proposal network, that are never wrong."""
+    scores = batch["valid"].astype(np.float32)
+    boxes = {"boxes": batch["boxes"], "labels": batch["labels"], "scores": scores, "valid": batch["valid"]}
+    proposals = {"proposals": batch["boxes"], "proposal_scores": scores, "proposal_valid": batch["valid"]}
+    return {**boxes, **proposals, "unmoved": boxes, **({"masks": batch["masks"] / 255} if "masks" in batch else {})}
+
+
+@pytest.mark.parametrize("experiment", [fast_rcnn, faster_rcnn, mask_rcnn, rcnn, yolo])
+@pytest.mark.parametrize(("count", "slots"), [(1, 0), (40, 8), (600, 0)])
+def test_every_object_is_evaluated(experiment, count: int, slots: int, tmp_path: Path):
+    data = crowded.write(tmp_path, "train", count, 2, outlined=count)
+    crowded.write(tmp_path, "val", count, 2, count, outlined=count)
+    config = experiment.PRESETS["smoke"]
+    view = dataclasses.replace(config.view, max_objects=slots)
+    built = experiment.build(dataclasses.replace(config, data=data, view=view), Inputs(workdir=tmp_path / "run"))
+    if experiment is fast_rcnn:
+        first_batch(built.stages[1].data)
+    found = built.stages[-1].hooks[0].run(truth, None)
+    assert found["val/AP"] == pytest.approx(1.0) and found["val/AP50"] == pytest.approx(1.0)
+    assert found.get("val/mask_AP50", 1.0) == pytest.approx(1.0)
+    assert (found["val/images"], found["val/objects"]) == (3.0, 2.0 * count + 2) and found["val/unread_images"] == 0.0
+
+
+def test_sizes_go_by_the_annotated_area(tmp_path: Path):
+    data = crowded.write(tmp_path, "train", 1, size=(120, 120), area=600.0)
+    crowded.write(tmp_path, "val", 1, size=(120, 120), area=600.0)  # its box has 8,100 square pixels
+    found = setup_of(faster_rcnn, data=data).hooks()[0].run(truth, None)
+    assert found["val/AP_small"] == 1.0 and "val/AP_medium" not in found
+
+
+def test_images_without_objects_have_no_average_precision(tmp_path: Path):
+    data = crowded.write(tmp_path, "train", 1)
+    crowded.write(tmp_path, "val", 0, 0)
+    for protocol in ("coco", "voc07_11pt"):
+        found = setup_of(faster_rcnn, data=data, protocol=protocol).hooks()[0].run(truth, None)
+        assert found["val/images"] == 2.0 and found["val/objects"] == 0.0 and "val/AP50" not in found
+
+
+def test_training_has_room_for_all_objects_or_ignores_the_rest(tmp_path: Path):
+    data = crowded.write(tmp_path, "train", 300, 9, size=(2500, 2300))
+    crowded.write(tmp_path, "val", 1)
+    setup = setup_of(faster_rcnn, data=data, batch_size=2)
+    assert first_batch(setup.train())["valid"].sum() == 309
+    few = setup_of(faster_rcnn, data=data, batch_size=2, view=dataclasses.replace(setup.config.view, max_objects=8))
+    batch = first_batch(few.train())
+    assert (batch["valid"] & ~batch["ignore"]).sum() == 16 and (batch["valid"] & batch["ignore"]).sum() == 17
