@@ -72,11 +72,7 @@ def _read(
     spec: str, file: pathlib.Path, root: pathlib.Path, builder: AnnotationsBuilder, classes: ClassNumbers
 ) -> None:
     """Read a file's images and boxes into the builder."""
-    text = "\n".join(split_names.lines(file))
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    rows = [
-        (number, row) for number, row in enumerate(csv.reader(text.split("\n"), delimiter=delimiter), 1) if any(row)
-    ]
+    rows = _rows(file)
     if not rows:
         raise ValueError(f"--data={spec}: {file.name} is empty; {_LAYOUT}")
     columns = csv_columns.of(rows[0][1])
@@ -105,6 +101,16 @@ def _read(
             places[name] = builder.image(index.find(name, folders), name, width, height)
         if fault := _add(builder, places[name], row, columns, classes):
             builder.leave_out(f"{where} ({name})", fault)
+
+
+def _rows(file: pathlib.Path) -> list[tuple[int, list[str]]]:
+    """Return a file's lines that are not empty, each with its number; ValueError where it is no CSV file."""
+    lines = split_names.lines(file)
+    delimiter = max(",;\t", key=lines[0].count) if lines else ","
+    try:
+        return [(number, row) for number, row in enumerate(csv.reader(lines, delimiter=delimiter), 1) if any(row)]
+    except csv.Error as error:
+        raise ValueError(f"{file}: not a CSV file: {error}") from None
 
 
 def _add(builder: AnnotationsBuilder, place: int, row: list[str], columns: Columns, classes: ClassNumbers) -> str:

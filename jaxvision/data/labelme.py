@@ -83,8 +83,9 @@ def load(spec: str) -> Source:
         hint = or_else(root, "labelme")
         raise ValueError(f"--data={spec}: no file of labelme's among {len(files)}: {reason}; {_LAYOUT}{hint}")
     parts = {split: reader.builder.build(origins[split]) for split, reader in readers.items()}
-    if unused := sum(map(is_image, everything)) - sum(len(part) for part in parts.values()):
-        logging.warning("--data=%s: %d images have no JSON file and are not read", spec, unused)
+    read = {os.path.normpath(file) for part in parts.values() for file in part.files}
+    if unused := sum(is_image(file) and os.path.normpath(file) not in read for file in everything):
+        logging.warning("%s: %d images have no JSON file and are not read", spec, unused)
     names, records = classes.settled(parts, origins)
     left_out = [line for reader in readers.values() for line in reader.builder.left_out]
     return source_of(records, names, origins=origins, left_out=left_out)

@@ -87,6 +87,7 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path, line, reason):
         ({"a": ""}, "^--data={}: a.csv is empty; expected [^\n]+$"),
         ({"a": "x,y\n1,2\n"}, "^--data={}: a.csv: cannot tell its columns; expected [^\n]+$"),
         ({"a": HEAD, "b": HEAD}, "^--data={}: a.csv is not named like a split [^\n]+csv:FILE$"),
+        ({"a": HEAD + "x" * 200_000}, "^[^\n]+a.csv: not a CSV file: field larger than field limit [^\n]+$"),
         ({"a": HEAD + "a.png,,,,,\n"}, "^a.csv: no object that can be used$"),
         ({"a": HEAD + "a.png,.1,.1,.5,.5,cat\n"}, "fractions of the image"),
         ({"train": HEAD + "a.png,1,1,5,5,cat\n", "val": HEAD + "b.png,1,1,5,5,cow\n"}, "^val.csv: has classes that"),

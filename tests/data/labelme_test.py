@@ -82,7 +82,7 @@ def test_folders_are_splits_and_images_without_a_file_are_counted(tmp_path, monk
     source = labelme.load(f"labelme:{tmp_path}")
     assert {split: len(records) for split, records in source.splits.items()} == {"train": 3, "val": 2}
     assert source.origins == {"train": "train", "val": "Validation"} and source["train"].counts().tolist() == [0, 1, 1]
-    assert lines == [f"--data=labelme:{tmp_path}: 1 images have no JSON file and are not read"]
+    assert lines == [f"labelme:{tmp_path}: 1 images have no JSON file and are not read"]
     for split, size in (("train", 3), ("val", 2)):
         assert len(labelme.load_label_maps(f"labelme:{tmp_path}")[split]) == size
     write(tmp_path / "Validation" / "2.json", "1.png", DOG)
