@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from jaxvision.data import decode, label_png, mask_layout, objects, specs
+from jaxvision.data.label_colours import Colours, coloured_label_map, read_colours
 from jaxvision.data.label_png import UNLABELLED, label_map
 from jaxvision.data.records import Record, Records, Source, label_names
 from jaxvision.data.splits import source_of
@@ -34,6 +35,7 @@ class LabelledImages:
     num_classes: int  # a larger value in a label map is an error
     ignored: int = UNLABELLED  # another value of pixels that are ignored; it becomes 255
     values: tuple[int, ...] = ()  # the files' value of each class where these are not 0, 1, 2, …, such as 0 and 255
+    colours: Colours | None = None  # of the classes, where the files hold colours
 
     def __len__(self) -> int:
         return len(self.images)
@@ -43,13 +45,14 @@ class LabelledImages:
 
     def encoded(self, index: int) -> Record:
         """Return record `index` with its image undecoded."""
-        labels = label_map(self.labels[index])
+        file, colours = self.labels[index], self.colours
+        labels = label_map(file) if colours is None else coloured_label_map(file, colours)
         if self.values:
-            labels = label_png.relabelled(labels, self.values, self.labels[index])
+            labels = label_png.relabelled(labels, self.values, file)
         else:
             labels[labels == self.ignored] = UNLABELLED
         image = decode.Encoded(self.images[index])
-        return checked(image, labels, self.num_classes, (self.images[index], self.labels[index]))
+        return checked(image, labels, self.num_classes, (self.images[index], file))
 
     def name(self, index: int) -> str:
         """Return the path of an image."""
@@ -66,7 +69,8 @@ def load(spec: str) -> Source:
     `mask_layout.find_pairs` says which other layouts are known, and `label_png.label_map` which files. 255, and with
     `masks:DIR,ignore=N` also N, marks ignored pixels. DIR/classes.txt (or class_names.txt) names the classes, one a
     line; without it they are "0", "1", … up to the largest label. Where the maps hold 0 and 255 only, or 0, 128 and
-    255, and there are as many names or no names, these values are the classes.
+    255, and there are as many names or no names, these values are the classes. With CVAT's labelmap.txt colours are
+    classes.
 
     Raises:
         ValueError: the layout is another, an image has no label map, or there are fewer than two classes.
@@ -75,16 +79,19 @@ def load(spec: str) -> Source:
     ignored = _label(spec, options.get("ignore", str(UNLABELLED)))
     pairs = mask_layout.find_pairs(spec, root)
     files = [file for found in pairs.values() for file in found.labels]
-    names = class_list(root)
-    values = () if "ignore" in options else _painted_values(files, len(names))
+    names, colours = class_list(root), read_colours(root)
+    if colours is not None and not names:
+        names = colours.names
+    values = () if "ignore" in options or colours is not None else _painted_values(files, len(names))
     if not values and not names:
         names = _numbered(spec, files, ignored)
-    elif not values:
+    elif not values and colours is None:
         _check_labelled(spec, files, ignored)
     names = names or label_names(len(values))
     said = f" (values {', '.join(map(str, values))} are classes 0 to {len(values) - 1})" if values else ""
     splits: dict[str, Records] = {
-        split: LabelledImages(found.images, found.labels, len(names), ignored, values) for split, found in pairs.items()
+        split: LabelledImages(found.images, found.labels, len(names), ignored, values, colours)
+        for split, found in pairs.items()
     }
     origins = {split: found.origin + said for split, found in pairs.items()}
     return source_of(

@@ -1,0 +1,76 @@
+"""Label maps in colours, as CVAT exports them, with a labelmap.txt that gives the colour of each class."""
+
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from jaxvision.data.label_png import UNLABELLED, label_map
+
+_LIST = "labelmap.txt"
+_IGNORED = "ignored"  # the list's name for pixels that do not count
+
+
+class Colours(NamedTuple):
+    """The classes of a set and their colours."""
+
+    names: tuple[str, ...]  # of the classes
+    values: tuple[tuple[int, int, int], ...]  # RGB of each class, and behind them of pixels that do not count
+
+
+def read_colours(root: pathlib.Path) -> Colours | None:
+    """Read DIR/labelmap.txt, a line "NAME:R,G,B:parts:actions" for each class; None where there is no such file.
+
+    Raises ValueError where a line has no colour, or two names or colours are alike.
+    """
+    file = root / _LIST
+    if not file.is_file():
+        return None
+    found: dict[str, tuple[int, int, int]] = {}
+    for line in file.read_text("utf-8-sig").splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, *fields = (field.strip() for field in line.split(":"))
+        try:
+            red, green, blue = (int(value) for value in fields[0].split(","))
+        except (IndexError, ValueError):
+            raise ValueError(f"{file}: {line!r} is not NAME:R,G,B") from None
+        if name in found or (red, green, blue) in found.values():
+            raise ValueError(f"{file}: {line!r} repeats a name or a colour")
+        found[name] = red, green, blue
+    names = tuple(name for name in found if name != _IGNORED)
+    if not 2 <= len(names) <= UNLABELLED:
+        raise ValueError(f"{file}: has {len(names)} classes; it needs 2 to {UNLABELLED}")
+    ignored = [found[_IGNORED]] if _IGNORED in found else []
+    return Colours(names, (*(found[name] for name in names), *ignored))
+
+
+def coloured_label_map(file: str, colours: Colours) -> UInt8[np.ndarray, "H W"]:
+    """Return the class of each pixel of a label map by its colour; a grey image holds classes as it is.
+
+    Args:
+        file: path of the label map.
+        colours: the classes' colours.
+
+    Raises:
+        ValueError: "file: reason" where the file cannot be read, is a JPEG, or has another colour.
+    """
+    try:
+        with Image.open(file) as image:
+            coloured = image.format in ("PNG", "BMP", "TIFF", "GIF") and image.mode in ("RGB", "RGBA", "P")
+            pixels = np.asarray(image.convert("RGB")).astype(np.int32) if coloured else None
+    except Exception as error:  # Pillow raises nearly anything on broken files
+        raise ValueError(f"{file}: {' '.join(str(getattr(error, 'strerror', None) or error).split())}") from None
+    if pixels is None:
+        return label_map(file)
+    numbers = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+    known = np.array([red << 16 | green << 8 | blue for red, green, blue in colours.values])
+    order = np.argsort(known)
+    place = np.minimum(np.searchsorted(known[order], numbers), len(known) - 1)
+    if (wrong := known[order][place] != numbers).any():
+        other = ", ".join(map(str, pixels[wrong][0]))
+        raise ValueError(f"{file}: has the colour {other}, which {_LIST} lacks")
+    labels = order[place]
+    return np.where(labels < len(colours.names), labels, UNLABELLED).astype(np.uint8)
