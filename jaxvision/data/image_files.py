@@ -12,7 +12,8 @@ from jaxvision.data.records import Record
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
-_NOT_DATA = ("__MACOSX", "@eaDir")  # what archives and network drives leave beside the folders of the data
+# What archives, network drives and file systems leave beside the folders of the data.
+_NOT_DATA = ("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from jaxvision.data import decode, label_png, mask_layout, objects, specs
 from jaxvision.data.label_colours import Colours, coloured_label_map, read_colours
 from jaxvision.data.label_png import UNLABELLED, label_map
+from jaxvision.data.readable import check_evaluation
 from jaxvision.data.records import Record, Records, Source, label_names
 from jaxvision.data.splits import source_of
 
@@ -94,9 +95,10 @@ def load(spec: str) -> Source:
         for split, found in pairs.items()
     }
     origins = {split: found.origin + said for split, found in pairs.items()}
-    return source_of(
-        splits, names, origins=origins, left_out=[note for found in pairs.values() for note in found.notes]
-    )
+    notes = [note for found in pairs.values() for note in found.notes]
+    source = source_of(splits, names, origins=origins, left_out=notes)
+    check_evaluation(f"--data={spec}", source.splits)
+    return source
 
 
 def class_list(root: pathlib.Path) -> tuple[str, ...]:

@@ -1,6 +1,25 @@
 """A check, before a run, that at least one image of a split can be decoded."""
 
+from collections.abc import Mapping
+
 from jaxvision.data.records import Records, fetch
+
+
+def check_evaluation(where: str, splits: Mapping[str, Records]) -> None:
+    """Check that an image of each split that a run evaluates can be read: of "val" and "test".
+
+    Training needs no check: its first batch comes before the first step.
+
+    Args:
+        where: what the records were read from, for the error.
+        splits: the splits of a source.
+
+    Raises:
+        ValueError: no image of a split can be read.
+    """
+    for split in ("val", "test"):
+        if split in splits:
+            check_readable(where, split, splits[split])
 
 
 def check_readable(where: str, split: str, records: Records) -> None:

@@ -9,6 +9,7 @@ from jaxvision.data import specs, voc_layout
 from jaxvision.data.annotated_images import AnnotationsBuilder
 from jaxvision.data.looks_like import or_else
 from jaxvision.data.objects import VOC_NAMES
+from jaxvision.data.readable import check_evaluation
 from jaxvision.data.records import Records, Source
 from jaxvision.data.splits import source_of
 from jaxvision.data.voc_layout import Lists
@@ -64,7 +65,9 @@ def load(spec: str) -> Source:
             _add(builder, files, item, annotations[item], label_of)
         splits[split] = builder.build(str(files.root), tuple(range(1, len(class_names))))
         left_out += builder.left_out
-    return source_of(splits, class_names, origins=lists.origins, left_out=tuple(dict.fromkeys(left_out)))
+    source = source_of(splits, class_names, origins=lists.origins, left_out=tuple(dict.fromkeys(left_out)))
+    check_evaluation(f"--data={spec}", source.splits)
+    return source
 
 
 def _files(spec: str, folder: pathlib.Path) -> _Files:

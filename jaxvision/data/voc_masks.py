@@ -5,6 +5,7 @@ from jaxvision.data.label_colours import read_colours
 from jaxvision.data.label_maps import LabelledImages, class_list
 from jaxvision.data.looks_like import or_else
 from jaxvision.data.objects import VOC_NAMES
+from jaxvision.data.readable import check_evaluation
 from jaxvision.data.records import Records, Source
 from jaxvision.data.splits import source_of
 
@@ -41,4 +42,6 @@ def load(spec: str) -> Source:
             len(names),
             colours=colours,
         )
-    return source_of(splits, names, origins=lists.origins, left_out=lists.notes)
+    source = source_of(splits, names, origins=lists.origins, left_out=lists.notes)
+    check_evaluation(f"--data={spec}", source.splits)
+    return source

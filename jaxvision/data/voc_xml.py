@@ -40,9 +40,12 @@ def read_annotation(file: str | os.PathLike) -> Annotation:
     try:
         parser = ElementTree.XMLParser(target=_NoDoctype())
         tree = ElementTree.parse(file, parser).getroot()
-    except (ElementTree.ParseError, ValueError, OSError) as error:
+    except (ElementTree.ParseError, LookupError, ValueError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"{os.fspath(file)}: {reason}") from None
+    if tree.tag.startswith("{"):
+        for element in tree.iter():
+            element.tag = element.tag.rpartition("}")[2]
     if tree.tag != "annotation":
         raise ValueError(f"{os.fspath(file)}: its outermost element is <{tree.tag}>, not VOC's <annotation>")
     width, height = side(tree.findtext("size/width")), side(tree.findtext("size/height"))

@@ -18,11 +18,18 @@ def test_the_content_of_a_file(tmp_path):
     assert read_annotation(tmp_path / "a.xml") == Annotation("a.jpg", 20, 10, (dog, cat))
 
 
+def test_a_namespace_does_not_count(tmp_path):
+    text = f'<annotation xmlns="http://x"><object><name>dog</name>{BOX.format(3, 4, 5, 8)}</object></annotation>'
+    (tmp_path / "a.xml").write_text(text)
+    assert read_annotation(tmp_path / "a.xml") == Annotation("", 0, 0, (Item("dog", (2, 3, 5, 8), False),))
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("", "no element found"),
         ("<annotation>", "no element found"),
+        ('<?xml version="1.0" encoding="none"?><annotation/>', "unknown encoding"),
         ("<html/>", "its outermost element is <html>, not VOC's <annotation>"),
         ("<!DOCTYPE a><annotation/>", "has a document type"),
     ],
