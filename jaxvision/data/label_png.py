@@ -42,10 +42,10 @@ def label_map(file: str | bytes, name: str = "") -> UInt8[np.ndarray, "H W"]:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise ValueError(f"{name}: {reason}") from None
     if values.ndim == 3:
-        if ";16" in layout or not _is_grey(mode, values):
-            raise ValueError(
-                f"{name}: mode {mode} with {'16 bits' if ';16' in layout else 'colours or transparency'}; {_REMEDY}"
-            )
+        if ";16" in layout:  # of which Pillow keeps 8
+            raise ValueError(f"{name}: mode {mode} with 16 bits a channel; {_REMEDY}")
+        if not _is_grey(mode, values):
+            raise ValueError(f"{name}: mode {mode} with colours or transparency; {_REMEDY}")
         values = values[..., 0]
     elif mode not in ("1", "L", "P", "I") and not mode.startswith("I;16"):
         raise ValueError(f"{name}: mode {mode}; {_REMEDY}")

@@ -33,7 +33,7 @@ def of_bits(bits: int, colour: int, values: np.ndarray) -> bytes:
             number = number << bits | int(value)
         length = -(-width * bits // 8)
         rows += b"\0" + (number << (8 * length - width * bits)).to_bytes(length, "big")
-    palette = chunk(b"PLTE", bytes(range(3 * 2**bits))) if colour == 3 else b""
+    palette = chunk(b"PLTE", bytes(number % 256 for number in range(3 * 2**bits))) if colour == 3 else b""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + palette + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
