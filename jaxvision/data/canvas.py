@@ -176,7 +176,6 @@ def _resize(
     if mask_size:
         resized["masks"] = _crops(record, boxes, mask_size)
         resized["outlined"] = _outlined(record, len(boxes))
-        resized["ignore"] = resized["ignore"] | ~resized["outlined"]
     if "proposals" in record:
         resized["proposals"] = record["proposals"] * factor[[1, 0, 1, 0]][None]
     return resized

@@ -115,7 +115,9 @@ class _Stages:
             if net.mask_head is not None:
                 regions = second_stage.first(regions, self.detecting.positives)
                 masks = net.mask(maps, regions.boxes, train=True)
-                losses |= second_stage.mask_losses(masks, batch["masks"], objects, regions, axis_name)
+                losses |= second_stage.mask_losses(
+                    masks, batch["masks"], objects, regions, batch.get("outlined"), axis_name
+                )
         return losses
 
     def outputs(self, net: Any, images: jax.Array, batch: Batch, proposals: Proposals | None) -> dict[str, jax.Array]:

@@ -109,6 +109,7 @@ def mask_losses(
     crops: UInt8[Array, "B G M M"],
     objects: Objects,
     regions: Regions,
+    outlined: Bool[Array, "B G"] | None = None,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
     """Compute the loss of the mask head (He et al. 2017, section 3).
@@ -118,6 +119,7 @@ def mask_losses(
         crops: the objects' masks, cut to their boxes, 0 to 255.
         objects: of each image.
         regions: the RoIs.
+        outlined: which objects have a mask; RoIs on the others have no mask loss. None: all have one.
         axis_name: axis of the devices that share the batch, if there are several.
 
     Returns:
@@ -126,7 +128,10 @@ def mask_losses(
     masks = jnp.take_along_axis(crops, regions.objects[:, :, None, None], axis=1).astype(jnp.float32) / 255
     boxes = jnp.take_along_axis(objects.boxes, regions.objects[:, :, None], axis=1)
     targets = mask_ops.resample(masks, boxes, regions.boxes, logits.shape[2])
-    return mask_head_loss(logits, regions.labels, targets, regions.positive, axis_name=axis_name)
+    positive = regions.positive
+    if outlined is not None:
+        positive &= jnp.take_along_axis(outlined, regions.objects, axis=1)
+    return mask_head_loss(logits, regions.labels, targets, positive, axis_name=axis_name)
 
 
 def detections_of(

@@ -117,3 +117,21 @@ def test_training_has_room_for_all_objects_or_ignores_the_rest(tmp_path: Path):
     few = setup_of(faster_rcnn, data=data, batch_size=2, view=dataclasses.replace(setup.config.view, max_objects=8))
     batch = first_batch(few.train())
     assert (batch["valid"] & ~batch["ignore"]).sum() == 16 and (batch["valid"] & batch["ignore"]).sum() == 17
+
+
+@pytest.mark.parametrize(("experiment", "slots"), [(faster_rcnn, 8), (mask_rcnn, 0)])
+def test_crowded_images_and_tiny_boxes_are_learned_from_with_finite_losses(experiment, slots: int, tmp_path: Path):
+    view = dataclasses.replace(experiment.PRESETS["smoke"].view, max_objects=slots)
+    tiny = {"bbox": [30.0, 20.0, 1e-4, 1e-4]}
+    for name, fields in (("crowd", {}), ("tiny", tiny)):
+        for split in ("train", "val"):
+            crowded.write(tmp_path / name, split, 300, 300, outlined=150, **fields)
+    setups = [
+        setup_of(experiment, data=f"coco:{tmp_path / name}", batch_size=2, view=view) for name in ("crowd", "tiny")
+    ]
+    batches = [first_batch(setup.train()) for setup in setups]
+    task = setups[0].task()
+    state, step = jax.jit(task.init)(jax.random.PRNGKey(0), batches[0]), jax.jit(task.step)
+    for batch in batches:
+        state, metrics = step(state, batch)
+        assert all(np.isfinite(value) for value in metrics.values()) and metrics["loss_classifier"] > 0

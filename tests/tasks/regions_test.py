@@ -70,6 +70,8 @@ def test_a_perfect_mask_costs_nothing():
     assert float(mask_losses(jnp.asarray(logits), jnp.asarray(crops), objects, exact)["mask"]) < 1e-6
     wrong = mask_losses(jnp.asarray(-logits), jnp.asarray(crops), objects, exact)
     np.testing.assert_allclose(wrong["mask"], 30, rtol=1e-5)
+    unknown = jnp.zeros(objects.real.shape, bool)  # no object has an outline: boxes only
+    assert float(mask_losses(jnp.asarray(-logits), jnp.asarray(crops), objects, exact, unknown)["mask"]) == 0
 
 
 def test_detections_use_the_offsets_of_their_class():
