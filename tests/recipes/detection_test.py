@@ -12,6 +12,7 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.recipes.detection import DetectorSetup
 from jaxvision.train.devices import first_batch
 from jaxvision.train.steps import init_state
+from jaxvision.train.types import TrainState
 from tests.recipes import crowded
 
 
@@ -34,8 +35,7 @@ def test_batches_have_masks_where_the_network_does():
 def test_batches_have_searched_proposals_which_are_written_once(tmp_path: Path):
     setup = setup_of(fast_rcnn, tmp_path)
     said: list[str] = []
-    nothing = init_state(jax.random.PRNGKey(0), {"params": {}}, {})
-    _, metrics = setup.search(lambda state, batch: {}, nothing, said.append)
+    _, metrics = setup.search(lambda state, batch: {}, nothing(), said.append)
     counts = [len(setup.source[split]) for split in ("train", "val")]
     assert said == [f"proposals: {counts[0]} train images", f"proposals: {counts[1]} val images"]
     assert 0 < metrics["proposals/train_an_image"] <= 16 and 0 < metrics["proposals/val_an_image"] <= 16
@@ -70,7 +70,12 @@ def test_hooks_evaluate_and_draw_as_often_as_the_flags_say():
     ]
 
 
-def truth(state, batch: dict) -> dict:
+def nothing() -> TrainState:
+    """The state of a network without weights."""
+    return init_state(jax.random.PRNGKey(0), {"params": {}}, {})
+
+
+def truth(state: TrainState, batch: dict) -> dict:
     """The outputs of a detector, and of a proposal network, that are never wrong."""
     scores = batch["valid"].astype(np.float32)
     boxes = {"boxes": batch["boxes"], "labels": batch["labels"], "scores": scores, "valid": batch["valid"]}
@@ -88,7 +93,7 @@ def test_every_object_is_evaluated(experiment, count: int, slots: int, tmp_path:
     built = experiment.build(dataclasses.replace(config, data=data, view=view), Inputs(workdir=tmp_path / "run"))
     if experiment is fast_rcnn:
         first_batch(built.stages[1].data)
-    found = built.stages[-1].hooks[0].run(truth, None)
+    found = built.stages[-1].hooks[0].run(truth, nothing())
     assert found["val/AP"] == pytest.approx(1.0) and found["val/AP50"] == pytest.approx(1.0)
     assert found.get("val/mask_AP50", 1.0) == pytest.approx(1.0)
     assert (found["val/images"], found["val/objects"]) == (3.0, 2.0 * count + 2) and found["val/unread_images"] == 0.0
@@ -97,7 +102,7 @@ def test_every_object_is_evaluated(experiment, count: int, slots: int, tmp_path:
 def test_sizes_go_by_the_annotated_area(tmp_path: Path):
     data = crowded.write(tmp_path, "train", 1, size=(120, 120), area=600.0)
     crowded.write(tmp_path, "val", 1, size=(120, 120), area=600.0)  # its box has 8,100 square pixels
-    found = setup_of(faster_rcnn, data=data).hooks()[0].run(truth, None)
+    found = setup_of(faster_rcnn, data=data).hooks()[0].run(truth, nothing())
     assert found["val/AP_small"] == 1.0 and "val/AP_medium" not in found
 
 
@@ -105,7 +110,7 @@ def test_images_without_objects_have_no_average_precision(tmp_path: Path):
     data = crowded.write(tmp_path, "train", 1)
     crowded.write(tmp_path, "val", 0, 0)
     for protocol in ("coco", "voc07_11pt"):
-        found = setup_of(faster_rcnn, data=data, protocol=protocol).hooks()[0].run(truth, None)
+        found = setup_of(faster_rcnn, data=data, protocol=protocol).hooks()[0].run(truth, nothing())
         assert found["val/images"] == 2.0 and found["val/objects"] == 0.0 and "val/AP50" not in found
 
 
