@@ -4,9 +4,14 @@ import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 
-# Without optimisation XLA compiles several times faster, and tests compile much and run little.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0")
+# Tests compile much and run little. Without optimisation XLA compiles several times faster; the older emitters of fused
+# operations halve what is left.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "jaxvision-test-cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -50,8 +55,9 @@ def filled() -> Callable[[nn.Module, jax.Array], dict]:
             values = generator.normal(0, 0.1, leaf.shape)
         return values.astype(leaf.dtype)
 
-    def fill(model: nn.Module, x: jax.Array) -> dict:
-        shapes = jax.eval_shape(lambda key: model.init(key, x, train=False), jax.random.PRNGKey(0))
+    def fill(model: nn.Module, x: jax.Array, *, train: bool = False) -> dict:
+        init = partial(model.init, train=train)
+        shapes = jax.eval_shape(lambda key: init({"params": key, "dropout": key}, x), jax.random.PRNGKey(0))
         return jax.tree_util.tree_map_with_path(draw, shapes)
 
     return fill

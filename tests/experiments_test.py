@@ -16,17 +16,40 @@ from jaxvision.run.config import define_flags
 from jaxvision.train.devices import first_batch
 
 
+def run(name: str, workdir: Path, *flags: str) -> None:
+    assert launch.main(["launch.py", f"--experiment={name}", "--smoke", f"--workdir={workdir}", *flags]) == 0
+
+
 @pytest.mark.parametrize("name", launch.experiments())
 def test_smoke(name: str, tmp_path: Path):
-    # lax's convolutions compile sooner; those of a CPU have tests of their own, all models', and these two experiments.
+    # lax's convolutions compile sooner; those of a CPU have their own tests, and these two experiments.
     with contextlib.nullcontext() if name in ("classification/alexnet", "ssl/simclr") else plain_forms():
-        assert launch.main(["launch.py", f"--experiment={name}", "--smoke", f"--workdir={tmp_path}"]) == 0
+        run(name, tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert {"stage", "step", "time"} <= rows[-1].keys()
     trained = [row for row in rows if any(key.startswith("train/") for key in row)]
     assert all(any(key.startswith("train/lr") for key in row) for row in trained), "log_rate gives the learning rate"
     assert (tmp_path / "images" / "curves.png").exists()
     assert f"<h1>{name}</h1>" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("detection/lineage", "methods"), ("segmentation/unpooling", "kinds"), ("ssl/compare", "methods")],
+)
+def test_whole_comparisons(name: str, field: str, tmp_path: Path):
+    """The smoke presets compare one or two; here all are compared."""
+    everything = getattr(launch.load(name).PRESETS["quick"], field)
+    with plain_forms():
+        run(
+            name,
+            tmp_path,
+            f"--{field}={','.join(everything)}",
+            f"--data={'tinted:count=100' if name == 'ssl/compare' else 'scenes:count=8,size=64'}",
+        )
+    text = next(tmp_path.glob("*.md")).read_text()
+    assert len(text.splitlines()) > len(everything)
 
 
 @pytest.mark.parametrize("name", launch.experiments())

@@ -61,7 +61,7 @@ def test_list_and_help(capsys: pytest.CaptureFixture[str]):
 def test_train_then_evaluate_then_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     workdir = f"--workdir={tmp_path / 'run'}"
     assert launch.main(["launch.py", EXPERIMENT, "--smoke", workdir]) == 0
-    assert "another run: --depth is 20 (saved: 18)" in error(capsys, EXPERIMENT, "--smoke", workdir, "--depth=20")
+    assert "another run: --depth is 20 (saved: 10)" in error(capsys, EXPERIMENT, "--smoke", workdir, "--depth=20")
     assert "--experiment is classification/vgg" in error(capsys, "--experiment=classification/vgg", "--smoke", workdir)
     assert launch.main(["launch.py", workdir, "--mode=evaluate", "--checkpoint=best"]) == 0
     assert 0 <= json.loads((tmp_path / "run" / "evaluation.json").read_text())["val/accuracy"] <= 1

@@ -57,7 +57,7 @@ def final(workdir: Path) -> tuple[TrainState, dict]:
     return Checkpoints(workdir / "checkpoints" / "train").restore(like)
 
 
-@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("count", [1, pytest.param(4, marks=pytest.mark.long)])
 def test_kill_and_resume_is_bit_exact(tmp_path: Path, count: int):
     finish(tmp_path / "straight", count)
     interrupt(tmp_path / "killed", count, signal.SIGKILL, after=6)

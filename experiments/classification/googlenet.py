@@ -44,7 +44,7 @@ PRESETS = {
         optimizer=Optimizer(lr=0.01, weight_decay=2e-4, schedule="polynomial", power=0.5, decay_norms=True),
         average_decay=0.9999,
     ),
-    "smoke": Config(**SMOKE),
+    "smoke": Config(**SMOKE, variant="paper"),
 }
 
 

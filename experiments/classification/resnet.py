@@ -11,7 +11,7 @@ from typing import Literal
 import flax.linen as nn
 
 from jaxvision.data.inputs import Inputs
-from jaxvision.models.resnet import CifarResNet, ResNet
+from jaxvision.models.resnet import BLOCKS, CifarResNet, ResNet
 from jaxvision.recipes.classification import (
     IMAGENET,
     SMOKE,
@@ -28,7 +28,7 @@ from jaxvision.train.types import Experiment
 class Config(ClassifierConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    depth: int = 18  # 18, 34, 50, 101, 152; or 20, 32, 44, 56, 110 for 32-pixel images (section 4.2)
+    depth: int = 18  # 18, 34, 50, 101, 152, 10 for tiny data; or 20, 32, 44, 56, 110 for 32-pixel images (section 4.2)
     version: Literal["v1", "v1.5"] = "v1"  # where a bottleneck has its stride: first 1×1 (the paper), or 3×3
     shortcut: Literal["A", "B", "C"] = "B"  # section 3.3; the 20- to 110-layer networks of the paper use A
     stem: Literal["imagenet", "cifar"] = "cifar"  # 7×7/2 and max-pool, or 3×3
@@ -48,7 +48,7 @@ PRESETS = {
         test=ClassifierViews("ten_crop", resize=256),
         optimizer=Optimizer(lr=0.1, weight_decay=1e-4, schedule="step", milestones=(0.5, 0.75), decay_norms=True),
     ),
-    "smoke": Config(**SMOKE),
+    "smoke": Config(**SMOKE, depth=10),
 }
 
 
@@ -64,6 +64,6 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
 def network(config: Config, num_classes: int) -> nn.Module:
     """Return a network of the ImageNet family, or for a depth of 6n+2 of the CIFAR family."""
-    if config.depth in (18, 34, 50, 101, 152):
+    if config.depth in BLOCKS:
         return ResNet(num_classes, config.depth, config.version, config.shortcut, config.stem, width=config.width)
     return CifarResNet(num_classes, config.depth, config.shortcut, config.width)

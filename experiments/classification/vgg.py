@@ -43,7 +43,7 @@ PRESETS = {
         test=ClassifierViews("multi_scale"),
         optimizer=Optimizer(lr=0.01, weight_decay=5e-4, schedule="step", milestones=(0.4, 0.7, 0.9), decay_norms=True),
     ),
-    "smoke": Config(**SMOKE),
+    "smoke": Config(**SMOKE, batch_norm=False),
 }
 
 

@@ -79,7 +79,7 @@ PRESETS = {
     "smoke": Config(
         **SMOKE,
         proposals=SelectiveSearchFlags(most=16),
-        network=FastRCNNNetwork(width=0.0625),
+        network=FastRCNNNetwork(depth=10, width=0.0625),
         ranks=(4, 4),
     ),
 }

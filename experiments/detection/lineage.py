@@ -77,8 +77,10 @@ PRESETS = {
     ),
     "smoke": Config(
         data="scenes:count=8,size=64",
+        methods=("rcnn", "fast_rcnn"),  # which share proposals
         recipe="smoke",
         proposals=SelectiveSearchFlags(most=16),
+        depth=10,
         width=0.0625,
         batch_size=4,
         steps=2,

@@ -62,7 +62,7 @@ PRESETS = {
     "smoke": Config(
         data="scenes:count=8,size=64",
         proposals=SelectiveSearchFlags(most=16),
-        network=WindowNetwork(width=0.0625),
+        network=WindowNetwork(depth=10, width=0.0625),
         warping=Warping(32, 2),
         view=DetectorView(64, 64),
         batch_size=8,

@@ -8,6 +8,7 @@ import dataclasses
 from typing import Literal
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.recipes.backbone import TINY
 from jaxvision.recipes.gan import GanSetup, full_size, smoke
 from jaxvision.recipes.gan_judge import GanJudge, JudgedGanConfig, with_judge
 from jaxvision.train.types import Experiment, Stage
@@ -25,14 +26,14 @@ class Config(JudgedGanConfig):
 PRESETS = {
     "quick": Config(),
     "paper": full_size(Config(data="tfds:cifar10", judge_steps=20_000), size=32),
-    "smoke": smoke(Config(data="digits:count=32", batch_size=16, judge_steps=2)),
+    "smoke": smoke(Config(data="digits:count=32", batch_size=16, judge_steps=2, judge=TINY)),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a classifier to judge samples by; then a generator that draws an image of a given class."""
     setup, network = GanSetup(inputs.source(config.data, "labels"), config, inputs, conditional=True), config.network
-    judge = GanJudge(setup, config.judge_steps)
+    judge = GanJudge(setup, config.judge_steps, config.judge)
     classes = setup.source.num_classes
     discriminator = network.discriminator(classes, config.condition)
     task = setup.task(network.generator(classes), discriminator, extract=judge.extractor())

@@ -10,6 +10,7 @@ Fréchet distance to held-out images by a classifier's features, seed 0, two sha
 import dataclasses
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.recipes.backbone import TINY
 from jaxvision.recipes.gan import FAST_DCGAN_ADAM, GanRules, GanSetup, full_size, smoke
 from jaxvision.recipes.gan_judge import GanJudge, JudgedGanConfig, with_judge
 from jaxvision.train.optim import Optimizer
@@ -28,14 +29,14 @@ class Config(JudgedGanConfig):
 PRESETS = {
     "quick": Config(),
     "paper": full_size(Config(data="tfds:celeb_a", judge_steps=20_000)),
-    "smoke": smoke(Config(data="digits:count=32", batch_size=16, judge_steps=2)),
+    "smoke": smoke(Config(data="digits:count=32", batch_size=16, judge_steps=2, judge=TINY)),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a judge of samples; then a generator and a discriminator on the same images."""
     setup, network = GanSetup(inputs.source(config.data), config, inputs), config.network
-    judge = GanJudge(setup, config.judge_steps)
+    judge = GanJudge(setup, config.judge_steps, config.judge)
     task = setup.task(network.generator(), network.discriminator(), extract=judge.extractor())
     train = Stage("train", task, setup.train(), config.steps, judge.hooks(), with_judge)
     return Experiment((judge.stage(), train))

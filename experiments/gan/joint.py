@@ -6,6 +6,7 @@ python launch.py --experiment=gan/joint
 import dataclasses
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.recipes.backbone import TINY
 from jaxvision.recipes.gan import GanSetup, full_size, smoke
 from jaxvision.recipes.gan_judge import GanJudge, JudgedGanConfig, with_judge
 from jaxvision.train.types import Experiment, Stage
@@ -19,14 +20,14 @@ class Config(JudgedGanConfig):
 PRESETS = {
     "quick": Config(),
     "paper": full_size(Config(data="tfds:celeb_a", judge_steps=20_000)),
-    "smoke": smoke(Config(data="digits:count=32", batch_size=16, judge_steps=2)),
+    "smoke": smoke(Config(data="digits:count=32", batch_size=16, judge_steps=2, judge=TINY)),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a judge of samples; then a BiGAN, whose discriminator sees pairs (x, z)."""
     setup, network = GanSetup(inputs.source(config.data), config, inputs), config.network
-    judge = GanJudge(setup, config.judge_steps)
+    judge = GanJudge(setup, config.judge_steps, config.judge)
     discriminator = network.discriminator(latent_dim=network.latent_dim)
     task = setup.task(network.generator(), discriminator, encoder=network.encoder(), extract=judge.extractor())
     train = Stage("train", task, setup.train(), config.steps, judge.hooks(), with_judge)

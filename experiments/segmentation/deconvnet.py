@@ -7,6 +7,7 @@ Without skip connections, telling digits apart would take many more steps: the s
 """
 
 import dataclasses
+from typing import Literal
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.deconvnet import DeconvNet
@@ -28,6 +29,7 @@ class Config(SegmenterConfig):
 
     data: str = "scenes:count=4096,classes=1"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
     window: int = 3  # height and width of fc6's kernel, in cells; a training crop has 32 pixels for each cell
+    net: Literal["A", "B", "D", "E"] = "D"  # VGG's column that is mirrored; the paper's is D
     steps: int = 600  # training steps
     eval_every: int = 300  # training steps between evaluations
     view: SegmenterView = SegmenterView((96, 96), (128, 128))
@@ -49,7 +51,7 @@ PRESETS = {
         optimizer=Optimizer(lr=0.01, momentum=0.9, weight_decay=5e-4, schedule="step", milestones=(0.6, 0.85)),
     ),
     "smoke": dataclasses.replace(
-        smoke(Config(width=0.03125, window=2)),
+        smoke(Config(net="A", width=0.03125, window=2)),
         test=SegmenterTest("sliding", (64, 64), (32, 32)),
     ),
 }
@@ -58,7 +60,7 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train VGG-16 and its mirror image of unpooling and transposed convolutions."""
     setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs)
-    model = DeconvNet(setup.source.num_classes, config.window, config.width)
+    model = DeconvNet(setup.source.num_classes, config.window, config.width, net=config.net)
     return Experiment.single(
         setup.task(model),
         setup.train(),

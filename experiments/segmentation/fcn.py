@@ -87,7 +87,7 @@ PRESETS = {
         view=SegmenterView((480, 480), (520, 520), (0.5, 2.0), flip=True),
         optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="polynomial", power=0.9),
     ),
-    "smoke": smoke(Config(width=0.0625)),
+    "smoke": smoke(Config(width=0.0625, batch_norm=False)),
 }
 
 

@@ -7,6 +7,7 @@ Without skip connections, telling digits apart would take many more steps: the s
 """
 
 import dataclasses
+from typing import Literal
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.segnet import SegNet
@@ -19,6 +20,7 @@ from jaxvision.train.types import Experiment
 class Config(SegmenterConfig):
     """Fields are flags; `quick` is the default preset."""
 
+    net: Literal["A", "B", "D", "E"] = "D"  # VGG's column that is mirrored; the paper's is D
     steps: int = 1200  # training steps
     eval_every: int = 400  # training steps between evaluations
 
@@ -36,14 +38,14 @@ PRESETS = {
         view=SegmenterView((360, 480), (360, 480)),
         optimizer=Optimizer(lr=0.1, momentum=0.9),
     ),
-    "smoke": smoke(Config(width=0.0625)),
+    "smoke": smoke(Config(net="A", width=0.0625)),
 }
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train an encoder–decoder whose decoder unpools to the positions of its encoder's maxima."""
     setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs)
-    model = SegNet(setup.source.num_classes, config.width)
+    model = SegNet(setup.source.num_classes, config.width, net=config.net)
     return Experiment.single(
         setup.task(model, normalise="weights"),
         setup.train(),

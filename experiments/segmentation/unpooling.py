@@ -41,6 +41,7 @@ class Config(SegmenterConfig):
     """Fields are flags; `quick` is the default preset."""
 
     width: float = 0.5  # fraction of 32, 64, 128 and 256 channels
+    kinds: tuple[str, ...] = UNPOOLING  # ways of unpooling: nearest, bed_of_nails, max_unpool, transposed, bilinear
     steps: int = 300  # training steps of each kind of unpooling
     # No flags here: all networks are compared after the last is trained, on whole images.
     eval_every: ClassVar[int] = 0  # type: ignore[misc]
@@ -66,6 +67,7 @@ PRESETS = {
     ),
     "smoke": Config(
         data="scenes:count=8,size=64",
+        kinds=("nearest", "max_unpool"),
         width=0.125,
         batch_size=4,
         steps=2,
@@ -77,15 +79,16 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a network with each kind of unpooling, a stage each; then compare them all in a last stage."""
     setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs)
-    models = {kind: EncoderDecoder(setup.source.num_classes, kind, config.width) for kind in UNPOOLING}
+    models = {kind: EncoderDecoder(setup.source.num_classes, kind, config.width) for kind in config.kinds}
     names = setup.source.class_names
     stages = [Stage(kind, setup.task(model), setup.train(), config.steps) for kind, model in models.items()]
     hooks = (
-        Hook("table", 0, partial(_table, setup)),
+        Hook("table", 0, partial(_table, setup, config.kinds)),
         picture("unpooling", setup.val(), _draw_maps),
         picture("predictions", setup.val(), partial(_draw_classes, class_names=names)),
     )
-    return Experiment((*stages, Stage("comparison", _comparison(models, setup), None, 0, hooks, _gather)))
+    gather = partial(_gather, config.kinds)
+    return Experiment((*stages, Stage("comparison", _comparison(models, setup), None, 0, hooks, gather)))
 
 
 def _comparison(models: Mapping[str, EncoderDecoder], setup: SegmenterSetup) -> Task:
@@ -105,9 +108,9 @@ def _comparison(models: Mapping[str, EncoderDecoder], setup: SegmenterSetup) -> 
     return Task(lambda key, batch: init_state(key, {"params": {}}, {}), no_step, predict)
 
 
-def _gather(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+def _gather(kinds: Sequence[str], state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
     """Put the trained networks' variables into the state of the comparison."""
-    trained = {kind: {"params": done[kind].params, **done[kind].model_state} for kind in UNPOOLING}
+    trained = {kind: {"params": done[kind].params, **done[kind].model_state} for kind in kinds}
     return dataclasses.replace(state, aux=trained)
 
 
@@ -116,12 +119,12 @@ def _energy(maps: Float[Array, "B h w C"]) -> Float[Array, "B h w 1"]:
     return jnp.sqrt(jnp.mean(jnp.square(maps), axis=-1, keepdims=True))
 
 
-def _table(setup: SegmenterSetup, predict: Predict, state: TrainState) -> Result:
+def _table(setup: SegmenterSetup, kinds: Sequence[str], predict: Predict, state: TrainState) -> Result:
     """Measure every kind of unpooling on the whole validation split; return the figures and a table of them."""
-    metrics = tuple(_confusion_of(kind, setup.source.class_names) for kind in UNPOOLING)
+    metrics = tuple(_confusion_of(kind, setup.source.class_names) for kind in kinds)
     result = evaluate(metrics, setup.val(), name="val").run(predict, state)
     figures = {k: v for k, v in result.items() if k.rpartition("/")[2] in FIGURES}
-    rows = {kind: [figures[f"val/{kind}/{name}"] for name in FIGURES] for kind in UNPOOLING}
+    rows = {kind: [figures[f"val/{kind}/{name}"] for name in FIGURES] for kind in kinds}
     return {**figures, "comparison": table(("unpooling", *FIGURES), rows)}
 
 
@@ -141,5 +144,5 @@ def _draw_maps(outputs: PyTree, batch: Batch) -> np.ndarray:
 
 
 def _draw_classes(outputs: PyTree, batch: Batch, *, class_names: Sequence[str]) -> np.ndarray:
-    classes = {kind: outputs[kind]["classes"] for kind in UNPOOLING}
+    classes = {kind: found["classes"] for kind, found in outputs.items()}
     return viz.comparison(batch["image"], batch["label_map"], classes, class_names)

@@ -37,11 +37,12 @@ class DeconvNet(nn.Module):
     width: float = 1.0  # fraction of the paper's channels
     norm: Layer = BatchNorm  # normalisation behind each convolution
     dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
+    net: str = "D"  # the column of VGG's table 1 that is mirrored, "D" in the paper
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
         self._check_size(x.shape[1:3])
-        features = encode(self, x, width=self.width, norm=self.norm, dtype=self.dtype, train=train)
+        features = encode(self, x, self.net, width=self.width, norm=self.norm, dtype=self.dtype, train=train)
         x = self._conv(4096, self.window, "fc6")(features["pool5"])
         x = features["fc6"] = self._norm_relu(x, "fc6", train)
         x = features["fc7"] = self._norm_relu(self._conv(4096, 1, "fc7")(x), "fc7", train)
@@ -49,7 +50,7 @@ class DeconvNet(nn.Module):
         x = features["deconv_fc6"] = self._norm_relu(x, "deconv_fc6", train)
         for block in DECODER_BLOCKS:
             x = features[f"unpool{block}"] = unpool(x, features[f"indices{block}"])
-            for i, channels in enumerate(decoder_channels(block), start=1):
+            for i, channels in enumerate(decoder_channels(block, self.net), start=1):
                 x = self._deconv(channels, 3, f"deconv{block}_{i}", padding=1)(x)
                 x = self._norm_relu(x, f"deconv{block}_{i}", train)
         return {**features, "logits": Conv(self.num_classes, 1, dtype=self.dtype, name="score")(x)}

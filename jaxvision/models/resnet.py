@@ -20,8 +20,16 @@ from jaxtyping import Array, Float
 from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, he_normal, scaled
 from jaxvision.ops.pooling import max_pool
 
-# Blocks in conv2_x … conv5_x of table 1, here layer1 … layer4. From depth 50 on the blocks are bottlenecks.
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+# Blocks in conv2_x … conv5_x of table 1, here layer1 … layer4. From depth 50 on the blocks are bottlenecks. Depth 10 is
+# not in the paper: one block a stage, the smallest network with every part, for tests and tiny data.
+BLOCKS = {
+    10: (1, 1, 1, 1),
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
 
 
 class Shortcut(nn.Module):
@@ -104,7 +112,7 @@ class ResNet(nn.Module):
     """
 
     num_classes: int | None = 1000  # K; None: the network ends at "pool"
-    depth: int = 50  # 18, 34, 50, 101 or 152
+    depth: int = 50  # 18, 34, 50, 101 or 152; 10 for tests and tiny data
     version: str = "v1.5"  # stride of a bottleneck: "v1" in its first 1×1 (paper), "v1.5" in its 3×3 (torchvision)
     shortcut: str = "B"  # "A", "B" or "C" (section 3.3)
     stem: str = "imagenet"  # "imagenet" (7×7/2 and max-pool) or "cifar" (3×3/1, no pool: all maps 4 times as large)

@@ -33,16 +33,17 @@ class SegNet(nn.Module):
     width: float = 1.0  # fraction of the paper's channels
     norm: Layer = BatchNorm  # normalisation behind each convolution
     dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
+    net: str = "D"  # the column of VGG's table 1 that is mirrored, "D" in the paper
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
         height, width = x.shape[1:3]
         x = to_multiple(x, 32)
-        features = encode(self, x, width=self.width, norm=self.norm, dtype=self.dtype, train=train)
+        features = encode(self, x, self.net, width=self.width, norm=self.norm, dtype=self.dtype, train=train)
         x = features["pool5"]
         for block in DECODER_BLOCKS:
             x = features[f"unpool{block}"] = unpool(x, features[f"indices{block}"])
-            channels = decoder_channels(block)
+            channels = decoder_channels(block, self.net)
             # Numbered as in the encoder, so from the highest down; 1_1 is the score.
             for i, width_out in zip(range(len(channels), 0, -1), channels, strict=True):
                 if (block, i) != (1, 1):

@@ -11,7 +11,7 @@ from jaxvision.models.resnet import ResNet
 class Backbone:
     """A residual network whose features are learned."""
 
-    depth: int = 18  # layers: 18, 34, 50, 101, 152
+    depth: int = 18  # layers: 18, 34, 50, 101, 152; 10 for tiny data
     stem: Literal["imagenet", "cifar"] = "cifar"  # first layers: 7×7/2 and max-pool, or 3×3
     width: float = 0.25  # fraction of the paper's channels
 
@@ -22,4 +22,4 @@ class Backbone:
 
 RESNET18 = Backbone(stem="imagenet", width=1.0)
 RESNET50 = Backbone(depth=50, stem="imagenet", width=1.0)
-TINY = Backbone(width=1 / 32)  # for smoke presets
+TINY = Backbone(depth=10, width=1 / 32)  # for smoke presets

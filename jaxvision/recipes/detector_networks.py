@@ -19,7 +19,7 @@ class DetectorNetwork:
     """
 
     backbone: Literal["resnet_fpn", "resnet_c4", "vgg16"] = "resnet_fpn"  # a pyramid of maps, or one map of stride 16
-    depth: int = 50  # layers of a ResNet: 18, 34, 50, 101 or 152; resnet_c4 has at least 50
+    depth: int = 50  # layers of a ResNet: 18, 34, 50, 101 or 152, 10 for tiny data; resnet_c4 has at least 50
     width: float = 1.0  # number of channels, as a fraction of the papers'
     norm: Literal["batch", "group", "frozen"] = "batch"  # group: for small batches; frozen: as in imported weights
     norm_epsilon: float = 1e-5  # frozen norms: added to the variance; 0 for torchvision's detectors
@@ -95,7 +95,7 @@ FEW_PROPOSALS = ProposalConfig(
 )
 
 # Presets `smoke`: canvases of 64 pixels.
-TINY = DetectorNetwork(depth=18, width=0.125, anchor_sizes=(8.0, 16.0, 24.0, 32.0, 48.0))
+TINY = DetectorNetwork(depth=10, width=0.125, anchor_sizes=(8.0, 16.0, 24.0, 32.0, 48.0))
 FEWEST_PROPOSALS = ProposalConfig(
     samples=32,
     positives=16,

@@ -19,6 +19,7 @@ from jaxvision.evals.latent_space import between
 from jaxvision.evals.means import means
 from jaxvision.models.pretext_heads import PieceClassifier
 from jaxvision.models.resnet import ResNet
+from jaxvision.recipes.backbone import Backbone
 from jaxvision.recipes.gan import GanConfig, GanSetup, draw_samples
 from jaxvision.tasks import collapse
 from jaxvision.tasks.classification import classification
@@ -34,7 +35,6 @@ from jaxvision.train.types import Batch, Data, Hook, Metric, Predict, PyTree, Re
 from jaxvision.train.writer import read_metrics
 from jaxvision.viz import gan as viz
 
-JUDGE = "resnet18"  # the judge's name in metric keys, after "rotation_" where it learned to tell turns
 TURNS = 4  # answers of a judge that tells by which of four angles an image was turned
 LEAST_SKILL = 0.2  # of a judge that is trusted: its accuracy above chance, as a part of what there is above chance
 INTERPOLATED = 8  # samples between one latent and another, both included
@@ -46,18 +46,20 @@ class JudgedGanConfig(GanConfig):
 
     data: str = "digits"  # digits, idx:DIR, folder:DIR, tfds:cifar10; of tfds also sets without labels
     judge_steps: int = 300  # training steps of the judge
+    judge: Backbone = Backbone()  # network of the judge
 
 
 @dataclasses.dataclass(frozen=True)
 class GanJudge:
     """The judge's own stage, and the hooks that compare a GAN's samples with real images by its features.
 
-    The judge is a ResNet-18 that learns to name the images' classes. Images without labels, or all of one class, teach
+    The judge is a residual network that learns to name the images' classes. Images without labels, or all of one class, teach
     it to tell by which of four angles they were turned (Gidaris et al. 2018), and metric keys say so.
     """
 
     setup: GanSetup
     steps: int  # training steps of the judge
+    network: Backbone = Backbone()  # of the judge, which metric keys name by its depth
 
     @cached_property
     def labelled(self) -> bool:
@@ -67,7 +69,8 @@ class GanJudge:
     @property
     def name(self) -> str:
         """The judge's name in metric keys."""
-        return JUDGE if self.labelled else f"rotation_{JUDGE}"
+        judge = f"resnet{self.network.depth}"
+        return judge if self.labelled else f"rotation_{judge}"
 
     def hooks(self) -> tuple[Hook, ...]:
         """Return the hooks that compare as many samples as there are validation images with those, draw some, and warn
@@ -114,7 +117,7 @@ class GanJudge:
     @cached_property
     def _network(self) -> ResNet:
         classes = self.setup.source.num_classes if self.labelled else None
-        return ResNet(classes, 18, stem="cifar", width=0.25)
+        return ResNet(classes, self.network.depth, stem=self.network.stem, width=self.network.width)
 
     def _trusted(self, hook: Hook) -> Hook:
         """Return the hook without its figures where the judge has learned nothing, but with the reason."""

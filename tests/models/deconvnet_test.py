@@ -1,11 +1,14 @@
 """DeconvNet: its shapes at 224 pixels, and a size for each window."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxvision.models.deconvnet import DeconvNet
+from jaxvision.ops.dispatch import plain_forms
 
 
 def test_maps_of_the_paper():
@@ -29,17 +32,28 @@ def test_the_last_map_is_as_large_as_the_image(window: int):
     assert features["deconv_fc6"].shape[1:3] == (window, window) and features["logits"].shape == (1, side, side, 5)
 
 
-def test_trains_and_refuses_another_size():
+def test_trains_and_refuses_another_size(filled: Callable):
     net = DeconvNet(3, window=1, width=1 / 32)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 32, 32, 3)), jnp.float32)
-    variables = net.init(jax.random.PRNGKey(0), x, train=True)
+    variables = filled(net, x)
 
     def loss(params):
         outputs, _ = net.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
         return jnp.square(outputs["logits"] - 1).sum()
 
-    grads = jax.grad(loss)(variables["params"])
+    with plain_forms():
+        grads = jax.jit(jax.grad(loss))(variables["params"])
     assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(grads))
     assert jnp.abs(grads["conv1_1"]["kernel"]).max() > 0
     with pytest.raises(ValueError, match="got 64x32 images: with window 1 give 32x32"):
         net.apply(variables, jnp.zeros((1, 64, 32, 3)), train=False)
+
+
+def test_a_shallower_vgg_is_mirrored_too():
+    x = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    params = jax.eval_shape(
+        lambda x: DeconvNet(3, window=1, net="A").init(jax.random.PRNGKey(0), x, train=False)["params"], x
+    )
+    convolutions = [name for name in params if name.startswith("conv")]
+    unpooled = [name for name in params if name.startswith("deconv") and name != "deconv_fc6"]
+    assert len(convolutions) == len(unpooled) == 8

@@ -23,7 +23,7 @@ def _count(tree: dict) -> int:
 
 @pytest.mark.parametrize(
     ("depth", "count"),
-    [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032), (101, 44_549_160), (152, 60_192_808)],
+    [(10, 5_418_792), (18, 11_689_512), (34, 21_797_672), (50, 25_557_032), (101, 44_549_160), (152, 60_192_808)],
 )
 def test_parameter_count_and_feature_shapes(depth: int, count: int) -> None:
     features, variables = _shapes(ResNet(depth=depth))

@@ -1,10 +1,14 @@
 """SegNet: parameters by hand, odd sizes, and unpooling to where the maxima were."""
 
+from collections.abc import Callable
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxvision.models.segnet import SegNet
+from jaxvision.ops.dispatch import plain_forms
 
 ENCODER = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256),
            (256, 512), *[(512, 512)] * 5]  # fmt: skip
@@ -18,12 +22,13 @@ def test_parameters_are_those_of_two_mirrored_trunks():
     assert sum(int(np.prod(p.shape)) for p in jax.tree.leaves(variables["params"])) == by_hand
 
 
-def test_any_size_and_unpooled_values_stand_where_they_came_from():
+def test_any_size_and_unpooled_values_stand_where_they_came_from(filled: Callable):
     net = SegNet(3, width=1 / 16)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 45, 64, 3)), jnp.float32)
-    variables = net.init(jax.random.PRNGKey(0), x, train=True)
-    features, _ = net.apply(variables, x, train=True, mutable=["batch_stats"])
+    run = jax.jit(partial(net.apply, train=True, mutable=["batch_stats"]))
+    with plain_forms():
+        features, _ = run(filled(net, x), x)
     assert features["logits"].shape == (2, 45, 64, 3)
     assert features["pool1"].shape == (2, 32, 32, 4) and features["unpool5"].shape == (2, 4, 4, 32)
-    filled = np.asarray(features["unpool5"]).reshape(2, 2, 2, 2, 2, 32)  # image, row, in it, column, in it, channel
-    assert ((filled != 0).sum((2, 4)) <= 1).all()
+    values = np.asarray(features["unpool5"]).reshape(2, 2, 2, 2, 2, 32)  # image, row, in it, column, in it, channel
+    assert ((values != 0).sum((2, 4)) <= 1).all()

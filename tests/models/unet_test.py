@@ -1,5 +1,8 @@
 """U-Net: the paper's counts and sizes, and any size with padding."""
 
+from collections.abc import Callable
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 from jaxvision.models.layers import BatchNorm
 from jaxvision.models.unet import UNet
+from jaxvision.ops.dispatch import plain_forms
 
 
 def shapes(net: UNet, size: tuple[int, int], channels: int = 3) -> tuple[dict, dict]:
@@ -32,19 +36,26 @@ def test_without_padding_a_side_must_halve_evenly():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (16, 50)])
-def test_with_padding_every_pixel_of_any_size_has_logits(size: tuple[int, int]):
+def test_with_padding_every_pixel_of_any_size_has_logits(size: tuple[int, int], filled: Callable):
     net = UNet(3, levels=4, width=1 / 16, norm=BatchNorm)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, *size, 3)), jnp.float32)
-    variables = net.init(jax.random.PRNGKey(0), x, train=False)
-    loss = lambda p: net.apply({**variables, "params": p}, x, train=False)["logits"].sum()  # noqa: E731
-    assert net.apply(variables, x, train=False)["logits"].shape == (2, *size, 3)
-    assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(jax.grad(loss)(variables["params"])))
+    variables = filled(net, x)
+
+    def loss(params):
+        logits = net.apply({**variables, "params": params}, x, train=False)["logits"]
+        return logits.sum(), logits
+
+    with plain_forms():
+        grads, logits = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
+    assert logits.shape == (2, *size, 3)
+    assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(grads))
 
 
 def test_signals_keep_their_size_on_the_way_up():
     """He's rule for the up-convolutions counts the one tap that reaches a pixel, not all four."""
     net = UNet(3, levels=4, width=0.25, dropout=0.0)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 64, 64, 3)), jnp.float32)
-    features, _ = net.apply(net.init(jax.random.PRNGKey(0), x, train=False), x, train=False), None
+    with plain_forms():
+        features, _ = jax.jit(partial(net.init_with_output, train=False))(jax.random.PRNGKey(0), x)
     sizes = [float(jnp.sqrt(jnp.mean(features[name] ** 2))) for name in ("down4", "up3", "up2", "up1")]
     assert min(sizes) > 0.4 * max(sizes)

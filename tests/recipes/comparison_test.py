@@ -11,10 +11,13 @@ import jax
 import numpy as np
 import pytest
 
+import launch
 from experiments.ssl import compare
 from jaxvision.data.inputs import Inputs
+from jaxvision.ops.dispatch import plain_forms
 from jaxvision.recipes.comparison import comparison, way
 from jaxvision.train.steps import nothing
+from jaxvision.train.writer import Writer, read_metrics
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = compare.PRESETS["smoke"]
@@ -134,6 +137,33 @@ def run(workdir: Path, stop_after: str = "") -> str:
     return rest
 
 
+class Killed(BaseException):
+    """Nothing but the operating system cleans up behind it."""
+
+
+def test_killed_while_a_probe_learns_it_goes_on_with_that_probe(tmp_path: Path):
+    flags = ["launch.py", "--experiment=ssl/compare", "--smoke", "--methods=", "--shares=1.0", f"--workdir={tmp_path}"]
+    whole = Writer.write
+
+    def fragile(self: Writer, name: str, step: int, values: Any) -> None:
+        if name == "probe-supervised-0":
+            raise Killed
+        whole(self, name, step, values)
+
+    with plain_forms():  # which compile sooner
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Writer, "write", fragile)
+            launch.main(flags)
+        before = read_metrics(tmp_path / "metrics.jsonl")
+        assert {row["stage"] for row in before} == {"probe-random-0", "supervised-0"}
+        assert launch.main(flags) == 0
+    after = read_metrics(tmp_path / "metrics.jsonl")
+    assert after[: len(before)] == before and after[-1]["stage"] == "comparison"
+    assert {row["stage"] for row in after[len(before) :]} == {"probe-supervised-0", "comparison"}
+    assert "| supervised" in (tmp_path / "comparison.md").read_text()
+
+
+@pytest.mark.long
 def test_a_comparison_that_was_stopped_says_the_same(tmp_path: Path):
     run(tmp_path / "straight")
     assert "the same command goes on from there" in run(tmp_path / "stopped", "rotation-0 step 1")

@@ -17,8 +17,8 @@ from jaxvision.recipes.lineage import PUBLISHED, STEPS, Measured, measured, summ
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
 from jaxvision.train.writer import Writer, read_metrics
 
-METHODS = ("rcnn", "yolo")  # of runs here; tests/experiments_test.py has one of all four
-FLAGS = ("--experiment=detection/lineage", "--smoke", f"--methods={','.join(METHODS)}")
+METHODS = ("rcnn", "yolo")  # of runs here; tests/experiments_test.py has others
+EVERY = dataclasses.replace(lineage.PRESETS["smoke"], methods=tuple(lineage.MODULES))
 STAGES = [
     *("proposals", "rcnn-finetune", "rcnn-features", "rcnn-svm", "rcnn-regression", "rcnn-test"),
     *("fast_rcnn-train", "faster_rcnn-train", "yolo-pretrain", "yolo-train", "comparison"),
@@ -43,7 +43,7 @@ def test_every_method_has_the_data_and_the_resnet_of_all(method: str, preset: st
 
 
 def test_proposals_are_searched_for_once_and_shared(tmp_path: Path):
-    config = dataclasses.replace(lineage.PRESETS["smoke"], proposals=SelectiveSearchFlags(most=5))
+    config = dataclasses.replace(EVERY, proposals=SelectiveSearchFlags(most=5))
     stages = {s.name: s for s in lineage.build(config, Inputs(workdir=tmp_path)).stages}
     assert list(stages) == STAGES
     alone = dataclasses.replace(config, methods=("faster_rcnn", "fast_rcnn"))
@@ -114,12 +114,13 @@ class Killed(BaseException):
     """Nothing but the operating system cleans up behind it."""
 
 
-def run(workdir: Path) -> None:
+def run(workdir: Path, methods: tuple[str, ...] = METHODS) -> None:
+    flags = ["--experiment=detection/lineage", "--smoke", f"--methods={','.join(methods)}", f"--workdir={workdir}"]
     with plain_forms():  # which compile sooner
-        assert launch.main(["launch.py", *FLAGS, f"--workdir={workdir}"]) == 0
+        assert launch.main(["launch.py", *flags]) == 0
 
 
-def kill_in(stage: str, workdir: Path) -> None:
+def kill_in(stage: str, workdir: Path, methods: tuple[str, ...] = METHODS) -> None:
     whole = Writer.write
 
     def fragile(self: Writer, name: str, step: int, values: Any) -> None:
@@ -129,9 +130,20 @@ def kill_in(stage: str, workdir: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(Writer, "write", fragile)
-        run(workdir)
+        run(workdir, methods)
 
 
+def test_killed_in_the_comparison_it_says_what_was_measured_before(tmp_path: Path):
+    kill_in("comparison", tmp_path, ("yolo",))
+    before = read_metrics(tmp_path / "metrics.jsonl")
+    run(tmp_path, ("yolo",))
+    *kept, end = read_metrics(tmp_path / "metrics.jsonl")
+    assert kept == before and end["stage"] == "comparison"
+    assert end["yolo/AP50"] == [row["val/AP50"] for row in before if "val/AP50" in row][-1]
+    assert end["yolo/seconds_an_image"] > 0 and "| YOLO" in (tmp_path / "lineage.md").read_text()
+
+
+@pytest.mark.long
 def test_killed_and_started_again_it_says_the_same(tmp_path: Path):
     for stage in ("rcnn-svm", "comparison"):
         kill_in(stage, tmp_path / "killed")
@@ -157,6 +169,6 @@ def test_the_source_is_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         return whole(self, spec, *needs)
 
     monkeypatch.setattr(Inputs, "source", counted)
-    config = dataclasses.replace(lineage.PRESETS["smoke"], data="scenes:count=9,size=64")
+    config = dataclasses.replace(EVERY, data="scenes:count=9,size=64")
     lineage.build(config, Inputs(workdir=tmp_path))
     assert opened == ["scenes:count=9,size=64"]

@@ -84,8 +84,9 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return workdir
 
 
-def test_killed_in_every_stage_it_ends_the_same(straight: Path, tmp_path: Path):
-    for stage in STAGES:
+@pytest.mark.parametrize("stages", [("svm",), pytest.param(STAGES, marks=pytest.mark.long)], ids=["svm", "every"])
+def test_killed_in_its_stages_it_ends_the_same(straight: Path, tmp_path: Path, stages: tuple[str, ...]):
+    for stage in stages:
         kill_in(stage, tmp_path)
         assert not (tmp_path / "checkpoints" / stage / "finished").exists()
         before = STAGES[: STAGES.index(stage)]

@@ -20,7 +20,7 @@ from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import example_keys, only
 from jaxvision.train.types import TrainState
 from tests.tasks import tiny
-from tests.tasks.training import ONE, compiles_once, train
+from tests.tasks.training import ONE, train
 
 LOSSES = {"objectness", "rpn_box", "classifier", "box", "mask"}
 
@@ -37,7 +37,19 @@ def compiled():
 
 @cache
 def trained() -> TrainState:
-    return train(tiny.task_of(), tiny.batch_of(), 200)[0]
+    state = start()
+    for _ in range(200):
+        state, _ = compiled()(state, tiny.batch_of())
+    return state
+
+
+@cache
+def on_one_device():
+    """State and metrics after three steps."""
+    state = start()
+    for _ in range(3):
+        state, metrics = compiled()(state, tiny.batch_of())
+    return devices.to_host((state, metrics))
 
 
 @cache
@@ -114,22 +126,21 @@ def test_five_hundred_objects():
     chex.assert_tree_all_finite((state.params, metrics))
 
 
-@pytest.mark.parametrize(("mode", "count"), [("pmap", 2), ("pmap", 4), ("jit", 4)])
+@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), ("jit", 2)])
 def test_devices_agree(mode: str, count: int):
     batch = tiny.batch_of()
-    expected = train(tiny.task_of(), batch, 3)
     where = devices.choose(mode, jax.devices()[:count])
     found = train(tiny.task_of(), batch, 3, where)
-    chex.assert_trees_all_close(devices.to_host(found), devices.to_host(expected), atol=2e-5)
-    if count == 4:
-        outputs = devices.compile_predict(tiny.task_of(), where)(devices.place(trained(), where), batch)
-        chex.assert_trees_all_close(outputs, predicted(), atol=1e-4)
+    chex.assert_trees_all_close(devices.to_host(found), on_one_device(), atol=2e-5)
+    outputs = devices.compile_predict(tiny.task_of(), where)(devices.place(trained(), where), batch)
+    chex.assert_trees_all_close(outputs, predicted(), atol=1e-4)
 
 
 def test_compiles_once():
-    task, batch = tiny.task_of(masks=False), tiny.batch_of()
-    state = jax.jit(task.init)(jax.random.PRNGKey(0), batch)
-    compiles_once(task, state, (batch, {**batch, "valid": np.zeros_like(batch["valid"])}, batch))
+    batch = tiny.batch_of()
+    state, _ = compiled()(start(), batch)
+    compiled()(state, {**batch, "valid": np.zeros_like(batch["valid"])})
+    assert compiled()._cache_size() == 1  # whatever the tests before gave it
 
 
 def test_steps_of_alternating_training_move_their_own_parameters():
@@ -168,6 +179,7 @@ def searched_batch() -> dict[str, np.ndarray]:
     return {**batch, "proposals": boxes, "proposal_valid": valid}
 
 
+@cache
 def fast(steps: int):
     model, tx = tiny.network(masks=False).clone(rpn=None), Optimizer(lr=0.05, clip_norm=5.0).make(steps)
     detecting = dataclasses.replace(tiny.DETECTING, background_iou=0.1)
@@ -187,12 +199,12 @@ def test_fast_rcnn_overfits_four_images():
 def test_fast_rcnn_on_several_devices(mode: str):
     batch = searched_batch()
     where = devices.choose(mode, jax.devices()[:2])
-    found, expected = train(fast(3), batch, 3, where), train(fast(3), batch, 3)
+    found, expected = train(fast(150), batch, 3, where), train(fast(150), batch, 3)
     chex.assert_trees_all_close(devices.to_host(found), devices.to_host(expected), atol=2e-5)
 
 
 def test_without_proposals_nothing_is_found_and_all_stays_finite():
-    batch, task = searched_batch(), fast(3)
+    batch, task = searched_batch(), fast(150)
     batch["proposal_valid"] = np.zeros_like(batch["proposal_valid"])
     state = jax.jit(task.init)(jax.random.PRNGKey(0), batch)
     state, metrics = jax.jit(task.step)(state, batch)
@@ -218,7 +230,7 @@ def test_the_other_networks_learn_and_predict(name: str):
 
 def test_batch_statistics_stay_with_a_frozen_backbone():
     """Only the backbone has batch norm here."""
-    model = resnet_fpn(4, depth=18, width=0.0625, anchors=Anchors(((8.0,),) * 5, (1.0,)))
+    model = resnet_fpn(4, depth=10, width=0.0625, anchors=Anchors(((8.0,),) * 5, (1.0,)))
     tx, batch = Optimizer(lr=0.01).make(10), tiny.batch_of(rows=2)
     fields = {**tiny.GREY, "proposing": tiny.PROPOSING, "detecting": tiny.DETECTING}
     task = detection(model, tx, **fields, stages=("proposals",), trainable=lambda path: path.startswith("rpn/"))

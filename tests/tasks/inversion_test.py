@@ -108,6 +108,11 @@ def predict(stage: str, state: TrainState, batch: dict | None = None):
 
 
 @cache
+def on_one_device(stage: str):
+    return run(stage, 3, sgd=True)
+
+
+@cache
 def done(stage: str) -> tuple[TrainState, dict]:
     state, _ = run(stage, STEPS[stage])
     return state, predict(stage, state)
@@ -156,13 +161,13 @@ def test_an_image_is_found_by_its_number_whatever_the_order(stage):
     np.testing.assert_array_equal(again[stage], found[stage][list(order)])
 
 
-@pytest.mark.parametrize(("mode", "count"), [("jit", 2), ("jit", 4), ("pmap", 2), ("pmap", 4)])
+@pytest.mark.parametrize(("mode", "count"), [("jit", 2), ("pmap", 4)])
 @pytest.mark.parametrize("stage", STAGES)
 def test_devices_agree(stage: str, mode: str, count: int):
     if stage == "encoder" and mode == "pmap":
         pytest.skip("each device has its own batch statistics of the encoder")
     where = devices.choose(mode, jax.devices()[:count])
-    found, expected = run(stage, 3, where, sgd=True), run(stage, 3, sgd=True)
+    found, expected = run(stage, 3, where, sgd=True), on_one_device(stage)
     chex.assert_trees_all_close(devices.to_host(found), devices.to_host(expected), rtol=1e-4, atol=1e-5)
     state = devices.place(expected[0], where)
     many = devices.compile_predict(task_of(stage), where)(state, batch_of())

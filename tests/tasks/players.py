@@ -1,5 +1,7 @@
 """Tiny networks for a GAN, and a batch for them."""
 
+from functools import cache
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -59,10 +61,12 @@ def batch_of(rows: int = 8) -> dict[str, np.ndarray]:
     return {"image": image, "label": np.arange(rows, dtype=np.int32) % 3, "z": z, "_mask": np.ones(rows, bool)}
 
 
+@cache
 def adam(lr: float = 0.01):
     return Optimizer(rule="adam", lr=lr, momentum=0.5).make(100)
 
 
+@cache
 def task_of(norm: bool = False, lr: float = 0.01, **fields) -> Task:
     return gan(Generator(norm), Discriminator(norm), adam(lr), adam(lr), latent_dim=DIM, **fields)
 

@@ -74,7 +74,7 @@ def test_the_loss_falls(name: str):
 def test_devices_agree(name: str):
     task, batch = task_of(name), batch_of()
     expected = devices.to_host(train(task, batch, 2))
-    for mode, count in (("pmap", 2), ("pmap", 4), ("jit", 4)):
+    for mode, count in (("pmap", 4), ("jit", 2)):
         found = train(task, batch, 2, devices.choose(mode, jax.devices()[:count]))
         chex.assert_trees_all_close(devices.to_host(found), expected, rtol=1e-4, atol=1e-5)
 

@@ -32,7 +32,7 @@ def on_one_device():
     return devices.to_host(train(task(), batch_of(), 3))
 
 
-@pytest.mark.parametrize(("mode", "count"), [("pmap", 2), ("pmap", 4), ("jit", 4)])
+@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), ("jit", 2)])
 def test_devices_agree(mode: str, count: int):
     found = train(task(), batch_of(), 3, devices.choose(mode, jax.devices()[:count]))
     chex.assert_trees_all_close(devices.to_host(found), on_one_device(), rtol=1e-4, atol=1e-5)

@@ -1,5 +1,7 @@
 """A two-stage detector that compiles in seconds: one small map of stride 4, all other parts the real ones."""
 
+from functools import cache
+
 import flax.linen as nn
 import numpy as np
 
@@ -43,6 +45,7 @@ def network(masks: bool = True) -> FasterRCNN:
     )
 
 
+@cache
 def task_of(steps: int = 200, masks: bool = True, **fields) -> Task:
     tx = Optimizer(lr=0.05, clip_norm=5.0, schedule="cosine", warmup_steps=5).make(steps)
     return detection(network(masks), tx, **GREY, **{"proposing": PROPOSING, "detecting": DETECTING, **fields})

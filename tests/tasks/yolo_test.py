@@ -17,11 +17,12 @@ from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Task, TrainState
 from tests.tasks import tiny
-from tests.tasks.training import ONE, compiles_once, train
+from tests.tasks.training import ONE, train
 
 LOSSES = {"center", "size", "object", "no_object", "class"}
 
 
+@cache
 def task_of(steps: int = 300, dropout: float = 0.0) -> Task:
     model = YOLO(tiny.CLASSES, net="fast", grid=4, width=1 / 32, stride=8, dropout=dropout)
     tx = Optimizer("adam", lr=0.003, clip_norm=2.5, schedule="cosine", warmup_steps=5).make(steps)
@@ -42,9 +43,21 @@ def compiled():
     return jax.jit(task_of().step)
 
 
+def trained_for(steps: int) -> tuple[TrainState, dict]:
+    state = start()
+    for _ in range(steps):
+        state, metrics = compiled()(state, batch_of())
+    return state, metrics
+
+
 @cache
 def trained() -> tuple[TrainState, dict]:
-    return train(task_of(), batch_of(), 300)
+    return trained_for(300)
+
+
+@cache
+def on_one_device():
+    return devices.to_host(trained_for(3))
 
 
 @cache
@@ -150,20 +163,20 @@ def test_degenerate_boxes_change_nothing():
     chex.assert_trees_all_equal(compiled()(start(), batch_of())[1], compiled()(start(), spoiled)[1])
 
 
-@pytest.mark.parametrize(("mode", "count"), [("pmap", 2), ("pmap", 4), ("jit", 4)])
+@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), ("jit", 2)])
 def test_devices_agree(mode: str, count: int):
-    expected = train(task_of(), batch_of(), 3)
     where = devices.choose(mode, jax.devices()[:count])
     found = train(task_of(), batch_of(), 3, where)
-    chex.assert_trees_all_close(devices.to_host(found), devices.to_host(expected), atol=5e-5)
-    if count == 4:
-        outputs = devices.compile_predict(task_of(), where)(devices.place(trained()[0], where), batch_of())
-        chex.assert_trees_all_close(outputs, predicted(), atol=1e-4)
+    chex.assert_trees_all_close(devices.to_host(found), on_one_device(), atol=5e-5)
+    outputs = devices.compile_predict(task_of(), where)(devices.place(trained()[0], where), batch_of())
+    chex.assert_trees_all_close(outputs, predicted(), atol=1e-4)
 
 
 def test_compiles_once():
     batch = batch_of()
-    compiles_once(task_of(), start(), (batch, {**batch, "valid": np.zeros_like(batch["valid"])}, batch))
+    state, _ = compiled()(start(), batch)
+    compiled()(state, {**batch, "valid": np.zeros_like(batch["valid"])})
+    assert compiled()._cache_size() == 1  # whatever the tests before gave it
 
 
 def test_dropout_differs_by_step_and_not_by_run():
