@@ -26,6 +26,8 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from absl import flags  # noqa: E402
 
+from jaxvision.ops.dispatch import plain_forms  # noqa: E402
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 gc.set_threshold(100_000, 20, 20)  # tracing makes many objects and little garbage
 flags.FLAGS.mark_as_parsed()  # grain's worker processes read absl flags
@@ -36,6 +38,13 @@ def _forget_what_was_compiled() -> Iterator[None]:
     """After each module: else a worker that runs a thousand tests holds gigabytes of programs."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[None]:
+    """Ops in their plain forms, which compile sooner, for a module whose subject they are not."""
+    with plain_forms():
+        yield
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
 import launch
 from experiments.detection import yolo
@@ -14,6 +15,7 @@ from jaxvision.train.steps import init_state
 from jaxvision.train.types import TrainState
 from jaxvision.weights import load
 
+pytestmark = pytest.mark.usefixtures("plain")
 DETECTOR = ["launch.py", "--experiment=detection/yolo", "--smoke", "--pretraining.steps=0"]
 
 

@@ -1,5 +1,7 @@
 """FCN: parameters by hand, maps that lie on each other, and coarse networks inside fine ones."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,15 +9,24 @@ import pytest
 
 from jaxvision.models.fcn import FCN
 
+pytestmark = pytest.mark.usefixtures("plain")
 SMALL = {"width": 1 / 32, "pad": 0, "window": 3, "batch_norm": True}
 VGG16 = 14_714_688  # parameters of its thirteen convolutions
+
+
+def initial(net: FCN, image: jnp.ndarray) -> dict:
+    return jax.jit(partial(net.init, train=False))(jax.random.key(0, impl="rbg"), image)  # which compiles sooner
+
+
+def logits_of(net: FCN, variables: dict, image: jnp.ndarray) -> jnp.ndarray:
+    return jax.jit(partial(net.apply, train=False))(variables, image)["logits"]
 
 
 def filled(net: FCN, size: tuple[int, int]) -> tuple[dict, jnp.ndarray]:
     """Variables whose scores are not zero, and an image."""
     rng = np.random.default_rng(0)
     image = jnp.asarray(rng.normal(size=(1, *size, 3)), jnp.float32)
-    variables = net.init(jax.random.PRNGKey(0), image, train=False)
+    variables = initial(net, image)
     params = {
         name: jax.tree.map(lambda p: p + jnp.asarray(rng.normal(0, 0.3, p.shape), p.dtype), layer)
         if name.startswith("score")
@@ -50,13 +61,13 @@ def test_logits_are_those_of_every_pixel(stride: int, size: tuple[int, int]):
 def test_a_finer_network_begins_as_the_coarser_one(pad: int):
     settings = SMALL if pad == 0 else {"width": 1 / 32}
     coarse, image = filled(FCN(3, 32, **settings), (64, 96))
-    wanted = FCN(3, 32, **settings).apply(coarse, image, train=False)["logits"]
+    wanted = logits_of(FCN(3, 32, **settings), coarse, image)
     for stride in (16, 8):
         net = FCN(3, stride, **settings)
-        fine = net.init(jax.random.PRNGKey(1), image, train=False)
+        fine = initial(net, image)
         assert coarse["params"].keys() < fine["params"].keys()
         merged = {**coarse, "params": {**fine["params"], **coarse["params"]}}
-        found = net.apply(merged, image, train=False)["logits"]
+        found = logits_of(net, merged, image)
         scale = float(jnp.abs(wanted).max())  # bilinear twice by 2 and once by 8 is nearly once by 32
         assert float(jnp.abs(found - wanted).mean()) < 0.1 * scale
 
@@ -69,10 +80,10 @@ def test_maps_lie_on_each_other(pad: int):
     image = jnp.zeros((1, 128, 128, 3)).at[0, 60:68, 60:68].set(1.0)
     for stride, name in ((16, "score_pool4"), (8, "score_pool3")):
         net = FCN(1, stride, **settings)
-        variables = net.init(jax.random.PRNGKey(0), image, train=False)
+        variables = initial(net, image)
         ones = {k: jax.tree.map(jnp.ones_like, v) if k == name else v for k, v in variables["params"].items()}
-        empty = net.apply({"params": ones}, image * 0, train=False)["logits"][0, :, :, 0]
-        map_ = net.apply({"params": ones}, image, train=False)["logits"][0, :, :, 0] - empty
+        both = logits_of(net, {"params": ones}, jnp.concatenate([image, image * 0]))[..., 0]
+        map_ = both[0] - both[1]
         rows, columns = np.asarray(map_.sum(1)), np.asarray(map_.sum(0))
         at = np.arange(128) + 0.5
         center = [(rows * at).sum() / rows.sum(), (columns * at).sum() / columns.sum()]
@@ -90,8 +101,7 @@ def test_wrong_settings_are_named():
 def test_dropout_reaches_the_scores():
     net = FCN(3, 32, dropout=1.0, **SMALL)
     variables, image = filled(net, (64, 64))
-    scores, _ = net.apply(
-        variables, image, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.PRNGKey(0)}
-    )
+    apply = partial(net.apply, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.PRNGKey(0)})
+    scores, _ = jax.jit(apply)(variables, image)
     bias = variables["params"]["score_fc7"]["bias"]
     np.testing.assert_allclose(scores["score_fc7"], np.broadcast_to(bias, scores["score_fc7"].shape), atol=1e-6)

@@ -1,5 +1,8 @@
 """Convolving a patch classifier gives what sliding it gives."""
 
+from collections.abc import Callable
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,19 +12,18 @@ from jaxvision.models.patch_classifier import PatchClassifier, patches
 
 
 @pytest.mark.parametrize("size", [(40, 48), (37, 41)])
-def test_dense_is_sliding_window(size: tuple[int, int]):
+def test_dense_is_sliding_window(size: tuple[int, int], filled: Callable):
     rng = np.random.default_rng(0)
     image = jnp.asarray(rng.normal(size=(2, *size, 3)), jnp.float32)
     net = PatchClassifier(5, dense=True, width=0.25)
-    variables = net.init(jax.random.PRNGKey(0), image, train=True)
-    variables = jax.tree.map(lambda p: p + jnp.asarray(rng.uniform(0, 0.2, p.shape), p.dtype), variables)
-    dense = net.apply(variables, image, train=False)
+    variables = filled(net, image)
+    dense = jax.jit(partial(net.apply, train=False))(variables, image)
     down, across = (-(-n // 4) for n in size)
     assert dense["class_map"].shape == (2, down, across, 5) and dense["logits"].shape == (2, *size, 5)
     rows = patches(image)
     assert rows.shape == (2, down * across, 36, 36, 3)
-    single = net.clone(dense=False)
-    one_by_one = jnp.stack([single.apply(variables, row, train=False)["logits"] for row in rows])
+    single = jax.jit(partial(net.clone(dense=False).apply, train=False))
+    one_by_one = jnp.stack([single(variables, row)["logits"] for row in rows])
     np.testing.assert_allclose(dense["class_map"].reshape(2, -1, 5), one_by_one, atol=1e-5)
 
 

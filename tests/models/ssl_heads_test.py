@@ -36,13 +36,14 @@ def test_head_is_its_formula():
 
 
 def test_backbone_and_head_have_their_places():
-    encoder = ResNet(None, 18, stem="cifar", width=1 / 16)
+    encoder = ResNet(None, 10, stem="cifar", width=1 / 16)
     model = Projected(encoder, ProjectionHead(4, (8,), BatchNorm))
     images = jnp.ones((2, 8, 8, 3))
-    variables = jax.jit(partial(model.init, train=True))(jax.random.PRNGKey(0), images)
+    variables = jax.jit(partial(model.init, train=True))(jax.random.key(0, impl="rbg"), images)
     assert set(variables["params"]) == set(variables["batch_stats"]) == {"encoder", "projector"}
     outputs = jax.jit(partial(model.apply, train=False))(variables, images)
     alone = {collection: tree["encoder"] for collection, tree in variables.items()}
-    chex.assert_trees_all_close(outputs["pool"], encoder.apply(alone, images, train=False)["pool"], atol=1e-6)
+    expected = jax.jit(partial(encoder.apply, train=False))(alone, images)
+    chex.assert_trees_all_close(outputs["pool"], expected["pool"], atol=1e-6)
     chex.assert_shape(outputs["embedding"], (2, 4))
     assert {"stem", "layer1", "layer4"} < set(outputs)

@@ -1,13 +1,8 @@
-"""Tasks are tested with the plain forms of all ops, which compile sooner; those of a CPU have tests of their own."""
-
-from collections.abc import Iterator
+"""Tasks are tested with the plain forms of all ops; those of a CPU have tests of their own."""
 
 import pytest
 
-from jaxvision.ops.dispatch import plain_forms
-
 
 @pytest.fixture(autouse=True, scope="module")
-def _plain() -> Iterator[None]:
-    with plain_forms():
-        yield
+def _plain(plain: None) -> None:
+    """Use `plain` in every module of this folder."""
