@@ -14,10 +14,10 @@ demo: .venv/installed  ## train ResNet on real handwritten digits, minutes on a 
 	$(BIN)/python launch.py --experiment=classification/resnet --workdir=runs/demo
 
 test: lint  ## everything that needs no optional peer and no long run
-	$(BIN)/python -m pytest -n 2 --dist=worksteal -q
+	$(BIN)/python -m pytest -n 2 --dist=loadfile -q
 
 test-long: .venv/installed-tests  ## programs killed in each stage, whole comparisons
-	$(BIN)/python -m pytest -n 2 --dist=worksteal -q -m long
+	$(BIN)/python -m pytest -n 2 --dist=loadfile -q -m long
 
 lint: .venv/installed-tests
 	$(BIN)/ruff format --check .

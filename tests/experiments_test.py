@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -14,6 +15,13 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.ops.dispatch import plain_forms
 from jaxvision.run.config import define_flags
 from jaxvision.train.devices import first_batch
+
+
+@pytest.fixture(autouse=True)
+def _forget_what_was_compiled() -> Iterator[None]:
+    """After each test, not only after all: no experiment uses another one's programs."""
+    yield
+    jax.clear_caches()
 
 
 def run(name: str, workdir: Path, *flags: str) -> None:
