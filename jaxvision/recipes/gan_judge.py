@@ -53,8 +53,8 @@ class JudgedGanConfig(GanConfig):
 class GanJudge:
     """The judge's own stage, and the hooks that compare a GAN's samples with real images by its features.
 
-    The judge is a residual network that learns to name the images' classes. Images without labels, or all of one class, teach
-    it to tell by which of four angles they were turned (Gidaris et al. 2018), and metric keys say so.
+    The judge is a residual network that learns to name the images' classes. Images without labels, or all of one class,
+    teach it to tell by which of four angles they were turned (Gidaris et al. 2018), and metric keys say so.
     """
 
     setup: GanSetup
