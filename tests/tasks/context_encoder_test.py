@@ -1,5 +1,7 @@
 """A hole is filled from what is around it, and nothing of what was in it is seen."""
 
+from functools import cache
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -22,6 +24,7 @@ def norm_of_nothing(**fields):
     return lambda x: x
 
 
+@cache
 def task_of(norm: bool = True, adversarial: float = 0.001, overlap: int = 1, rule: str = "adam"):
     own = {} if norm else {"norm": norm_of_nothing}
     tx = Optimizer(rule=rule, lr=0.01, momentum=0.5).make(100)
@@ -85,7 +88,7 @@ def test_the_adversarial_term_reaches_the_encoder_and_both_learn():
     assert float(moved) > 0
 
 
-@pytest.mark.parametrize(("mode", "count", "norm"), [("pmap", 2, False), ("pmap", 4, False), ("jit", 4, True)])
+@pytest.mark.parametrize(("mode", "count", "norm"), [("pmap", 4, False), ("jit", 2, True)])
 def test_devices_agree(mode: str, count: int, norm: bool):
     task, batch = task_of(norm, rule="momentum"), batch_of()
     expected = devices.to_host(train(task, batch, 2))

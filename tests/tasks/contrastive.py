@@ -9,8 +9,9 @@ import numpy as np
 from jaxvision.models.layers import BatchNorm, Layer
 from jaxvision.models.ssl_heads import Projected, ProjectionHead
 from jaxvision.ops import augment
+from jaxvision.tasks.views import two_views
 from jaxvision.train.optim import Optimizer
-from jaxvision.train.types import Task
+from jaxvision.train.types import Task, TrainState
 
 GREY = {"mean": (127.5, 127.5, 127.5), "std": (60.0, 60.0, 60.0)}
 SGD = Optimizer(lr=0.05).make(10)
@@ -40,6 +41,12 @@ def batch_of(rows: int = 8) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     colors = rng.integers(30, 220, (rows, 1, 1, 3))
     return {"image": (colors + rng.integers(-25, 26, (rows, 6, 6, 3))).astype(np.uint8)}
+
+
+@jax.jit
+def views_of(state: TrainState, images: jax.Array) -> jax.Array:
+    """The views that a step on one device draws."""
+    return two_views(state, images, AUGMENT, **GREY, axis_name=None)
 
 
 def start(task: Task, batch: dict | None = None):

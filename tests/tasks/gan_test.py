@@ -1,6 +1,6 @@
 """Two networks learn in turns: what a step does, on any number of devices, and what samples are made of."""
 
-from functools import cache
+from functools import cache, partial
 
 import chex
 import flax.linen as nn
@@ -138,7 +138,7 @@ def test_samples_come_from_the_averaged_generator_and_its_statistics():
     for norm in ("running", "standing"):
         task = task_of(norm=True, sample_norm=norm)
         state, _ = train(task, batch, 3)
-        expected = Generator(True).apply(averaged(state), batch["z"], train=False)["image"]
+        expected = jax.jit(partial(Generator(True).apply, train=False))(averaged(state), batch["z"])["image"]
         outputs = predict(task, state)
         np.testing.assert_array_equal(outputs["samples"], to_pixels(expected))
         alone = predict(task, state, {k: v[:1] for k, v in batch.items()})

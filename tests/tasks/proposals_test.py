@@ -73,7 +73,7 @@ def test_assignment_equals_the_reference(seed: int, inside_only: bool):
     boxes = np.concatenate([corner, corner + rng.uniform(4, 20, (4, 2))], -1)
     boxes, crowds = boxes[: seed % 4], boxes[3:] * (2.0 if seed % 2 else 1.0)
     config = ProposalConfig(samples=len(anchors), positives=len(anchors), inside_only=inside_only)
-    drawn, targets = sample_anchors(
+    drawn, targets = jax.jit(sample_anchors, static_argnums=4)(
         jax.random.PRNGKey(0), jnp.asarray(anchors), objects_from(boxes, crowds), jnp.asarray(SIZE), config
     )
     expected = reference(anchors, boxes, crowds, inside_only)
@@ -93,7 +93,8 @@ def test_samples_are_bounded():
     anchors = anchor_ops.grid(anchor_ops.base_anchors((8.0,), (1.0,)), (5, 8), (8, 8), offset=0.5)
     config = ProposalConfig(samples=12, positives=2)
     objects = objects_from(np.asarray(anchors[:6]), np.zeros((0, 4)))
-    drawn, _ = sample_anchors(jax.random.PRNGKey(0), anchors, objects, jnp.asarray(SIZE), config)
+    sample = jax.jit(sample_anchors, static_argnums=4)
+    drawn, _ = sample(jax.random.PRNGKey(0), anchors, objects, jnp.asarray(SIZE), config)
     assert int(drawn.positive.sum()) == 2 and int(drawn.used.sum()) == 12
 
 
@@ -130,8 +131,9 @@ def test_losses_of_a_sure_network_are_nearly_zero():
     objects = jax.tree.map(lambda a: a[None], objects_from(anchors[:1], np.zeros((0, 4))))
     logits = np.where(np.arange(8) == 0, 20, -20).astype(np.float32)
     keys, size = jax.random.PRNGKey(0)[None], jnp.asarray(SIZE)[None]
-    good = proposal_losses(keys, [level_of(anchors, logits)], objects, size, ProposalConfig())
-    bad = proposal_losses(keys, [level_of(anchors, -logits)], objects, size, ProposalConfig())
+    losses = jax.jit(proposal_losses, static_argnums=4)
+    good = losses(keys, [level_of(anchors, logits)], objects, size, ProposalConfig())
+    bad = losses(keys, [level_of(anchors, -logits)], objects, size, ProposalConfig())
     assert float(good["objectness"]) < 1e-6 and float(good["rpn_box"]) < 1e-6
     np.testing.assert_allclose(bad["objectness"], 20, rtol=1e-5)
 

@@ -27,7 +27,7 @@ def test_a_patch_lies_where_the_answer_says():
     """In an image whose red is its row and whose green is its column."""
     rows = jnp.broadcast_to(jnp.arange(48.0).reshape(1, 48, 1) / 48, (32, 48, 48))
     columns, zeros = jnp.swapaxes(rows, 1, 2), jnp.zeros((32, 48, 48))
-    ask = PATCHES(color="project", pixelate=0.0, gap=3)
+    ask = jax.jit(PATCHES(color="project", pixelate=0.0, gap=3))
     pieces, answers = ask(KEYS, jnp.stack([rows, zeros, zeros], axis=-1))
     across, _ = ask(KEYS, jnp.stack([columns, zeros, zeros], axis=-1))
     assert pieces.shape == (32, 1, 2, 12, 12, 3) and answers.shape == (32, 1)
@@ -38,11 +38,11 @@ def test_a_patch_lies_where_the_answer_says():
 
 
 def test_guards_of_patches():
-    plain, _ = PATCHES(color="project", pixelate=0.0)(KEYS, IMAGES)
+    plain, _ = jax.jit(PATCHES(color="project", pixelate=0.0))(KEYS, IMAGES)
     np.testing.assert_allclose(plain @ np.array([-1.0, 2.0, -1.0], np.float32), 0, atol=1e-4)
-    dropped, _ = PATCHES(color="drop", pixelate=0.0)(KEYS, IMAGES)
+    dropped, _ = jax.jit(PATCHES(color="drop", pixelate=0.0))(KEYS, IMAGES)
     assert ((dropped.std((3, 4)) < 0.02).sum(-1) == 2).all()
-    coarse, _ = PATCHES(color="project", pixelate=1.0)(KEYS, IMAGES)
+    coarse, _ = jax.jit(PATCHES(color="project", pixelate=1.0))(KEYS, IMAGES)
     assert float(coarse.std()) < 0.8 * float(plain.std())
 
 
@@ -70,11 +70,11 @@ def test_tiles_are_in_the_permutation_that_is_the_answer():
 
 def test_guards_of_tiles():
     orders = jnp.asarray(spread(4), jnp.int32)
-    pieces, _ = jigsaw(orders, cell=16, tile=12, shift=0, grey=0.3)(KEYS, IMAGES)
+    pieces, _ = jax.jit(jigsaw(orders, cell=16, tile=12, shift=0, grey=0.3))(KEYS, IMAGES)
     np.testing.assert_allclose(pieces.mean((3, 4, 5)), 0, atol=1e-4)
     np.testing.assert_allclose(pieces.std((3, 4, 5)), 1, atol=1e-3)
     without_color = np.isclose(pieces[..., 0], pieces[..., 2], atol=1e-4).all((1, 2, 3, 4))
     assert 0.1 < without_color.mean() < 0.55
     grey = jnp.broadcast_to(IMAGES.mean(-1, keepdims=True), IMAGES.shape)
-    moved, _ = jigsaw(orders, cell=16, tile=12, shift=2, grey=0.0)(KEYS, grey)
+    moved, _ = jax.jit(jigsaw(orders, cell=16, tile=12, shift=2, grey=0.0))(KEYS, grey)
     assert not np.isclose(moved[..., 0], moved[..., 2], atol=1e-3).all((3, 4)).all()  # channels lie apart

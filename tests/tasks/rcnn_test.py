@@ -1,5 +1,7 @@
 """Features of windows against the network on each, and detections against a plain reference; devices agree."""
 
+from functools import partial
+
 import chex
 import flax.linen as nn
 import jax
@@ -60,8 +62,9 @@ def test_features_are_the_networks_on_each_window_whatever_goes_through_together
     machine, regressor = jax.jit(look.features)(variables, *arrays)
     assert machine.shape == (2, 10, look.widths()[0]) and regressor.shape == (2, 10, look.widths()[1]) == (2, 10, 24)
     windows = look.pixels(arrays[0], arrays[1])
+    apply = jax.jit(partial(look.model.apply, train=False))
     for image, window in zip(*np.nonzero(batch["proposal_valid"]), strict=True):
-        alone = look.model.apply(variables, normalise(windows[image, window][None], GREY, GREY), train=False)
+        alone = apply(variables, normalise(windows[image, window][None], GREY, GREY))
         np.testing.assert_allclose(machine[image, window], alone["pool"][0], atol=1e-5)
         np.testing.assert_allclose(regressor[image, window], alone["layer"].ravel(), atol=1e-5)
 
@@ -71,7 +74,9 @@ def test_parts_without_any_window_are_not_looked_at():
     variables = look.init(jax.random.PRNGKey(0))
     real = np.zeros((2, 10), bool)
     real[0, :3] = True
-    machine, _ = look.features(variables, *(jnp.asarray(a) for a in (batch["image"], batch["proposals"], real)))
+    machine, _ = jax.jit(look.features)(
+        variables, *(jnp.asarray(a) for a in (batch["image"], batch["proposals"], real))
+    )
     assert np.asarray(machine[:, :4]).any() and not np.asarray(machine[:, 4:]).any()
 
 
@@ -93,7 +98,7 @@ def test_tuning_is_classification_of_the_windows():
 def detector(numbers: Reported):
     """A detector whose heads are drawn at random."""
     task, batch = rcnn.rcnn(look_of(), CLASSES, numbers), batch_of(4)
-    state = task.init(jax.random.PRNGKey(0), batch)
+    state = jax.jit(task.init)(jax.random.PRNGKey(0), batch)
     rng = np.random.default_rng(2)
     heads = jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape) * 0.3, jnp.float32), state.params)
     return task, state.replace(params={**heads, "network": state.params["network"]}), batch
@@ -103,7 +108,7 @@ def reference(state, batch: dict, image: int, moved: bool, numbers: Reported) ->
     look, params = look_of(), jax.tree.map(np.asarray, state.params)
     variables = {"params": params["network"]}
     arrays = [jnp.asarray(batch[key]) for key in ("image", "proposals", "proposal_valid")]
-    machine, regressor = (np.asarray(f[image]) for f in look.features(variables, *arrays))
+    machine, regressor = (np.asarray(f[image]) for f in jax.jit(look.features)(variables, *arrays))
     found = []
     for c in range(CLASSES):
         scores = machine @ params["svm"]["kernel"][:, c] + params["svm"]["bias"][c]

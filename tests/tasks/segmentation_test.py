@@ -79,14 +79,28 @@ def test_overfits_one_batch(net: Net):
     assert metric.result(metric.update(metric.init(), outputs, batch))["mean_iou"] > 0.95
 
 
-@pytest.mark.parametrize(("mode", "count"), [("jit", 4), ("pmap", 2), ("pmap", 4)])
+def weigh(batch: dict) -> dict:
+    return {**batch, "weight_map": np.random.default_rng(1).uniform(1, 3, (4, SIZE, SIZE)).astype(np.float32)}
+
+
+@cache
+def weighted(normalise: str, lr: float) -> Task:
+    return task_of(Net(side=True), lr, normalise=normalise, class_weights=(0.5, 1.0, 2.0, 0.0))
+
+
+@cache
+def on_one_device(normalise: str, lr: float):
+    return train(weighted(normalise, lr), weigh(batch_of()), 3)
+
+
+@pytest.mark.parametrize(("mode", "count"), [("jit", 2), ("pmap", 4)])
 @pytest.mark.parametrize("normalise", ["pixels", "weights", "none"])
 def test_devices_agree(mode: str, count: int, normalise: str):
     """The rows of each device have another number of pixels that count; those of the last have none."""
-    batch = {**batch_of(), "weight_map": np.random.default_rng(1).uniform(1, 3, (4, SIZE, SIZE)).astype(np.float32)}
+    batch = weigh(batch_of())
     lr = 0.001 if normalise == "none" else 0.1
-    task = task_of(Net(side=True), lr, normalise=normalise, class_weights=(0.5, 1.0, 2.0, 0.0))
-    expected = train(task, batch, 3)
+    task = weighted(normalise, lr)
+    expected = on_one_device(normalise, lr)
     found = train(task, batch, 3, devices.choose(mode, jax.devices()[:count]))
     chex.assert_trees_all_close(devices.to_host(found), devices.to_host(expected), rtol=1e-5, atol=1e-5)
 

@@ -11,10 +11,9 @@ import pytest
 from jaxvision.losses.contrastive import nt_xent
 from jaxvision.models.layers import BatchNorm
 from jaxvision.tasks.simclr import simclr
-from jaxvision.tasks.views import two_views
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
-from tests.tasks.contrastive import AUGMENT, GREY, SGD, batch_of, network, start
+from tests.tasks.contrastive import AUGMENT, GREY, SGD, batch_of, network, start, views_of
 from tests.tasks.training import ONE, compiles_once, goes_on_bit_for_bit, train
 
 
@@ -40,7 +39,7 @@ def test_devices_agree(mode: str, count: int):
 
 def test_a_step_is_the_papers():
     state, batch = start(task()), batch_of()
-    views = two_views(state, jax.numpy.asarray(batch["image"]), AUGMENT, **GREY, axis_name=None)
+    views = views_of(state, batch["image"])
 
     def loss(params):
         variables = {"params": params, **state.model_state}
@@ -48,7 +47,7 @@ def test_a_step_is_the_papers():
         embedding = outputs["embedding"]
         return nt_xent(embedding[:8], embedding[8:], 0.2).loss, updated
 
-    (expected, updated), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+    (expected, updated), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(state.params)
     new, metrics = jax.jit(task().step)(state, batch)
     np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
     chex.assert_trees_all_close(new.model_state, updated, rtol=1e-5, atol=1e-6)

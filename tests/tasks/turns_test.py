@@ -1,5 +1,7 @@
 """What the discriminator learns in its turn, and the generator and encoder in theirs."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -24,7 +26,7 @@ def test_real_and_fake_rows_are_normalised_apart():
 
     def apply(net, name, *inputs, stats=None):
         v = variables[name] if stats is None else {**variables[name], **stats}
-        return net.apply(v, *inputs, train=True, mutable=["batch_stats"])
+        return jax.jit(partial(net.apply, train=True, mutable=["batch_stats"]))(v, *inputs)
 
     rows = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(state.key, 0), i))(jnp.arange(8))
     keys = jax.vmap(lambda key: jax.random.split(key, 3))(rows)

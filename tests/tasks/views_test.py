@@ -48,7 +48,7 @@ def test_devices_draw_the_same_views(count: int):
 
 def test_features_are_the_backbones_in_evaluation_mode():
     model, batch = network(), {"image": IMAGES}
-    variables = model.init(jax.random.PRNGKey(0), normalise(IMAGES, **GREY), train=True)
+    variables = jax.jit(partial(model.init, train=True))(jax.random.PRNGKey(0), normalise(IMAGES, **GREY))
     found = features(model, init_state(jax.random.PRNGKey(0), variables, {}), batch, **GREY)
     alone = {collection: tree["encoder"] for collection, tree in variables.items() if "encoder" in tree}
     expected = model.encoder.apply(alone, normalise(IMAGES, **GREY), train=False)["pool"]
