@@ -12,6 +12,7 @@ import pytest
 from jaxvision.evals.coco_ap import coco_ap
 from jaxvision.models.faster_rcnn import resnet_c4, resnet_fpn, vgg16
 from jaxvision.models.norms import GroupNorm
+from jaxvision.models.resnet import BLOCKS
 from jaxvision.models.rpn import Anchors
 from jaxvision.ops.boxes import iou
 from jaxvision.tasks.detection import detection
@@ -30,9 +31,16 @@ def start() -> TrainState:
     return jax.jit(tiny.task_of().init)(jax.random.PRNGKey(0), tiny.batch_of())
 
 
+traces: list[int] = []  # one entry for each time that the step of `compiled` was traced
+
+
 @cache
 def compiled():
-    return jax.jit(tiny.task_of().step)
+    def step(state, batch):
+        traces.append(1)
+        return tiny.task_of().step(state, batch)
+
+    return jax.jit(step)
 
 
 @cache
@@ -140,7 +148,7 @@ def test_compiles_once():
     batch = tiny.batch_of()
     state, _ = compiled()(start(), batch)
     compiled()(state, {**batch, "valid": np.zeros_like(batch["valid"])})
-    assert compiled()._cache_size() == 1  # whatever the tests before gave it
+    assert len(traces) == 1  # whatever the tests before gave it
 
 
 def test_steps_of_alternating_training_move_their_own_parameters():
@@ -181,14 +189,17 @@ def searched_batch() -> dict[str, np.ndarray]:
 
 @cache
 def fast(steps: int):
-    model, tx = tiny.network(masks=False).clone(rpn=None), Optimizer(lr=0.05, clip_norm=5.0).make(steps)
+    model, tx = (
+        tiny.network(masks=False).clone(rpn=None),
+        Optimizer(lr=0.05, clip_norm=5.0, schedule="cosine", warmup_steps=5).make(steps),
+    )
     detecting = dataclasses.replace(tiny.DETECTING, background_iou=0.1)
     return detection(model, tx, **tiny.GREY, detecting=detecting, stages=("regions",), origin="batch")
 
 
 def test_fast_rcnn_overfits_four_images():
-    batch, task = searched_batch(), fast(150)
-    state, metrics = train(task, batch, 150)
+    batch, task = searched_batch(), fast(200)
+    state, metrics = train(task, batch, 200)
     assert set(state.params) == {"backbone", "box_head"} and set(metrics) == {"loss", "loss_classifier", "loss_box"}
     outputs, metric = devices.compile_predict(task, ONE)(state, batch), coco_ap(("background", "a", "b", "c"))
     assert metric.result(metric.update(metric.init(), outputs, batch))["AP50"] >= 0.95
@@ -199,12 +210,12 @@ def test_fast_rcnn_overfits_four_images():
 def test_fast_rcnn_on_several_devices(mode: str):
     batch = searched_batch()
     where = devices.choose(mode, jax.devices()[:2])
-    found, expected = train(fast(150), batch, 3, where), train(fast(150), batch, 3)
+    found, expected = train(fast(200), batch, 3, where), train(fast(200), batch, 3)
     chex.assert_trees_all_close(devices.to_host(found), devices.to_host(expected), atol=2e-5)
 
 
 def test_without_proposals_nothing_is_found_and_all_stays_finite():
-    batch, task = searched_batch(), fast(150)
+    batch, task = searched_batch(), fast(200)
     batch["proposal_valid"] = np.zeros_like(batch["proposal_valid"])
     state = jax.jit(task.init)(jax.random.PRNGKey(0), batch)
     state, metrics = jax.jit(task.step)(state, batch)
@@ -213,7 +224,8 @@ def test_without_proposals_nothing_is_found_and_all_stays_finite():
 
 
 @pytest.mark.parametrize("name", ["vgg16", "c4"])
-def test_the_other_networks_learn_and_predict(name: str):
+def test_the_other_networks_learn_and_predict(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(BLOCKS, 50, (1, 1, 1, 1))  # C4 needs bottlenecks, and not as many
     anchors = Anchors(((16.0, 32.0),), (1.0,))
     model = vgg16(4, width=0.0625, anchors=anchors)
     if name == "c4":
