@@ -16,6 +16,7 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.models import faster_rcnn as detectors
 from jaxvision.models.alexnet import AlexNet
 from jaxvision.models.fcn import FCN
+from jaxvision.models.fcn_resnet import FCNResNet
 from jaxvision.models.yolo import YOLO
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import path_name
@@ -85,6 +86,13 @@ def test_faster_rcnn_takes_the_released_codes_number_of_updates():
 def test_fcns_biases_learn_twice_as_fast_and_do_not_decay(preset: str):
     factors = rates(fcn.PRESETS[preset].optimizer, FCN(21, 8, WIDTH, window=7), 32)
     assert split(factors) == ({(1, 1)}, {(2, 0)})
+
+
+def test_torchvisions_side_classifier_learns_ten_times_as_fast():
+    factors = rates(fcn.PRESETS["resnet50"].optimizer, FCNResNet(21, 50, width=WIDTH), 33)
+    kernels = {path: value for path, value in factors.items() if path.endswith("kernel")}
+    assert {value for path, value in kernels.items() if path.startswith("aux_head/")} == {(10, 1)}
+    assert {value for path, value in kernels.items() if not path.startswith("aux_head/")} == {(1, 1)}
 
 
 @pytest.mark.parametrize("preset", ["paper", "fast", "darknet", "tiny"])

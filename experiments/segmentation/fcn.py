@@ -85,7 +85,7 @@ PRESETS = {
         steps=90_000,
         eval_every=10_000,
         view=SegmenterView((480, 480), (520, 520), (0.5, 2.0), flip=True),
-        optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="polynomial", power=0.9),
+        optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="polynomial", power=0.9, lr_scale=("^aux_head/=10",)),
     ),
     "smoke": smoke(Config(width=0.0625, batch_norm=False)),
 }

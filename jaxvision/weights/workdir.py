@@ -17,6 +17,8 @@ from jaxvision.files import read_object
 from jaxvision.weights.imported import Imported
 
 _CLASSIFIERS = ("fc", "fc8")
+# Layers that a detector or an FCN has in its head, or not at all: VGG's, and the last stage of a ResNet.
+_MOVABLE = ("fc6", "fc7", "layer4_0", "layer4_1", "layer4_2")
 _SETTINGS = ("depth", "stem", "width", "version")  # of a network, which describe it in messages
 
 
@@ -32,7 +34,7 @@ def read(workdir: str) -> Imported:
         variables = {name: {k: v for k, v in t.items() if k not in _CLASSIFIERS} for name, t in collections.items()}
     seen = config.get("normalise") or {"mean": None, "std": None}
     mean, std = (tuple(seen[k]) if seen[k] else None for k in ("mean", "std"))
-    return Imported(variables, mean, std, f"{newest} ({_network(config)})")
+    return Imported(variables, mean, std, f"{newest} ({_network(config)})", movable=_MOVABLE)
 
 
 def _config(workdir: str) -> dict[str, Any]:

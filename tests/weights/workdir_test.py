@@ -76,6 +76,19 @@ def test_the_last_of_three_fully_connected_layers_is_left_out(tmp_path: Path):
     }
 
 
+def test_the_fully_connected_layers_of_a_classifier_go_into_a_detectors_head(tmp_path: Path):
+    def layers(value: float, **shapes: tuple[int, ...]) -> dict:
+        return {name: {"kernel": jnp.full(shape, value)} for name, shape in shapes.items()}
+
+    trained = {"params": layers(5.0, conv1_1=(3, 4), fc6=(4, 6), fc7=(6, 6), fc8=(6, 5))}
+    imported = load.load(f"workdir:{write(tmp_path, trained)}")
+    head = layers(0.0, fc6=(4, 6), fc7=(6, 6), predictor=(6, 3))
+    merged = merge({"params": {"backbone": layers(0.0, conv1_1=(3, 4)), "box_head": head}}, imported)["params"]
+    assert [float(merged["box_head"][name]["kernel"].max()) for name in ("fc6", "fc7", "predictor")] == [5.0, 5.0, 0.0]
+    trunk = merge({"params": {"backbone": layers(0.0, conv1_1=(3, 4))}}, imported)["params"]["backbone"]
+    assert trunk.keys() == {"conv1_1"} and float(trunk["conv1_1"]["kernel"].max()) == 5.0
+
+
 def test_the_normalisation_of_imported_weights_goes_along(tmp_path: Path):
     seen = {"mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0]}
     imported = load.load(f"workdir:{write(tmp_path, within(variables_of(1)), normalise=seen)}")
