@@ -156,10 +156,13 @@ def _write_coco(root: pathlib.Path, count: int) -> None:
     """Write images of which each has seven objects, as COCO has on average."""
     rng = np.random.default_rng(0)
     (root / "annotations").mkdir(parents=True)
+    (root / "images").mkdir()
     images = [
         {"id": i + 1, "file_name": f"{i:012}.jpg", "width": 640, "height": 480, "license": 1, "date_captured": "2013"}
         for i in range(-(-count // 7))
     ]
+    for image in images:
+        (root / "images" / str(image["file_name"])).touch()
     with open(root / "annotations" / "instances_all.json", "w") as file:
         categories = [{"id": i, "name": f"class {i}", "supercategory": "thing"} for i in range(1, 81)]
         file.write(f'{{"info": {{}}, "images": {json.dumps(images)}, "categories": {json.dumps(categories)}, ')

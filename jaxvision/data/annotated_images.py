@@ -193,6 +193,33 @@ class AnnotationsBuilder:
         self._outlines.add(outline)
         return ""
 
+    def plain(
+        self,
+        image: int,
+        box: tuple[float, float, float, float],
+        label: int,
+        area: float,
+        polygons: Sequence[Sequence[float]],
+        *,
+        crowd: bool,
+    ) -> None:
+        """Add an object whose values are known to be usable, as `object` would, in a fraction of its time.
+
+        Args:
+            image: the place of its image.
+            box: (x0, y0, x1, y1) in pixels, finite and with an area.
+            label: class, from 1.
+            area: pixels, as the set states it; NaN: not stated.
+            polygons: parts of the outline, each x, y, x, y, … of three points or more; () for no outline.
+            crowd: the flag of that name, the only one that the builder has.
+        """
+        self._images.append(image)
+        self._boxes.extend(box)
+        self._labels.append(label)
+        self._area.append(area)
+        self._flags["crowd"].append(crowd)
+        self._outlines.add_polygons(polygons)
+
     def leave_out(self, what: str, reason: str) -> None:
         """Note an object, or a part of one, that the set has and the records lack."""
         self.left_out.append(f"{what}: {reason}")

@@ -1,5 +1,6 @@
 """`coco:DIR`: data annotated in COCO's JSON: boxes, crowds, and instance masks as polygons or run lengths."""
 
+import math
 import pathlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -92,8 +93,9 @@ def _read(file: pathlib.Path, root: pathlib.Path) -> Part:
     for number, image in _images(file, parts.images).items():
         path = index.find(_file_name(image), folders)
         places[number] = builder.image(path, number, side(image.get("width")), side(image.get("height")))
-    for annotation in coco_json.items(parts.annotations):
-        _add(builder, annotation, places, label_of)
+    for item in parts.annotations:
+        if not _add_plain(builder, coco_json.plain(item), places, label_of):
+            _add(builder, coco_json.item(item), places, label_of)
     records = builder.build(str(file), tuple(ids[name] for name in names))
     warn_of_missing_outlines(str(file), records)
     return Part(records, names, tuple(builder.left_out))
@@ -137,6 +139,27 @@ def _images(file: pathlib.Path, section: list[Any]) -> dict[Id, Mapping[str, Any
 def _file_name(image: Mapping[str, Any]) -> str:
     """Return an image's file name; Label Studio writes files that it did not import as /data/local-files/?d=FILE."""
     return image["file_name"].rpartition("?d=")[2]
+
+
+def _add_plain(
+    builder: AnnotationsBuilder,
+    annotation: coco_json.Plain | None,
+    places: Mapping[Id, int],
+    label_of: Mapping[Id, int],
+) -> bool:
+    """Add an annotation of the plain form that nearly all have, and return True; `_add` judges every other."""
+    if annotation is None:
+        return False
+    place, label = places.get(annotation.image_id), label_of.get(annotation.category_id)
+    parts = annotation.segmentation or ()
+    if place is None or label is None or any(len(part) < 6 or len(part) & 1 for part in parts):
+        return False
+    x, y, width, height = annotation.bbox
+    if width <= 0.0 or height <= 0.0 or (x >= 0.0 and y >= 0.0 and x + width <= 1.0 and y + height <= 1.0):
+        return False
+    area = math.nan if annotation.area is None else annotation.area
+    builder.plain(place, (x, y, x + width, y + height), label, area, parts, crowd=annotation.iscrowd != 0)
+    return True
 
 
 def _add(

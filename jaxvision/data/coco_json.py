@@ -71,14 +71,42 @@ def _remedy(tree: Any) -> str:
     return ""
 
 
+class Plain(msgspec.Struct, gc=False):
+    """An annotation of the form that nearly all have: numbers where numbers belong, and polygons or no outline."""
+
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]  # x, y, width, height
+    area: float | None = None
+    iscrowd: int = 0
+    segmentation: list[list[float]] | None = None
+
+
+_PLAIN = msgspec.json.Decoder(Plain)
+
+
+def plain(item: Any) -> Plain | None:
+    """Decode an annotation if it has the plain form, several times faster than `item`; None for every other."""
+    if not isinstance(item, msgspec.Raw):
+        return None
+    try:
+        return _PLAIN.decode(item)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def item(encoded: Any) -> Mapping[str, Any]:
+    """Decode an item of a section; one that is no object becomes an empty one."""
+    try:
+        value = msgspec.json.decode(encoded) if isinstance(encoded, msgspec.Raw) else encoded
+    except (msgspec.MsgspecError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else {}
+
+
 def items(section: list[Any]) -> Iterator[Mapping[str, Any]]:
-    """Decode the items of a section; one that is no object becomes an empty one."""
-    for item in section:
-        try:
-            value = msgspec.json.decode(item) if isinstance(item, msgspec.Raw) else item
-        except (msgspec.MsgspecError, RecursionError):
-            value = None
-        yield value if isinstance(value, dict) else {}
+    """Decode the items of a section."""
+    return map(item, section)
 
 
 def identity(value: Any) -> Id | None:

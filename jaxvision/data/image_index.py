@@ -34,6 +34,10 @@ class ImageIndex:
             ValueError: several files are called so.
         """
         name = name.replace("\\", "/")
+        if "/" not in name:  # most names: no path is taken apart
+            for folder in map(str, folders):
+                if name in self._names(folder):
+                    return f"{folder}/{name}"
         places = [os.path.join(folder, name) for folder in folders]
         for path in places:
             parent, base = os.path.split(path)

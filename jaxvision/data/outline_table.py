@@ -2,6 +2,7 @@
 
 import dataclasses
 from array import array
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -71,6 +72,17 @@ class OutlineTableBuilder:
                 self._spans.extend((begin, len(self._counts)))
         self._kind.append(kind)
         self._sizes.extend(size)
+        self._parts.extend((first, len(self._spans) // 2))
+
+    def add_polygons(self, parts: Sequence[Sequence[float]]) -> None:
+        """Add the next object's polygons, each x, y, x, y, …; without parts it has no outline."""
+        first = len(self._spans) // 2
+        for part in parts:
+            begin = len(self._points) // 2
+            self._points.extend(part)
+            self._spans.extend((begin, len(self._points) // 2))
+        self._kind.append(_POLYGONS if parts else _NONE)
+        self._sizes.extend((0, 0))
         self._parts.extend((first, len(self._spans) // 2))
 
     def build(self, order: Int[np.ndarray, " N"]) -> OutlineTable | None:
