@@ -55,21 +55,25 @@ class BatchIterator:
     def __next__(self) -> Batch:
         if self._stream is None:
             self._stream = iter(_stream(self._open(self._step), self._workers))
-        loaded = next(self._stream)
-        if loaded.error:
-            self.close()
-            raise ValueError(loaded.error)
+        batch = self._received(next(self._stream))
         self._step += 1
-        self._report("skipped record", loaded.skipped, self.skipped)
-        self._report("incomplete record", loaded.notes, self.notes)
-        # Plain views: workers hand over a subclass of ndarray that lives in shared memory.
-        return {key: np.asarray(value) for key, value in loaded.batch.items()}
+        return batch
 
     def close(self) -> None:
         """End the threads or worker processes; the next batch starts them again."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+    def _received(self, loaded: Loaded) -> Batch:
+        """Report what was skipped and return the arrays."""
+        if loaded.error:
+            self.close()
+            raise ValueError(loaded.error)
+        self._report("skipped record", loaded.skipped, self.skipped)
+        self._report("incomplete record", loaded.notes, self.notes)
+        # Plain views: workers hand over a subclass of ndarray that lives in shared memory.
+        return {key: np.asarray(value) for key, value in loaded.batch.items()}
 
     def _report(self, finding: str, reasons: Mapping[int, str], known: dict[str, str]) -> None:
         for index, reason in reasons.items():
@@ -94,6 +98,13 @@ class TrainIterator(BatchIterator):
         open_batches = functools.partial(TrainBatches, reader, order, batch_size, shard, shards)
         super().__init__(reader.records, open_batches, workers, log)
         self._identity = {"seed": reader.seed, "batch_size": batch_size, "records": len(reader.records)}
+
+    def at(self, step: int) -> Batch:
+        """Read the batch of a step in this thread alone, without moving there; nothing is read ahead.
+
+        Raises ValueError where its records cannot be read.
+        """
+        return self._received(Reporting(self._open(step))[0])
 
     def get_state(self) -> dict[str, int]:
         """Return the number of batches so far, and the settings that decide the order of records."""

@@ -11,7 +11,7 @@ from absl import flags, logging
 from jaxvision import __version__
 from jaxvision.run import config as settings
 from jaxvision.run.experiments import load, preset
-from jaxvision.run.request import Flags, Request
+from jaxvision.run.request import FOR_TRAINING, Flags, Request
 from jaxvision.run.saved_run import completed, read
 
 
@@ -114,7 +114,7 @@ def _saved(workdir: str) -> dict[str, Any]:
 
 def _workdir(values: flags.FlagValues, name: str) -> str:
     """Return the default: runs/<area>-<name>, or runs/<file stem> where imported weights are used without training."""
-    untrained = values.init_from and values.mode != "train"
+    untrained = values.init_from and values.mode not in FOR_TRAINING
     file = values.init_from.partition(":")[2]
     return f"runs/{Path(file).stem if untrained else name.replace('/', '-')}"
 
@@ -125,6 +125,6 @@ def _imported_settings(values: flags.FlagValues) -> dict[str, dict[str, Any]]:
     from jaxvision.weights import load as weights
 
     fitting = pretrained.settings_of(weights.load(values.init_from))
-    if values.mode == "train":
+    if values.mode in FOR_TRAINING:
         return fitting
     return {name: {**own, **pretrained.ONLY_LOOKING[name.partition("/")[0]]} for name, own in fitting.items()}

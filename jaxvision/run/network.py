@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxvision.run.request import Flags
+from jaxvision.run.request import FOR_TRAINING, Flags
 from jaxvision.train import devices
 from jaxvision.train.restore import Run, restore
 from jaxvision.train.types import Batch, Predict, PyTree, Stage, TrainState
@@ -19,12 +19,12 @@ from jaxvision.weights.imported import Imported, merge
 def imported_weights(flags: Flags) -> Imported | None:
     """Load the weights of --init_from, without their classifier if --head=new; None without that flag.
 
-    ValueError: the mode is not train, and the file has no classifier or the workdir holds a run of its own.
+    ValueError: the mode is not train or show, and the file has no classifier or the workdir holds a run of its own.
     """
     if not flags.init_from:
         return None
     imported = weights.load(flags.init_from, flags.head)
-    if flags.mode == "train":
+    if flags.mode in FOR_TRAINING:
         return imported
     if (Path(flags.workdir) / "config.json").exists():
         raise ValueError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxvision.files import atomic_write
-from jaxvision.run import results
+from jaxvision.run import data_section, results
 from jaxvision.run.results import EVALUATION, Run, duration, number
 from jaxvision.viz import page
 from jaxvision.viz.curves import panels
@@ -76,6 +76,7 @@ def report(run: Run) -> str:
             for stage in stages
         ),
         _evaluation(run),
+        data_section.section("Training data", run.data, run.workdir),
         page.section("Time", _paces(run)),
         page.section("Configuration", page.fields(settings)),
     ]

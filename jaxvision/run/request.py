@@ -4,7 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-Mode = Literal["train", "evaluate", "predict", "export", "gallery"]
+Mode = Literal["train", "show", "evaluate", "predict", "export", "gallery"]
+FOR_TRAINING: tuple[Mode, ...] = ("train", "show")
+"""The modes that open the training data, with the settings of the command line alone."""
+
 Format = Literal["stablehlo", "safetensors"]
 
 
@@ -18,7 +21,7 @@ class Flags:
     help: bool = False  # show these flags and, with --experiment, that experiment's own
     list: bool = False  # show the name of every experiment and one line about it
     experiment: str = ""  # <area>/<name>, see --list; by default the experiment that was run in --workdir
-    mode: Mode = "train"  # what to do; gallery writes a page about all runs below --workdir
+    mode: Mode = "train"  # what to do; show draws and counts the data; gallery makes a page of all runs below --workdir
     preset: str = "quick"  # set of defaults: quick takes minutes on a laptop, paper has the paper's data and schedule
     smoke: bool = False  # try everything in seconds: two training steps on tiny data, in a temporary folder
     workdir: str = ""  # folder for checkpoints, metrics and pictures; by default runs/<area>-<name>

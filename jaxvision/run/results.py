@@ -34,13 +34,14 @@ class Run(NamedTuple):
     about: Mapping[str, Any]  # config.json
     rows: tuple[Mapping[str, Any], ...]  # metrics.jsonl: each has "stage", "step" and "time"
     evaluation: Mapping[str, Any]  # evaluation.json
+    data: Mapping[str, Any] = {}  # data.json: counts of the data, and pictures of the first training batches
 
 
 def read(workdir: Path, about: Mapping[str, Any] | None = None) -> Run:
     """Read a workdir; `about` stands in for a config.json, which is missing where imported weights were evaluated."""
     saved = _json(workdir / "config.json") or about or {}
     rows = tuple(row for row in read_metrics(workdir / "metrics.jsonl") if {"stage", "step", "time"} <= row.keys())
-    return Run(workdir, saved, rows, _json(workdir / "evaluation.json"))
+    return Run(workdir, saved, rows, _json(workdir / "evaluation.json"), _json(workdir / "data.json"))
 
 
 def title(run: Run) -> str:

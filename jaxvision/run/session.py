@@ -1,4 +1,4 @@
-"""One experiment in one of four modes: train, evaluate, predict, export. `launch.py` calls it after parsing."""
+"""One experiment in one of five modes: train, show, evaluate, predict, export. `launch.py` calls it after parsing."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -13,12 +13,12 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.data.source_log import SourceLog
 from jaxvision.files import atomic_write
 from jaxvision.run import config as settings
-from jaxvision.run import report, restart
+from jaxvision.run import report, restart, show
 from jaxvision.run.evaluation import evaluate
 from jaxvision.run.export import export_network
 from jaxvision.run.network import imported_weights, start_from
 from jaxvision.run.prediction import predict
-from jaxvision.run.request import Request
+from jaxvision.run.request import FOR_TRAINING, Request
 from jaxvision.run.saved_run import read
 from jaxvision.run.trained import evaluated, for_use, other_data
 from jaxvision.run.training import train
@@ -67,7 +67,7 @@ def run(request: Request, module: ModuleType) -> None:
             defaults=settings.to_dict(type(config)()),
         )
     writer = Writer(workdir, active=jax.process_index() == 0)
-    saved = read(workdir)
+    saved = {} if flags.mode == "show" else read(workdir)  # what an older run learned does not matter
     config = for_use(config, flags.mode, saved, writer.say)
     log = SourceLog(writer.say)
     inputs = _inputs(request, origin or read_origin(workdir), saved, log)
@@ -91,7 +91,11 @@ def run(request: Request, module: ModuleType) -> None:
     )
     try:
         if flags.mode == "train":
+            if writer.active and (flags.from_stage or not (workdir / show.DATA).exists()):
+                show.keep(experiment, workdir, config, inputs, log, writer.say)
             train(experiment, run)
+        elif flags.mode == "show":
+            show.show(experiment, run, request._replace(config=config), inputs, log)
         else:
             use = {"evaluate": evaluate, "predict": predict, "export": export_network}[flags.mode]
             use(experiment, run, request._replace(config=config, evaluated=evaluated(config, log)), imported)
@@ -116,7 +120,7 @@ def _inputs(request: Request, origin: Mapping[str, Any], saved: Mapping[str, Any
         pixels,
         class_names,
         Path(flags.workdir),
-        training=flags.mode == "train",
+        training=flags.mode in FOR_TRAINING,
         by_name=bool(learned),
         whole=flags.mode == "evaluate" and other_data(request.config, saved),
         log=log,

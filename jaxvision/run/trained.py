@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxvision.data.classes import NO_DATA
 from jaxvision.data.source_log import SourceLog
+from jaxvision.run.request import FOR_TRAINING
 from jaxvision.run.workdir_config import LEARNED
 
 
@@ -30,7 +31,7 @@ def for_use(config: Any, mode: str, saved: Mapping[str, Any], say: Callable[[str
     Returns:
         The settings, changed where the mode asks for it.
     """
-    if mode == "train" or not hasattr(config, "data"):
+    if mode in FOR_TRAINING or not hasattr(config, "data"):
         return config
     if saved and LEARNED not in saved:
         say(

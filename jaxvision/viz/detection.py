@@ -158,11 +158,29 @@ def detections(
         tiles.append(draw_instances(image, found, class_names, size=_TILE))
         captions.append(f"{found['valid'].sum()} found, score ≥ {min_score:g}")
         if labelled:
-            keys = ("boxes", "labels", "valid", "masks", "ignore")
-            true = {k: np.asarray(batch[k][row]) for k in keys if k in batch}
+            true = _true_objects(batch, row)
             tiles.append(draw_instances(image, true, class_names, size=_TILE))
             captions.append(_count_objects(true))
     return grid(np.stack(tiles), 4, captions, size=1)
+
+
+def objects(
+    images: UInt8[np.ndarray, "B H W 3"], batch: Mapping[str, Any], class_names: Sequence[str], *, columns: int = 4
+) -> UInt8[np.ndarray, "H2 W2 3"]:
+    """Draw each image of a batch with its objects, over their number; those that count for nothing are grey.
+
+    Args:
+        images: the images.
+        batch: "boxes", "labels" and "valid" of each image, and optionally "masks" and "ignore"; see `draw_instances`.
+        class_names: the names of the classes; the first one is the background.
+        columns: most images in a row.
+    """
+    tiles, captions = [], []
+    for row, image in enumerate(images):
+        true = _true_objects(batch, row)
+        tiles.append(draw_instances(image, true, class_names, size=_TILE))
+        captions.append(_count_objects(true))
+    return grid(np.stack(tiles), columns, captions, size=1)
 
 
 def draw_instances(
@@ -240,6 +258,10 @@ def _without_padding(
     image = image.copy()
     image[height:] = image[:, width:] = 255
     return image
+
+
+def _true_objects(batch: Mapping[str, Any], row: int) -> dict[str, np.ndarray]:
+    return {k: np.asarray(batch[k][row]) for k in ("boxes", "labels", "valid", "masks", "ignore") if k in batch}
 
 
 def _count_objects(true: Mapping[str, np.ndarray]) -> str:

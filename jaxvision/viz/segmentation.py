@@ -81,6 +81,28 @@ def predictions(
     return with_key(grid(np.stack(tiles), columns, captions, size=_TILE), _entries(maps, class_names) + wrong)
 
 
+def labelled(
+    images: UInt8[np.ndarray, "B H W 3"],
+    label_maps: Integer[np.ndarray, "B H W"],
+    class_names: Sequence[str],
+    *,
+    columns: int = 3,
+) -> UInt8[np.ndarray, "H2 W2 3"]:
+    """Draw each image beside its label map, over a key of the classes; pixels labelled 255 are hatched.
+
+    Args:
+        images: the images.
+        label_maps: the class of each pixel.
+        class_names: the names of the classes.
+        columns: most pairs of image and label map in a row.
+    """
+    tiles: list[np.ndarray] = []
+    for image, label_map in zip(images, label_maps, strict=True):
+        tiles += [_enlarged(image), paint(label_map, class_names)]
+    picture = grid(np.stack(tiles), 2 * columns, ["image", "label map"] * len(images), size=_TILE)
+    return with_key(picture, _entries([label_maps], class_names))
+
+
 def comparison(
     images: UInt8[np.ndarray, "B H W 3"],
     truth: Integer[np.ndarray, "B H W"],

@@ -317,3 +317,10 @@ def test_transforms_know_the_index_and_may_leave_a_note(monkeypatch):
     assert lines == ["incomplete record 1: number 4: cut short"] * 2
     with pytest.raises(ValueError, match="^number 4: cut short$"):
         next(pipeline.evaluate(subset, note, 3, strict=True)(0, 1))
+
+
+def test_a_batch_is_read_by_itself_as_it_will_come():
+    data = pipeline.train(Numbers(12), keep, 4, seed=0)
+    iterator = data(0, 1)
+    assert_same([iterator.at(2), iterator.at(0)], [take(data(0, 1), 3)[2], take(data(0, 1), 1)[0]])
+    assert iterator.get_state()["step"] == 0
