@@ -19,7 +19,9 @@ from jaxvision.viz import page
 DATA = "data.json"  # the overview of a run's training data, for its report
 
 _NAMED = 20  # classes in a line
-(experiment: Experiment, run: Run, request: Request, inputs: Inputs, log: SourceLog) -> None:
+
+
+def show(experiment: Experiment, run: Run, request: Request, inputs: Inputs, log: SourceLog) -> None:
     """Write show.html and show-….png about the training data.
 
     Args:
