@@ -99,12 +99,14 @@ def test_no_result_is_no_page(tmp_path: Path):
 
 def test_a_page_that_fails_costs_a_line(tmp_path: Path):
     finished_run(tmp_path)
-    (tmp_path / "images" / "views-000003.png").write_bytes(b"not a picture")
+    for page in ("report.html", "predictions.html"):
+        (tmp_path / page).mkdir()  # nothing can take its place
     said: list[str] = []
     report.safely(lambda: report.write(tmp_path), said.append)
     report.safely(lambda: report.write_predictions(tmp_path, 1, ""), said.append)
     assert [line.split(":")[0] for line in said] == ["no page was written"] * 2
-    picture(tmp_path / "images" / "views-000003.png")
+    (tmp_path / "report.html").rmdir()
+    (tmp_path / "images" / "views-000003.png").write_bytes(b"not a picture")
     report.safely(lambda: report.write(tmp_path), said.append)
     assert said[-1] == f"written to {tmp_path}/report.html"
 
