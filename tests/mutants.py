@@ -1,0 +1,272 @@
+"""One-line mistakes, each of which a test must find: `make mutants` makes them one by one and counts.
+
+Each is made in a copy of the checkout, with the changes that are not committed, and only the tests that should find it
+are run there. First the same tests run without a mistake, since a test that fails anyway finds nothing. Exit code 0:
+all mistakes were found; 1: one was not; 2: a text is no longer where it was, or a test does not run.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+SECONDS = 600  # most that the tests of one mutant may take
+FAILED, STOPPED = 1, 2  # pytest's exit codes of a test that failed, and ours of a mutant that cannot be tried
+
+
+class Mutant(NamedTuple):
+    """A mistake: `text`, which the file has once, becomes `replacement`."""
+
+    name: str
+    file: str
+    text: str
+    replacement: str
+    tests: tuple[str, ...]  # arguments of pytest
+
+
+def wiring(*experiments: str) -> tuple[str, ...]:
+    """Return the tests of the tables of these experiments."""
+    return tuple(f"tests/wiring_test.py::test_an_experiment_is_wired_as_its_table_says[{name}]" for name in experiments)
+
+
+MUTANTS = (
+    Mutant(
+        "validate on the training images",
+        "jaxvision/recipes/segmentation.py",
+        "return self._on_canvas(self.source[self.config.val_split])",
+        "return self._on_canvas(self.source[self.config.train_split])",
+        wiring("segmentation/unet"),
+    ),
+    Mutant(
+        "train without augmentation",
+        "jaxvision/recipes/classification.py",
+        "transform = self.config.augment.make(self.config.image_size)",
+        "transform, _ = self.config.test.make(self.config.image_size)",
+        wiring("classification/resnet"),
+    ),
+    Mutant(
+        "never flip",
+        "jaxvision/recipes/classification.py",
+        "*([horizontal_flip()] if self.flip else []), *tint",
+        "*tint",
+        wiring("classification/resnet"),
+    ),
+    Mutant(
+        "boxes stay where they were when the image is mirrored",
+        "jaxvision/data/transforms.py",
+        "flipped[key] = mirror_boxes(record[key], image.shape[1])",
+        "flipped[key] = record[key]",
+        ("tests/data/transforms_test.py",),
+    ),
+    Mutant(
+        "normalise by the wrong mean",
+        "jaxvision/recipes/segmentation.py",
+        " mean=self.source.mean,",
+        " mean=(0.0, 0.0, 0.0),",
+        wiring("segmentation/segnet"),
+    ),
+    Mutant(
+        "normalise by the wrong standard deviation",
+        "jaxvision/recipes/pretext.py",
+        "mean=self.source.mean, std=self.source.std)",
+        "mean=self.source.mean, std=self.source.mean)",
+        wiring("ssl/rotation"),
+    ),
+    Mutant(
+        "the last of the four steps starts from random weights",
+        "jaxvision/recipes/alternating_training.py",
+        "(*setup.hooks(), *last_hooks), _take_network),",
+        "(*setup.hooks(), *last_hooks)),",
+        wiring("detection/faster_rcnn"),
+    ),
+    Mutant(
+        "SimCLR's batch norm sees one device",
+        "experiments/ssl/simclr.py",
+        "norm = partial(BatchNorm, axis_name=axis_name)",
+        "norm = BatchNorm",
+        wiring("ssl/simclr"),
+    ),
+    Mutant(
+        "the generator's average is off",
+        "jaxvision/recipes/gan.py",
+        "average_decay=play.average_decay,",
+        "average_decay=0.0,",
+        wiring("gan/dcgan"),
+    ),
+    Mutant(
+        "ten times the paper's learning rate",
+        "experiments/detection/fast_rcnn.py",
+        'optimizer=Optimizer(lr=0.001, weight_decay=5e-4, schedule="step", milestones=(3 / 4,)),',
+        'optimizer=Optimizer(lr=0.01, weight_decay=5e-4, schedule="step", milestones=(3 / 4,)),',
+        wiring("detection/fast_rcnn"),
+    ),
+    Mutant(
+        "a schedule for another number of steps",
+        "jaxvision/recipes/detection.py",
+        "self.config.optimizer.make(self.config.steps),",
+        "self.config.optimizer.make(1),",
+        wiring("detection/mask_rcnn"),
+    ),
+    Mutant(
+        "momentum is not used",
+        "jaxvision/train/optim.py",
+        "velocity = [optax.trace(o.momentum, o.nesterov)] if o.momentum else []",
+        "velocity = []",
+        ("tests/train/optim_test.py",),
+    ),
+    Mutant(
+        "every epoch in the same order",
+        "jaxvision/data/order.py",
+        "return int(_permutation(self.length, self.seed, epoch)[offset])",
+        "return int(_permutation(self.length, self.seed, 0)[offset])",
+        ("tests/data/order_test.py",),
+    ),
+    Mutant(
+        "intersections are a pixel too wide",
+        "jaxvision/ops/boxes.py",
+        "width = jnp.minimum(x1, u1) - jnp.maximum(x0, u0)",
+        "width = jnp.minimum(x1, u1) - jnp.maximum(x0, u0) + 1",
+        ("tests/ops/boxes_test.py", "-k", "iou or intersection"),
+    ),
+    Mutant(
+        "the threshold of non-maximum suppression is ignored",
+        "jaxvision/ops/nms.py",
+        "real[None]), iou_threshold, max_outputs)",
+        "real[None]), 0.5, max_outputs)",
+        ("tests/ops/nms_test.py",),
+    ),
+    Mutant(
+        "NT-Xent ignores its temperature",
+        "jaxvision/losses/contrastive.py",
+        "others.reshape(2 * total, -1)) / temperature",
+        "others.reshape(2 * total, -1))",
+        ("tests/losses/contrastive_test.py",),
+    ),
+    Mutant(
+        "pixels without a label count",
+        "jaxvision/losses/segmentation.py",
+        "counted = labels != ignore",
+        "counted = labels >= 0",
+        ("tests/losses/segmentation_test.py",),
+    ),
+    Mutant(
+        "cells without an object weigh as much as those with one",
+        "jaxvision/losses/cells.py",
+        '"no_object": no_object * jnp.where(',
+        '"no_object": jnp.where(',
+        ("tests/losses/cells_test.py",),
+    ),
+    Mutant(
+        "average precision of 2007 computed as in 2010",
+        "jaxvision/evals/voc_ap.py",
+        '"voc07_11pt": eleven_point_ap',
+        '"voc07_11pt": area_ap',
+        ("tests/evals/voc_ap_test.py",),
+    ),
+)
+
+
+class Outcome(NamedTuple):
+    """The end of a mutant."""
+
+    killed: bool
+    by: str  # the first test that failed, or why there is none
+    seconds: float
+
+
+def apply(mutant: Mutant, root: Path) -> str:
+    """Make the mistake in the checkout `root`, and return what the file was before.
+
+    Raises:
+        ValueError: the file does not have the text exactly once.
+    """
+    file = root / mutant.file
+    before = file.read_text()
+    if (count := before.count(mutant.text)) != 1:
+        raise ValueError(f"{mutant.name}: {mutant.file} has its text {count} times, not once: {mutant.text}")
+    file.write_text(before.replace(mutant.text, mutant.replacement))
+    return before
+
+
+def tried(mutant: Mutant, root: Path) -> Outcome:
+    """Make the mistake, run the tests that should find it, and take it back."""
+    before, start = apply(mutant, root), time.monotonic()
+    try:
+        code, output = pytest(mutant.tests, root)
+    finally:
+        (root / mutant.file).write_text(before)
+    seconds = time.monotonic() - start
+    if code == FAILED:
+        return Outcome(True, re.findall(r"^FAILED (\S+)", output, re.MULTILINE)[0], seconds)
+    return Outcome(False, "nothing" if code == 0 else f"pytest ended with {code}: {output.strip()[-300:]}", seconds)
+
+
+def pytest(arguments: tuple[str, ...], root: Path) -> tuple[int, str]:
+    """Run tests of a checkout up to the first that fails; return the exit code and the output."""
+    options = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly")
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "pytest", *options, *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def copied(root: Path) -> None:
+    """Copy the files of this checkout that git does not ignore."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, root / name)
+
+
+def sound(root: Path) -> bool:
+    """Return True if every test passes without a mistake."""
+    for arguments in dict.fromkeys(mutant.tests for mutant in MUTANTS):
+        code, output = pytest(arguments, root)
+        if code:
+            print(f"without a mutant {' '.join(arguments)} ends with {code}:\n{output[-2000:]}")
+            return False
+    return True
+
+
+def main() -> int:
+    """Try every mutant and print a row of each."""
+    width = max(len(mutant.name) for mutant in MUTANTS)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        copied(root)
+        for mutant in MUTANTS:
+            try:
+                (root / mutant.file).write_text(apply(mutant, root))
+            except (ValueError, OSError) as error:
+                print(f"error: {error}")
+                return STOPPED
+        if not sound(root):
+            return STOPPED
+        print(f"{'mutant':{width}}  seconds  killed by", flush=True)
+        killed = 0
+        for mutant in MUTANTS:
+            outcome = tried(mutant, root)
+            killed += outcome.killed
+            print(f"{mutant.name:{width}}  {outcome.seconds:7.1f}  {outcome.by}", flush=True)
+    print(f"{killed} of {len(MUTANTS)} mutants killed")
+    return 0 if killed == len(MUTANTS) else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
