@@ -35,9 +35,8 @@ def test_a_mutant_dies_of_a_test_that_fails_and_of_nothing_else(tmp_path: Path):
     finds = checkout(tmp_path, "from one import ONE\n\ndef test_one():\n    assert ONE == 1\n")
     outcome = tried(finds, tmp_path)
     assert outcome.killed and outcome.by == "one_test.py::test_one" and (tmp_path / "one.py").read_text() == "ONE = 1\n"
-    for test, reason in (("def test_two():\n    pass\n", "nothing"), ("import two\n", "pytest ended with 2")):
-        outcome = tried(checkout(tmp_path, test), tmp_path)
-        assert not outcome.killed and outcome.by.startswith(reason)
+    outcome = tried(checkout(tmp_path, "import two\n"), tmp_path)
+    assert not outcome.killed and outcome.by.startswith("pytest ended with 2")
 
 
 def test_a_text_that_has_moved_stops_the_run(tmp_path: Path):

@@ -7,8 +7,10 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import optax
 import pytest
@@ -17,11 +19,13 @@ import jaxvision.tasks
 from experiments.ssl import colorization, compare
 from jaxvision.data import inputs, pipeline, pixel_weights, sources
 from jaxvision.data.canvas import Canvases
+from jaxvision.data.proposals import Stored
 from jaxvision.data.records import Record, Records, Source
 from jaxvision.data.sources import Content
 from jaxvision.data.windows import Windows
 from jaxvision.ops import permutations
 from jaxvision.recipes import rcnn_windows, searched_proposals
+from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
 from jaxvision.run.experiments import experiments, load
 from jaxvision.tasks.rcnn import Look
 from jaxvision.train import hooks
@@ -99,7 +103,7 @@ def recording() -> Iterator[None]:
         _replace(patch, hooks.evaluate, _evaluate)
         _replace(patch, hooks.picture, _picture)
         _replace(patch, pixel_weights.median_frequency, _median_frequency)
-        _replace(patch, searched_proposals.search_split, lambda *given: [])
+        _replace(patch, searched_proposals.search_split, _search_split)
         _replace(patch, rcnn_windows.labelled_windows, _labelled_windows)
         _replace(patch, colorization.frequencies, lambda setup: setup.config.train_split)
         _replace(
@@ -110,6 +114,7 @@ def recording() -> Iterator[None]:
         patch.setattr(pipeline, "train", _train)
         patch.setattr(pipeline, "evaluate", _evaluation)
         patch.setattr(Optimizer, "make", _make)
+        patch.setattr(jax, "local_device_count", lambda: 1)
         patch.setattr(Look, "widths", lambda self: (100, 200))
         patch.setattr(Canvases, "groups", lambda self, records: np.zeros(len(records), np.int64))
         _forget()
@@ -138,7 +143,7 @@ def _replace(patch: pytest.MonkeyPatch, original: Any, double: Any) -> None:
 
 
 def _task_double(make: Callable[..., Task]) -> Callable[..., Task]:
-    """Return a function that makes a task whose step puts into "given" of the state's `aux` what the task was made of."""
+    """Return a function that makes a task whose step puts what the task was made of into "given" of `aux`."""
 
     @functools.wraps(make)
     def double(*args: Any, **kwargs: Any) -> Task:
@@ -194,6 +199,10 @@ def _weights(origin: str) -> Weights:
     weights = np.ones(len(CLASSES), np.float32).view(Weights)
     weights.origin = origin
     return weights
+
+
+def _search_split(inputs: Any, data: str, split: str, records: Records, search: SelectiveSearchFlags) -> Stored:
+    return Stored(Path(f"{split}, {search.strategy}, at most {search.most}"), len(records))
 
 
 def _labelled_windows(split: Any, positive_iou: float) -> Windows:

@@ -40,8 +40,10 @@ def records(given: Records) -> str:
         return given.split
     if isinstance(given, Prepared):
         return f"{records(given.records)} ({transforms(given.transform)})"
-    if isinstance(given, Proposed | Searched):
-        return f"{records(given.parent)} with proposals"
+    if isinstance(given, Proposed):
+        return f"{records(given.parent)} with proposals ({given.proposals.folder})"
+    if isinstance(given, Searched):
+        return f"{records(given.parent)} with proposals ({given.strategy}, at most {given.max_boxes})"
     if isinstance(given, Windows):
         return f"windows of {records(given.parent)}"
     if not isinstance(given, Subset):
@@ -62,26 +64,31 @@ def transforms(transform: Any) -> str:
 
 def readings(run: Any) -> list[Reading]:
     """Find the data that the `run` of a hook reads: its own, and those of hooks that it runs."""
+    return list({id(data): data for data in _readings(run)}.values())
+
+
+def _readings(run: Any) -> list[Reading]:
     if isinstance(run, Reading):
         return [run]
     if isinstance(run, Looking):
-        return readings(run.data)
+        return _readings(run.data)
     if isinstance(run, Hook):
-        return readings(run.run)
+        return _readings(run.run)
     if isinstance(run, functools.partial):
-        return readings((run.func, *run.args, *run.keywords.values()))
+        return _readings((run.func, *run.args, *run.keywords.values()))
     if isinstance(run, types.FunctionType):
-        opened = run(0, 1) if run.__qualname__.startswith("lazily.") else None
-        return readings(opened if opened else tuple(cell.cell_contents for cell in run.__closure__ or ()))
+        if run.__qualname__.startswith("lazily."):
+            return _readings(run(0, 1))
+        return _readings(tuple(cell.cell_contents for cell in inspect.unwrap(run).__closure__ or ()))
     if isinstance(run, tuple | list):
-        return [found for one in run for found in readings(one)]
+        return [data for one in run for data in _readings(one)]
     return []
 
 
 def start(stage: Stage) -> str:
     """Name the function that gives a stage the states of those before, also of a stage with another name."""
-    given = inspect.getclosurevars(stage.warm_start).nonlocals if inspect.isfunction(stage.warm_start) else {}
-    inner = given.get("stage")
+    given: Any = inspect.unwrap(stage.warm_start) if inspect.isfunction(stage.warm_start) else None
+    inner = inspect.getclosurevars(given).nonlocals.get("stage") if given else None
     return start(inner) if isinstance(inner, Stage) else value(stage.warm_start)
 
 
@@ -163,6 +170,7 @@ def _name(function: Any) -> str:
 
 def _function(function: Any) -> str:
     """Name a function; one that another function made by that one's name, with what it remembers."""
+    function = inspect.unwrap(function)  # without the check of its annotations
     maker, inner, _ = function.__qualname__.partition(".<locals>")
     cells = getattr(function, "__closure__", None) or ()
     names = function.__code__.co_freevars
