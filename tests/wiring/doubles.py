@@ -79,6 +79,13 @@ class Weights(np.ndarray):
     origin: str
 
 
+class NoBoxes(Stored):
+    """Proposals of no image, whose folder names the split and the flags that they were searched with."""
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return np.zeros((0, 4), np.float32)
+
+
 class Looking(NamedTuple):
     """The `run` of a hook, with the data that it reads."""
 
@@ -202,7 +209,7 @@ def _weights(origin: str) -> Weights:
 
 
 def _search_split(inputs: Any, data: str, split: str, records: Records, search: SelectiveSearchFlags) -> Stored:
-    return Stored(Path(f"{split}, {search.strategy}, at most {search.most}"), len(records))
+    return NoBoxes(Path(f"{split}, {search.strategy}, at most {search.most}"), len(records))
 
 
 def _labelled_windows(split: Any, positive_iou: float) -> Windows:
