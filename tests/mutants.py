@@ -83,8 +83,8 @@ MUTANTS = (
     Mutant(
         "the last of the four steps starts from random weights",
         "jaxvision/recipes/alternating_training.py",
-        "(*setup.hooks(), *last_hooks), _take_network),",
-        "(*setup.hooks(), *last_hooks)),",
+        "(*whole, *last_hooks), _take_network),",
+        "(*whole, *last_hooks), None),",
         wiring("detection/faster_rcnn"),
     ),
     Mutant(
@@ -103,10 +103,10 @@ MUTANTS = (
     ),
     Mutant(
         "ten times the paper's learning rate",
-        "experiments/detection/fast_rcnn.py",
-        'optimizer=Optimizer(lr=0.001, weight_decay=5e-4, schedule="step", milestones=(3 / 4,)),',
-        'optimizer=Optimizer(lr=0.01, weight_decay=5e-4, schedule="step", milestones=(3 / 4,)),',
-        wiring("detection/fast_rcnn"),
+        "experiments/classification/resnet.py",
+        'Optimizer(lr=0.1, weight_decay=1e-4, schedule="step"',
+        'Optimizer(lr=1.0, weight_decay=1e-4, schedule="step"',
+        wiring("classification/resnet"),
     ),
     Mutant(
         "a schedule for another number of steps",

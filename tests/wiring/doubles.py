@@ -172,7 +172,7 @@ def _not_run(*args: Any) -> Any:
     raise AssertionError("no task is run")
 
 
-def _load(spec: str, needs: Content | None = None) -> Source:
+def _load(spec: str, needs: Content | None = None, **settings: Any) -> Source:
     return Source({name: Split(name) for name in ("train", "val", "trainval", "test")}, CLASSES, MEAN, STD)
 
 
