@@ -1,5 +1,6 @@
 """What a generator drew is found again, and every stage comes nearer; nothing that stands still is moved."""
 
+import dataclasses
 from functools import cache
 
 import chex
@@ -225,9 +226,9 @@ def test_what_is_refused():
     tx = optax.with_extra_args_support(optax.sgd(0.1))
     with pytest.raises(ValueError, match="restarts: 2 of stage 'layer'"):
         search(NETS, tx, "layer", images=2, restarts=2)
-    wrong = search(NETS._replace(late=("layer7",)), tx, "tuned", images=2)
+    wrong = search(dataclasses.replace(NETS, late=("layer7",)), tx, "tuned", images=2)
     with pytest.raises(ValueError, match="no layer7; choose among .*project"):
         jax.jit(wrong.init)(jax.random.PRNGKey(0), batch_of())
-    wrong = search(NETS._replace(layer="layer7"), tx, "layer", images=2)
+    wrong = search(dataclasses.replace(NETS, layer="layer7"), tx, "layer", images=2)
     with pytest.raises(ValueError, match="no 'layer7'; choose among .*layer1"):
         jax.jit(wrong.init)(jax.random.PRNGKey(0), batch_of())
