@@ -7,27 +7,7 @@ import pytest
 
 from jaxvision.data import digits, records, scenes
 from jaxvision.data.records import Source, has_classes
-
-
-@dataclasses.dataclass(frozen=True)
-class Numbers:
-    """Records whose label is their index."""
-
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> dict:
-        return {"label": index}
-
-    def name(self, index: int) -> str:
-        return f"numbers/{index}"
-
-
-def labels(rows: records.Records) -> list[int]:
-    return [rows[i]["label"] for i in range(len(rows))]
-
+from tests.data.numbers import Numbers, labels
 
 SOURCE = Source({"train": Numbers(205), "val": Numbers(10)}, ("a", "b"))
 

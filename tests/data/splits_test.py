@@ -1,34 +1,12 @@
 """Splits that are made, and where they are said to come from."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from jaxvision.data.records import Records
 from jaxvision.data.splits import source_of, whole
+from tests.data.numbers import Numbers, labels
 
 NAMES = ("0", "1")
-
-
-@dataclasses.dataclass(frozen=True)
-class Numbers:
-    """Records whose label is their place."""
-
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> dict:
-        return {"label": index}
-
-    def name(self, index: int) -> str:
-        return f"numbers/{index}"
-
-
-def labels(records: Records) -> list[int]:
-    return [records[i]["label"] for i in range(len(records))]
 
 
 def test_val_is_a_random_tenth_of_train():
