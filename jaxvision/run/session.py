@@ -1,5 +1,6 @@
 """One experiment in one of five modes: train, show, evaluate, predict, export. `launch.py` calls it after parsing."""
 
+import contextlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from jaxvision.run import config as settings
 from jaxvision.run import report, restart, show
 from jaxvision.run.evaluation import evaluate
 from jaxvision.run.export import export_network
+from jaxvision.run.lock import one_writer
 from jaxvision.run.network import imported_weights, start_from
 from jaxvision.run.prediction import predict
 from jaxvision.run.request import FOR_TRAINING, Request
@@ -47,8 +49,16 @@ def run(request: Request, module: ModuleType) -> None:
         ValueError: flags, files or data do not fit each other; the text says what to do.
         Interrupted: a signal stopped the training, which is saved.
     """
-    flags, config = request.flags, request.config
+    flags = request.flags
     devices.join_cluster(flags.coordinator, flags.num_processes, flags.process_id)
+    writes = flags.mode == "train" and jax.process_index() == 0
+    with one_writer(Path(flags.workdir)) if writes else contextlib.nullcontext():
+        _run(request, module)
+
+
+def _run(request: Request, module: ModuleType) -> None:
+    """Do what `run` does, in a workdir that no other training writes into."""
+    flags, config = request.flags, request.config
     machine = devices.choose(flags.parallel)
     devices.check_batch_size(config.batch_size, machine)
     _check(request)

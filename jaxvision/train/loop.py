@@ -84,7 +84,8 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
             if stage.steps:
                 run.writer.write(stage.name, step, {f"time/{stage.name}_seconds": time.monotonic() - began})
             look(stage.hooks, predict, state, stage.name, run, best)
-            newest.wait()
+            for kept in (newest, best):
+                kept.wait()  # what "finished" vouches for is on disk first
             done.touch()
     return state
 

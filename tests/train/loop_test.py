@@ -102,6 +102,21 @@ def test_hooks_run_when_due_and_at_the_end_and_the_best_state_is_kept(tmp_path: 
     assert [r["val/score"] for r in read_metrics(tmp_path / "metrics.jsonl") if "val/score" in r] == [1, 3, 2]
 
 
+def test_finished_is_said_only_when_the_best_checkpoint_is_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    waited: list[tuple[str, bool]] = []
+    wait = Checkpoints.wait
+
+    def noted(self: Checkpoints) -> None:
+        wait(self)
+        waited.append((self.directory.name, (tmp_path / "checkpoints" / "train" / "finished").exists()))
+
+    monkeypatch.setattr(Checkpoints, "wait", noted)
+    score = Hook("score", 0, lambda predict, state: {"val/score": 1.0})
+    loop.train(Experiment((stage_of(4, score),), best="val/score"), run_of(tmp_path))
+    assert {name for name, finished in waited if not finished} == {"train", "train-best"}
+    assert (tmp_path / "checkpoints" / "train" / "finished").exists()
+
+
 def test_a_finished_run_is_left_alone(tmp_path: Path):
     looks: list[int] = []
     hook = Hook("look", 0, lambda predict, state: looks.append(1) or {})
