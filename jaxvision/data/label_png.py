@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Integer, UInt8
+from jaxtyping import Bool, Integer, UInt8
 from PIL import Image
 
 from jaxvision.data.sixteen_bits import layout_of
@@ -80,7 +80,7 @@ def _is_grey(mode: str, values: UInt8[np.ndarray, "H W C"]) -> bool:
     return channels > 0 and bool((colours == colours[..., :1]).all() and (alpha == alpha[:1, :1]).all())
 
 
-def _bytes(values: Integer[np.ndarray, "H W"], name: str) -> UInt8[np.ndarray, "H W"]:
+def _bytes(values: Bool[np.ndarray, "H W"] | Integer[np.ndarray, "H W"], name: str) -> UInt8[np.ndarray, "H W"]:
     if values.dtype.itemsize > 1:
         values = np.where((values == 65535) | (values == -1), UNLABELLED, values)
         if values.size and not 0 <= values.min() <= values.max() <= UNLABELLED:

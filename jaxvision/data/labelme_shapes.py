@@ -75,7 +75,7 @@ def _shape(item: Any) -> Shape | str:
     return Shape(label, group if isinstance(group, int | str) and group != "" else None, corners)
 
 
-def _corners(kind: str, points: Points) -> Points | str:
+def _corners(kind: str, points: Points) -> Float[np.ndarray, "Q 2"] | str:
     """Return the corners of a closed shape, or the reason why there are none."""
     if kind in _POLYGONS:
         return points if len(points) >= 3 else f"a {kind} of {len(points)} points encloses nothing"

@@ -20,7 +20,7 @@ def annotated() -> AnnotatedImages:
     for i in range(3):
         builder.image(f"{i}.jpg", i, 400, 300 + i)
     assert not builder.object(0, (0, 0, 31, 31), 1)
-    assert not builder.object(2, (0, 0, 200, 200), 2, area=95 * 95)  # as the set states it, and not the box
+    assert not builder.object(2, (0, 0, 200, 200), 2, area=95.0 * 95.0)  # as the set states it, and not the box
     assert not builder.object(2, (0, 0, 96, 96), 2)
     return builder.build("here")
 
