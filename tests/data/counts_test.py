@@ -42,7 +42,7 @@ def test_objects_of_a_part_and_of_joined_sets():
 
 def test_labels_are_counted_without_reading(tmp_path: Path):
     Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
-    files = LabelledFiles((str(tmp_path / "a.png"), str(tmp_path / "missing.png")), (0, 2))
+    files = LabelledFiles((str(tmp_path / "a.png"), str(tmp_path / "missing.png")), np.array([0, 2], np.int32))
     found = count(Subset(Renumbered(files, (3, 1, 1)), np.array([0, 1, 1])), 4)
     assert found.classes.tolist() == [0, 2, 0, 1] and found.unit == "images" and found.read == 3
     assert found.sizes.tolist() == [[30, 20]]
