@@ -117,15 +117,7 @@ class Inputs(NamedTuple):
 
     def alone(self) -> "Inputs":
         """Return these inputs without what differs between the experiments of one run: seed, workers and folder."""
-        return Inputs(
-            strict=self.strict,
-            normalise=self.normalise,
-            class_names=self.class_names,
-            training=self.training,
-            by_name=self.by_name,
-            whole=self.whole,
-            log=self.log,
-        )
+        return Inputs(*self)._replace(seed=0, workers=0, workdir=Path())
 
 
 class Opened(Inputs):
