@@ -16,9 +16,12 @@ from pathlib import Path
 
 from absl import flags
 
+from jaxvision.foreign import shortened
 from jaxvision.run import xla
 from jaxvision.run.commandline import command, parse, request, usage, versions
 from jaxvision.run.experiments import ROOT, experiments, listing, load
+
+_LINE = 2000  # characters of an error, which may quote what a file holds
 
 __all__ = ["command", "experiments", "load", "main", "parse"]
 
@@ -54,7 +57,7 @@ def _exit_code(error: Exception) -> int:
     """Print one line for a mistake that our own code names; raise everything else, which is a bug."""
     from jaxvision.train.signals import Interrupted
 
-    text = " ".join(str(error).split())
+    text = shortened(str(error), _LINE)
     if isinstance(error, Interrupted):
         print(text, file=sys.stderr)
         return 0

@@ -46,9 +46,12 @@ def _damaged(path: Path, reason: str) -> ValueError:
 
 
 def atomic_write(path: Path, data: str | bytes) -> None:
-    """Write `data` (text as UTF-8) to `path`: the old file stays until the new one is complete and on disk."""
+    """Write `data` (text as UTF-8) to `path`: the old file stays until the new one is complete and on disk.
+
+    Half characters, which names from other people's files may hold, are written as escapes.
+    """
     with atomic_open(path) as file:
-        file.write(data.encode() if isinstance(data, str) else data)
+        file.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "jaxvision"
 
 PAGE = ROOT / "docs" / "architecture.md"
-EVERYWHERE = {"__version__", "channels", "files"}  # what any layer may import
+EVERYWHERE = {"__version__", "channels", "files", "foreign"}  # what any layer may import
 PEERS = {"torch", "torchvision", "cv2", "pycocotools", "tensorflow"}
 
 

@@ -20,6 +20,9 @@ from jaxvision.data.outlines import Outlines, Polygons, Runs
 from jaxvision.data.records import Record
 from jaxvision.data.shared_arrays import SharedArrays
 
+FARTHEST = 1e9
+"""Pixels from an image's corner; no coordinate of a usable object is as large."""
+
 
 @dataclasses.dataclass(frozen=True)
 class AnnotatedImages:
@@ -179,6 +182,8 @@ class AnnotationsBuilder:
             return f"box {box!r} has not four numbers"
         if not all(map(math.isfinite, corners)):
             return f"box {_text(corners)} is not finite"
+        if max(map(abs, corners)) >= FARTHEST:
+            return f"box {_text(corners)} is far outside of any image"
         if corners[2] <= corners[0] or corners[3] <= corners[1]:
             return f"box {_text(corners)} has no area"
         if min(corners) >= 0 and max(corners) <= 1:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from jaxvision import foreign
 from jaxvision.data import coco_json, outlines, split_names
-from jaxvision.data.annotated_images import AnnotatedImages, AnnotationsBuilder, warn_of_missing_outlines
+from jaxvision.data.annotated_images import FARTHEST, AnnotatedImages, AnnotationsBuilder, warn_of_missing_outlines
 from jaxvision.data.class_numbers import BACKGROUND
 from jaxvision.data.coco_json import Id, identity, side
 from jaxvision.data.image_index import ImageIndex
@@ -82,7 +83,12 @@ def _split_name(file: pathlib.Path) -> str:
 
 
 def _read(file: pathlib.Path, root: pathlib.Path) -> Part:
-    """Read one JSON file."""
+    """Read one JSON file; ValueError "file: reason" where anything in it is not as COCO has it."""
+    with foreign.named(file):
+        return _part(file, root)
+
+
+def _part(file: pathlib.Path, root: pathlib.Path) -> Part:
     parts = coco_json.sections(file)
     categories = _categories(file, parts.categories)
     names = tuple(dict.fromkeys(name for name in categories.values() if name.lower() != BACKGROUND))
@@ -95,7 +101,7 @@ def _read(file: pathlib.Path, root: pathlib.Path) -> Part:
         places[number] = builder.image(path, number, side(image.get("width")), side(image.get("height")))
     for item in parts.annotations:
         if not _add_plain(builder, coco_json.plain(item), places, label_of):
-            _add(builder, coco_json.item(item), places, label_of)
+            _add_or_name(builder, coco_json.item(item), places, label_of)
     records = builder.build(str(file), tuple(ids[name] for name in names))
     warn_of_missing_outlines(str(file), records)
     return Part(records, names, tuple(builder.left_out))
@@ -152,14 +158,34 @@ def _add_plain(
         return False
     place, label = places.get(annotation.image_id), label_of.get(annotation.category_id)
     parts = annotation.segmentation or ()
-    if place is None or label is None or any(len(part) < 6 or len(part) & 1 for part in parts):
+    if place is None or label is None or any(len(part) < 6 or len(part) & 1 or not _near(part) for part in parts):
         return False
     x, y, width, height = annotation.bbox
-    if width <= 0.0 or height <= 0.0 or (x >= 0.0 and y >= 0.0 and x + width <= 1.0 and y + height <= 1.0):
+    if (
+        width <= 0.0
+        or height <= 0.0
+        or not _near((x, y, x + width, y + height))
+        or (x >= 0.0 and y >= 0.0 and x + width <= 1.0 and y + height <= 1.0)
+    ):
         return False
     area = math.nan if annotation.area is None else annotation.area
     builder.plain(place, (x, y, x + width, y + height), label, area, parts, crowd=annotation.iscrowd != 0)
     return True
+
+
+def _near(coordinates: Sequence[float]) -> bool:
+    """Tell whether all coordinates are finite, and not further away than any image reaches."""
+    return -FARTHEST < min(coordinates) <= max(coordinates) < FARTHEST
+
+
+def _add_or_name(
+    builder: AnnotationsBuilder, annotation: Mapping[str, Any], places: Mapping[Id, int], label_of: Mapping[Id, int]
+) -> None:
+    """Add an annotation, or name it, whatever its fields hold."""
+    try:
+        _add(builder, annotation, places, label_of)
+    except Exception as error:
+        builder.leave_out(f"annotation {str(annotation.get('id', '?'))[:40]}", foreign.reason(error))
 
 
 def _add(

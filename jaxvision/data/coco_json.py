@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from jaxvision import foreign
+
 Id = int | str
 
 
@@ -38,7 +40,7 @@ def sections(file: pathlib.Path) -> Sections:
     Raises:
         ValueError: the file is not JSON, or its "images", "categories" and "annotations" are not lists.
     """
-    content = file.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    content = foreign.content(file).removeprefix(b"\xef\xbb\xbf")
     try:
         parts = _DECODER.decode(content)
         return Sections(parts.images, parts.categories, parts.annotations)
@@ -135,11 +137,11 @@ def side(value: Any) -> int:
             value = float(value)
         except ValueError:
             return 0
-    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return int(value) if known and 0 < value < 2**31 else 0
+    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**31
+    return int(value) if known else 0
 
 
 def number(value: Any) -> float:
     """Return a finite number of at least 0, such as an area; NaN for everything else."""
-    fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    fine = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**63
     return float(value) if fine else math.nan

@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 
+from jaxvision import foreign
 from jaxvision.data import coco_json, csv_columns, specs, split_names
 from jaxvision.data.annotated_images import AnnotatedImages, AnnotationsBuilder
 from jaxvision.data.class_numbers import BACKGROUND, ClassNumbers
@@ -37,7 +38,8 @@ def load(spec: str) -> Source:
     classes, root = ClassNumbers(), path if path.is_dir() else path.parent
     builders = {split: AnnotationsBuilder() for split in files}
     for split, file in files.items():
-        _read(spec, file, root, builders[split], classes)
+        with foreign.named(file):
+            _read(spec, file, root, builders[split], classes)
     origins = {split: os.path.relpath(file, root) for split, file in files.items()}
     parts: dict[str, AnnotatedImages] = {split: builder.build(str(files[split])) for split, builder in builders.items()}
     names, records = classes.settled(parts, origins)

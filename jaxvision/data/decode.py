@@ -20,7 +20,8 @@ from absl import logging
 from jaxtyping import UInt8
 from PIL import Image
 
-from jaxvision.data import sixteen_bits
+from jaxvision import foreign
+from jaxvision.data import image_bytes, sixteen_bits
 
 Pixels = UInt8[np.ndarray, "_H _W 3"]
 File = str | os.PathLike | bytes
@@ -53,8 +54,8 @@ class Encoded:
         """Read the header of `file`, a path or bytes, named `name` in errors; ValueError where it is broken."""
         self._name = name or _name(file)
         with _named(self._name):
-            content = _content(file)
-            self._image = Image.open(io.BytesIO(content))
+            content = image_bytes.read(file)
+            self._image = image_bytes.opened(content)
             self._deep = content if sixteen_bits.is_deep(self._image) else b""
             self._turn = _UPRIGHT.get(_orientation(self._image))
         width, height = self._image.size
@@ -125,8 +126,11 @@ def extent(image: Pixels | Encoded) -> tuple[int, int]:
 
 def header_extent(file: File) -> tuple[int, int]:
     """Return (width, height), upright, of an image file, from its header; ValueError where that is broken."""
-    content = io.BytesIO(file) if isinstance(file, bytes) else file
-    with _named(_name(file)), Image.open(content) as image:
+    with (
+        _named(_name(file)),
+        io.BytesIO(file) if isinstance(file, bytes) else foreign.opened(file) as stream,
+        Image.open(stream) as image,
+    ):
         width, height = image.size
         return (height, width) if _UPRIGHT.get(_orientation(image)) in _SWAPS_SIDES else (width, height)
 
@@ -167,27 +171,13 @@ def _name(file: File) -> str:
     return f"<{len(file)} bytes>" if isinstance(file, bytes) else os.fspath(file)
 
 
-def _content(file: File) -> bytes:
-    if isinstance(file, bytes):
-        return file
-    with open(file, "rb") as stream:
-        return stream.read()
-
-
 @contextlib.contextmanager
 def _named(name: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # Pillow's plug-ins raise nearly anything on broken files
-        raise ValueError(f"{name}: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "not an image file that Pillow knows"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    with foreign.named(name):
+        try:
+            yield
+        except Image.UnidentifiedImageError:
+            raise ValueError("not an image file that Pillow knows") from None
 
 
 def _orientation(image: Image.Image) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from jaxvision.data import decode, specs, split_names
-from jaxvision.data.image_files import ImageFiles, identity, images_below, is_data_folder, is_image, walk
+from jaxvision.data.image_files import ImageFiles, identity, images_below, is_data_folder, is_folder, is_image, walk
 from jaxvision.data.looks_like import or_else
 from jaxvision.data.readable import check_readable
 from jaxvision.data.records import Record, Records, Source
@@ -202,7 +202,7 @@ def _scan(path: str, skip: Sequence[str] = ()) -> _Folder:
     back = {identity(path), *map(identity, skip)}
     with os.scandir(path) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.is_dir():
+            if is_folder(entry):
                 if is_data_folder(entry.name) and identity(entry.path) not in back:
                     folders[entry.name] = entry.path
             elif is_image(entry.name):

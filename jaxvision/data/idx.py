@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import io
 import math
 import pathlib
 import struct
@@ -10,6 +11,7 @@ import zlib
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxvision import foreign
 from jaxvision.channels import Channels
 from jaxvision.data import specs
 from jaxvision.data.looks_like import or_else
@@ -79,16 +81,29 @@ def load(spec: str) -> Source:
 
 def read(file: pathlib.Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
     """Read one idx file of unsigned bytes; ValueError "file: reason" where its header or size is wrong."""
-    content = _content(file)
-    header = 4 + 4 * dimensions
-    if len(content) < header or content[:4] != bytes((0, 0, _BYTES, dimensions)):
-        raise ValueError(f"{file}: not an idx file of unsigned bytes in {dimensions} dimensions")
-    shape = struct.unpack(f">{dimensions}I", content[4:header])
-    if len(content) - header != math.prod(shape):
-        raise ValueError(
-            f"{file}: {len(content) - header} bytes of data, but its header {shape} says {math.prod(shape)}"
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    with foreign.named(file):
+        packed = foreign.content(file)
+        if packed[:2] != b"\x1f\x8b":
+            return _array(io.BytesIO(packed), dimensions, len(packed))
+        try:
+            return _array(gzip.GzipFile(fileobj=io.BytesIO(packed)), dimensions, len(packed))
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"damaged gzip file ({error}); download it again") from None
+
+
+def _array(stream: io.BufferedIOBase, dimensions: int, packed: int) -> UInt8[np.ndarray, "..."]:
+    """Read the header, then as many bytes as it says and no more, whatever a packed file would unpack to."""
+    header = stream.read(4 + 4 * dimensions)
+    if len(header) < 4 + 4 * dimensions or header[:4] != bytes((0, 0, _BYTES, dimensions)):
+        raise ValueError(f"not an idx file of unsigned bytes in {dimensions} dimensions")
+    shape = struct.unpack(f">{dimensions}I", header[4:])
+    expected = math.prod(shape)
+    foreign.check_unpacked(packed, expected)
+    content = stream.read(expected + 1)
+    if len(content) != expected:
+        more = " or more" if len(content) > expected else ""
+        raise ValueError(f"{len(content)} bytes of data{more}, but its header {shape} says {expected}")
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def _read_pair(spec: str, root: pathlib.Path, split: str) -> IdxImages:
@@ -123,13 +138,3 @@ def _find(root: pathlib.Path, prefix: str, kind: str, dimensions: int) -> pathli
     # Unpacked copies are also spread as train-images.idx3-ubyte.
     names = [f"{prefix}-{kind}{mark}idx{dimensions}-ubyte{end}" for mark in "-." for end in ("", ".gz")]
     return next((root / name for name in names if (root / name).is_file()), None)
-
-
-def _content(file: pathlib.Path) -> bytes:
-    raw = file.read_bytes()
-    if raw[:2] != b"\x1f\x8b":
-        return raw
-    try:
-        return gzip.decompress(raw)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{file}: damaged gzip file ({error}); download it again") from None

@@ -4,6 +4,7 @@ import dataclasses
 import glob
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 
 from jaxvision.data import decode
@@ -48,7 +49,7 @@ def image_files(pattern: str) -> ImageFiles:
     elif path.is_file():
         files = [str(path)]
     else:
-        files = sorted(name for name in glob.glob(str(path), recursive=True) if is_image(name))
+        files = sorted(name for name in _expanded(str(path)) if is_image(name))
     if not files:
         known = " ".join(sorted(EXTENSIONS))
         raise ValueError(f"--input={pattern}: no image files there; it is a file, a folder or a quoted glob of {known}")
@@ -72,6 +73,17 @@ def images_below(folder: str) -> list[str]:
     return sorted(os.path.join(parent, name) for parent, names in walk(folder) for name in names if is_image(name))
 
 
+def _expanded(pattern: str) -> set[str]:
+    """Return the paths that a glob names; its ** stands for every folder once, also where links lead in circles."""
+    parts = re.split(r"(?:^|(?<=/))\*\*(?:/|$)", pattern, maxsplit=1)
+    if len(parts) == 1:
+        return set(glob.glob(pattern))
+    before, after = parts
+    folders = (parent for base in (glob.glob(before) if before else [os.curdir]) for parent, _ in walk(base))
+    relative = (folder if before else os.path.relpath(folder).removeprefix(os.curdir) for folder in folders)
+    return {name for folder in relative for name in _expanded(os.path.join(glob.escape(folder), after or "*"))}
+
+
 def walk(folder: str, seen: set[tuple[int, int]] | None = None) -> Iterator[tuple[str, list[str]]]:
     """Yield each folder at and below `folder` with the names of its files.
 
@@ -86,13 +98,21 @@ def walk(folder: str, seen: set[tuple[int, int]] | None = None) -> Iterator[tupl
         files, folders = list[str](), list[str]()
         with os.scandir(parent) as entries:
             for entry in entries:
-                if not entry.is_dir():
+                if not is_folder(entry):
                     files.append(entry.name)
                 elif is_data_folder(entry.name) and (below := identity(entry.path)) not in seen:
                     seen.add(below)
                     folders.append(entry.path)
         yield parent, files
         waiting.extend(sorted(folders, reverse=True))
+
+
+def is_folder(entry: os.DirEntry) -> bool:
+    """Tell whether an entry is a folder or leads to one; a link that leads in a circle leads nowhere."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def identity(path: str) -> tuple[int, int]:

@@ -52,7 +52,7 @@ class ImageIndex:
         if folder not in self._listed:
             try:
                 self._listed[folder] = frozenset(os.listdir(folder))
-            except OSError:
+            except (OSError, ValueError):  # ValueError: a name that no file can have
                 self._listed[folder] = frozenset()
         return self._listed[folder]
 

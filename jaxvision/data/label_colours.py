@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
+from jaxvision import foreign
+from jaxvision.data import image_bytes, split_names
 from jaxvision.data.label_png import UNLABELLED, label_map
 
 _LIST = "labelmap.txt"
@@ -29,13 +30,14 @@ def read_colours(root: pathlib.Path) -> Colours | None:
     if not file.is_file():
         return None
     found: dict[str, tuple[int, int, int]] = {}
-    for line in file.read_text("utf-8-sig").splitlines():
+    for line in split_names.lines(file):
         if not line.strip() or line.startswith("#"):
             continue
         name, *fields = (field.strip() for field in line.split(":"))
         try:
             red, green, blue = (int(value) for value in fields[0].split(","))
-        except (IndexError, ValueError):
+            bytes((red, green, blue))
+        except (IndexError, ValueError):  # also of a value that is no byte
             raise ValueError(f"{file}: {line!r} is not NAME:R,G,B") from None
         if name in found or (red, green, blue) in found.values():
             raise ValueError(f"{file}: {line!r} repeats a name or a colour")
@@ -57,12 +59,9 @@ def coloured_label_map(file: str, colours: Colours) -> UInt8[np.ndarray, "H W"]:
     Raises:
         ValueError: "file: reason" where the file cannot be read, is a JPEG, or has another colour.
     """
-    try:
-        with Image.open(file) as image:
-            coloured = image.format in ("PNG", "BMP", "TIFF", "GIF") and image.mode in ("RGB", "RGBA", "P")
-            pixels = np.asarray(image.convert("RGB")).astype(np.int32) if coloured else None
-    except Exception as error:  # Pillow raises nearly anything on broken files
-        raise ValueError(f"{file}: {' '.join(str(getattr(error, 'strerror', None) or error).split())}") from None
+    with foreign.named(file), image_bytes.opened(image_bytes.read(file)) as image:
+        coloured = image.format in ("PNG", "BMP", "TIFF", "GIF") and image.mode in ("RGB", "RGBA", "P")
+        pixels = np.asarray(image.convert("RGB")).astype(np.int32) if coloured else None
     if pixels is None:
         return label_map(file)
     numbers = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]

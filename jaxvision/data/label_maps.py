@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from jaxvision.data import decode, label_png, mask_layout, objects, specs
+from jaxvision.data import decode, label_png, mask_layout, objects, specs, split_names
 from jaxvision.data.label_colours import Colours, coloured_label_map, read_colours
 from jaxvision.data.label_png import UNLABELLED, label_map
 from jaxvision.data.readable import check_evaluation
@@ -109,7 +109,7 @@ def class_list(root: pathlib.Path) -> tuple[str, ...]:
     file = next((root / name for name in _LISTS if (root / name).is_file()), None)
     if file is None:
         return ()
-    names = tuple(line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip())
+    names = tuple(line.strip() for line in split_names.lines(file) if line.strip())
     names = names[1:] if names[:1] == ("__ignore__",) else names  # labelme's name of what is -1 (255) in the maps
     if not 2 <= len(names) <= UNLABELLED or len(set(names)) < len(names):
         raise ValueError(f"{file}: has {len(names)} names; it needs 2 to {UNLABELLED}, no two alike, one a line")

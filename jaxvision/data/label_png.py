@@ -1,12 +1,12 @@
 """Reader of label maps: image files whose values are classes, whatever their bit depth, mode or palette."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Integer, UInt8
-from PIL import Image
 
+from jaxvision import foreign
+from jaxvision.data import image_bytes
 from jaxvision.data.sixteen_bits import layout_of
 
 UNLABELLED = 255  # pixels that losses and metrics ignore
@@ -32,15 +32,11 @@ def label_map(file: str | bytes, name: str = "") -> UInt8[np.ndarray, "H W"]:
             of numbers, or a value beyond 255.
     """
     name = name or str(file)
-    try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-            form, mode, layout = image.format, image.mode, layout_of(image)
-            if form not in _FORMATS:
-                raise ValueError(f"{form} does not keep labels exactly; {_REMEDY}")
-            values = np.array(image)
-    except Exception as error:  # Pillow raises nearly anything on broken files
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise ValueError(f"{name}: {reason}") from None
+    with foreign.named(name), image_bytes.opened(image_bytes.read(file)) as image:
+        form, mode, layout = image.format, image.mode, layout_of(image)
+        if form not in _FORMATS:
+            raise ValueError(f"{form} does not keep labels exactly; {_REMEDY}")
+        values = np.array(image)
     if values.ndim == 3:
         if ";16" in layout:  # of which Pillow keeps 8
             raise ValueError(f"{name}: mode {mode} with 16 bits a channel; {_REMEDY}")

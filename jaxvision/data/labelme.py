@@ -11,6 +11,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 
+from jaxvision import foreign
 from jaxvision.data import coco_json, decode, labelme_shapes, objects, specs, split_names
 from jaxvision.data.annotated_images import AnnotatedImages, AnnotationsBuilder
 from jaxvision.data.class_numbers import ClassNumbers
@@ -119,12 +120,18 @@ class _Reader:
         self._root, self._classes, self._index = root, classes, ImageIndex(root)
 
     def add(self, file: str) -> None:
-        """Add the image of a file and its objects."""
+        """Add the image of a file and its objects; a file that cannot be read is named among what is left out."""
         try:
-            content = _DECODER.decode(pathlib.Path(file).read_bytes().removeprefix(b"\xef\xbb\xbf"))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OSError) as error:
-            self.builder.leave_out(file, f"not a file of labelme's: {error}")
+            content = _DECODER.decode(foreign.content(file).removeprefix(b"\xef\xbb\xbf"))
+        except Exception as error:
+            self.builder.leave_out(file, f"not a file of labelme's: {foreign.reason(error)}")
             return
+        try:
+            self._add(file, content)
+        except Exception as error:
+            self.builder.leave_out(file, foreign.reason(error))
+
+    def _add(self, file: str, content: _File) -> None:
         self.images += 1
         path = self._image(file, str(content.imagePath or ""))
         width, height = coco_json.side(content.imageWidth), coco_json.side(content.imageHeight)

@@ -6,6 +6,7 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator
 
+from jaxvision import foreign
 from jaxvision.data import split_names
 from jaxvision.data.image_files import is_image, walk
 
@@ -54,12 +55,19 @@ class _Content:
                 if name.lower().endswith(extensions):
                     yield name if parent == "." else f"{parent}/{name}"
 
+    def start(self, name: str, most: int) -> bytes:
+        """Return the first bytes of a file; none where it cannot be read."""
+        try:
+            with foreign.opened(self.root / name) as stream:
+                return stream.read(most)
+        except (OSError, ValueError):
+            return b""
+
     def first_json(self) -> dict[str, object]:
         """Return the content of the first small JSON object, {} where there is none."""
         for name in itertools.islice(self.below(".json"), 3):
-            path = self.root / name
             try:
-                tree = json.loads(path.read_text("utf-8-sig")) if path.stat().st_size < 1 << 20 else {}
+                tree = json.loads(foreign.content(self.root / name, 1 << 20))
             except (OSError, ValueError, RecursionError):
                 continue
             if isinstance(tree, dict):
@@ -69,8 +77,7 @@ class _Content:
 
 def _is_coco(content: _Content) -> bool:
     for name in itertools.islice(content.below(".json"), 5):
-        with open(content.root / name, "rb") as stream:
-            start = stream.read(1 << 16)
+        start = content.start(name, 1 << 16)
         if b'"images"' in start or (b'"annotations"' in start and b'"categories"' in start):
             return True
         if os.path.basename(name).startswith(("instances_", "_annotations.coco")):
@@ -83,24 +90,19 @@ def _is_labelme(content: _Content) -> bool:
 
 
 def _is_voc(content: _Content) -> bool:
-    for name in itertools.islice(content.below(".xml"), 3):
-        with open(content.root / name, "rb") as stream:
-            if b"<annotation" in stream.read(1 << 12):
-                return True
-    return False
+    return any(b"<annotation" in content.start(name, 1 << 12) for name in itertools.islice(content.below(".xml"), 3))
 
 
 def _is_yolo(content: _Content) -> bool:
     if any(name in content.files["."] for name in ("data.yaml", "data.yml", "dataset.yaml", "obj.data", "obj.names")):
         return True
     texts = [name for name in content.below(".txt") if os.path.basename(name) not in ("classes.txt", "README.txt")]
-    return any(_is_yolo_text(content.root / name) for name in texts[:3])
+    return any(_is_yolo_text(content.start(name, 1 << 12)) for name in texts[:3])
 
 
-def _is_yolo_text(file: pathlib.Path) -> bool:
+def _is_yolo_text(start: bytes) -> bool:
     """Tell whether a text's first line is a class and at least four fractions."""
-    with open(file, "rb") as stream:
-        fields = stream.readline(4096).split()
+    fields = start.partition(b"\n")[0].split()
     try:
         return len(fields) >= 5 and float(fields[0]) >= 0 and all(0 <= float(field) <= 1 for field in fields[1:5])
     except ValueError:

@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 Points = Float[np.ndarray, "P 2"]
 _Index = Int[np.ndarray, "M"]
 
+_LARGEST = 2**28  # pixels; larger images are not opened
+
 
 @dataclasses.dataclass(frozen=True)
 class Polygons:
@@ -245,10 +247,14 @@ def _points(part: Any) -> Points:
 def _runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Runs | None:
     """Read run lengths. None: an empty list, a mask without pixels."""
     height, width = (int(side) for side in segmentation["size"])
+    if not (0 < width <= _LARGEST and 0 < height <= _LARGEST and width * height <= _LARGEST):
+        raise ValueError(f"run lengths of {width}x{height} pixels")
     if 0 not in size and (width, height) != size:
         raise ValueError(f"run lengths of {width}x{height}, of an image of {size[0]}x{size[1]}")
     counts = segmentation["counts"]
     if isinstance(counts, str):
+        if not counts.isascii():
+            raise ValueError("run lengths in a text that is not COCO's")
         return Runs(counts, width, height) if counts else None
     if len(counts) == 1 and isinstance(counts[0], list):
         counts = counts[0]
@@ -271,12 +277,16 @@ def parse_counts(text: str) -> Int[np.ndarray, "R"]:
     value = shift = 0
     for character in text:
         bits = ord(character) - 48
+        if shift > 50:
+            raise ValueError("run lengths with a number beyond all images")
         value |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
             value -= (1 << shift) if bits & 16 else 0
             counts.append(value + (counts[-2] if len(counts) > 2 else 0))
             value = shift = 0
+    if max(map(abs, counts), default=0) > _LARGEST:
+        raise ValueError("run lengths with a number beyond all images")
     return np.array(counts, np.int64)
 
 

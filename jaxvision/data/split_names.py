@@ -4,9 +4,10 @@ A split is "train", "val", "test" or "trainval" here, or "all" where a tool expo
 """
 
 import os
-import pathlib
 import re
 from collections.abc import Collection, Iterable, Mapping
+
+from jaxvision import foreign
 
 _NAMES: Mapping[str, str] = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -86,7 +87,7 @@ def read_list(file: str | os.PathLike, known: Collection[str]) -> list[str]:
 def lines(file: str | os.PathLike) -> list[str]:
     """Return the lines of a text file, without a byte order mark; ValueError "file: reason" where it is not UTF-8."""
     try:
-        return pathlib.Path(file).read_text("utf-8-sig").splitlines()
+        return foreign.content(file).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{os.fspath(file)}: not a text file in UTF-8: {error.reason}") from None
 

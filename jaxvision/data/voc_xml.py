@@ -1,10 +1,12 @@
 """PASCAL VOC's XML: the size of an image and the class, box and flag of each object."""
 
+import io
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from jaxvision import foreign
 from jaxvision.data.coco_json import side
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -37,12 +39,16 @@ def read_annotation(file: str | os.PathLike) -> Annotation:
     Raises:
         ValueError: "file: reason" where the file is no XML of VOC's, or has a document type (with entities).
     """
+    with foreign.named(file):
+        return _annotation(file)
+
+
+def _annotation(file: str | os.PathLike) -> Annotation:
+    content = io.BytesIO(foreign.content(file, foreign.TEXT))
     try:
-        parser = ElementTree.XMLParser(target=_NoDoctype())
-        tree = ElementTree.parse(file, parser).getroot()
-    except (ElementTree.ParseError, LookupError, ValueError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ValueError(f"{os.fspath(file)}: {reason}") from None
+        tree = ElementTree.parse(content, ElementTree.XMLParser(target=_NoDoctype())).getroot()
+    except (ElementTree.ParseError, LookupError) as error:  # LookupError: an encoding that is not known
+        raise ValueError(str(error)) from None
     if tree.tag.startswith("{"):
         for element in tree.iter():
             element.tag = element.tag.rpartition("}")[2]

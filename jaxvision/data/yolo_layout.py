@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from jaxvision import foreign
 from jaxvision.data import split_names
 from jaxvision.data.image_files import is_image
 from jaxvision.data.looks_like import or_else
@@ -16,6 +17,7 @@ LAYOUT = (
     "train/labels, or text files beside the images"
 )
 _SPLITS = ("train", "val", "test")
+_DESCRIPTION = 2**18  # the most bytes of data.yaml; PyYAML reads some 50,000 a second
 _LISTS = (*("obj.names", "classes.txt", "labels.txt"), *("labels/classes.txt", "data/obj.names", "train/classes.txt"))
 
 
@@ -50,6 +52,11 @@ def find(spec: str, path: pathlib.Path) -> Layout:
     """
     if not path.exists():
         raise ValueError(f"--data={spec}: no folder {str(path)!r}; {LAYOUT}")
+    with foreign.named(path):
+        return _found(spec, path)
+
+
+def _found(spec: str, path: pathlib.Path) -> Layout:
     root = path if path.is_dir() else path.parent
     file = path if path.is_file() else _description(spec, root)
     described = _read(file) if file else {}
@@ -86,10 +93,12 @@ def _description(spec: str, root: pathlib.Path) -> pathlib.Path | None:
 
 def _read(file: pathlib.Path) -> dict[str, Any]:
     """Read a YAML file with every value as the text it is, so that a class may be called "no" or "1"."""
-    try:
-        content = yaml.load(file.read_text("utf-8-sig"), yaml.BaseLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+    with foreign.named(file):
+        text = foreign.content(file, _DESCRIPTION)
+        try:
+            content = yaml.load(text.decode("utf-8-sig"), yaml.BaseLoader)
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"not YAML: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file}: has no names of classes; expected a line names: [cat, dog]")
     return content
@@ -98,10 +107,15 @@ def _read(file: pathlib.Path) -> dict[str, Any]:
 def _names(spec: str, root: pathlib.Path, described: Mapping[str, Any]) -> dict[int, str]:
     """Return the classes' names by number, from data.yaml or a file with one name a line."""
     names = described.get("names")
-    if isinstance(names, list) and names:
-        return {number: str(name) for number, name in enumerate(names)}
-    if isinstance(names, dict) and names and all(str(number).isdecimal() for number in names):
-        return {number: str(name) for number, name in sorted((int(key), name) for key, name in names.items())}
+    listed: dict[int, Any] = {}
+    if isinstance(names, list):
+        listed = dict(enumerate(names))
+    elif isinstance(names, dict) and all(isinstance(key, str) and key.isdecimal() and len(key) < 10 for key in names):
+        listed = {int(key): names[key] for key in sorted(names, key=int)}
+    if wrong := [number for number, name in listed.items() if not isinstance(name, str)]:
+        raise ValueError(f"--data={spec}: the name of class {wrong[0]} is no text; {LAYOUT}")
+    if listed:
+        return listed
     for file in (root / name for name in _LISTS):
         if file.is_file():
             lines = [line.strip() for line in split_names.lines(file)]
@@ -115,12 +129,13 @@ def _described(
     """Return the folders and lists that data.yaml names for each split; what is missing goes into `left_out`."""
     found: dict[str, list[pathlib.Path]] = {}
     keys = {split_names.split_of(key) or "": key for key in described if isinstance(key, str)}
+    base = described.get("path", "")
     for split in (split for split in _SPLITS if keys.get(split)):
         value = described[keys[split]]
         for text in value if isinstance(value, list) else [value]:
             if not isinstance(text, str) or not text.strip():
                 continue
-            place = _existing(root, (str(described.get("path", "")), ""), text.strip())
+            place = _existing(root, (base if isinstance(base, str) else "", ""), text.strip())
             if place is not None:
                 found.setdefault(split, []).append(place)
             elif split == "train":

@@ -13,6 +13,7 @@ from jaxvision.train.restore import Run, restore
 from jaxvision.train.types import Batch, Predict, PyTree, Stage, TrainState
 from jaxvision.weights import load as weights
 from jaxvision.weights.description import describe
+from jaxvision.weights.finite import unusable
 from jaxvision.weights.imported import Imported, merge
 
 
@@ -53,6 +54,8 @@ def start_from(imported: Imported, say: Callable[[str], None], state: TrainState
     variables = {"params": state.params, **state.model_state}
     merged = merge(variables, imported)
     say(describe(variables, imported))
+    if warning := unusable(imported):
+        say(f"warning: {warning}")
     params = merged.pop("params")
     aux = {k: params if _same_layout(v, state.params) else v for k, v in state.aux.items()}
     return dataclasses.replace(state, params=params, model_state=merged, aux=aux)

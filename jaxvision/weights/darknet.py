@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
+from jaxvision import foreign
 from jaxvision.models.yolo import NETS, Net
 from jaxvision.weights.imported import Imported
 from jaxvision.weights.preprocess import Preprocess, label_names
@@ -80,7 +81,7 @@ def _numbers(file: str) -> tuple[Float32[np.ndarray, " N"], bool]:
 
 
 def _length(file: str) -> int:
-    with open(file, "rb") as stream:
+    with foreign.opened(file) as stream:
         return stream.seek(0, 2)
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 
+from jaxvision import foreign
 from jaxvision.weights import darknet, hed, torchvision, workdir
 from jaxvision.weights.imported import Imported
 
@@ -19,7 +20,8 @@ def load(spec: str, head: str = "keep") -> Imported:
 
     With `head` "new" the classifier is left out.
 
-    Raises ValueError, in one line, where the kind or the file does not exist, or the file is of another format.
+    Raises ValueError, in one line, where the kind or the file does not exist, or the file is of another format: any
+    exception of a reader becomes such a line, since nobody knows in advance what is wrong with a file.
     """
     kind, _, file = spec.partition(":")
     if kind not in READERS or not file:
@@ -27,7 +29,9 @@ def load(spec: str, head: str = "keep") -> Imported:
     file = os.path.expanduser(file)
     if not os.path.exists(file):
         raise ValueError(f"--init_from={spec}: no such file or folder")
-    if kind != "workdir" and os.path.isdir(file):
-        raise ValueError(f"--init_from={spec}: a folder, not a file of weights")
-    imported = READERS[kind](file)
+    if kind != "workdir" and not os.path.isfile(file):
+        what = "a folder" if os.path.isdir(file) else "a pipe or device"
+        raise ValueError(f"--init_from={spec}: {what}, not a file of weights")
+    with foreign.named(file):
+        imported = READERS[kind](file)
     return imported.without_head() if head == "new" else imported

@@ -1,5 +1,6 @@
 """State dicts (tensors by name) from files of torch, safetensors and NumPy."""
 
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from jaxvision import foreign
 from jaxvision.weights import torch_file
 
 Tensors = dict[str, np.ndarray]
@@ -26,6 +28,12 @@ def read(file: str) -> Tensors:
 
     Raises ValueError, in one line, where the file is damaged or holds no tensors by name.
     """
+    with foreign.named(file):
+        return _tensors(file)
+
+
+def _tensors(file: str) -> Tensors:
+    foreign.opened(file).close()  # refuses pipes and devices
     content = {".safetensors": _safetensors, ".npz": _npz}.get(Path(file).suffix, torch_file.read)(file)
     for key in _INSIDE:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
@@ -34,6 +42,7 @@ def read(file: str) -> Tensors:
     tensors = {k: v for k, v in content.items() if isinstance(v, np.ndarray)} if isinstance(content, Mapping) else {}
     if not tensors:
         raise ValueError(f"{file}: no tensors by name; it should hold a state_dict")
+    _check(tensors, os.path.getsize(file))
     for prefix in _WRAPPERS:
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
@@ -45,6 +54,16 @@ def write(file: str, tensors: Mapping[str, np.ndarray]) -> None:
     save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, file, {"format": "pt"})
 
 
+def _check(tensors: Mapping[Any, np.ndarray], size: int) -> None:
+    """Check names and types; ValueError: a name is no text, a tensor holds no numbers, or all take too much memory."""
+    for name, value in tensors.items():
+        if not isinstance(name, str):
+            raise ValueError(f"a tensor's name is {foreign.shortened(repr(name), 40)}, which is no text")
+        if value.dtype not in _OTHER_FLOATS and value.dtype.kind not in "fiub":
+            raise ValueError(f"tensor {foreign.shortened(name, 200)}: its type {value.dtype} is not read; save float32")
+    foreign.check_unpacked(size, sum(4 * value.size for value in tensors.values()))
+
+
 def _float32(value: np.ndarray) -> np.ndarray:
     return value.astype(np.float32) if value.dtype in _OTHER_FLOATS else value
 
@@ -52,13 +71,15 @@ def _float32(value: np.ndarray) -> np.ndarray:
 def _safetensors(file: str) -> Any:
     try:
         return load_file(file)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # KeyError: a type that NumPy has not
         raise ValueError(f"{file}: cut short, or no safetensors file ({error})") from None
 
 
 def _npz(file: str) -> Any:
     try:
+        with zipfile.ZipFile(file) as packed:
+            foreign.check_unpacked(os.path.getsize(file), sum(entry.file_size for entry in packed.infolist()))
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{file}: cut short, or no .npz of plain arrays ({error})") from None
+    except Exception as error:  # NumPy, zipfile and zlib raise many kinds
+        raise ValueError(f"{file}: cut short, or no .npz of plain arrays ({foreign.reason(error)})") from None

@@ -5,6 +5,8 @@ takes neither time nor memory before values are used.
 """
 
 import io
+import math
+import os
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +14,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxvision import foreign
 from jaxvision.weights import torch_pickle
 from jaxvision.weights.torch_pickle import Refused, Storage, Tensor
 
 Bytes = UInt8[np.ndarray, "_N"]
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file from before version 1.6
+_UNDER_WAY = object()
+_EXPANDED = 2**20  # values of a tensor that may repeat those of a smaller storage
 _SAVE_AGAIN = "save what it holds of tensors again, as torch.save(model.state_dict(), FILE)"
 
 
@@ -26,7 +31,7 @@ def read(file: str) -> Any:
     Raises ValueError, in one line, where the file is damaged or of another format, or names a class or function other
     than those of containers, numbers, texts and tensors.
     """
-    with open(file, "rb") as stream:
+    with foreign.named(file), foreign.opened(file) as stream:
         start = stream.read(4)
         stream.seek(0)
         try:
@@ -36,13 +41,15 @@ def read(file: str) -> Any:
                 raise ValueError("it begins like no such file")
             return _stream(file, stream)
         except Refused as error:
-            raise ValueError(f"{file}: refused, since it asks for {error}; {_SAVE_AGAIN}") from None
-        except (ValueError, zipfile.BadZipFile, KeyError, OSError) as error:
-            raise ValueError(f"{file}: cut short, or no file of torch.save ({error})") from None
+            raise ValueError(f"{file}: refused, since it asks for {foreign.reason(error)}; {_SAVE_AGAIN}") from None
+        except Exception as error:  # whatever a damaged file leads to
+            raise ValueError(f"{file}: cut short, or no file of torch.save ({foreign.reason(error)})") from None
 
 
 def _archive(file: str) -> Any:
     with zipfile.ZipFile(file) as archive:
+        packed = [entry for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
+        foreign.check_unpacked(os.path.getsize(file), sum(entry.file_size for entry in packed))
         root = next((n.removesuffix("data.pkl") for n in archive.namelist() if n.endswith("data.pkl")), None)
         if root is None:
             raise ValueError("no data.pkl in the archive")
@@ -84,14 +91,22 @@ def _stream(file: str, stream: io.BufferedIOBase) -> Any:
     return _resolved(tree, lambda storage: storages[storage.key])
 
 
-def _resolved(tree: Any, content: Callable[[Storage], Bytes]) -> Any:
-    if isinstance(tree, Tensor):
-        return _array(tree, content(tree.storage))
-    if isinstance(tree, dict):
-        return {key: _resolved(value, content) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [_resolved(value, content) for value in tree]
-    return tree
+def _resolved(tree: Any, content: Callable[[Storage], Bytes], done: dict[int, Any] | None = None) -> Any:
+    """Return nested containers with arrays in place of tensors; one that occurs many times is made once."""
+    done = {} if done is None else done
+    if not isinstance(tree, Tensor | dict | list | tuple):
+        return tree
+    if id(tree) not in done:
+        done[id(tree)] = _UNDER_WAY
+        if isinstance(tree, Tensor):
+            done[id(tree)] = _array(tree, content(tree.storage))
+        elif isinstance(tree, dict):
+            done[id(tree)] = {key: _resolved(value, content, done) for key, value in tree.items()}
+        else:
+            done[id(tree)] = [_resolved(value, content, done) for value in tree]
+    if done[id(tree)] is _UNDER_WAY:
+        raise ValueError("a container that holds itself")
+    return done[id(tree)]
 
 
 def _array(tensor: Tensor, content: Bytes) -> np.ndarray:
@@ -102,6 +117,8 @@ def _array(tensor: Tensor, content: Bytes) -> np.ndarray:
         raise ValueError("a tensor with a negative size")
     if 0 in tensor.shape:
         return np.zeros(tensor.shape, tensor.dtype)
+    if math.prod(tensor.shape) > max(content.size, _EXPANDED):
+        raise ValueError(f"a tensor of {math.prod(tensor.shape):,} values in a storage of {content.size:,} bytes")
     last = first + sum((n - 1) * step for n, step in zip(tensor.shape, tensor.strides, strict=True))
     if (last + 1) * size > content.size:
         raise ValueError("a tensor reaches past the end of its storage")

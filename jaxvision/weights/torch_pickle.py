@@ -38,6 +38,8 @@ class Global(NamedTuple):
     name: str
 
 
+_MOST_WORK = 1_000_000  # objects; a state dict needs some thirty a tensor
+
 _TYPES: Mapping[str, np.dtype | None] = {
     "Float": np.dtype(np.float32),
     "Double": np.dtype(np.float64),
@@ -66,7 +68,7 @@ def load(stream: io.BufferedIOBase) -> Any:
         for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
             machine.do(opcode.name, argument)
         return machine.stack.pop()
-    except (LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError, OverflowError):
         raise ValueError("a damaged pickle") from None
 
 
@@ -80,8 +82,16 @@ class _Machine:
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.work = 0
+
+    def spend(self, work: int) -> None:
+        """Count the objects that are handled; ValueError: more than any file of tensors needs."""
+        self.work += work
+        if self.work > _MOST_WORK:
+            raise ValueError(f"a pickle that handles more than {_MOST_WORK:,} objects")
 
     def do(self, opcode: str, argument: Any) -> None:
+        self.spend(1)
         if opcode in _LITERALS:
             self.stack.append(argument)
         elif opcode in _CONSTANTS:
@@ -93,7 +103,9 @@ class _Machine:
 
     def items(self) -> list[Any]:
         """Remove the last mark and all objects above it; return these."""
-        place = max(i for i, value in enumerate(self.stack) if isinstance(value, _Mark))
+        place = len(self.stack) - 1
+        while not isinstance(self.stack[place], _Mark):  # from the top: an IndexError where there is none
+            place -= 1
         taken = self.stack[place + 1 :]
         del self.stack[place:]
         return taken
@@ -114,13 +126,13 @@ class Refused(ValueError):
 def _append(machine: _Machine, values: list[Any]) -> None:
     target = machine.stack[-1]
     if isinstance(target, set):
-        target.update(values)
+        target.update(map(_key, values))
     else:
         target.extend(values)
 
 
 def _set(machine: _Machine, values: list[Any]) -> None:
-    machine.stack[-1].update(zip(values[::2], values[1::2], strict=True))
+    machine.stack[-1].update(_dict(values))
 
 
 def _global(machine: _Machine, name: str) -> None:
@@ -133,6 +145,7 @@ def _reduce(machine: _Machine, _: Any) -> None:
     called, arguments = machine.take(2)
     if not isinstance(called, Global) or called.name not in _CALLS:
         raise Refused("a call of something that is no function")
+    machine.spend(len(arguments) + sum(len(part) for part in arguments if isinstance(part, tuple | list | dict)))
     machine.stack.append(_CALLS[called.name](*arguments))
 
 
@@ -147,7 +160,9 @@ def _persistent(machine: _Machine, _: Any) -> None:
     """Read ('storage', type, key, device, numel) and, in old files, (key, offset, numel) of a part of the storage."""
     kind, storage_type, key, _device, numel, *part = machine.stack.pop()
     if kind != "storage" or storage_type.name not in _STORAGES:
-        raise Refused(f"a stored {kind}")
+        raise Refused(f"a stored {kind if isinstance(kind, str) else 'object'}")
+    if not isinstance(key, str | int):
+        raise ValueError("a storage without a name")
     offset = 0
     if part and part[0]:
         _, offset, numel = part[0]
@@ -173,7 +188,7 @@ def _typed_tensor(storage: Storage, offset: int, shape: Any, strides: Any, _grad
 
 
 _CALLS: Mapping[str, Callable[..., Any]] = {
-    "collections.OrderedDict": lambda *pairs: dict(*pairs),
+    "collections.OrderedDict": lambda pairs=(): _dict([part for key, value in pairs for part in (key, value)]),
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _typed_tensor,
@@ -223,13 +238,24 @@ _ACTIONS: Mapping[str, Callable[[_Machine, Any], Any]] = {
 
 
 def _dict(values: list[Any]) -> dict[Any, Any]:
-    return dict(zip(values[::2], values[1::2], strict=True))
+    return dict(zip(map(_key, values[::2]), values[1::2], strict=True))
+
+
+def _key(value: Any) -> Any:
+    """Return a key; ValueError for one whose hash would take long, as of tuples of tuples of tuples."""
+    parts = value if isinstance(value, tuple) else (value,)
+    if not all(part is None or isinstance(part, str | int | float | bytes) for part in parts):
+        raise ValueError("a key that is no text or number")
+    return value
 
 
 def tensors(tree: Any) -> Iterator[Tensor]:
-    """Yield every tensor in nested containers."""
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, dict | list | tuple | set):
-        for value in tree.values() if isinstance(tree, dict) else tree:
-            yield from tensors(value)
+    """Yield every tensor in nested containers, each of which is looked through once, however often it occurs."""
+    waiting, seen = [tree], set[int]()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, dict | list | tuple | set) and id(value) not in seen:
+            seen.add(id(value))
+            waiting.extend(value.values() if isinstance(value, dict) else value)
