@@ -1,10 +1,10 @@
 """Files that other programs wrote and that may hold anything: opened with bounds, every failure told in one line."""
 
 import contextlib
+import io
 import os
 import stat
 from collections.abc import Iterator
-from typing import BinaryIO
 
 File = str | os.PathLike
 
@@ -55,7 +55,7 @@ def shortened(text: str, most: int = _LINE) -> str:
     return line if len(line) <= most else f"{line[:most]} …"
 
 
-def opened(file: File) -> BinaryIO:
+def opened(file: File) -> io.BufferedReader:
     """Open an ordinary file for reading, also through links.
 
     Raises:
