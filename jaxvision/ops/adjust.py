@@ -31,10 +31,12 @@ def hue(image: Float[Array, "H W 3"], turn: Float[Array, ""]) -> Float[Array, "H
     value = image.max(axis=-1)
     chroma = value - image.min(axis=-1)
     safe = jnp.where(chroma > 0, chroma, 1.0)
+    # The largest channel is found by order, not as the one equal to `value`: a compiler may compute `value` and the
+    # channels twice and round them differently, and then none would be equal to it.
     sixths = jnp.where(
-        value == red,
+        (red >= green) & (red >= blue),
         (green - blue) / safe,
-        jnp.where(value == green, 2.0 + (blue - red) / safe, 4.0 + (red - green) / safe),
+        jnp.where(green >= blue, 2.0 + (blue - red) / safe, 4.0 + (red - green) / safe),
     )
     # Where a channel stands on the circle, in sixths, seen from the point at which it is darkest.
     position = jnp.mod(sixths[..., None] + 6.0 * turn + jnp.array([5.0, 3.0, 1.0]).reshape(1, 1, 3), 6.0)

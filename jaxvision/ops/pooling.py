@@ -144,12 +144,17 @@ def _reduce_window(x: Float[Array, "B H W C"], at: Windows) -> Float[Array, "B h
 
 
 def _forward(x: Float[Array, "B H W C"], at: Windows) -> tuple[Float[Array, "B h w C"], UInt[Array, "B h w C"]]:
-    """Pool, and keep in a byte a window where its maximum was, so that the gradient need not read `x` again."""
-    y, views = _max_pool(x, at), at.views(x)
-    dtype = jnp.uint8 if len(views) < 256 else jnp.uint32
-    index = jnp.full(y.shape, len(views) - 1, dtype)
-    for n in reversed(range(len(views) - 1)):
-        index = jnp.where(views[n] == y, jnp.asarray(n, dtype), index)
+    """Pool, and keep in a byte a window where its maximum was, so that the gradient need not read `x` again.
+
+    Of equal maxima the first in row order counts. Each place is compared with the largest before it, never with a
+    maximum computed apart: a compiler may round `x` differently in the two, and then no place would be equal to it.
+    """
+    y, *others = at.views(x)
+    dtype = jnp.uint8 if len(others) < 255 else jnp.uint32
+    index = jnp.zeros(y.shape, dtype)
+    for n, view in enumerate(others, 1):
+        larger = view > y
+        index, y = jnp.where(larger, jnp.asarray(n, dtype), index), jnp.maximum(y, view)
     return y, index
 
 

@@ -23,7 +23,7 @@ def configure() -> None:
         raise RuntimeError("xla.configure(): jax is already imported, call it before")
     given = os.environ.get("XLA_FLAGS", "")
     added = [
-        f"--{name}={','.join(value)}" for name, value in _FLAGS.items() if name not in given and _known(name, *value)
+        f"--{name}={','.join(value)}" for name, value in _FLAGS.items() if name not in given and known(name, *value)
     ]
     if added:
         os.environ["XLA_FLAGS"] = " ".join([given, *added]).strip()
@@ -46,8 +46,8 @@ def reexec_with_huge_pages() -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _known(*words: str) -> bool:
-    """Whether the installed jaxlib holds every word: XLA aborts the process at a flag it does not know."""
+def known(*words: str) -> bool:
+    """Return whether the installed jaxlib holds every word: XLA aborts the process at a flag it does not know."""
     library = _library()
     if library is None:
         return False

@@ -93,6 +93,9 @@ def test_vmap_bfloat16_and_nan():
     chex.assert_trees_all_equal(jax.vmap(lambda x: max_pool(x[None], 3, 2, 1)[0])(x), max_pool(x, 3, 2, 1))
     assert jax.grad(lambda x: max_pool(x, 2, 2).sum())(x.astype(jnp.bfloat16)).dtype == jnp.bfloat16
     assert jnp.isnan(max_pool(x.at[0, 0, 0, 0].set(jnp.nan), 2, 2)[0, 0, 0, 0])
+    for place in ((0, 0), (1, 1)):  # also where the gradient is asked for, which takes another way to the maximum
+        pooled, _ = jax.vjp(lambda x: max_pool(x, 2, 2), x.at[0, *place, 0].set(jnp.nan))
+        assert jnp.isnan(pooled[0, 0, 0, 0])
 
 
 @pytest.mark.parametrize(
