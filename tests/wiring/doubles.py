@@ -26,7 +26,8 @@ from jaxvision.data.windows import Windows
 from jaxvision.ops import permutations
 from jaxvision.recipes import rcnn_windows, searched_proposals
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
-from jaxvision.run.experiments import experiments, load
+from jaxvision.run.experiments import experiments
+from jaxvision.run.experiments import load as load_experiment
 from jaxvision.tasks.rcnn import Look
 from jaxvision.train import hooks
 from jaxvision.train.optim import Optimizer
@@ -98,34 +99,41 @@ class Looking(NamedTuple):
 @contextlib.contextmanager
 def recording() -> Iterator[None]:
     """Put the doubles in the place of everything that reads data, or would make a task or a hook."""
-    for name in experiments():
-        load(name)
     tasks = [
         importlib.import_module(f"jaxvision.tasks.{m.name}") for m in pkgutil.iter_modules(jaxvision.tasks.__path__)
     ]
-    with pytest.MonkeyPatch.context() as patch:
+    with without_data(_load) as patch:
         for module in tasks:
             for make in _factories(module):
                 _replace(patch, make, _task_double(make))
+        _replace(patch, colorization.frequencies, lambda setup: setup.config.train_split)
+        _replace(
+            patch, colorization.rebalancing, lambda split, bins, share: _weights(f"colours of {split}, λ {share:g}")
+        )
+        patch.setattr(Optimizer, "make", _make)
+        patch.setattr(Look, "widths", lambda self: (100, 200))
+        yield
+
+
+@contextlib.contextmanager
+def without_data(load: Callable[..., Source]) -> Iterator[pytest.MonkeyPatch]:
+    """Put the doubles in the place of everything that reads data, and `load` in that of `sources.load`."""
+    for name in experiments():
+        load_experiment(name)
+    with pytest.MonkeyPatch.context() as patch:
         _replace(patch, hooks.evaluate, _evaluate)
         _replace(patch, hooks.picture, _picture)
         _replace(patch, pixel_weights.median_frequency, _median_frequency)
         _replace(patch, searched_proposals.search_split, _search_split)
         _replace(patch, rcnn_windows.labelled_windows, _labelled_windows)
-        _replace(patch, colorization.frequencies, lambda setup: setup.config.train_split)
-        _replace(
-            patch, colorization.rebalancing, lambda split, bins, share: _weights(f"colours of {split}, λ {share:g}")
-        )
         _replace(patch, permutations.spread, lambda count: np.zeros((count, 9), np.int32))
-        patch.setattr(sources, "load", _load)
+        patch.setattr(sources, "load", load)
         patch.setattr(pipeline, "train", _train)
         patch.setattr(pipeline, "evaluate", _evaluation)
-        patch.setattr(Optimizer, "make", _make)
         patch.setattr(jax, "local_device_count", lambda: 1)
-        patch.setattr(Look, "widths", lambda self: (100, 200))
         patch.setattr(Canvases, "groups", lambda self, records: np.zeros(len(records), np.int64))
         _forget()
-        yield
+        yield patch
         _forget()
 
 

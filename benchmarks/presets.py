@@ -1,0 +1,265 @@
+"""Every preset that names a paper, for a few steps on small data: trained, stopped, gone on with, evaluated.
+
+    python benchmarks/presets.py                                    # all that have not run yet, one after the other
+    python benchmarks/presets.py --presets='ssl/*,detection/faster_rcnn:fpn'
+    python benchmarks/presets.py --list
+
+Each runs as `launch.py` would run it, at its own image size and on a set in the layout of the paper's, which
+`preset_data` draws; only batches, numbers of steps and what `CHANGED` names are cut. A first process is told to stop
+once it has taken a step; a second one, with the same command, goes on from there, evaluates and ends. Printed and kept
+in presets.jsonl are the seconds and the peak memory of both; presets.md has all as a table. What failed is named, with
+the last line that it wrote.
+"""
+
+import fnmatch
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import preset_data
+from absl import app, flags
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+STEPS = 4  # training steps of every stage: three before the signal has come through, one after
+OWN = ("quick", "photos", "fashion", "smoke")  # presets of this project, which name no paper
+# Beside batches and steps, for an experiment or one of its presets.
+CHANGED: dict[str, dict[str, Any]] = {
+    "detection/lineage": {"methods": "faster_rcnn,yolo"},
+    "detection/rcnn": {"batch_size": 16, "proposals.most": 100},
+    "detection/selective_search": {"split": "test[:2]"},
+    "gan": {"batch_size": 16},
+    "ssl/compare": {"shares": "0.5,1", "methods": "rotation,simclr"},
+    "ssl/moco": {"batch_size": 4, "groups": 2},
+}
+OTHER_LAYOUTS = {"classification/resnet:paper": {"folder": "folder:imagenet"}}  # further runs, with other --data
+
+_PRESETS = flags.DEFINE_list("presets", ["*"], "names, or patterns of names, such as ssl/moco:v1 or 'detection/*'")
+_FOLDER = flags.DEFINE_string("folder", "runs/presets", "where data, runs under way and the results lie")
+_BATCH = flags.DEFINE_integer("batch_size", 2, "images in a step, unless CHANGED says more", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 1200, "seconds after which a preset is stopped and has failed")
+_MEMORY = flags.DEFINE_float("memory", 5.0, "GiB of a process's memory above which a preset has failed")
+_AGAIN = flags.DEFINE_bool("again", False, "also presets that presets.jsonl has a result of")
+_LIST = flags.DEFINE_bool("list", False, "only print the names")
+
+
+class Run(NamedTuple):
+    """A preset and the flags that cut it."""
+
+    name: str  # <area>/<experiment>:<preset>, and :<layout> for other data than the preset's
+    flags: dict[str, Any]  # by name
+
+    @property
+    def command(self) -> list[str]:
+        """Return the flags of launch.py."""
+        experiment, preset, *_ = self.name.split(":")
+        cut = [f"--{name}={value}" for name, value in self.flags.items()]
+        return [f"--experiment={experiment}", f"--preset={preset}", *cut]
+
+
+class Limits(NamedTuple):
+    """What a preset may take at most."""
+
+    seconds: float  # of both processes together
+    gib: float  # memory of each process
+
+
+class Ended(NamedTuple):
+    """A process that has ended."""
+
+    code: int
+    seconds: float
+    peak_mib: int
+    lines: list[str]
+    reason: str = ""  # why it was ended by force
+
+    @property
+    def failure(self) -> str:
+        """Return why it failed, "" where it did not."""
+        last = next((line for line in reversed(self.lines) if line.strip()), "")
+        stopped = self.code in (0, -signal.SIGTERM)  # the latter between two stages
+        return self.reason or ("" if stopped else f"exit code {self.code}: {last.strip()[:200]}")
+
+
+def runs(batch_size: int) -> list[Run]:
+    """Return all presets that name a paper, each once, in the order of their names."""
+    from jaxvision.run.config import to_dict
+    from jaxvision.run.experiments import experiments, load
+
+    found = []
+    for experiment in experiments():
+        configs: dict[str, Any] = {}
+        for preset, config in load(experiment).PRESETS.items():
+            if preset in OWN or config in configs.values():  # one may have two names
+                continue
+            configs[preset] = config
+            name = f"{experiment}:{preset}"
+            cut = cut_flags(name, to_dict(config), batch_size)
+            found.append(Run(name, cut))
+            for layout, data in OTHER_LAYOUTS.get(name, {}).items():
+                found.append(Run(f"{name}:{layout}", {**cut, "data": data}))
+    return found
+
+
+def cut_flags(name: str, config: dict[str, Any], batch_size: int) -> dict[str, Any]:
+    """Return the flags that make a preset small.
+
+    Args:
+        name: <area>/<experiment>:<preset>.
+        config: the preset's flags.
+        batch_size: the most images in a step.
+
+    Returns:
+        Flags by name: batches, the steps of every stage, and what `CHANGED` has.
+    """
+    cut: dict[str, Any] = {}
+    for flag, value in config.items():
+        last = flag.rpartition(".")[2]
+        if last.endswith("batch_size") and value > batch_size:
+            cut[flag] = batch_size
+        elif last.endswith("steps") and last not in ("warmup_steps", "discriminator_steps") and value:
+            steps = STEPS * config.get("optimizer.accumulate", 1)
+            cut[flag] = ",".join([str(steps)] * len(value)) if isinstance(value, list) else steps
+    experiment = name.partition(":")[0]
+    for key in (experiment.partition("/")[0], experiment, name):
+        cut |= CHANGED.get(key, {})
+    return {flag: value for flag, value in cut.items() if flag in config}
+
+
+def tried(run: Run, folder: pathlib.Path, data: pathlib.Path, limits: Limits) -> dict[str, Any]:
+    """Run a preset: stop it after its first steps, go on, evaluate.
+
+    Args:
+        run: the preset.
+        folder: where its workdir lies while it runs.
+        data: the folder that the presets' relative paths begin in.
+        limits: beyond which it has failed.
+
+    Returns:
+        The row for presets.jsonl.
+    """
+    workdir = folder / "under_way"
+    shutil.rmtree(workdir, ignore_errors=True)
+    command = [sys.executable, str(ROOT / "launch.py"), *run.command, f"--workdir={workdir}", "--log_every=1"]
+    first = process(command, data, limits, stop=True)
+    row = {"preset": run.name, "flags": run.flags, "first_seconds": first.seconds, "peak_mib": first.peak_mib}
+    failure, stopped = first.failure, any("the same command goes on from there" in line for line in first.lines)
+    if not failure:
+        left = limits._replace(seconds=limits.seconds - first.seconds)
+        second = process(command, data, left, stop=False)
+        row |= {"second_seconds": second.seconds, "peak_mib": max(first.peak_mib, second.peak_mib)}
+        failure = second.failure and f"gone on: {second.failure}"
+        known = ("goes on from step", "done before")
+        if not failure and stopped and not any(word in line for line in second.lines for word in known):
+            failure = "gone on: it began anew"
+    measured = (workdir / "metrics.jsonl").read_text().splitlines() if (workdir / "metrics.jsonl").exists() else []
+    keys = {key for line in measured for key in json.loads(line)}
+    shutil.rmtree(workdir, ignore_errors=True)
+    evaluated = sorted(key for key in keys if "/" in key and not key.startswith(("train/", "time/")))
+    return {**row, "stopped": stopped, "evaluated": evaluated[:3], "failure": failure}
+
+
+def process(command: list[str], data: pathlib.Path, limits: Limits, *, stop: bool) -> Ended:
+    """Run a command, and watch its time, its memory and its lines.
+
+    Args:
+        command: the words.
+        data: the folder that it runs in, with TFDS's sets.
+        limits: beyond which it is ended.
+        stop: whether it gets SIGTERM as soon as a stage has taken a step.
+
+    Returns:
+        What it did.
+    """
+    env = {**os.environ, "TFDS_DATA_DIR": str(data / "tensorflow_datasets")}
+    began, lines, peak, reason = time.monotonic(), list[str](), 0, ""
+    with subprocess.Popen(
+        command, cwd=data, env=env, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True
+    ) as one:
+
+        def read() -> None:
+            assert one.stdout is not None
+            for line in one.stdout:
+                lines.append(line)
+                if stop and re.match(r"\S+ step \d+.* train/", line):
+                    one.send_signal(signal.SIGTERM)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        while one.poll() is None:
+            peak = max(peak, _resident_mib(one.pid))
+            if time.monotonic() - began > limits.seconds:
+                reason = f"not done after {limits.seconds:.0f} s"
+            elif peak > limits.gib * 1024:
+                reason = f"over {limits.gib:g} GiB"
+            if reason:
+                one.kill()
+            time.sleep(0.1)
+        reader.join()
+    return Ended(one.returncode, round(time.monotonic() - began, 1), peak, lines, reason)
+
+
+def _resident_mib(pid: int) -> int:
+    """Return the most memory that a process of Linux has held so far, in MiB; 0 once it has ended."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0
+    return int(found[1]) // 1024 if found else 0
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of the results, the newest of each preset."""
+    newest = {row["preset"]: row for row in rows}
+    lines = ["| preset | cut to | seconds | peak MiB | evaluated | |", "|---|---|---|---|---|---|"]
+    for name, row in sorted(newest.items()):
+        cut = " ".join(f"{flag}={value}" for flag, value in row["flags"].items() if not flag.endswith("steps"))
+        seconds = f"{row['first_seconds']:.0f} + {row['second_seconds']:.0f}" if "second_seconds" in row else "–"
+        outcome = row["failure"] or ("" if row["stopped"] else "ended before it could be stopped")
+        lines.append(f"| {name} | {cut} | {seconds} | {row['peak_mib']} | {', '.join(row['evaluated'])} | {outcome} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    chosen = [one for one in runs(_BATCH.value) if any(fnmatch.fnmatch(one.name, p) for p in _PRESETS.value)]
+    if not chosen:
+        sys.exit(f"--presets={','.join(_PRESETS.value)}: no preset is called so; --list shows all")
+    if _LIST.value:
+        print("\n".join(one.name for one in chosen))
+        return
+    folder = pathlib.Path(_FOLDER.value).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    data, results = preset_data.make(folder / "data"), folder / "presets.jsonl"
+    rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    cores = len(os.sched_getaffinity(0))
+    print(
+        f"{platform.machine()}, {cores} cores, jax {metadata.version('jax')}; steps of every stage: {STEPS}", flush=True
+    )
+    known = {row["preset"] for row in rows}
+    for one in chosen:
+        if one.name in known and not _AGAIN.value:
+            continue
+        row = tried(one, folder, data, Limits(_SECONDS.value, _MEMORY.value))
+        rows.append(row)
+        with results.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        (folder / "presets.md").write_text(table(rows))
+        print(table([row]).splitlines()[-1], flush=True)
+    failed = [row["preset"] for row in {row["preset"]: row for row in rows}.values() if row["failure"]]
+    print(f"written to {folder}/presets.md; {len(failed)} failed{': ' if failed else ''}{', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    app.run(main)
