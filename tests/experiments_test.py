@@ -16,6 +16,13 @@ from jaxvision.ops.dispatch import plain_forms
 from jaxvision.run.config import define_flags
 from jaxvision.train.devices import first_batch
 
+# Runs of over a quarter of a minute whose parts have tests of their own: `make test-long` runs these.
+DEAR = {
+    *("detection/lineage", "detection/fast_rcnn", "detection/mask_rcnn", "segmentation/deconvnet"),
+    *("segmentation/sliding_window", "segmentation/unpooling", "gan/inversion", "gan/dissection", "gan/conditional"),
+    *("gan/joint", "ssl/compare", "ssl/context_encoder", "ssl/jigsaw", "ssl/colorization"),
+}
+
 
 @pytest.fixture(autouse=True)
 def _forget_what_was_compiled() -> Iterator[None]:
@@ -28,7 +35,9 @@ def run(name: str, workdir: Path, *flags: str) -> None:
     assert launch.main(["launch.py", f"--experiment={name}", "--smoke", f"--workdir={workdir}", *flags]) == 0
 
 
-@pytest.mark.parametrize("name", launch.experiments())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in DEAR else ()) for name in launch.experiments()]
+)
 def test_smoke(name: str, tmp_path: Path):
     # lax's convolutions compile sooner; those of a CPU have their own tests, and these two experiments.
     with contextlib.nullcontext() if name in ("classification/alexnet", "ssl/simclr") else plain_forms():

@@ -141,6 +141,7 @@ class Killed(BaseException):
     """Nothing but the operating system cleans up behind it."""
 
 
+@pytest.mark.long
 def test_killed_while_a_probe_learns_it_goes_on_with_that_probe(tmp_path: Path):
     flags = ["launch.py", "--experiment=ssl/compare", "--smoke", "--methods=", "--shares=1.0", f"--workdir={tmp_path}"]
     whole = Writer.write

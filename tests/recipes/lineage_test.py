@@ -133,6 +133,7 @@ def kill_in(stage: str, workdir: Path, methods: tuple[str, ...] = METHODS) -> No
         run(workdir, methods)
 
 
+@pytest.mark.long
 def test_killed_in_the_comparison_it_says_what_was_measured_before(tmp_path: Path):
     kill_in("comparison", tmp_path, ("yolo",))
     before = read_metrics(tmp_path / "metrics.jsonl")

@@ -84,7 +84,8 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return workdir
 
 
-@pytest.mark.parametrize("stages", [("svm",), pytest.param(STAGES, marks=pytest.mark.long)], ids=["svm", "every"])
+@pytest.mark.long
+@pytest.mark.parametrize("stages", [("svm",), STAGES], ids=["svm", "every"])
 def test_killed_in_its_stages_it_ends_the_same(straight: Path, tmp_path: Path, stages: tuple[str, ...]):
     for stage in stages:
         kill_in(stage, tmp_path)

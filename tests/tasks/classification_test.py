@@ -53,7 +53,15 @@ def test_overfits_one_batch(options: dict):
     np.testing.assert_array_equal(probabilities.argmax(-1), batch["label"])
 
 
-@pytest.mark.parametrize(("mode", "count"), [("jit", 2), ("jit", 4), ("pmap", 2), ("pmap", 4)])
+@pytest.mark.parametrize(
+    ("mode", "count"),
+    [
+        ("jit", 2),
+        pytest.param("jit", 4, marks=pytest.mark.long),
+        pytest.param("pmap", 2, marks=pytest.mark.long),
+        ("pmap", 4),
+    ],
+)
 def test_devices_agree(mode: str, count: int):
     task, batch = classification(Net(), Optimizer(lr=0.1, weight_decay=1e-3).make(10), **GREY), batch_of()
     expected = train(task, batch, 3)

@@ -134,7 +134,7 @@ def test_five_hundred_objects():
     chex.assert_tree_all_finite((state.params, metrics))
 
 
-@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), ("jit", 2)])
+@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), pytest.param("jit", 2, marks=pytest.mark.long)])
 def test_devices_agree(mode: str, count: int):
     batch = tiny.batch_of()
     where = devices.choose(mode, jax.devices()[:count])
@@ -223,7 +223,7 @@ def test_without_proposals_nothing_is_found_and_all_stays_finite():
     assert not jax.jit(task.predict)(state, batch)["valid"].any()
 
 
-@pytest.mark.parametrize("name", ["vgg16", "c4"])
+@pytest.mark.parametrize("name", ["vgg16", pytest.param("c4", marks=pytest.mark.long)])
 def test_the_other_networks_learn_and_predict(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(BLOCKS, 50, (1, 1, 1, 1))  # C4 needs bottlenecks, and not as many
     anchors = Anchors(((16.0, 32.0),), (1.0,))

@@ -68,7 +68,7 @@ def test_the_loss_of_the_first_step():
     np.testing.assert_allclose(metrics["loss"], 0.01 * 3 - 3 * float(metrics["effect"]), rtol=1e-5)
 
 
-@pytest.mark.parametrize(("mode", "count"), [("jit", 2), ("pmap", 4)])
+@pytest.mark.parametrize(("mode", "count"), [pytest.param("jit", 2, marks=pytest.mark.long), ("pmap", 4)])
 def test_devices_agree(mode: str, count: int):
     expected = train(task_of(optax.sgd(0.5)), batch_of(), 3)
     found = train(task_of(optax.sgd(0.5)), batch_of(), 3, devices.choose(mode, jax.devices()[:count]))

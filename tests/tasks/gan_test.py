@@ -73,8 +73,8 @@ def on_one_device(name: str):
 @pytest.mark.parametrize(
     ("name", "mode", "count"),
     [
-        *[("k=2", "jit", 2), ("k=2", "pmap", 4)],
-        *[("joint", "jit", 2), ("joint", "pmap", 4), ("penalty", "jit", 2), ("penalty", "pmap", 4)],
+        *[(name, "pmap", 4) for name in ("k=2", "joint", "penalty")],
+        *[pytest.param(name, "jit", 2, marks=pytest.mark.long) for name in ("k=2", "joint", "penalty")],
         ("norm", "jit", 4),  # under pmap each device has its own batch statistics
     ],
 )

@@ -162,7 +162,7 @@ def test_an_image_is_found_by_its_number_whatever_the_order(stage):
     np.testing.assert_array_equal(again[stage], found[stage][list(order)])
 
 
-@pytest.mark.parametrize(("mode", "count"), [("jit", 2), ("pmap", 4)])
+@pytest.mark.parametrize(("mode", "count"), [pytest.param("jit", 2, marks=pytest.mark.long), ("pmap", 4)])
 @pytest.mark.parametrize("stage", STAGES)
 def test_devices_agree(stage: str, mode: str, count: int):
     if stage == "encoder" and mode == "pmap":

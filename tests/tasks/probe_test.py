@@ -102,7 +102,7 @@ def test_the_bank_is_saved_with_the_state(tmp_path):
         remember(state, jnp.ones((3, 8)), jnp.arange(3))
 
 
-@pytest.mark.parametrize(("mode", "count"), [("jit", 2), ("pmap", 4)])
+@pytest.mark.parametrize(("mode", "count"), [pytest.param("jit", 2, marks=pytest.mark.long), ("pmap", 4)])
 @pytest.mark.parametrize("kind", ["linear", "finetune"])
 def test_devices_agree(kind: str, mode: str, count: int):
     if kind == "finetune" and mode == "pmap":

@@ -144,7 +144,7 @@ def test_an_image_without_proposals_has_no_detections():
     assert not devices.compile_predict(task, ONE)(state, batch)["valid"][2].any()
 
 
-@pytest.mark.parametrize("mode", ["jit", "pmap"])
+@pytest.mark.parametrize("mode", [pytest.param("jit", marks=pytest.mark.long), "pmap"])
 def test_devices_agree(mode: str):
     task, state, batch = detector(Reported())
     expected = devices.compile_predict(task, ONE)(state, batch)

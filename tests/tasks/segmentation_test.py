@@ -93,7 +93,7 @@ def on_one_device(normalise: str, lr: float):
     return train(weighted(normalise, lr), weigh(batch_of()), 3)
 
 
-@pytest.mark.parametrize(("mode", "count"), [("jit", 2), ("pmap", 4)])
+@pytest.mark.parametrize(("mode", "count"), [pytest.param("jit", 2, marks=pytest.mark.long), ("pmap", 4)])
 @pytest.mark.parametrize("normalise", ["pixels", "weights", "none"])
 def test_devices_agree(mode: str, count: int, normalise: str):
     """The rows of each device have another number of pixels that count; those of the last have none."""

@@ -31,7 +31,7 @@ def on_one_device():
     return devices.to_host(train(task(), batch_of(), 3))
 
 
-@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), ("jit", 2)])
+@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), pytest.param("jit", 2, marks=pytest.mark.long)])
 def test_devices_agree(mode: str, count: int):
     found = train(task(), batch_of(), 3, devices.choose(mode, jax.devices()[:count]))
     chex.assert_trees_all_close(devices.to_host(found), on_one_device(), rtol=1e-4, atol=1e-5)

@@ -170,7 +170,7 @@ def test_degenerate_boxes_change_nothing():
     chex.assert_trees_all_equal(compiled()(start(), batch_of())[1], compiled()(start(), spoiled)[1])
 
 
-@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), ("jit", 2)])
+@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), pytest.param("jit", 2, marks=pytest.mark.long)])
 def test_devices_agree(mode: str, count: int):
     where = devices.choose(mode, jax.devices()[:count])
     found = train(task_of(), batch_of(), 3, where)
