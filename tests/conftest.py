@@ -1,10 +1,13 @@
 """Four fake CPU devices, strict numerics, annotations checked at run time, one compilation cache for all workers."""
 
+import ctypes
 import gc
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 from jaxvision.run import xla  # noqa: E402
 
@@ -38,6 +41,7 @@ from absl import flags  # noqa: E402
 from jaxvision.ops.dispatch import plain_forms  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+LARGE = 700 * 2**20  # bytes that a worker may keep from one module to the next
 gc.set_threshold(100_000, 20, 20)  # tracing makes many objects and little garbage
 flags.FLAGS.mark_as_parsed()  # grain's worker processes read absl flags
 
@@ -47,6 +51,16 @@ def _forget_what_was_compiled() -> Iterator[None]:
     """After each module: else a worker that runs a thousand tests holds gigabytes of programs."""
     yield
     jax.clear_caches()
+    if resident() > LARGE:
+        gc.collect()
+        if sys.platform == "linux":  # the C library keeps what programs left free between them
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process holds, or 0 where the system does not say."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
 
 @pytest.fixture(scope="module")
