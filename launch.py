@@ -32,13 +32,13 @@ def main(argv: list[str]) -> int:
     A run that a signal stopped has saved its state, and also returns 0.
     """
     try:
-        if argv[1:] == ["--version"]:  # alone: some experiments have a setting of this name
+        if argv[-1] in ("--version", "-V"):  # without a value: some experiments have a setting of this name
             print(versions())
             return 0
         values, name, config = parse(argv)
         if values.list:
             print(listing())
-        elif values.help:
+        elif values.help or not argv[1:]:
             print(usage(__doc__ or "", values, name))
         elif values.mode == "gallery":
             from jaxvision.run import gallery  # without jax, so that it takes a moment

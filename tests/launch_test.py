@@ -29,7 +29,7 @@ def error(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     ("argv", "expected"),
     [
         (("--experiment=classification/resnett",), "did you mean classification/resnet?"),
-        ((), "no such experiment"),
+        (("--smoke",), "no such experiment"),
         ((EXPERIMENT, "--dept=3"), "depth"),
         ((EXPERIMENT, "--depth=many"), "--depth"),
         ((EXPERIMENT, "depth=3"), "depth=3: not a flag"),
@@ -43,6 +43,8 @@ def error(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         ((EXPERIMENT, "--smoke", "--mode=predict"), "--input"),
         ((EXPERIMENT, "--smoke", "--mode=evaluate"), "no checkpoint"),
         ((EXPERIMENT, "--smoke", "--num_processes=2"), "--coordinator"),
+        ((EXPERIMENT, "--smoke", "--mode=evaluate", "--epochs=2"), "--epochs is the length of a training"),
+        (("--experiment=detection/rcnn", "--epochs=2"), "--epochs: the steps of this experiment are not passes"),
         ((EXPERIMENT, "--smoke", "--log_every=0"), "--log_every=0: should be 1 or more"),
     ],
 )
@@ -56,6 +58,18 @@ def test_list_and_help(capsys: pytest.CaptureFixture[str]):
     assert launch.main(["launch.py", EXPERIMENT, "--help"]) == 0
     shown = capsys.readouterr().out
     assert "--optimizer.lr" in shown and "--workdir" in shown and "He, Zhang" in shown
+
+
+def test_no_words_at_all(capsys: pytest.CaptureFixture[str]):
+    assert launch.main(["launch.py"]) == 0
+    shown = capsys.readouterr().out
+    assert "python launch.py --list" in shown and "--experiment=NAME --help" in shown
+
+
+def test_epochs_are_passes_over_the_images(tmp_path: Path):
+    workdir = f"--workdir={tmp_path / 'run'}"
+    assert launch.main(["launch.py", EXPERIMENT, "--smoke", "--epochs=0.5", "--data=digits:count=12", workdir]) == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["steps"] == 1  # 6 of 8 images
 
 
 def test_train_then_evaluate_then_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -94,6 +108,7 @@ def test_version(capsys: pytest.CaptureFixture[str]):
     assert launch.main(["launch.py", "--version"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("jaxvision ") and f"jax {jax.__version__}" in shown
+    assert launch.main(["launch.py", EXPERIMENT, "--version"]) == 0 and capsys.readouterr().out == shown
 
 
 def test_as_a_program(tmp_path: Path):

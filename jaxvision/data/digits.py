@@ -5,7 +5,6 @@ import functools
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from sklearn import datasets
 
 from jaxvision.channels import Channels
 from jaxvision.data import specs
@@ -54,6 +53,8 @@ def digits(split: str, count: int | None = None) -> Digits:
 
 @functools.cache
 def _all() -> Digits:
+    from sklearn import datasets  # takes a second, which whoever reads other data need not wait
+
     bunch = datasets.load_digits()
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     return Digits(images, bunch.target.astype(np.int64), np.arange(len(images)))

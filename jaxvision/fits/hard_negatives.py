@@ -12,8 +12,6 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.svm import LinearSVC
 
 _NEVER = -1e3  # score of each window for a class without positives
 _ITERATIONS = 20_000  # most iterations of liblinear in a fit
@@ -198,6 +196,9 @@ def solve(
     """
     if not len(negatives):
         return np.zeros(positives.shape[1]), 1.0, True
+    from sklearn.exceptions import ConvergenceWarning  # takes a second, which --help need not wait
+    from sklearn.svm import LinearSVC
+
     machine = LinearSVC(
         C=config.c,
         loss="hinge",

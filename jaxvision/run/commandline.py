@@ -10,6 +10,7 @@ from absl import flags, logging
 
 from jaxvision import __version__
 from jaxvision.run import config as settings
+from jaxvision.run import flag_help, mistakes
 from jaxvision.run.experiments import load, preset
 from jaxvision.run.request import FOR_TRAINING, Flags, Request
 from jaxvision.run.saved_run import completed, read
@@ -26,20 +27,23 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
     """Parse a command line, whose first word is the program.
 
     Returns the parsed flags, the experiment's name and its Config; "" and None where no experiment is asked for, as
-    with --list. ValueError or flags.Error: a flag is unknown or has a wrong value.
+    with --list or without any word. ValueError or flags.Error: a flag is unknown or has a wrong value.
     """
+    argv = ["--help" if word in ("-h", "-?", "-help") else word for word in argv]
     values = launcher_flags()
-    values(argv, known_only=True)
+    rest = values(argv, known_only=True)[1:]
     if values.list:
         return values, "", None
     if values.mode == "gallery":
-        values(argv)  # an experiment's flags would be a mistake
+        _parse_all(values, argv)  # an experiment's flags would be a mistake
         return values, "", None
     saved = _saved(values.workdir)
     imported = _imported_settings(values) if values.init_from else {}
     name = values.experiment or saved.get("experiment", "") or next(iter(imported), "")
-    if values.help and not name:
+    if not name and (values.help or not argv[1:]):
         return values, "", None
+    if not name and (stray := [word for word in rest if not word.startswith("-")]):
+        raise ValueError(mistakes.stray_word(stray[0], values))
     config = preset(load(name), "smoke" if values.smoke else values.preset)
     if values.mode != "train" and saved:
         config = settings.from_dict(
@@ -49,9 +53,9 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
         config = settings.from_dict(config, imported[name])
     settings.define_flags(config, values)
     values.unparse_flags()
-    rest = values(argv)[1:]
-    if rest:
-        raise ValueError(f"{rest[0]}: not a flag; settings are given as --name=value")
+    _parse_all(values, argv)
+    if values["epochs"].present and "steps" in values and values["steps"].present:
+        raise ValueError("--epochs and --steps both give the length of the training; leave one out")
     if not values.workdir:
         values["workdir"].value = tempfile.mkdtemp(prefix="jaxvision-") if values.smoke else _workdir(values, name)
     return values, name, settings.read_flags(config, values)
@@ -86,16 +90,14 @@ def usage(introduction: str, values: flags.FlagValues, name: str) -> str:
     """Return the text of --help.
 
     Args:
-        introduction: what stands above the flags that every experiment has.
+        introduction: what stands above everything.
         values: the flags, as `parse` returned them.
-        name: the experiment whose docstring and flags follow; "" for none.
+        name: the experiment whose docstring, presets and flags are shown; "" for none.
 
     Returns:
-        The text, with a line for each flag: its name, its default and its help.
+        The text, with the flags in groups: name, default, choices and help of each.
     """
-    own = [flag for flag in values if flag not in launcher_flags()]
-    groups = {introduction: list(launcher_flags()), f"{load(name).__doc__ if name else ''}": own}
-    return "\n".join(f"{title}\n" + "\n".join(_flag_line(values[n]) for n in sorted(g)) for title, g in groups.items())
+    return flag_help.usage(introduction, values, load(name) if name else None)
 
 
 def versions() -> str:
@@ -103,9 +105,14 @@ def versions() -> str:
     return f"jaxvision {__version__}\njax {metadata.version('jax')}"
 
 
-def _flag_line(flag: flags.Flag) -> str:
-    value = "" if flag.default is None else flag.serialize().partition("=")[2] or flag.default
-    return f"  --{flag.name}={value}  {flag.help}"
+def _parse_all(values: flags.FlagValues, argv: list[str]) -> None:
+    """Parse a command line whose flags are all defined; ValueError says what was probably meant by another word."""
+    try:
+        rest = values(argv)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise ValueError(mistakes.unknown_flag(error.flagname, str(error.flagvalue or ""), values)) from None
+    if rest:
+        raise ValueError(mistakes.stray_word(rest[0], values))
 
 
 def _saved(workdir: str) -> dict[str, Any]:

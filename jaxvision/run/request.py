@@ -23,6 +23,7 @@ class Flags:
     experiment: str = ""  # <area>/<name>, see --list; by default the experiment that was run in --workdir
     mode: Mode = "train"  # what to do; show draws and counts the data; gallery makes a page of all runs below --workdir
     preset: str = "quick"  # set of defaults: quick takes minutes on a laptop, paper has the paper's data and schedule
+    epochs: float = 0.0  # length of the training in passes over its images, in place of --steps; 0: as --steps says
     smoke: bool = False  # try everything in seconds: two training steps on tiny data, in a temporary folder
     workdir: str = ""  # folder for checkpoints, metrics and pictures; by default runs/<area>-<name>
     from_stage: str = ""  # name of a stage: repeat it and all later stages of the run in --workdir
@@ -48,7 +49,7 @@ class Flags:
                 raise ValueError(f"--{name}={getattr(self, name)}: should be {least} or more")
 
 
-_LEAST = {"workers": 0, "log_every": 1, "save_every": 1, "keep": 1, "num_processes": 1, "process_id": 0}
+_LEAST = {"epochs": 0, "workers": 0, "log_every": 1, "save_every": 1, "keep": 1, "num_processes": 1, "process_id": 0}
 
 
 class Request(NamedTuple):

@@ -14,7 +14,7 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.data.source_log import SourceLog
 from jaxvision.files import atomic_write
 from jaxvision.run import config as settings
-from jaxvision.run import report, restart, show
+from jaxvision.run import epochs, report, restart, show
 from jaxvision.run.evaluation import evaluate
 from jaxvision.run.export import export_network
 from jaxvision.run.lock import one_writer
@@ -58,10 +58,11 @@ def run(request: Request, module: ModuleType) -> None:
 
 def _run(request: Request, module: ModuleType) -> None:
     """Do what `run` does, in a workdir that no other training writes into."""
+    _check(request)
+    request = request._replace(config=_with_epochs(request, module))
     flags, config = request.flags, request.config
     machine = devices.choose(flags.parallel)
     devices.check_batch_size(config.batch_size, machine)
-    _check(request)
     workdir = Path(flags.workdir)
     imported = imported_weights(flags)
     origin = origin_of(flags.init_from, imported) if imported else {}
@@ -137,11 +138,23 @@ def _inputs(request: Request, origin: Mapping[str, Any], saved: Mapping[str, Any
     )
 
 
+def _with_epochs(request: Request, module: ModuleType) -> Any:
+    """Return the settings with the steps that --epochs asks for, for which the data is opened and counted first."""
+    if not request.flags.epochs:
+        return request.config
+    epochs.check(request.config)
+    log = SourceLog()
+    module.build(request.config, _inputs(request, {}, {}, log))
+    return epochs.in_steps(request.config, request.flags.epochs, log)
+
+
 def _check(request: Request) -> None:
     """Raise ValueError for flags that contradict each other."""
     flags = request.flags
     if flags.from_stage and flags.mode != "train":
         raise ValueError(f"--from_stage trains again: leave it out of --mode={flags.mode}")
+    if flags.epochs and flags.mode not in FOR_TRAINING:
+        raise ValueError(f"--epochs is the length of a training: leave it out of --mode={flags.mode}")
     if flags.from_stage and jax.process_count() > 1:
         raise ValueError("--from_stage runs in one process: leave --num_processes out")
     if flags.mode == "evaluate" and getattr(request.config, "data", "") == NO_DATA:

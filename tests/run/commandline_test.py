@@ -36,12 +36,25 @@ def test_the_workdir_is_called_after_the_experiment():
     assert Path(values.workdir).is_dir()
 
 
-def test_help_has_a_line_for_every_flag():
-    values, name, _ = parsed("--help", EXPERIMENT)
+@pytest.mark.parametrize("asked", ["--help", "-h"])
+def test_help_has_a_line_for_every_flag(asked: str):
+    values, name, _ = parsed(asked, EXPERIMENT)
     shown = commandline.usage("Begins so.", values, name)
-    assert shown.startswith("Begins so.\n") and "He, Zhang" in shown
-    assert "  --checkpoint=latest  <latest|best>: " in shown and "  --optimizer.lr=" in shown
+    assert values.help and shown.startswith("Begins so.\n") and "He, Zhang" in shown
+    assert "  --checkpoint=latest         <latest|best>: " in shown and "  --optimizer.lr=" in shown
     assert len([line for line in shown.splitlines() if line.startswith("  --")]) == len(list(values))
+    assert "Presets" in shown and "  smoke " in shown and "typing." not in shown
+
+
+def test_no_words_and_forgotten_names():
+    assert parsed()[1:] == ("", None)
+    for word, meant in ((EXPERIMENT[13:], "--experiment="), ("predict", "--mode=predict")):
+        with pytest.raises(ValueError, match=f"{word}: not a flag; did you mean {meant}"):
+            parsed(word)
+    with pytest.raises(ValueError, match="--lr: there is no such flag; did you mean --optimizer.lr=0.1"):
+        parsed(EXPERIMENT, "--lr=0.1")
+    with pytest.raises(ValueError, match="--epochs and --steps"):
+        parsed(EXPERIMENT, "--epochs=2", "--steps=100")
 
 
 def test_versions():
