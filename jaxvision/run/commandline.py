@@ -110,7 +110,9 @@ def _parse_all(values: flags.FlagValues, argv: list[str]) -> None:
     try:
         rest = values(argv)[1:]
     except flags.UnrecognizedFlagError as error:
-        raise ValueError(mistakes.unknown_flag(error.flagname, str(error.flagvalue or ""), values)) from None
+        raise ValueError(
+            mistakes.unknown_flag(error.flagname, str(error.flagvalue or "").partition("=")[2], values)
+        ) from None
     if rest:
         raise ValueError(mistakes.stray_word(rest[0], values))
 

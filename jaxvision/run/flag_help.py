@@ -138,7 +138,7 @@ def _default(flag: flags.Flag) -> str:
         return str(flag.default).lower()
     if flag.default is None:
         return ""
-    return flag.serializer.serialize(flag.default) if isinstance(flag.default, tuple | list) else str(flag.default)
+    return ",".join(map(str, flag.default)) if isinstance(flag.default, tuple | list) else str(flag.default)
 
 
 def _wrapped(left: str, text: str) -> list[str]:

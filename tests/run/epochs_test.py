@@ -25,7 +25,7 @@ class Windows:
     steps: int = 100
 
 
-@pytest.mark.parametrize(("passes", "images", "steps"), [(1, 16, 2), (1, 17, 3), (2.5, 16, 5), (0.01, 16, 1)])
+@pytest.mark.parametrize(("passes", "images", "steps"), [(1.0, 16, 2), (1.0, 17, 3), (2.5, 16, 5), (0.01, 16, 1)])
 def test_passes_become_steps(passes: float, images: int, steps: int):
     log = SourceLog()
     log.opened["digits"] = {"train": range(images), "val": range(3)}
