@@ -20,6 +20,7 @@ from jaxvision.foreign import shortened
 from jaxvision.run import xla
 from jaxvision.run.commandline import command, parse, request, usage, versions
 from jaxvision.run.experiments import ROOT, experiments, listing, load
+from jaxvision.train import progress
 
 _LINE = 2000  # characters of an error, which may quote what a file holds
 
@@ -35,7 +36,8 @@ def main(argv: list[str]) -> int:
         if argv[-1] in ("--version", "-V"):  # without a value: some experiments have a setting of this name
             print(versions())
             return 0
-        values, name, config = parse(argv)
+        with progress.shown(), progress.busy("importing the experiment"):
+            values, name, config = parse(argv)
         if values.list:
             print(listing())
         elif values.help or not argv[1:]:
@@ -45,7 +47,8 @@ def main(argv: list[str]) -> int:
 
             print(f"written to {gallery.write(Path(values.workdir or 'runs'), print)}")
         else:
-            from jaxvision.run import session  # with jax
+            with progress.shown(), progress.busy("importing jax"):
+                from jaxvision.run import session
 
             session.run(request(values, name, config), load(name))
     except Exception as error:
@@ -55,10 +58,9 @@ def main(argv: list[str]) -> int:
 
 def _exit_code(error: Exception) -> int:
     """Print one line for a mistake that our own code names; raise everything else, which is a bug."""
-    from jaxvision.train.signals import Interrupted
-
     text = shortened(str(error), _LINE)
-    if isinstance(error, Interrupted):
+    signals = sys.modules.get("jaxvision.train.signals")  # not imported for a mistake in the flags, as it imports jax
+    if signals is not None and isinstance(error, signals.Interrupted):
         print(text, file=sys.stderr)
         return 0
     frames = traceback.extract_tb(error.__traceback__)

@@ -59,6 +59,10 @@ class BatchIterator:
         self._step += 1
         return batch
 
+    def __len__(self) -> int:
+        """Return the number of batches from the first one on; training batches never end."""
+        return len(self._open(0))
+
     def close(self) -> None:
         """End the threads or worker processes; the next batch starts them again."""
         if self._stream is not None:

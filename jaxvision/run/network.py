@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxvision.run.request import FOR_TRAINING, Flags
 from jaxvision.train import devices
+from jaxvision.train.compiling import announced
 from jaxvision.train.restore import Run, restore
 from jaxvision.train.types import Batch, Predict, PyTree, Stage, TrainState
 from jaxvision.weights import load as weights
@@ -85,7 +86,8 @@ def ready(
     # than the rest of the command.
     empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(stage.task.init, run.key, batch))
     begun = start_from(imported, run.writer.say, empty)
-    return devices.compile_predict(stage.task, run.devices), devices.place(begun, run.devices)
+    predict = announced(devices.compile_predict(stage.task, run.devices), "compiling the network")
+    return predict, devices.place(begun, run.devices)
 
 
 def _same_layout(a: PyTree, b: PyTree) -> bool:

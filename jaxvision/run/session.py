@@ -33,9 +33,11 @@ from jaxvision.run.workdir_config import (
     remember_learned,
     write,
 )
-from jaxvision.train import devices
+from jaxvision.train import devices, progress
 from jaxvision.train.restore import Run
-from jaxvision.train.writer import Writer, read_metrics
+from jaxvision.train.signals import Interrupted
+from jaxvision.train.types import Say
+from jaxvision.train.writer import METRICS, Writer, read_metrics
 
 
 def run(request: Request, module: ModuleType) -> None:
@@ -52,7 +54,8 @@ def run(request: Request, module: ModuleType) -> None:
     flags = request.flags
     devices.join_cluster(flags.coordinator, flags.num_processes, flags.process_id)
     writes = flags.mode == "train" and jax.process_index() == 0
-    with one_writer(Path(flags.workdir)) if writes else contextlib.nullcontext():
+    alone = one_writer(Path(flags.workdir)) if writes else contextlib.nullcontext()
+    with progress.shown(jax.process_index() == 0), alone:
         _run(request, module)
 
 
@@ -82,7 +85,9 @@ def _run(request: Request, module: ModuleType) -> None:
     config = for_use(config, flags.mode, saved, writer.say)
     log = SourceLog(writer.say)
     inputs = _inputs(request, origin or read_origin(workdir), saved, log)
-    experiment = module.build(config, inputs)
+    request = request._replace(config=config)
+    with progress.busy("reading the data"):
+        experiment = module.build(config, inputs)
     if flags.from_stage:
         restart.forget(workdir, [stage.name for stage in experiment.stages], flags.from_stage)
         write(workdir, described)
@@ -103,17 +108,27 @@ def _run(request: Request, module: ModuleType) -> None:
     try:
         if flags.mode == "train":
             if writer.active and (flags.from_stage or not (workdir / show.DATA).exists()):
-                show.keep(experiment, workdir, config, inputs, log, writer.say)
+                with progress.busy("drawing and counting the training data"):
+                    show.keep(experiment, workdir, config, inputs, log, writer.say)
             train(experiment, run)
         elif flags.mode == "show":
-            show.show(experiment, run, request._replace(config=config), inputs, log)
+            show.show(experiment, run, request, inputs, log)
         else:
             use = {"evaluate": evaluate, "predict": predict, "export": export_network}[flags.mode]
-            use(experiment, run, request._replace(config=config, evaluated=evaluated(config, log)), imported)
-    finally:
-        if flags.mode in ("train", "evaluate") and run.writer.active and read_metrics(workdir / "metrics.jsonl"):
-            about |= {"experiment": request.experiment, "config": settings.to_dict(config)}
-            report.safely(partial(report.write, workdir, about), run.writer.say)
+            use(experiment, run, request._replace(evaluated=evaluated(config, log)), imported)
+    except Exception as error:
+        # An error is the last line that is said; a run that was stopped has ended well.
+        _report(run, request, about, writer.say if isinstance(error, Interrupted) else lambda line: None)
+        raise
+    _report(run, request, about, writer.say)
+
+
+def _report(run: Run, request: Request, about: Mapping[str, Any], say: Say) -> None:
+    """Write the report of a training or an evaluation that has written metrics."""
+    if request.flags.mode in ("train", "evaluate") and run.writer.active and read_metrics(run.workdir / METRICS):
+        about = {**about, "experiment": request.experiment, "config": settings.to_dict(request.config)}
+        with progress.busy("writing the report"):
+            report.safely(partial(report.write, run.workdir, about), say)
 
 
 def _inputs(request: Request, origin: Mapping[str, Any], saved: Mapping[str, Any], log: SourceLog) -> Inputs:

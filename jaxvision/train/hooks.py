@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from jaxvision.train import progress
 from jaxvision.train.devices import first_batch, gather_objects, share
 from jaxvision.train.types import Batch, Data, Hook, Metric, Predict, PyTree, Result, TrainState
 
@@ -26,7 +27,7 @@ def evaluate(metrics: tuple[Metric, ...], data: Data, *, every: int = 0, name: s
     def run(predict: Predict, state: TrainState) -> Result:
         totals = [m.init() for m in metrics]
         with share(data) as batches:
-            for batch in batches:
+            for batch in progress.counted(batches, f"evaluating {name}"):
                 outputs = predict(state, batch)
                 totals = [m.update(t, outputs, batch) for m, t in zip(metrics, totals, strict=True)]
         merged, *others = gather_objects(totals)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from jaxvision.train import devices as on
 from jaxvision.train.checkpoint import Checkpoints
+from jaxvision.train.compiling import announced
 from jaxvision.train.restore import Run, checkpoints, start
 from jaxvision.train.signals import Interrupted, stop_at_once, stop_requests
 from jaxvision.train.types import Experiment, Hook, Predict, Result, Stage, TrainState
@@ -40,7 +41,8 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
         Interrupted: a signal asked to stop; the step under way was finished and saved.
         ValueError: a metric is not finite, or the checkpoints are not this network's.
     """
-    step_fn, predict = on.compile_step(stage.task, run.devices), on.compile_predict(stage.task, run.devices)
+    step_fn = announced(on.compile_step(stage.task, run.devices), f"{stage.name}: compiling the step")
+    predict = announced(on.compile_predict(stage.task, run.devices), f"{stage.name}: compiling the evaluation")
     newest, best = checkpoints(stage, run)
     window = Window(stage.name, run.writer)
 
@@ -71,7 +73,8 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
             if due := [h for h in stage.hooks if h.every and step % h.every == 0 and step < stage.steps]:
                 window.flush()
                 before = time.monotonic()
-                look(due, predict, state, stage.name, run, best)
+                with run.writer.paused():
+                    look(due, predict, state, stage.name, run, best)
                 began += time.monotonic() - before
             if stop(step % run.log_every == 0):
                 save(state)

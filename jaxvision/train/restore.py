@@ -8,7 +8,9 @@ from typing import NamedTuple
 import jax
 
 from jaxvision.train import devices as on
+from jaxvision.train import progress
 from jaxvision.train.checkpoint import Checkpoints
+from jaxvision.train.compiling import announced
 from jaxvision.train.types import Batch, Batches, Key, Predict, Stage, TrainState
 from jaxvision.train.writer import Writer
 
@@ -51,10 +53,12 @@ def start(
     Raises:
         ValueError: there are checkpoints and none can be read, or they are of another network.
     """
-    batch = on.first_batch(stage.data) if stage.data else {}
+    with progress.busy(f"{stage.name}: reading the first images"):
+        batch = on.first_batch(stage.data) if stage.data else {}
     restored = newest.restore(jax.eval_shape(stage.task.init, run.key, batch))
     if restored is None:
-        state = on.initial(stage.task, run.key, batch)
+        with progress.busy(f"{stage.name}: drawing the first weights"):
+            state = on.initial(stage.task, run.key, batch)
         state = run.initial(state) if stage.steps else state  # imported weights are where learning begins
         state = stage.warm_start(state, finished) if stage.warm_start else state
         return on.place(state, run.devices), 0.0
@@ -89,4 +93,5 @@ def restore(stage: Stage, run: Run, batch: Batch, checkpoint: str = "latest") ->
         restored = chosen.restore(jax.eval_shape(stage.task.init, run.key, batch))
         if restored is None:
             raise ValueError(f"{chosen.directory}: no checkpoint; train first, with --mode=train")
-    return on.compile_predict(stage.task, run.devices), on.place(restored[0], run.devices)
+    predict = announced(on.compile_predict(stage.task, run.devices), "compiling the network")
+    return predict, on.place(restored[0], run.devices)

@@ -14,6 +14,11 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from jaxvision.files import atomic_write
+from jaxvision.train import progress
+from jaxvision.train.pace import Pace
+
+METRICS = "metrics.jsonl"
+"""The file of a workdir with a line for each time that something was measured."""
 
 _PAGES = (".html", ".json")
 
@@ -25,7 +30,7 @@ class Writer:
         self.workdir, self.active = Path(workdir), active
         self._events = SummaryWriter(str(self.workdir / "tensorboard")) if active else None
         self._bar: tqdm | None = None
-        self._steps = 0
+        self._pace: Pace | None = None
         (self.workdir / "images").mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
@@ -38,17 +43,29 @@ class Writer:
             steps: its number of steps.
         """
         self._rewind(stage, step)
-        self._steps = steps
-        if self.active and sys.stderr.isatty():
-            self._bar = tqdm(total=steps, initial=step, desc=stage, unit="step", dynamic_ncols=True)
+        self._pace = Pace(stage, step, steps)
         try:
-            yield
+            with progress.shown(self.active):
+                yield
         finally:
+            self._pace = None
             if self._bar is not None:
                 self._bar.close()
                 self._bar = None
             if self._events is not None:
                 self._events.flush()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the time of the `with` out of the pace of the stage's steps."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            if self._pace is not None:
+                self._pace.pause(time.monotonic() - began)
+            if self._bar is not None:
+                self._bar.unpause()
 
     def say(self, line: str) -> None:
         """Show a line to the person who watches."""
@@ -82,14 +99,22 @@ class Writer:
             self._keep(self.workdir / files[name], text)
         if scalars or files:
             row = {"stage": stage, "step": step, "time": time.time(), **scalars, **({"files": files} if files else {})}
-            with open(self.workdir / "metrics.jsonl", "a") as file:
+            with open(self.workdir / METRICS, "a") as file:
                 file.write(json.dumps(row) + "\n")
         self._show(stage, step, scalars)
 
-    def advance(self, steps: int = 1) -> None:
-        """Move the progress bar on."""
+    def advance(self) -> None:
+        """Count a step of the stage: the first one opens the bar, or writes a line, once its program is compiled."""
+        if self._pace is None or not self.active:
+            return
+        self._pace.advance()
         if self._bar is not None:
-            self._bar.update(steps)
+            self._bar.update()
+        elif progress.terminal():
+            done, total = self._pace.done, self._pace.total
+            self._bar = progress.bar(total=total, initial=done, desc=self._pace.name, unit="step")
+        elif line := self._pace.due_line():
+            self.say(line)
 
     def _keep(self, path: Path, text: str) -> None:
         """Write a text into a file of its own and show it, unless it is a page or JSON, which is too long."""
@@ -100,18 +125,13 @@ class Writer:
     def _show(self, stage: str, step: int, scalars: Mapping[str, float]) -> None:
         shown = "  ".join(f"{k} {v:.4g}" for k, v in scalars.items() if not k.startswith("time/"))
         if self._bar is not None and "train/loss" in scalars:
-            self._bar.set_postfix_str(shown)
+            self._bar.set_postfix_str(shown.replace("train/", ""))
         elif shown:
-            pace = self._pace(step, scalars.get("time/steps_per_second"))
+            pace = self._pace.at(step, scalars.get("time/steps_per_second")) if self._pace else ""
             self.say(f"{stage} step {step}{pace}  {shown}")
 
-    def _pace(self, step: int, rate: float | None) -> str:
-        if rate is None or not self._steps:
-            return ""
-        return f"/{self._steps}  {rate:.3g} steps/s  ETA {(self._steps - step) / rate:.0f} s"
-
     def _rewind(self, stage: str, step: int) -> None:
-        path = self.workdir / "metrics.jsonl"
+        path = self.workdir / METRICS
         if self.active and path.exists():
             kept = [r for r in read_metrics(path) if r.get("stage") != stage or r["step"] <= step]
             atomic_write(path, "".join(json.dumps(r) + "\n" for r in kept))
