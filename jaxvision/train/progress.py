@@ -104,7 +104,13 @@ def counted(items: Iterable[Item], what: str, total: int | None = None, unit: st
 
 @contextlib.contextmanager
 def counting(what: str, total: int | None, unit: str = "batch") -> Iterator[Callable[[], None]]:
-    """Give a function that is called once for each item that has been dealt with; see `counted`."""
+    """Give a function that is called once for each item that has been dealt with.
+
+    Args:
+        what: what is done to them.
+        total: their number; None where it is not known.
+        unit: what they are.
+    """
     if not _watched.get():
         yield lambda: None
         return
@@ -126,7 +132,15 @@ def counting(what: str, total: int | None, unit: str = "batch") -> Iterator[Call
 
 
 def counted_line(what: str, count: int, total: int | None, seconds: float, unit: str) -> str:
-    """Return the line about so many items done in so many seconds."""
+    """Return the line about so many items done in so many seconds.
+
+    Args:
+        what: what is done to them.
+        count: the items that are done.
+        total: the number of all; None where it is not known.
+        seconds: the time that they took.
+        unit: what they are.
+    """
     if total is None:
         return f"{what}: {unit} {count}, {duration(seconds)} so far"
     return f"{what}: {unit} {count} of {total}, about {duration(seconds / count * (total - count))} left"

@@ -81,7 +81,9 @@ def test_a_terminal_gets_one_line_that_is_taken_away(quick: None, monkeypatch: p
     assert "\n" not in shown.strip() and any(part.startswith("evaluating:  67%") for part in parts)
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (185, "3 min 5 s"), (17_220, "4 h 47 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (99.0, "99 s"), (185.0, "3 min 5 s"), (17_220.0, "4 h 47 min")]
+)
 def test_durations(seconds: float, text: str):
     assert progress.duration(seconds) == text
 
