@@ -158,11 +158,13 @@ def _write_coco(root: pathlib.Path, count: int) -> None:
     (root / "annotations").mkdir(parents=True)
     (root / "images").mkdir()
     images = [
-        {"id": i + 1, "file_name": f"{i:012}.jpg", "width": 640, "height": 480, "license": 1, "date_captured": "2013"}
+        {"id": i + 1, "file_name": f"{i:012}.png", "width": 640, "height": 480, "license": 1, "date_captured": "2013"}
         for i in range(-(-count // 7))
     ]
+    content = io.BytesIO()
+    Image.new("1", (640, 480)).save(content, "PNG")  # one image is decoded, to see that any can be
     for image in images:
-        (root / "images" / str(image["file_name"])).touch()
+        (root / "images" / str(image["file_name"])).write_bytes(content.getvalue())
     with open(root / "annotations" / "instances_all.json", "w") as file:
         categories = [{"id": i, "name": f"class {i}", "supercategory": "thing"} for i in range(1, 81)]
         file.write(f'{{"info": {{}}, "images": {json.dumps(images)}, "categories": {json.dumps(categories)}, ')

@@ -16,12 +16,13 @@ from jaxtyping import Float32, Int, Int32
 
 from jaxvision.data import decode, objects
 from jaxvision.data.outline_table import OutlineTable, OutlineTableBuilder
-from jaxvision.data.outlines import Outlines, Polygons, Runs
-from jaxvision.data.records import Record
+from jaxvision.data.outlines import Outlines, Polygons, Runs, drawable
+from jaxvision.data.records import NOTE, Record
 from jaxvision.data.shared_arrays import SharedArrays
 
 FARTHEST = 1e9
 """Pixels from an image's corner; no coordinate of a usable object is as large."""
+_ROUNDING = 0.01  # by so much fractions of the image may pass 0..1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +59,14 @@ class AnnotatedImages:
         extra = {name: self.columns[name][rows] for name in self.flags}
         if self.has_area:
             extra["area"] = self.columns["area"][rows]
-        masks = None
-        if self.outlines is not None:
-            shapes = tuple(self.outlines[row] for row in range(rows.start, rows.stop))
-            masks = Outlines(shapes, image.width, image.height)
-        return objects.annotated(image, self.columns["boxes"][rows], self.columns["labels"][rows], extra, masks)
+        boxes, labels = self.columns["boxes"][rows], self.columns["labels"][rows]
+        if self.outlines is None:
+            return objects.annotated(image, boxes, labels, extra)
+        found = [drawable(self.outlines[row], image.width, image.height) for row in range(rows.start, rows.stop)]
+        masks = Outlines(tuple(shape for shape, _ in found), image.width, image.height)
+        record = objects.annotated(image, boxes, labels, extra, masks)
+        faults = [f"object {i} keeps its box alone: {reason}" for i, (_, reason) in enumerate(found, 1) if reason]
+        return {**record, NOTE: "; ".join([*filter(None, [record.get(NOTE)]), *faults])} if faults else record
 
     def extent(self, index: int) -> tuple[int, int]:
         """Return (width, height) of image `index`, as annotated or else from the file's header."""
@@ -186,7 +190,7 @@ class AnnotationsBuilder:
             return f"box {_text(corners)} is far outside of any image"
         if corners[2] <= corners[0] or corners[3] <= corners[1]:
             return f"box {_text(corners)} has no area"
-        if min(corners) >= 0 and max(corners) <= 1:
+        if are_fractions(corners):
             self._fractions += 1
             return f"box {_text(corners)} lies within 0..1: a fraction of the image? Boxes are in pixels"
         self._images.append(image)
@@ -204,7 +208,7 @@ class AnnotationsBuilder:
         box: tuple[float, float, float, float],
         label: int,
         area: float,
-        polygons: Sequence[Sequence[float]],
+        polygons: Sequence[list[float]],
         *,
         crowd: bool,
     ) -> None:
@@ -266,6 +270,11 @@ class AnnotationsBuilder:
             category_ids,
             dict(self._faults),
         )
+
+
+def are_fractions(box: Sequence[float]) -> bool:
+    """Tell whether a box (x0, y0, x1, y1) may be in fractions of the image: it lies within 0..1, but for rounding."""
+    return min(box) >= -_ROUNDING and max(box) <= 1 + _ROUNDING
 
 
 def warn_of_missing_outlines(where: str, records: AnnotatedImages) -> None:

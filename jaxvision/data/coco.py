@@ -6,11 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from absl import logging
+
 from jaxvision import foreign
 from jaxvision.data import coco_json, outlines, split_names
-from jaxvision.data.annotated_images import FARTHEST, AnnotatedImages, AnnotationsBuilder, warn_of_missing_outlines
+from jaxvision.data.annotated_images import (
+    FARTHEST,
+    AnnotatedImages,
+    AnnotationsBuilder,
+    are_fractions,
+    warn_of_missing_outlines,
+)
 from jaxvision.data.class_numbers import BACKGROUND
 from jaxvision.data.coco_json import Id, identity, side
+from jaxvision.data.image_files import opened
 from jaxvision.data.image_index import ImageIndex
 from jaxvision.data.looks_like import or_else
 from jaxvision.data.records import Records, Source
@@ -41,9 +50,9 @@ def load(spec: str) -> Source:
     Raises:
         ValueError: there is nothing to read, an id stands for two things, or a split has a class that training lacks.
     """
-    root = pathlib.Path(argument(spec)).expanduser()
+    root = opened(pathlib.Path(argument(spec)).expanduser())
     files = _json_files(spec, root)
-    parts = {split: _read(file, root if root.is_dir() else root.parent) for split, file in files.items()}
+    parts = {split: _read(file, root if root.is_dir() else root.parent, split) for split, file in files.items()}
     reference = split_names.reference(parts)
     names, ids = parts[reference].class_names, parts[reference].records.category_ids
     splits: dict[str, Records] = {
@@ -82,19 +91,30 @@ def _split_name(file: pathlib.Path) -> str:
     return file.parent.name if file.name == "_annotations.coco.json" else file.stem
 
 
-def _read(file: pathlib.Path, root: pathlib.Path) -> Part:
-    """Read one JSON file; ValueError "file: reason" where anything in it is not as COCO has it."""
+def _read(file: pathlib.Path, root: pathlib.Path, split: str) -> Part:
+    """Read the JSON file of a split; ValueError "file: reason" where anything in it is not as COCO has it."""
     with foreign.named(file):
-        return _part(file, root)
+        builder, names, ids = _collected(file, root, split)  # the file's content is given up here
+        records = builder.build(str(file), ids)
+        warn_of_missing_outlines(str(file), records)
+        return Part(records, names, tuple(builder.left_out))
 
 
-def _part(file: pathlib.Path, root: pathlib.Path) -> Part:
+def _collected(
+    file: pathlib.Path, root: pathlib.Path, split: str
+) -> tuple[AnnotationsBuilder, tuple[str, ...], tuple[Id, ...]]:
+    """Return the images and objects of a file, and the names and ids of its categories."""
     parts = coco_json.sections(file)
     categories = _categories(file, parts.categories)
     names = tuple(dict.fromkeys(name for name in categories.values() if name.lower() != BACKGROUND))
     label_of = {number: 1 + names.index(name) for number, name in categories.items() if name in names}
     ids = {name: number for number, name in reversed(categories.items())}
-    builder, places, index = AnnotationsBuilder(), {}, ImageIndex(root)
+    for number, name in categories.items():
+        if name in names and ids[name] != number:
+            logging.warning(
+                "%s: categories %s and %s are both %r: one class, of the first id", file, ids[name], number, name
+            )
+    builder, places, index = AnnotationsBuilder(), {}, ImageIndex(root, split)
     folders = _image_folders(file, root)
     for number, image in _images(file, parts.images).items():
         path = index.find(_file_name(image), folders)
@@ -102,9 +122,7 @@ def _part(file: pathlib.Path, root: pathlib.Path) -> Part:
     for item in parts.annotations:
         if not _add_plain(builder, coco_json.plain(item), places, label_of):
             _add_or_name(builder, coco_json.item(item), places, label_of)
-    records = builder.build(str(file), tuple(ids[name] for name in names))
-    warn_of_missing_outlines(str(file), records)
-    return Part(records, names, tuple(builder.left_out))
+    return builder, names, tuple(ids[name] for name in names)
 
 
 def _categories(file: pathlib.Path, section: list[Any]) -> dict[Id, str]:
@@ -158,18 +176,17 @@ def _add_plain(
         return False
     place, label = places.get(annotation.image_id), label_of.get(annotation.category_id)
     parts = annotation.segmentation or ()
-    if place is None or label is None or any(len(part) < 6 or len(part) & 1 or not _near(part) for part in parts):
-        return False
     x, y, width, height = annotation.bbox
-    if (
-        width <= 0.0
-        or height <= 0.0
-        or not _near((x, y, x + width, y + height))
-        or (x >= 0.0 and y >= 0.0 and x + width <= 1.0 and y + height <= 1.0)
-    ):
+    box = (x, y, x + width, y + height)
+    if place is None or label is None or width <= 0.0 or height <= 0.0 or not _near(box):
+        return False
+    for part in parts:
+        if len(part) < 6 or len(part) & 1 or not _near(part):
+            return False
+    if box[2] < 2.0 and box[3] < 2.0 and are_fractions(box):
         return False
     area = math.nan if annotation.area is None else annotation.area
-    builder.plain(place, (x, y, x + width, y + height), label, area, parts, crowd=annotation.iscrowd != 0)
+    builder.plain(place, box, label, area, parts, crowd=annotation.iscrowd != 0)
     return True
 
 
@@ -219,8 +236,12 @@ def _corners(box: Any, outline: outlines.Polygons | outlines.Runs | None) -> Seq
     """Return the corners of a box (x, y, width, height), or of the outline where there is none; else the reason."""
     if box is None or box == []:
         return "has neither a box nor an outline" if outline is None else outline.bounds()
-    if isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box):
-        return box[0], box[1], box[0] + box[2], box[1] + box[3]
+    try:
+        if isinstance(box, list) and not any(isinstance(value, bool) for value in box):
+            x, y, width, height = map(float, box)  # also numbers that are written as text
+            return x, y, x + width, y + height
+    except (ValueError, TypeError, OverflowError):
+        pass
     return f"its bbox {box!r} is not four numbers (x, y, width, height)"
 
 

@@ -63,7 +63,7 @@ def count(
         The counts.
     """
     order, until = np.random.default_rng(0).permutation(len(records))[:most].tolist(), time.monotonic() + seconds
-    objects, labels = _objects(records), _labels(records)
+    objects, labels = _objects(records), image_labels(records)
     if objects is None and labels is None:
         return _sampled(records, order, num_classes, until, pixels)
     sizes, unreadable = [], []
@@ -78,6 +78,22 @@ def count(
         return _of_objects(len(records), objects, num_classes, sizes, unreadable)
     classes = np.bincount(np.asarray(labels), minlength=num_classes)
     return Counts(len(records), len(records), "images", classes, _by_area(sizes), unreadable=tuple(unreadable))
+
+
+def image_labels(records: Any) -> Integer[np.ndarray, " I"] | None:
+    """Return the label of every image of a split where the reader holds them in an array; None: it does not."""
+    if isinstance(records, Joined):
+        parts = [image_labels(part) for part in records.parts]
+        known = [part for part in parts if part is not None]
+        return np.concatenate(known) if known and len(known) == len(parts) else None
+    if isinstance(records, Subset | Renumbered):
+        whole = image_labels(records.parent)
+        if whole is None:
+            return None
+        return whole[records.indices] if isinstance(records, Subset) else np.array(records.numbers)[whole]
+    held = getattr(records, "labels", None)
+    labels = None if held is None or callable(held) else np.asarray(held)
+    return labels if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" else None
 
 
 def _sampled(records: Records, order: Sequence[int], num_classes: int, until: float, pixels: bool) -> Counts:
@@ -144,22 +160,6 @@ def _objects(records: Records) -> Objects | None:
         rows = np.repeat(starts[records.indices] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
         return Objects(whole.labels[rows], whole.areas[rows], counts)
     return None
-
-
-def _labels(records: Any) -> Integer[np.ndarray, " I"] | None:
-    """Return the label of every image where the reader holds them in an array."""
-    if isinstance(records, Joined):
-        parts = [_labels(part) for part in records.parts]
-        known = [part for part in parts if part is not None]
-        return np.concatenate(known) if known and len(known) == len(parts) else None
-    if isinstance(records, Subset | Renumbered):
-        whole = _labels(records.parent)
-        if whole is None:
-            return None
-        return whole[records.indices] if isinstance(records, Subset) else np.array(records.numbers)[whole]
-    held = getattr(records, "labels", None)
-    labels = None if held is None or callable(held) else np.asarray(held)
-    return labels if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" else None
 
 
 def _areas(boxes: Float[np.ndarray, "N 4"], stated: Float[np.ndarray, " N"] | None) -> Float[np.ndarray, " N"]:

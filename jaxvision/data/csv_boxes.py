@@ -13,6 +13,7 @@ from jaxvision.data import coco_json, csv_columns, specs, split_names
 from jaxvision.data.annotated_images import AnnotatedImages, AnnotationsBuilder
 from jaxvision.data.class_numbers import BACKGROUND, ClassNumbers
 from jaxvision.data.csv_columns import Columns
+from jaxvision.data.image_files import opened
 from jaxvision.data.image_index import ImageIndex
 from jaxvision.data.looks_like import or_else
 from jaxvision.data.records import Source
@@ -33,13 +34,13 @@ def load(spec: str) -> Source:
         ValueError: there is nothing to read, the columns cannot be told, the boxes are fractions, or a split has a
             class that training lacks.
     """
-    path = specs.path(spec)
+    path = opened(specs.path(spec))
     files = _files(spec, path)
     classes, root = ClassNumbers(), path if path.is_dir() else path.parent
     builders = {split: AnnotationsBuilder() for split in files}
     for split, file in files.items():
         with foreign.named(file):
-            _read(spec, file, root, builders[split], classes)
+            _read(spec, file, ImageIndex(root, split), root, builders[split], classes)
     origins = {split: os.path.relpath(file, root) for split, file in files.items()}
     parts: dict[str, AnnotatedImages] = {split: builder.build(str(files[split])) for split, builder in builders.items()}
     names, records = classes.settled(parts, origins)
@@ -71,7 +72,12 @@ def _split_name(file: pathlib.Path) -> str:
 
 
 def _read(
-    spec: str, file: pathlib.Path, root: pathlib.Path, builder: AnnotationsBuilder, classes: ClassNumbers
+    spec: str,
+    file: pathlib.Path,
+    index: ImageIndex,
+    root: pathlib.Path,
+    builder: AnnotationsBuilder,
+    classes: ClassNumbers,
 ) -> None:
     """Read a file's images and boxes into the builder."""
     rows = _rows(file)
@@ -80,7 +86,7 @@ def _read(
     columns = csv_columns.of(rows[0][1])
     if isinstance(columns, str):
         raise ValueError(f"--data={spec}: {file.name}: {columns}")
-    index, places = ImageIndex(root), dict[str, int]()
+    places = dict[str, int]()
     folders = (
         file.parent,
         file.parent / "images",

@@ -4,7 +4,8 @@ Its decisions, the same for every reader:
 
 - The EXIF orientation is applied. Colour profiles are ignored, as the reference frameworks do.
 - Transparency is composited on white. Of an animation the first frame counts, and of a TIFF the first page, said once.
-- Images of 16 bits a channel are scaled to 8 bits by the range of their values, never clipped; see `sixteen_bits`.
+- Images of 16 bits a channel are scaled to 8 bits by the range of each one's values, never clipped; see
+  `sixteen_bits`.
 - JPEG is decoded with the accurate integer DCT and smooth chroma upsampling (Pillow's defaults).
 - Every resize is antialiased: Pillow widens its filters by the down-scaling factor.
 - A file that cannot be decoded is `ValueError("file: reason")`.
@@ -56,6 +57,7 @@ class Encoded:
         with _named(self._name):
             content = image_bytes.read(file)
             self._image = image_bytes.opened(content)
+            sixteen_bits.check_planes(self._image)
             self._deep = content if sixteen_bits.is_deep(self._image) else b""
             self._turn = _UPRIGHT.get(_orientation(self._image))
         width, height = self._image.size

@@ -10,17 +10,23 @@ import numpy as np
 from jaxtyping import Int32
 
 from jaxvision.data import decode, specs, split_names
-from jaxvision.data.image_files import ImageFiles, identity, images_below, is_data_folder, is_folder, is_image, walk
+from jaxvision.data.image_files import (
+    PARTS,
+    ImageFiles,
+    identity,
+    images_below,
+    is_data_folder,
+    is_folder,
+    is_image,
+    is_other_image,
+    walk,
+)
 from jaxvision.data.looks_like import or_else
 from jaxvision.data.readable import check_readable
 from jaxvision.data.records import Record, Records, Source
 from jaxvision.data.splits import source_of
 
 _LAYOUT = "expected DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/val/CLASS/*.jpg"
-# Folders of these names are parts of other formats, and no classes where `or_else` finds more of these formats.
-_PARTS = frozenset(
-    ("images", "labels", "masks", "annotations", "image", "label", "mask", "jpegimages", "segmentationclass", "xml")
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,14 +167,20 @@ def _images_by_class(folder: _Folder, left_out: list[str]) -> dict[str, list[str
     places = {identity(path): name for name, path in reversed(folder.folders.items())}
     seen = {identity(folder.path), *places}
     for name in sorted(places.values()):
-        images, others = list[str](), 0
+        images, others, unread = list[str](), 0, list[str]()
         for parent, files in walk(folder.folders[name], seen):
             kept = [file for file in files if is_image(file)]
-            others += len(files) - len(kept)
+            if len(kept) < len(files):
+                others += len(files) - len(kept)
+                unread += [f"{parent}{os.sep}{file}" for file in files if is_other_image(file)]
             images += [f"{parent}{os.sep}{file}" for file in kept]
         if images:
             images.sort()
             found[name] = images
+            if unread:
+                left_out.append(
+                    f"{min(unread)}: {len(unread)} images of formats that are not read; save them as JPEG or PNG"
+                )
         elif others:
             left_out.append(f"{folder.folders[name]}: {others} files, none of them an image, so it is no class")
     if folder.images and found:
@@ -184,16 +196,19 @@ def _labelled(classes: Mapping[str, list[str]], class_names: Sequence[str]) -> L
 
 
 def _opened(path: str) -> _Folder:
-    """Return the content of a folder, or of the one folder in it that holds several folders of images or splits."""
-    folder = _scan(path)
-    while not folder.images and len(folder.folders) == 1:
-        inner = _scan(next(iter(folder.folders.values())), skip=(path,))
-        several = sum(_has_images([below]) for below in inner.folders.values()) > 1
-        split = bool(split_names.folders_by_split(inner.folders, inner.path))
-        if inner.images or not (several or split) or split_names.folders_by_split(folder.folders, path):
+    """Return the content of a folder, or of the one folder in it that holds several folders of images or splits.
+
+    There may be several such folders around these, each alone in the other.
+    """
+    outer = inner = _scan(path)
+    while not inner.images and len(inner.folders) == 1:
+        if split_names.folders_by_split(inner.folders, inner.path):
             break
-        folder = inner
-    return folder
+        inner = _scan(next(iter(inner.folders.values())), skip=(path, inner.path))
+        several = sum(_has_images([below]) for below in inner.folders.values()) > 1
+        if not inner.images and (several or split_names.folders_by_split(inner.folders, inner.path)):
+            return inner
+    return outer
 
 
 def _scan(path: str, skip: Sequence[str] = ()) -> _Folder:
@@ -216,5 +231,5 @@ def _has_images(folders: Sequence[str]) -> bool:
 
 
 def _plain_parts(classes: Mapping[str, object]) -> bool:
-    """Tell whether classes are called like the parts of another format."""
-    return any(name.lower() in _PARTS for name in classes)
+    """Tell whether classes are called like parts of another format; they are none where `or_else` finds more of it."""
+    return any(name.lower() in PARTS for name in classes)

@@ -7,11 +7,19 @@ import pathlib
 import re
 from collections.abc import Iterator
 
-from jaxvision.data import decode
+from jaxvision.data import decode, split_names
 from jaxvision.data.records import Record
 
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+)
+# Image formats that Pillow, or an agreement on their range, is missing for.
+_OTHER_FORMATS = frozenset(
+    (".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".nef", ".arw", ".exr", ".hdr", ".psd", ".svg", ".dcm")
+)
+# Folders of these names are parts of a set.
+PARTS = frozenset(
+    ("images", "labels", "masks", "annotations", "image", "label", "mask", "jpegimages", "segmentationclass", "xml")
 )
 # What archives, network drives and file systems leave beside the folders of the data.
 _NOT_DATA = ("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information")
@@ -56,16 +64,47 @@ def image_files(pattern: str) -> ImageFiles:
     return ImageFiles(tuple(files))
 
 
+def other_files(pattern: str) -> list[str]:
+    """Return the files, sorted, that a folder or glob names and `image_files` leaves out, since they are no images."""
+    path = pathlib.Path(pattern).expanduser()
+    if path.is_dir():
+        files = [os.path.join(parent, name) for parent, names in walk(str(path)) for name in names]
+    else:
+        files = [name for name in _expanded(str(path)) if os.path.isfile(name)]
+    return sorted(file for file in files if not is_image(file)) if not path.is_file() else []
+
+
 def is_image(name: str) -> bool:
     """Tell by its name whether a file is an image that can be read."""
     # Files that start with a dot are what operating systems leave beside the real ones (._photo.jpg).
-    base = os.path.basename(name)
-    return base[:1] != "." and os.path.splitext(base)[1].lower() in EXTENSIONS
+    base = name.rpartition(os.sep)[2]
+    _, dot, ending = base.rpartition(".")  # a third of what os.path.splitext takes, which listing big sets notices
+    return dot != "" and base[0] != "." and f".{ending.lower()}" in EXTENSIONS
 
 
 def is_data_folder(name: str) -> bool:
     """Tell whether a folder of this name may hold data: it is not hidden, nor a by-product of an archive."""
     return name[:1] != "." and name not in _NOT_DATA
+
+
+def is_other_image(name: str) -> bool:
+    """Tell by its name whether a file is an image of a format that is not read."""
+    return os.path.splitext(name)[1].lower() in _OTHER_FORMATS
+
+
+def opened(folder: pathlib.Path) -> pathlib.Path:
+    """Return the folder of a set: `folder`, or what archives wrap it in, a folder that holds one folder and no more.
+
+    A folder that is called like a split or a part of a set is not opened.
+    """
+    while folder.is_dir():
+        with os.scandir(folder) as entries:
+            shown = [entry for entry in entries if is_data_folder(entry.name)]
+            inner = [entry.name for entry in shown if is_folder(entry)]
+        if len(shown) != 1 or not inner or inner[0].lower() in PARTS or split_names.split_of(inner[0]) is not None:
+            break
+        folder = folder / inner[0]
+    return folder
 
 
 def images_below(folder: str) -> list[str]:

@@ -5,17 +5,21 @@ import pathlib
 import unicodedata
 from collections.abc import Iterable
 
-from jaxvision.data.image_files import is_image
+from jaxvision.data import split_names
+from jaxvision.data.image_files import is_image, walk
 
 
 class ImageIndex:
     """The files below a folder. Directories are listed once each, and all of them only if a name is not found at once.
 
     A name may have a path in front that is another machine's, so that only its last part is found below the folder.
+    Where the images of a split are sought and the split has a folder of its own, other splits' folders are left out,
+    which may hold another image of that name.
     """
 
-    def __init__(self, root: pathlib.Path) -> None:
-        self._root = root
+    def __init__(self, root: pathlib.Path, split: str = "") -> None:
+        """Prepare to find images of a split below `root`; "" and "all" for those of a set without splits."""
+        self._root, self._split = root, split if split not in ("all", "trainval") else ""
         self._listed: dict[str, frozenset[str]] = {}
         self._by_name: dict[str, list[str]] | None = None
 
@@ -43,10 +47,32 @@ class ImageIndex:
             parent, base = os.path.split(path)
             if base in self._names(parent):
                 return path
-        found = self._below().get(_plain(name), [])
+        found = self._called_like(name)
+        if self._split and any(self._is_own(folder) for folder in map(str, folders)):
+            found = [path for path in found if not self._is_others(path)]
         if len(found) > 1:
             raise ValueError(f"{name}: {found[0]} and {found[1]} are both called so; give the path in the annotations")
-        return found[0] if found else places[0]
+        return found[0] if found else next((path for path in places if self._names(os.path.dirname(path))), places[0])
+
+    def _called_like(self, name: str) -> list[str]:
+        """Return the files below the root of a name; else those that differ in case, or in its lack of an extension."""
+        plain, below = _plain(name), self._below()
+        if plain in below:
+            return below[plain]
+        folded = plain.casefold()
+        keys = [key for key in below if key.casefold() == folded]
+        if not keys and not is_image(plain):
+            keys = [key for key in below if os.path.splitext(key)[0] == plain]
+        return [path for key in keys for path in below[key]]
+
+    def _is_own(self, folder: str) -> bool:
+        """Tell whether a folder is there and called like the split."""
+        return split_names.split_of(os.path.basename(folder)) == self._split and os.path.isdir(folder)
+
+    def _is_others(self, path: str) -> bool:
+        """Tell whether a file lies in a folder that is called like another split."""
+        above = os.path.relpath(os.path.dirname(path), self._root).split(os.sep)
+        return any(split_names.split_of(part) not in (None, "all", self._split) for part in above)
 
     def _names(self, folder: str) -> frozenset[str]:
         if folder not in self._listed:
@@ -59,7 +85,7 @@ class ImageIndex:
     def _below(self) -> dict[str, list[str]]:
         if self._by_name is None:
             self._by_name = {}
-            for parent, _, names in os.walk(self._root):
+            for parent, names in walk(str(self._root)):
                 for name in sorted(names):
                     if is_image(name):
                         self._by_name.setdefault(_plain(name), []).append(os.path.join(parent, name))

@@ -1,4 +1,4 @@
-"""Label maps in colours, as CVAT exports them, with a labelmap.txt that gives the colour of each class."""
+"""Label maps in colours, as CVAT exports them, with a list that gives the colour of each class."""
 
 import pathlib
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from jaxvision import foreign
 from jaxvision.data import image_bytes, split_names
 from jaxvision.data.label_png import UNLABELLED, label_map
 
-_LIST = "labelmap.txt"
+_LISTS = {"labelmap.txt": "NAME:R,G,B", "label_colors.txt": "R G B NAME"}  # what a line of each begins with
 _IGNORED = "ignored"  # the list's name for pixels that do not count
 
 
@@ -19,26 +19,33 @@ class Colours(NamedTuple):
 
     names: tuple[str, ...]  # of the classes
     values: tuple[tuple[int, int, int], ...]  # RGB of each class, and behind them of pixels that do not count
+    list_name: str  # of the file that lists them
 
 
 def read_colours(root: pathlib.Path) -> Colours | None:
-    """Read DIR/labelmap.txt, a line "NAME:R,G,B:parts:actions" for each class; None where there is no such file.
+    """Read the list of colours of a set; None where it has none.
+
+    DIR/labelmap.txt has a line "NAME:R,G,B:parts:actions" for each class, DIR/label_colors.txt a line "R G B NAME".
 
     Raises ValueError where a line has no colour, or two names or colours are alike.
     """
-    file = root / _LIST
-    if not file.is_file():
+    file = next((root / name for name in _LISTS if (root / name).is_file()), None)
+    if file is None:
         return None
     found: dict[str, tuple[int, int, int]] = {}
     for line in split_names.lines(file):
         if not line.strip() or line.startswith("#"):
             continue
-        name, *fields = (field.strip() for field in line.split(":"))
         try:
-            red, green, blue = (int(value) for value in fields[0].split(","))
+            if file.name == "labelmap.txt":
+                name, colour = (field.strip() for field in line.split(":")[:2])
+            else:
+                *numbers, name = line.split(maxsplit=3)
+                name, colour = name.strip(), ",".join(numbers)
+            red, green, blue = map(int, colour.split(","))
             bytes((red, green, blue))
-        except (IndexError, ValueError):  # also of a value that is no byte
-            raise ValueError(f"{file}: {line!r} is not NAME:R,G,B") from None
+        except ValueError:  # also of a value that is no byte
+            raise ValueError(f"{file}: {line!r} is not {_LISTS[file.name]}") from None
         if name in found or (red, green, blue) in found.values():
             raise ValueError(f"{file}: {line!r} repeats a name or a colour")
         found[name] = red, green, blue
@@ -46,7 +53,7 @@ def read_colours(root: pathlib.Path) -> Colours | None:
     if not 2 <= len(names) <= UNLABELLED:
         raise ValueError(f"{file}: has {len(names)} classes; it needs 2 to {UNLABELLED}")
     ignored = [found[_IGNORED]] if _IGNORED in found else []
-    return Colours(names, (*(found[name] for name in names), *ignored))
+    return Colours(names, (*(found[name] for name in names), *ignored), file.name)
 
 
 def coloured_label_map(file: str, colours: Colours) -> UInt8[np.ndarray, "H W"]:
@@ -70,6 +77,6 @@ def coloured_label_map(file: str, colours: Colours) -> UInt8[np.ndarray, "H W"]:
     place = np.minimum(np.searchsorted(known[order], numbers), len(known) - 1)
     if (wrong := known[order][place] != numbers).any():
         other = ", ".join(map(str, pixels[wrong][0]))
-        raise ValueError(f"{file}: has the colour {other}, which {_LIST} lacks")
+        raise ValueError(f"{file}: has the colour {other}, which {colours.list_name} lacks")
     labels = order[place]
     return np.where(labels < len(colours.names), labels, UNLABELLED).astype(np.uint8)

@@ -12,9 +12,9 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from jaxvision.data import decode, label_png, mask_layout, objects, specs, split_names
+from jaxvision.data.image_files import opened
 from jaxvision.data.label_colours import Colours, coloured_label_map, read_colours
 from jaxvision.data.label_png import UNLABELLED, label_map
-from jaxvision.data.readable import check_evaluation
 from jaxvision.data.records import Record, Records, Source, label_names
 from jaxvision.data.splits import source_of
 
@@ -77,6 +77,7 @@ def load(spec: str) -> Source:
         ValueError: the layout is another, an image has no label map, or there are fewer than two classes.
     """
     root, options = specs.path_and_options(spec, ("ignore",))
+    root = opened(root)
     ignored = _label(spec, options.get("ignore", str(UNLABELLED)))
     pairs = mask_layout.find_pairs(spec, root)
     files = [file for found in pairs.values() for file in found.labels]
@@ -96,9 +97,7 @@ def load(spec: str) -> Source:
     }
     origins = {split: found.origin + said for split, found in pairs.items()}
     notes = [note for found in pairs.values() for note in found.notes]
-    source = source_of(splits, names, origins=origins, left_out=notes)
-    check_evaluation(f"--data={spec}", source.splits)
-    return source
+    return source_of(splits, names, origins=origins, left_out=notes)
 
 
 def class_list(root: pathlib.Path) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, Integer
 
+from jaxvision.data.counts import image_labels
 from jaxvision.data.records import Record, Records, fetch
 
 
@@ -57,7 +58,12 @@ def class_balanced(labels: Int[np.ndarray, " N"], share: float, *, held_out: flo
 
 
 def labels_of(records: Records) -> Int[np.ndarray, " N"]:
-    """Read the class of every record, without decoding images where the reader can; -1 for one that cannot be read."""
+    """Return the class of every record; -1 for one that cannot be read.
+
+    No file is opened where the reader holds its labels. Others' records are read, undecoded where the reader can.
+    """
+    if (held := image_labels(records)) is not None:
+        return held.astype(np.int64)
 
     def label(index: int) -> int:
         try:

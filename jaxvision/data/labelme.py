@@ -75,7 +75,7 @@ def load(spec: str) -> Source:
         raise ValueError(f"--data={spec}: no JSON files under {str(root)!r}; {_LAYOUT}{or_else(root, 'labelme')}")
     classes = ClassNumbers(_listed(root))
     splits, origins = _by_split(spec, root, files)
-    readers = {split: _Reader(root, classes) for split in splits}
+    readers = {split: _Reader(ImageIndex(root, split), root, classes) for split in splits}
     for split, members in splits.items():
         for file in members:
             readers[split].add(file)
@@ -114,10 +114,10 @@ _DECODER = msgspec.json.Decoder(_File)
 class _Reader:
     """Reads the JSON files of one split."""
 
-    def __init__(self, root: pathlib.Path, classes: ClassNumbers) -> None:
+    def __init__(self, index: ImageIndex, root: pathlib.Path, classes: ClassNumbers) -> None:
         self.builder = AnnotationsBuilder()
         self.images = 0
-        self._root, self._classes, self._index = root, classes, ImageIndex(root)
+        self._index, self._root, self._classes = index, root, classes
 
     def add(self, file: str) -> None:
         """Add the image of a file and its objects; a file that cannot be read is named among what is left out."""

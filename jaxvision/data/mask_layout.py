@@ -37,7 +37,8 @@ class _Place(NamedTuple):
 def find_pairs(spec: str, root: pathlib.Path) -> dict[str, Pairs]:
     """Find the images and label maps of each split; "train" alone for a set without splits.
 
-    Known are DIR/SPLIT/images + labels, DIR/images/SPLIT + labels/SPLIT, DIR/SPLIT + SPLITannot (as CamVid has it),
+    Known are DIR/SPLIT/images + labels, DIR/images/SPLIT + labels/SPLIT, DIR/SPLIT + SPLITannot (as CamVid has it; CVAT
+    calls a set without splits default),
     and DIR/images + labels, each with the usual other names of these folders (masks, annotations, JPEGImages and
     SegmentationClass), and label maps called NAME_mask.png beside the images.
 
@@ -65,6 +66,8 @@ def _places(root: pathlib.Path) -> dict[str, _Place]:
         for split, path in named.items()
         if (labels := child(root, f"{path.name}annot", f"{path.name}_annot", f"{path.name}_labels"))
     }
+    if not beside and (images := child(root, "default")) and (labels := child(root, "defaultannot")):
+        beside = {"train": _Place(images, labels)}
     place = _place(root)
     outer = dict(_outer(place)) if place and place.images != place.labels else {}
     return inner or beside or outer or ({"train": place} if place else {})
@@ -107,7 +110,7 @@ def _pairs(spec: str, place: _Place, root: pathlib.Path) -> Pairs:
         expected = place.labels / f"{missing[0]}{ending}.png"
         raise ValueError(
             f"--data={spec}: {images[missing[0]][0]} has no {expected}; {len(missing)} of {len(images)} have none"
-            f"{or_else(root, 'masks')}"
+            f"{or_else(root, 'masks') if len(missing) == len(images) else ''}"
         )
     if lossy := [path for path in found.values() if path.lower().endswith(_LOSSY)]:
         raise ValueError(f"--data={spec}: {lossy[0]}: JPEG does not keep labels; save the label maps as PNG")

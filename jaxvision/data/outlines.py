@@ -60,12 +60,20 @@ class Runs:
 
     def pixels(self, width: int, height: int) -> Bool[np.ndarray, "H W"]:
         """Draw the mask; ValueError where the runs do not fill an image of `width`×`height` pixels."""
-        counts = parse_counts(self.counts) if isinstance(self.counts, str) else self.counts
+        counts = self.lengths(width, height)
+        values = np.arange(len(counts)) % 2 == 1
+        return np.repeat(values, counts).reshape(width, height).T
+
+    def lengths(self, width: int, height: int) -> Int[np.ndarray, "R"]:
+        """Return the lengths; ValueError where they do not fill an image of `width`×`height` pixels."""
+        try:
+            counts = parse_counts(self.counts) if isinstance(self.counts, str) else self.counts
+        except OverflowError:
+            counts = np.array([-1])
         fits = counts.min(initial=0) >= 0 and counts.max(initial=0) <= width * height  # before a sum that overflows
         if not fits or (self.width, self.height) != (width, height) or counts.sum() != width * height:
             raise ValueError(f"run lengths of {self.width}x{self.height} do not fill an image of {width}x{height}")
-        values = np.arange(len(counts)) % 2 == 1
-        return np.repeat(values, counts).reshape(width, height).T
+        return counts
 
     def bounds(self) -> tuple[float, float, float, float]:
         """Return the smallest box (x0, y0, x1, y1) around all pixels; without area where there are none."""
@@ -128,6 +136,25 @@ class Outlines:
             if shape is not None:
                 row[:] = shape.crop(box, size, self.width, self.height)
         return out
+
+
+def drawable(shape: Polygons | Runs | None, width: int, height: int) -> tuple[Polygons | Runs | None, str]:
+    """Check that an outline can be drawn on an image of `width`×`height` pixels.
+
+    Args:
+        shape: the outline; None: there is none.
+        width: of the image in pixels.
+        height: of the image in pixels.
+
+    Returns:
+        The outline, its run lengths decompressed, or None; and the reason why it cannot be drawn, or "".
+    """
+    if not isinstance(shape, Runs):
+        return shape, ""
+    try:
+        return dataclasses.replace(shape, counts=shape.lengths(width, height)), ""
+    except ValueError as error:
+        return None, str(error)
 
 
 def crops(
@@ -214,6 +241,8 @@ def read_outline(segmentation: Any, size: tuple[int, int]) -> tuple[Polygons | R
     Returns:
         The outline, or None; and the reason why what is there cannot be used, or "".
     """
+    if isinstance(segmentation, list) and len(segmentation) == 1 and isinstance(segmentation[0], dict):
+        segmentation = segmentation[0]  # a list of one run length
     if not segmentation:
         return None, ""
     try:

@@ -1,11 +1,13 @@
 """Data sets: random-access records, their splits, and the source that holds them."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from absl import logging
 from jaxtyping import Integer
 
 from jaxvision.channels import IMAGENET_MEAN, IMAGENET_STD, Channels
@@ -120,7 +122,8 @@ class Source:
     """A data set: its splits, class names, and channel mean and standard deviation in 0..255 units.
 
     `source["train"]`, `source["train[:90%]"]`, `source["train[100:200]"]` are Records. Slices are of the reader's
-    own order, which for class folders is sorted by class.
+    own order, which for class folders is sorted by class. A slice that ends beyond the last record ends with it, which
+    is logged once: the bounds of presets were chosen for larger sets.
     """
 
     splits: Mapping[str, Records]  # "train", "val", and others that the reader has
@@ -149,20 +152,32 @@ class Source:
 
 def _slice(split: str, records: Records, start: str | None, stop: str | None) -> Records:
     first = _bound(split, start, len(records)) if start else 0
-    last = _bound(split, stop, len(records)) if stop else len(records)
+    last = _bound(split, stop, len(records), end=True) if stop else len(records)
     if first >= last:
         raise ValueError(f"split {split!r}: empty; the whole split has {len(records)} records")
     return Subset(records, np.arange(first, last))
 
 
-def _bound(split: str, text: str, length: int) -> int:
-    """Return a slice's bound as an index; percentages round to the nearest record, so that neighbouring slices tile."""
+def _bound(split: str, text: str, length: int, *, end: bool = False) -> int:
+    """Return a slice's bound as an index; percentages round to the nearest record, so that neighbouring slices tile.
+
+    An end beyond the last record is the number of records.
+    """
     value = int(text.rstrip("%"))
     limit = 100 if text.endswith("%") else length
+    if end and value > length and not text.endswith("%"):
+        _tell_of_end(split, length)
+        return length
     if abs(value) > limit:
         raise ValueError(f"split {split!r}: {text} is out of range; the whole split has {length} records")
     value = value + limit if value < 0 else value
     return (value * length + 50) // 100 if text.endswith("%") else value
+
+
+@functools.cache
+def _tell_of_end(split: str, length: int) -> None:
+    """Log, once for each split, that a slice ends with its last record."""
+    logging.warning("split %r: the whole split has %d records, so the slice ends with the last of them", split, length)
 
 
 def label_names(count: int) -> tuple[str, ...]:

@@ -27,7 +27,9 @@ from jaxvision.data import (
     yolo,
 )
 from jaxvision.data.joined import join
+from jaxvision.data.readable import check_readable
 from jaxvision.data.records import Source
+from jaxvision.data.splits import is_made
 
 # What the records of a source hold beside "image": "label", "boxes" (with "labels"), "masks" or "label_map".
 Content = Literal["labels", "boxes", "masks", "label_maps"]
@@ -91,7 +93,8 @@ def load(spec: str, needs: Content | None = None, *, few_classes: bool = False) 
         few_classes: True to open a set of one class, too, as a trained network is evaluated on.
 
     Raises:
-        ValueError: in one line: the kind does not exist, kind or files lack what is needed, or there is no data.
+        ValueError: in one line: the kind does not exist, kind or files lack what is needed, there is no data, or no
+            image of "val" can be read, or of the whole set where that has no splits.
     """
     if len(parts := _JOINT.split(spec)) > 1:
         return join(spec, [load(part, needs, few_classes=few_classes) for part in parts])
@@ -103,6 +106,18 @@ def load(spec: str, needs: Content | None = None, *, few_classes: bool = False) 
         raise ValueError(f"--data={spec}: no such source{content}; known are {usages}{_fitting(specs.kind(spec))}")
     if not row.usage.startswith(f"{row.name}[") and not specs.argument(spec):
         raise ValueError(f"--data={spec}: say which, like {row.usage}")
+    source = _read(row, spec, needs, few_classes)
+    if "val" in source.splits:
+        split = "all" if is_made(source, "val") else "val"
+        check_readable(f"--data={spec}", split, source.splits[split])
+    return source
+
+
+def _read(row: Kind, spec: str, needs: Content | None, few_classes: bool) -> Source:
+    """Read a source with one row's reader.
+
+    ValueError: it has no labels though content is needed.
+    """
     if row.load_any is not None and (needs is None or few_classes):
         source = row.load_any(spec)
         if needs is None or source.class_names:

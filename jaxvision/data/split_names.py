@@ -95,7 +95,7 @@ def lines(file: str | os.PathLike) -> list[str]:
 def _resolved(line: str, known: Collection[str]) -> str:
     """Return the first reading of a line that names an image."""
     unflagged = _FLAG.sub("", line)
-    for text in dict.fromkeys((line, unflagged)):
+    for text in dict.fromkeys((line, unflagged, unflagged.replace("\\", "/"))):
         stem = os.path.splitext(text)[0]
         for name in (text, stem, os.path.basename(text), os.path.basename(stem)):
             if name in known:

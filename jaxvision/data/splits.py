@@ -38,6 +38,7 @@ def source_of(
         The source. A set of one record has no "val", since nothing can be taken out of it.
     """
     made, said = dict(splits), dict(origins or {})
+    _tell_of_overlap(made, said)
     if "all" in made:
         made.setdefault("trainval", made["all"])
         said.setdefault("trainval", said.get("all", ""))
@@ -55,11 +56,33 @@ def source_of(
     return Source(made, class_names, mean, std, said, tuple(left_out))
 
 
+def _tell_of_overlap(splits: Mapping[str, Records], origins: dict[str, str]) -> None:
+    """Add to the origins of "val" and "test" how many of their files are also trained on, where readers have files."""
+    trained = _files(splits.get("train"))
+    for split in ("val", "test") if trained else ():
+        if twice := len(trained & _files(splits.get(split))):
+            origins[split] = (
+                f"{origins.get(split, split)} ({twice} of its images also in {origins.get('train', 'train')})"
+            )
+
+
+def _files(records: Records | None) -> set[str]:
+    """Return the paths of a split's images; none where its reader keeps no paths."""
+    found = getattr(records, "files", None) or getattr(records, "images", ())
+    return set(found) if isinstance(found, tuple) else set()
+
+
 def held_out(train: Records) -> tuple[Records, Records]:
     """Return nine tenths and one tenth of the records (at least one), always the same ones."""
     order = np.random.default_rng(_VAL_SEED).permutation(len(train))
     count = -(-len(train) // _VAL_PARTS)
     return Subset(train, np.sort(order[:-count])), Subset(train, np.sort(order[-count:]))
+
+
+def is_made(source: Source, split: str) -> bool:
+    """Tell whether a split is a part of a set that has none of that name, made by `held_out`."""
+    records = source.splits[split]
+    return isinstance(records, Subset) and records.parent is source.splits.get("all")
 
 
 def whole(source: Source) -> Source:

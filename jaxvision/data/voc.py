@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from jaxvision.data import specs, voc_layout
 from jaxvision.data.annotated_images import AnnotationsBuilder
+from jaxvision.data.image_files import opened
 from jaxvision.data.looks_like import or_else
 from jaxvision.data.objects import VOC_NAMES
-from jaxvision.data.readable import check_evaluation
 from jaxvision.data.records import Records, Source
 from jaxvision.data.splits import source_of
 from jaxvision.data.voc_layout import Lists
@@ -44,7 +44,7 @@ def load(spec: str) -> Source:
     Raises:
         ValueError: there is nothing to read.
     """
-    folder = specs.path(spec)
+    folder = opened(specs.path(spec))
     files = _files(spec, folder)
     names = sorted(files.xml)
     lists = _lists(files, names)
@@ -65,15 +65,13 @@ def load(spec: str) -> Source:
             _add(builder, files, item, annotations[item], label_of)
         splits[split] = builder.build(str(files.root), tuple(range(1, len(class_names))))
         left_out += builder.left_out
-    source = source_of(splits, class_names, origins=lists.origins, left_out=tuple(dict.fromkeys(left_out)))
-    check_evaluation(f"--data={spec}", source.splits)
-    return source
+    return source_of(splits, class_names, origins=lists.origins, left_out=tuple(dict.fromkeys(left_out)))
 
 
 def _files(spec: str, folder: pathlib.Path) -> _Files:
     """Return the files of a set.
 
-    ValueError: the layout is another.
+    ValueError: the layout is another, or two XML files have one name, and their folders are not those of images.
     """
     root = voc_layout.year_of(spec, folder, "Annotations") or folder
     annotations, images = voc_layout.child(root, "Annotations"), voc_layout.child(root, *voc_layout.IMAGES)
@@ -83,7 +81,11 @@ def _files(spec: str, folder: pathlib.Path) -> _Files:
         raise ValueError(f"--data={spec}: not the layout of VOC; {_LAYOUT}{or_else(folder, 'voc')}")
     xml = {name: paths[0] for name, paths in found.items()}
     if not xml.keys() & pictures.keys():  # in folders of other names, such as xmls/ and photos/
-        xml = {os.path.basename(name): path for name, path in xml.items()}
+        places: dict[str, str] = {}
+        for name, path in xml.items():
+            if (other := places.setdefault(os.path.basename(name), path)) != path:
+                raise ValueError(f"--data={spec}: {other} and {path} would be of the same images; rename one")
+        xml = places
         pictures = {os.path.basename(name): paths for name, paths in pictures.items()}
     return _Files(root, pictures, xml, image_folder, xml_folder)
 

@@ -88,8 +88,7 @@ def read_lists(root: pathlib.Path, purpose: str, known: Collection[str], everyth
     Returns:
         The splits. "train" is, without a list of its own, the list of all (or of "trainval") less "val" and "test".
     """
-    folder = child(child(root, "ImageSets") or root / "ImageSets", purpose)
-    files = {path.stem: path for path in sorted(folder.glob("*.txt"))} if folder else {}
+    folder, files = _list_files(root, purpose)
     splits, origins, notes = dict[str, list[str]](), dict[str, str](), list[str]()
     for split, name in split_names.by_split(files, str(folder)).items():
         listed = split_names.read_list(files[name], known)
@@ -111,10 +110,19 @@ def read_lists(root: pathlib.Path, purpose: str, known: Collection[str], everyth
             origins["train"] = " less ".join([origins[basis] if basis else "all annotations", *less])
         splits.pop("all", None)
         origins.pop("all", None)
-    for split in ("val", "test"):
-        if twice := len({*splits.get(split, ())} & {*splits.get("train", ())}):
-            origins[split] += f" ({twice} of its images also in {origins['train']})"
     return Lists(splits, origins, notes)
+
+
+def _list_files(root: pathlib.Path, purpose: str) -> tuple[pathlib.Path, dict[str, pathlib.Path]]:
+    """Return the folder of the lists, ImageSets/PURPOSE or else ImageSets or the root, and its texts by their names."""
+    sets = child(root, "ImageSets")
+    own = child(sets, purpose) if sets else None
+    for folder in filter(None, (own, sets, root)):
+        files = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+        found = {split_names.split_of(name) for name in files} - {None}
+        if found and (folder == own or found != {"all"}):  # labels.txt beside the folders is no list of images
+            return folder, files
+    return own or root, {}
 
 
 def read_splits_of_folders(names: Sequence[str]) -> Lists | None:

@@ -44,7 +44,8 @@ def read_annotation(file: str | os.PathLike) -> Annotation:
 
 
 def _annotation(file: str | os.PathLike) -> Annotation:
-    content = io.BytesIO(foreign.content(file, foreign.TEXT))
+    # Without blank lines in front, which may not stand before an XML declaration.
+    content = io.BytesIO(foreign.content(file, foreign.TEXT).lstrip())
     try:
         tree = ElementTree.parse(content, ElementTree.XMLParser(target=_NoDoctype())).getroot()
     except (ElementTree.ParseError, LookupError) as error:  # LookupError: an encoding that is not known

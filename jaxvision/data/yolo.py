@@ -10,8 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxvision.data import decode, specs, split_names, yolo_layout
-from jaxvision.data.annotated_images import AnnotatedImages, AnnotationsBuilder, warn_of_missing_outlines
+from jaxvision.data.annotated_images import AnnotatedImages, AnnotationsBuilder, are_fractions, warn_of_missing_outlines
 from jaxvision.data.class_numbers import BACKGROUND
+from jaxvision.data.image_files import opened
 from jaxvision.data.outlines import Polygons
 from jaxvision.data.records import Source
 from jaxvision.data.splits import source_of
@@ -28,14 +29,16 @@ def load(spec: str) -> Source:
     Raises:
         ValueError: there is nothing to read, the classes have no names, or the coordinates are not fractions.
     """
-    layout = yolo_layout.find(spec, specs.path(spec))
+    layout = yolo_layout.find(spec, opened(specs.path(spec)))
     names = tuple(dict.fromkeys(name for name in layout.names.values() if name.lower() != BACKGROUND))
     label_of = {number: 1 + names.index(name) for number, name in layout.names.items() if name in names}
     ids = tuple(next(number for number, name in layout.names.items() if name == wanted) for wanted in names)
     readers = {split: _Reader(label_of, layout.keypoints) for split in layout.splits}
+    root = os.path.join(layout.root, "")
     for split, files in layout.splits.items():
-        for file in files:
-            readers[split].add(file, os.path.relpath(file, layout.root))
+        for file in files:  # relpath takes each apart
+            number = file[len(root) :] if file.startswith(root) else os.path.relpath(file, layout.root)
+            readers[split].add(file, number)
     if not any(reader.label_files for reader in readers.values()):
         raise ValueError(f"--data={spec}: no image has a text file of labels; {yolo_layout.LAYOUT}")
     if all(reader.beyond and not reader.objects for reader in readers.values()):
@@ -52,6 +55,7 @@ class _Reader:
         self.builder = AnnotationsBuilder()
         self.label_files = self.objects = self.beyond = 0
         self._label_of, self._keypoints = label_of, keypoints
+        self._files = yolo_layout.LabelFiles()
 
     def add(self, image: str, number: str) -> None:
         """Add an image and the objects of its text file."""
@@ -61,7 +65,7 @@ class _Reader:
             self.builder.image(image, number)  # reading its record says why it is broken
             return
         place = self.builder.image(image, number, width, height)
-        file = yolo_layout.label_file(image)
+        file = self._files.find(image)
         if file is None:
             return
         self.label_files += 1
@@ -86,6 +90,8 @@ class _Reader:
             number, *values = map(float, text.split())
         except ValueError:
             return f"{text.strip()[:60]!r} is not a class number and coordinates"
+        if len(values) == 4 and self._add_plain(place, number, values, width, height):
+            return ""
         if self._keypoints:
             values = values[:4]
         if len(values) != 4 and (len(values) < 6 or len(values) % 2):
@@ -100,8 +106,7 @@ class _Reader:
             return f"{worst:g} is not a fraction of the image (0..1)"
         outline = None
         if len(values) == 4:
-            x, y, across, down = values
-            corners = (x - across / 2, y - down / 2, x + across / 2, y + down / 2)
+            corners = _corners(*values)
         else:
             points = np.clip(np.array(values).reshape(-1, 2), 0, 1)
             outline = Polygons(((points * [[width, height]]).astype(np.float32),))
@@ -110,3 +115,19 @@ class _Reader:
         fault = self.builder.object(place, box, label, outline=outline)
         self.objects += not fault
         return fault
+
+    def _add_plain(self, place: int, number: float, values: list[float], width: int, height: int) -> bool:
+        """Add a box of which nothing has to be judged, as nearly all are, and return True."""
+        label = self._label_of.get(int(number) if number.is_integer() else -1)
+        x0, y0, x1, y1 = _corners(*values)
+        box = (x0 * width, y0 * height, x1 * width, y1 * height)
+        if label is None or not (0.0 <= x0 < x1 <= 1.0 and 0.0 <= y0 < y1 <= 1.0) or are_fractions(box):
+            return False
+        self.builder.plain(place, box, label, math.nan, (), crowd=False)
+        self.objects += 1
+        return True
+
+
+def _corners(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+    """Return the corners of a box that is given by its centre and sides."""
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2

@@ -9,7 +9,7 @@ import yaml
 
 from jaxvision import foreign
 from jaxvision.data import split_names
-from jaxvision.data.image_files import is_image
+from jaxvision.data.image_files import images_below, is_image
 from jaxvision.data.looks_like import or_else
 
 LAYOUT = (
@@ -72,14 +72,37 @@ def _found(spec: str, path: pathlib.Path) -> Layout:
     return Layout(root, names, splits, origins, left_out, "kpt_shape" in described)
 
 
-def label_file(image: str) -> str | None:
-    """Return the text file of an image: in labels/ where the image is in images/, or beside it; None: it has none."""
-    *above, name = image.split(os.sep)
-    text = os.path.splitext(name)[0] + ".txt"
+class LabelFiles:
+    """The text files of images, whose folders are listed once each."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, list[str]] = {}  # of the text files, for each folder of images
+        self._listed: dict[str, frozenset[str]] = {}
+
+    def find(self, image: str) -> str | None:
+        """Return an image's file: in labels/ where the image is in images/, or beside it; None: it has none."""
+        folder, name = os.path.split(image)
+        text = os.path.splitext(name)[0] + ".txt"
+        places = self._folders.get(folder)
+        if places is None:
+            places = self._folders[folder] = _label_folders(folder)
+        return next((os.path.join(place, text) for place in places if text in self._names(place)), None)
+
+    def _names(self, folder: str) -> frozenset[str]:
+        if folder not in self._listed:
+            try:
+                self._listed[folder] = frozenset(os.listdir(folder or "."))
+            except OSError:
+                self._listed[folder] = frozenset()
+        return self._listed[folder]
+
+
+def _label_folders(images: str) -> list[str]:
+    """Return the folders in which the text files of a folder's images may lie, the likeliest first."""
+    above = images.split(os.sep)
     last = max((i for i, part in enumerate(above) if part.lower() == "images"), default=-1)
-    folders = [[*above[:last], labels, *above[last + 1 :]] for labels in ("labels", "Labels")] if last >= 0 else []
-    places = (os.sep.join([*folder, text]) for folder in (*folders, above))
-    return next((place for place in places if os.path.isfile(place)), None)
+    others = [[*above[:last], labels, *above[last + 1 :]] for labels in ("labels", "Labels")] if last >= 0 else []
+    return [*(os.sep.join(parts) for parts in others), images]
 
 
 def _description(spec: str, root: pathlib.Path) -> pathlib.Path | None:
@@ -174,18 +197,27 @@ def _folders(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
 
 
 def _below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    return {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
+    """Return the folders directly in a folder by their names, sorted."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        return {name: folder / name for name in sorted(entry.name for entry in entries if entry.is_dir())}
 
 
 def _images(place: pathlib.Path, root: pathlib.Path) -> list[str]:
     """Return the images of a folder, those of its images/ if it has one; or of a list."""
     if place.is_dir():
         inner = next((folder for folder in _below(place).values() if folder.name.lower() == "images"), place)
-        return sorted(
-            os.path.join(parent, name) for parent, _, names in os.walk(inner) for name in names if is_image(name)
-        )
+        return images_below(str(inner))
     if is_image(place.name):
         return [str(place)]
     lines = [line.strip() for line in split_names.lines(place)]
+    beside = f"{place.parent}{os.sep}"
     bases = (os.path.relpath(place.parent, root), "")
-    return [str(_existing(root, bases, line) or root / line) for line in lines if line]
+    return [_listed_image(root, bases, beside, line) for line in lines if line]
+
+
+def _listed_image(root: pathlib.Path, bases: Iterable[str], beside: str, line: str) -> str:
+    """Return the path of an image that a list names: beside the list, as most are, or as `_existing` finds it."""
+    path = os.path.normpath(beside + line.removeprefix("./"))
+    return path if os.path.isfile(path) else str(_existing(root, bases, line) or root / line)

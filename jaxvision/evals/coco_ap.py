@@ -1,13 +1,13 @@
 """Average precision as COCO defines it (Lin et al. 2014; cocodataset.org/#detection-eval), by faster-coco-eval."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from faster_coco_eval import COCO
 from faster_coco_eval.core import mask as run_lengths
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from jaxvision.evals.detection import ImageRecord, images, nothing_counts, read
 from jaxvision.train.types import Metric, Result
@@ -16,6 +16,7 @@ from jaxvision.viz.masks import paste_patch
 Kind = Literal["bbox", "segm"]
 
 _COUNTED = 100  # detections of an image that COCO counts, the best ones
+_NO_OUTLINE: list[list[float]] = []  # one for all boxes, of which the evaluator would else make a polygon each
 
 
 def coco_ap(class_names: Sequence[str], *, masks: bool = False) -> Metric:
@@ -64,14 +65,22 @@ def coco_ap(class_names: Sequence[str], *, masks: bool = False) -> Metric:
     return Metric(list, update, result)
 
 
+class Evaluation(NamedTuple):
+    """Precision and recall at IoU thresholds T (0.5, 0.55 … 0.95), of classes K and sizes A; -1 is undefined."""
+
+    precision: Float[np.ndarray, "T R K A M"]  # at the recalls R (0, 0.01 … 1)
+    recall: Float[np.ndarray, "T K A M"]
+    counts: tuple[int, ...]  # M numbers of detections an image
+
+
 def evaluation(
     records: Sequence[ImageRecord],
     kind: Kind,
     *,
     by_class: bool = True,
     counts: Sequence[int] = (1, 10, _COUNTED),
-) -> COCOeval_faster:
-    """Run COCO's evaluation.
+) -> Evaluation:
+    """Run COCO's evaluation, one class after the other, so that memory is that of the most frequent one.
 
     Args:
         records: detections and objects of each image.
@@ -80,55 +89,77 @@ def evaluation(
         counts: the numbers of detections an image that recall is measured at.
 
     Returns:
-        An evaluator whose `eval` holds "precision" [T, R, K, A, M] and "recall" [T, K, A, M]. T are the IoU thresholds
-        0.5, 0.55 … 0.95, R the recalls 0, 0.01 … 1, K classes, A sizes (all, small, medium, large), M is `counts`; -1
-        is undefined.
+        The figures of the classes that have objects. The sizes are all, small, medium and large.
     """
-    truth = COCO(_annotations(records, kind))
-    evaluator = COCOeval_faster(truth, truth.loadRes(_detections(records, kind)), kind)
-    evaluator.params.useCats = int(by_class)
-    evaluator.params.maxDets = list(counts)
+    parts = _by_class(records) if by_class else {None: records}
+    found = [_evaluated(part, kind, label, sorted(counts)) for label, part in parts.items()]
+    precision, recall = (np.concatenate(each, axis=-3) for each in zip(*found, strict=True))
+    return Evaluation(precision, recall, tuple(sorted(counts)))
+
+
+def _by_class(records: Sequence[ImageRecord]) -> dict[int | None, list[ImageRecord]]:
+    """Return for each class with objects the images that have an object or a detection of it, in their order."""
+    found: dict[int | None, list[ImageRecord]] = {}
+    for record in records:
+        for label in np.union1d(record.true_labels, record.labels).tolist():
+            found.setdefault(label, []).append(record)
+    known = {int(label) for record in records for label in record.true_labels}
+    return {label: found[label] for label in sorted(known)}
+
+
+def _evaluated(
+    records: Sequence[ImageRecord], kind: Kind, label: int | None, counts: list[int]
+) -> tuple[Float[np.ndarray, "T R K A M"], Float[np.ndarray, "T K A M"]]:
+    """Return precision and recall of one class, or with None of all objects as one class."""
+    truth = COCO(_annotations(records, kind, label))
+    evaluator = COCOeval_faster(truth, truth.loadRes(_detections(records, kind, label)), kind)
+    evaluator.params.useCats = int(label is not None)
+    evaluator.params.maxDets = counts
     evaluator.evaluate()
     evaluator.accumulate()
-    return evaluator
+    return np.asarray(evaluator.eval["precision"]), np.asarray(evaluator.eval["recall"])
 
 
-def _summary(evaluator: COCOeval_faster) -> dict[str, float]:
-    precision, recall = (np.asarray(evaluator.eval[key]) for key in ("precision", "recall"))
+def _summary(found: Evaluation) -> dict[str, float]:
+    precision, recall = found.precision, found.recall
     values = {"AP": precision[..., 0, -1], "AP50": precision[0, ..., 0, -1], "AP75": precision[5, ..., 0, -1]}
     values |= {f"AP_{size}": precision[..., i, -1] for i, size in enumerate(("small", "medium", "large"), start=1)}
-    values |= {f"AR_{n}": recall[..., 0, i] for i, n in enumerate(evaluator.params.maxDets) if n >= _COUNTED}
+    values |= {f"AR_{n}": recall[..., 0, i] for i, n in enumerate(found.counts) if n >= _COUNTED}
     return {key: float(v[v > -1].mean()) for key, v in values.items() if np.any(v > -1)}
 
 
-def _annotations(records: Sequence[ImageRecord], kind: Kind) -> dict[str, Any]:
+def _annotations(records: Sequence[ImageRecord], kind: Kind, label: int | None) -> dict[str, Any]:
     annotations: list[dict[str, Any]] = []
     for r in records:
-        for i in range(len(r.true_boxes)):
+        for i in _rows(r.true_labels, label):
             what: dict[str, Any] = {"bbox": _xywh(r.true_boxes[i])}
             ignored = bool(r.ignore[i])
             if kind == "segm":
                 assert r.true_masks is not None and r.outlined is not None
                 what["segmentation"] = r.true_masks[i]
                 ignored |= not r.outlined[i]
-            of = {"id": len(annotations) + 1, "image_id": r.image_id, "category_id": int(r.true_labels[i])}
+            of = {"id": len(annotations) + 1, "image_id": r.image_id, "category_id": label or 1}
             annotations.append({**of, **what, "area": float(r.true_areas[i]), "iscrowd": int(ignored)})
-    labels = {int(k) for r in records for k in (*r.true_labels, *r.labels)}
     pictures = [{"id": r.image_id, "height": r.shape[0], "width": r.shape[1]} for r in records]
-    return {"images": pictures, "annotations": annotations, "categories": [{"id": k} for k in sorted(labels)]}
+    return {"images": pictures, "annotations": annotations, "categories": [{"id": label or 1}]}
 
 
-def _detections(records: Sequence[ImageRecord], kind: Kind) -> list[dict[str, Any]]:
+def _detections(records: Sequence[ImageRecord], kind: Kind, label: int | None) -> list[dict[str, Any]]:
     found = []
     for r in records:
-        for i in range(len(r.boxes)):
-            what: dict[str, Any] = {"bbox": _xywh(r.boxes[i])}
+        for i in _rows(r.labels, label):
+            what: dict[str, Any] = {"bbox": _xywh(r.boxes[i]), "segmentation": _NO_OUTLINE}
             if kind == "segm":  # without the box, so that the detection's area is its mask's
                 assert r.masks is not None
                 what = {"segmentation": dict(r.masks[i])}
-            of = {"image_id": r.image_id, "category_id": int(r.labels[i]), "score": float(r.scores[i])}
+            of = {"image_id": r.image_id, "category_id": label or 1, "score": float(r.scores[i])}
             found.append({**of, **what})
     return found
+
+
+def _rows(labels: Int[np.ndarray, " N"], label: int | None) -> list[int]:
+    """Return the places of a label; all of them with None."""
+    return (np.arange(len(labels)) if label is None else np.flatnonzero(labels == label)).tolist()
 
 
 def _xywh(box: Float[np.ndarray, " 4"]) -> list[float]:

@@ -44,7 +44,7 @@ def proposal_recall(counts: Sequence[int] = (100, 300, 1000)) -> Metric:
         if nothing_counts(records):
             return {}
         found = evaluation(records, "bbox", by_class=False, counts=ordered)
-        recall = np.asarray(found.eval["recall"])[:, 0, 0, :]  # [T, M]
+        recall = found.recall[:, 0, 0, :]  # [T, M]
         at_half = {f"proposal_recall50_{n}": float(r) for n, r in zip(ordered, recall[0], strict=True)}
         average = {f"proposal_AR_{n}": float(r) for n, r in zip(ordered, recall.mean(axis=0), strict=True)}
         return at_half | average

@@ -121,9 +121,14 @@ class InversionSetup:
 
     @cached_property
     def _rows(self) -> Prepared:
-        """Open the images to be inverted, each with a latent."""
-        network = self.config.network
-        held_out = self.dissection.source[f"val[:{self.config.batch_size}]"]
+        """Open the images to be inverted, each with a latent.
+
+        ValueError: there are fewer than a batch, so that one batch would hold an image twice.
+        """
+        network, size = self.config.network, self.config.batch_size
+        if (count := len(self.dissection.source["val"])) < size:
+            raise ValueError(f"--batch_size={size}: there are {count} held-out images to invert; give at most {count}")
+        held_out = self.dissection.source[f"val[:{size}]"]
         return Prepared(held_out, with_latents(compose(), network.latent_dim, network.prior))
 
     @cached_property

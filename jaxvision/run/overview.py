@@ -1,13 +1,15 @@
 """An overview of the training data: pictures of the first batches as the network sees them, and counts of each split.
 
-Nothing is compiled, no worker process is started, and of a large set only a part is read.
+Where a step makes the network's inputs of the images, as views of them, the pictures show these, too. No worker process
+is started, and of a large set only a part is read.
 """
 
 import contextlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxvision.data import counts, crops
@@ -17,7 +19,7 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.data.pipeline import TrainIterator
 from jaxvision.data.records import Records, Source, fetch
 from jaxvision.data.source_log import SourceLog
-from jaxvision.train.types import Batch, Data, Experiment
+from jaxvision.train.types import Batch, Data, Experiment, TrainState
 from jaxvision.viz import batch as viz
 
 _ROWS = 32  # most images of a batch that are read
@@ -40,6 +42,7 @@ class _Drawn(NamedTuple):
 
     batches: list[Batch]
     findings: Mapping[str, str]  # a record's name -> what of it could not be read
+    see: Callable[[TrainState, Batch], Any] | None = None  # of the stage's task
 
 
 def collect(
@@ -70,13 +73,14 @@ def collect(
             "stage finds in them."
         )
     pictures, captions = {}, []
-    for stage, (batches, _) in drawn.items():
-        for number, batch in enumerate(batches, start=1):
-            picture = viz.draw(batch, source.class_names)
+    for stage, found in drawn.items():
+        for number, batch in enumerate(found.batches, start=1):
+            seen = _seen(found, batch, number - 1, inputs.seed)
+            picture = viz.draw(batch, source.class_names) if seen is None else viz.draw_seen(*seen)
             if picture is not None:
                 file = f"{stage}-{number}.png"
                 pictures[file] = picture
-                captions.append({"file": file, "caption": _caption(stage, number, batch)})
+                captions.append({"file": file, "caption": _caption(stage, number, batch, seen)})
     pixels = any("label_map" in batch and "boxes" not in batch for each in drawn.values() for batch in each.batches)
     document = {
         "sources": [_counted(spec, opened, config, pixels, most, seconds) for spec, opened in log.opened.items()],
@@ -99,7 +103,7 @@ def _drawn(experiment: Experiment) -> dict[str, _Drawn]:
             break
         if stage.data is None or not stage.steps:
             continue
-        found = _first_batches(stage.data)
+        found = _first_batches(stage.data)._replace(see=stage.task.see)
         content = zlib.crc32(b"".join(np.ascontiguousarray(value).tobytes() for value in found.batches[0].values()))
         if content not in seen:
             seen.add(content)
@@ -122,6 +126,15 @@ def _first_batches(data: Data) -> _Drawn:
         return _Drawn(batches, {**part.notes, **part.skipped})
 
 
+def _seen(found: _Drawn, batch: Batch, step: int, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return some images of a batch and the inputs that a step makes of them; None where these are the images."""
+    if found.see is None:
+        return None
+    rows = {key: value[:_ENOUGH] for key, value in batch.items()}
+    state = TrainState(np.int32(step), {}, {}, {}, {}, jax.random.PRNGKey(seed))
+    return rows["image"], np.asarray(jax.jit(found.see)(state, rows))
+
+
 def _as_annotated(records: Records, inputs: Inputs, source: Source) -> _Drawn:
     """Read some records without augmentation."""
     if "boxes" in fetch(records, 0, encoded=True):
@@ -136,9 +149,13 @@ def _train_split(config: Any) -> str:
     return getattr(config, "train_split", "") or getattr(config, "split", "") or "train"
 
 
-def _caption(stage: str, number: int, batch: Batch) -> str:
+def _caption(stage: str, number: int, batch: Batch, seen: tuple[np.ndarray, np.ndarray] | None = None) -> str:
     height, width = batch["image"].shape[1:3]
-    return f"{stage}, batch {number}: {len(batch['image'])} images on {width}×{height} pixels"
+    shown = f"{len(batch['image'] if seen is None else seen[0])} images on {width}×{height} pixels"
+    if seen is None:
+        return f"{stage}, batch {number}: {shown}"
+    each, rows, columns = seen[1].shape[1:4]
+    return f"{stage}, batch {number}: {shown}, each with the {each} inputs of {columns}×{rows} that a step makes of it"
 
 
 def _counted(spec: str, source: Source, config: Any, pixels: bool, most: int, seconds: float) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`--mode=predict`: what the network says of a user's images, into predictions.json, pictures and a page."""
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxvision.data.image_files import image_files
+from jaxvision.data.image_files import image_files, other_files
 from jaxvision.files import atomic_write
 from jaxvision.run import report
 from jaxvision.run.network import ready
@@ -20,6 +21,8 @@ from jaxvision.train.restore import Run
 from jaxvision.train.types import Experiment
 from jaxvision.train.writer import save_picture
 from jaxvision.weights.imported import Imported
+
+_NAMED = 5  # files that are left out, named in a line
 
 
 def predict(experiment: Experiment, run: Run, request: Request, imported: Imported | None = None) -> None:
@@ -42,7 +45,10 @@ def predict(experiment: Experiment, run: Run, request: Request, imported: Import
         raise ValueError("--mode=predict needs --input: a file, a folder or a quoted pattern such as 'photos/*.jpg'")
     if jax.process_count() > 1:
         raise ValueError("--mode=predict runs in one process: leave --num_processes out")
-    records = image_files(request.flags.input)
+    records, others = image_files(request.flags.input), other_files(request.flags.input)
+    if others:
+        names = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
+        run.writer.say(f"{len(others)} files are no images by their names and are left out: {names}")
     batches = shown.data(records)
     first = devices.first_batch(batches)
     network, state = ready(experiment.stages[-1], run, first, request.flags.checkpoint, imported)
@@ -75,4 +81,10 @@ def _unique_stems(files: Sequence[str]) -> list[str]:
     """Return a unique stem for each file: "cat", or "cat-0", "cat-3" where several files are called cat."""
     stems = [Path(file).stem for file in files]
     counts = Counter(stems)
-    return [f"{stem}-{i}" if counts[stem] > 1 else stem for i, stem in enumerate(stems)]
+    taken, unique = {stem for stem in stems if counts[stem] == 1}, list[str]()
+    for number, stem in enumerate(stems):
+        if counts[stem] > 1:  # a file of another folder may be called cat-0 itself
+            stem = next(name for name in (f"{stem}-{n}" for n in itertools.count(number)) if name not in taken)
+            taken.add(stem)
+        unique.append(stem)
+    return unique

@@ -11,6 +11,7 @@ import jax
 
 from jaxvision.data.classes import NO_DATA
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.readable import check_readable
 from jaxvision.data.source_log import SourceLog
 from jaxvision.files import atomic_write
 from jaxvision.run import config as settings
@@ -88,6 +89,8 @@ def _run(request: Request, module: ModuleType) -> None:
     request = request._replace(config=config)
     with progress.busy("reading the data"):
         experiment = module.build(config, inputs)
+        if flags.mode == "train":
+            _check_evaluation(config, log)
     if flags.from_stage:
         restart.forget(workdir, [stage.name for stage in experiment.stages], flags.from_stage)
         write(workdir, described)
@@ -151,6 +154,13 @@ def _inputs(request: Request, origin: Mapping[str, Any], saved: Mapping[str, Any
         whole=flags.mode == "evaluate" and other_data(request.config, saved),
         log=log,
     )
+
+
+def _check_evaluation(config: Any, log: SourceLog) -> None:
+    """Raise ValueError if no image of the split that a run evaluates can be read, before it trains."""
+    source, split = log.opened.get(getattr(config, "data", "")), getattr(config, "val_split", "val")
+    if source is not None and split.partition("[")[0] in source.splits:
+        check_readable(f"--data={config.data}", split, source[split])
 
 
 def _with_epochs(request: Request, module: ModuleType) -> Any:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
 from jaxvision.losses.colorization import annealed_mean, color_loss, soft_encode
 from jaxvision.ops.images import Color, normalise, standardise, unit
@@ -80,7 +80,10 @@ def colorization(
             **_errors(colors, lab[..., 1:]),
         }
 
-    return Task(init, step, predict)
+    def see(state: TrainState, batch: Batch) -> UInt8[Array, "B 1 H W 3"]:
+        return jnp.round(255 * grey(unit(batch["image"]))).astype(jnp.uint8)[:, None]
+
+    return Task(init, step, predict, see)
 
 
 def covered(values: Float[Array, "B H W C"], size: tuple[int, ...]) -> Float[Array, "B h w C"]:

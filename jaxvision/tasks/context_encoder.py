@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Bool, Float, Num, UInt8
 
 from jaxvision.losses.gan import discriminator_loss, generator_loss
 from jaxvision.ops.images import Color, normalise, unit
@@ -39,6 +39,10 @@ class _Hole:
     def normalised(self, images: Num[Array, "B H W 3"]) -> Float[Array, "B H W 3"]:
         """Normalise images and hide what the network does not see: it gets the mean colour."""
         return jnp.where(self.hidden(images.shape[1:3]), 0.0, normalise(images, self.mean, self.std))
+
+    def seen(self, images: UInt8[Array, "B H W 3"]) -> UInt8[Array, "B H W 3"]:
+        """Return pictures of images with grey where the network does not see them."""
+        return jnp.where(self.hidden(images.shape[1:3]), jnp.uint8(_GREY), images)
 
     def hidden(self, extent: tuple[int, ...]) -> Bool[Array, "1 H W 1"]:
         """Mark the pixels of an image of `extent` (height, width) that the network does not see."""
@@ -106,7 +110,7 @@ def context_encoder(
     if not 0 <= 2 * overlap < hole:
         raise ValueError(f"--overlap={overlap}: leaves nothing hidden of a hole of {hole} pixels; give less than half")
     learner = _ContextEncoder(model, judge, tx, judge_tx, _Hole(hole, overlap, mean, std), adversarial)
-    return Task(learner.init, learner.step, learner.predict)
+    return Task(learner.init, learner.step, learner.predict, learner.see)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,6 +160,9 @@ class _ContextEncoder:
         metrics = {"loss": loss, **losses, "loss_discriminator": loss_discriminator, **accuracies}
         return advance(state, joined_params, {"model": model_opt, _JUDGE: judge_opt}, variables), metrics
 
+    def see(self, state: TrainState, batch: Batch) -> UInt8[Array, "B 1 H W 3"]:
+        return self.hole.seen(batch["image"])[:, None]
+
     def predict(self, state: TrainState, batch: Batch) -> dict[str, jax.Array]:
         variables = {"params": _apart(state.params)[0], **_split(state.model_state)[0]}
         outputs: Any = self.model.apply(variables, self.hole.normalised(batch["image"]), train=False)
@@ -193,8 +200,7 @@ def _outputs(hole: _Hole, images: Num[Array, "B H W 3"], fill: Num[Array, "B h w
     """Return pictures of the seen and of the filled image, and the errors of the hidden pixels."""
     hidden = hole.hidden(images.shape[1:3])
     filled = jnp.where(hidden, hole.put(fill, images), images)
-    seen = jnp.where(hidden, jnp.uint8(_GREY), images)
-    return {"seen": seen, "filled": filled, **_errors(unit(filled), unit(images), hidden)}
+    return {"seen": hole.seen(images), "filled": filled, **_errors(unit(filled), unit(images), hidden)}
 
 
 def _errors(

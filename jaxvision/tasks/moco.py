@@ -22,7 +22,7 @@ from jaxvision.ops.augment import Augmentation
 from jaxvision.ops.images import Color, normalise
 from jaxvision.ops.queue import enqueue
 from jaxvision.tasks import one_network
-from jaxvision.tasks.views import features, two_views
+from jaxvision.tasks.views import features, see_views, two_views
 from jaxvision.train.steps import ema, init_state, pmean, step_key
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
@@ -91,7 +91,8 @@ def moco(
         aux = {"key_params": key_params, "key_state": key_state, "queue": rows, "head": head}
         return dataclasses.replace(new, aux=aux), metrics
 
-    return Task(init, step, partial(features, whole, mean=mean, std=std))
+    predict, see = partial(features, whole, mean=mean, std=std), partial(see_views, augment=augment)
+    return Task(init, step, predict, see)
 
 
 def shuffled(

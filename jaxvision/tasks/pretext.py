@@ -66,7 +66,11 @@ def pretext(model: nn.Module, tx: optax.GradientTransformationExtraArgs, ask: As
         outputs |= {"probabilities": probabilities, "answers": questions.answers, "pieces": shown(questions.pieces)}
         return {**outputs, "pretext_accuracy": jnp.mean(correct.astype(jnp.float32), axis=1)}
 
-    return Task(init, step, predict)
+    def see(state: TrainState, batch: Batch) -> UInt8[Array, "B V h w 3"]:
+        pieces = shown(ask(example_keys(state, len(batch["image"]), None), unit(batch["image"])).pieces)
+        return pieces.reshape(len(pieces), -1, *pieces.shape[3:])
+
+    return Task(init, step, predict, see)
 
 
 def shown(pieces: Float[Array, "*b"]) -> UInt8[Array, "*b"]:

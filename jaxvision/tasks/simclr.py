@@ -15,7 +15,7 @@ from jaxvision.losses.contrastive import nt_xent
 from jaxvision.ops.augment import Augmentation
 from jaxvision.ops.images import Color, normalise
 from jaxvision.tasks import one_network
-from jaxvision.tasks.views import features, two_views
+from jaxvision.tasks.views import features, see_views, two_views
 from jaxvision.train.types import Batch, Key, Metrics, Task, TrainState
 
 
@@ -60,4 +60,5 @@ def simclr(
         views = two_views(state, batch["image"], augment, mean, std, axis_name)
         return one_network.train(network(axis_name), tx, state, views, contrast, axis_name=axis_name)
 
-    return Task(init, step, partial(features, alone, mean=mean, std=std))
+    predict, see = partial(features, alone, mean=mean, std=std), partial(see_views, augment=augment)
+    return Task(init, step, predict, see)

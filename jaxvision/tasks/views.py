@@ -35,10 +35,29 @@ def two_views(
     Returns:
         Normalised views, V = 2B: the first ones of all images, then the second ones.
     """
+    return standardise(255.0 * _drawn(state, images, augment, axis_name), mean, std)
+
+
+def see_views(state: TrainState, batch: Batch, augment: Augmentation) -> UInt8[Array, "B 2 h w 3"]:
+    """Draw the two views of each image that `two_views` draws on one device, as pixels.
+
+    Args:
+        state: the state before the step, whose key and step the draws come from.
+        batch: with "image".
+        augment: draws a view.
+    """
+    views = _drawn(state, batch["image"], augment, None)
+    pixels = jnp.clip(jnp.round(255.0 * views), 0, 255).astype(jnp.uint8)
+    return jnp.moveaxis(pixels.reshape(2, -1, *pixels.shape[1:]), 0, 1)
+
+
+def _drawn(
+    state: TrainState, images: UInt8[Array, "B H W 3"], augment: Augmentation, axis_name: str | None
+) -> Float[Array, "V h w 3"]:
+    """Draw views in 0..1: the first ones of all images, then the second ones."""
     keys = jax.vmap(jax.random.split)(example_keys(state, images.shape[0], axis_name))
     pixels = unit(images)
-    views = augment(jnp.concatenate([keys[:, 0], keys[:, 1]]), jnp.concatenate([pixels, pixels]))
-    return standardise(255.0 * views, mean, std)
+    return augment(jnp.concatenate([keys[:, 0], keys[:, 1]]), jnp.concatenate([pixels, pixels]))
 
 
 def features(model: nn.Module, state: TrainState, batch: Batch, mean: Color, std: Color) -> dict[str, jax.Array]:

@@ -38,6 +38,9 @@ class Task(NamedTuple):
     init: Callable[[Key, Batch], TrainState]
     step: Callable[..., tuple[TrainState, Metrics]]  # step(state, batch, *, axis_name=None)
     predict: Callable[[TrainState, Batch], PyTree]  # evaluation mode; every output has a leading batch dimension
+    see: Callable[[TrainState, Batch], jax.Array] | None = None  # see below
+    """Where a step makes the network's V inputs of each image itself: they, as uint8 [B, V, h, w, 3], for pictures of
+    the data. Of the state the key and the step are used."""
 
 
 Predict: TypeAlias = Callable[[TrainState, Batch], PyTree]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from jaxvision.viz.detection import objects
 from jaxvision.viz.grid import GAP, grid
@@ -33,6 +34,23 @@ def draw(batch: Mapping[str, np.ndarray], class_names: Sequence[str]) -> UInt8[n
     labels = np.asarray(batch.get("label", ()))
     captions = [_name(int(label), class_names) for label in labels] if labels.shape == images.shape[:1] else None
     return grid(images, _columns(images, _TILE, 1), captions, size=_TILE)
+
+
+def draw_seen(
+    images: UInt8[np.ndarray, "B H W 3"], seen: UInt8[np.ndarray, "B V h w 3"]
+) -> UInt8[np.ndarray, "H2 W2 3"]:
+    """Draw each image of a batch, followed by the inputs that a step makes of it.
+
+    Args:
+        images: the images of a batch; they are resized to the inputs' size.
+        seen: V inputs of each image.
+    """
+    height, width = seen.shape[2:4]
+    whole = np.stack([np.asarray(Image.fromarray(image).resize((width, height))) for image in images])
+    rows = np.concatenate([whole[:, None], seen], axis=1)
+    tiles, each = rows.reshape(-1, height, width, 3), rows.shape[1]
+    captions = ["image", *["input"] * (each - 1)] * len(rows)
+    return grid(tiles, each * max(_columns(whole, _TILE, each), 1), captions, size=_TILE)
 
 
 def _columns(images: UInt8[np.ndarray, "B H W 3"], size: int, each: int) -> int:

@@ -32,6 +32,9 @@ def test_image_files_of_a_folder_a_glob_and_a_file(tmp_path):
     assert list(image_files.image_files(f"{tmp_path}/**/*.png").files) == names[1:]
     files = image_files.image_files(names[0])
     assert len(files) == 1 and files.name(0) == names[0]
+    text = str(tmp_path / "readme.txt")
+    assert image_files.other_files(str(tmp_path)) == image_files.other_files(f"{tmp_path}/*") == [text]
+    assert image_files.other_files(text) == []
     assert files[0].keys() == files.encoded(0).keys() == {"image"}
     for pattern in (f"{tmp_path}/*.gif", f"{tmp_path}/none", f"{tmp_path}/*.txt"):
         with pytest.raises(ValueError, match=r"^--input=[^\n]+: no image files there[^\n]+$"):
@@ -64,3 +67,22 @@ def test_a_folder_that_links_to_itself_is_read_once(tmp_path):
     os.symlink(tmp_path / "linked", tmp_path / "one" / "other")
     found = image_files.images_below(str(tmp_path / "one"))
     assert sorted(os.path.basename(name) for name in found) == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "inner"),
+    [
+        (["set/x/a.png", "set/y/b.png"], "set"),
+        (["one/two/x/a.png", "one/two/y/b.png"], "one/two"),
+        (["set/a.png", "readme.txt"], ""),
+        (["images/a.png"], ""),
+        (["train/a.png"], ""),
+        (["__MACOSX/a.png", ".git/x", "set/a.png"], "set"),
+    ],
+)
+def test_a_folder_that_holds_one_folder_is_opened(tmp_path, names, inner):
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert image_files.opened(tmp_path) == tmp_path / inner
+    assert image_files.opened(tmp_path / "none") == tmp_path / "none"

@@ -23,6 +23,8 @@ def index(tmp_path):
         ("/data/upload/7/b.png", "images/sub/b.png"),
         ("gro\u0308\u00dfe 1.png", "images/gr\u00f6\u00dfe 1.png"),
         ("missing.png", "images/missing.png"),
+        ("A.PNG", "images/a.png"),
+        ("sub/b", "images/sub/b.png"),
     ],
 )
 def test_a_name_is_found(index, tmp_path, name, path):
@@ -33,3 +35,13 @@ def test_a_name_that_two_files_have_is_refused(index, tmp_path):
     with pytest.raises(ValueError, match="twice.png: .*x/twice.png and .*y/twice.png are both called so"):
         index.find("twice.png", [tmp_path / "images"])
     assert index.find("x/twice.png", [tmp_path]) == str(tmp_path / "x/twice.png")
+
+
+@pytest.mark.parametrize(("split", "found"), [("val", "images/val/1.png"), ("", "images/train/1.png")])
+def test_another_splits_image_of_the_name_is_not_taken(tmp_path, split, found):
+    (tmp_path / "images" / "train").mkdir(parents=True)
+    (tmp_path / "images" / "train" / "1.png").touch()
+    folder = tmp_path / "images" / "val"
+    assert ImageIndex(tmp_path, "val").find("1.png", [folder]) == str(tmp_path / "images" / "train" / "1.png")
+    folder.mkdir()
+    assert ImageIndex(tmp_path, split).find("1.png", [folder]) == str(tmp_path / found)

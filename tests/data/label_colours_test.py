@@ -46,6 +46,23 @@ def test_a_list_that_cannot_be_used_is_named(tmp_path, text, reason):
         read_colours(tmp_path)
 
 
+def test_the_list_of_camvid_as_cvat_writes_it_is_read(tmp_path):
+    (tmp_path / "label_colors.txt").write_text(
+        "0 0 0 background\n128 0 0 cat\n0 128 0 traffic light\n224 224 192 ignored\n"
+    )
+    for folder in ("default", "defaultannot"):
+        (tmp_path / folder).mkdir()
+    for stem in "ab":
+        Image.new("RGB", (2, 2)).save(tmp_path / "default" / f"{stem}.jpg")
+        Image.fromarray(PIXELS).save(tmp_path / "defaultannot" / f"{stem}.png")
+    source = sources.load(f"masks:{tmp_path}", "label_maps")
+    assert source.class_names == ("background", "cat", "traffic light") and len(source["all"]) == 2
+    assert source["all"][1]["label_map"].tolist() == [[0, 1], [2, 255]]
+    (tmp_path / "label_colors.txt").write_text("0 0 background\n")
+    with pytest.raises(ValueError, match="label_colors.txt: '0 0 background' is not R G B NAME"):
+        read_colours(tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["masks", "voc"])
 def test_an_export_of_cvat_is_read(tmp_path, kind):
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):

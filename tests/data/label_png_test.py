@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from jaxvision.data.label_png import label_map, relabelled
+from tests.data.png import of_bits
 
 VALUES = np.array([[0, 1, 2, 3], [3, 2, 1, 0]], np.uint8)
 
@@ -15,27 +16,6 @@ def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, form, **options)
     return stream.getvalue()
-
-
-def of_bits(bits: int, colour: int, values: np.ndarray) -> bytes:
-    """A PNG of 1, 2 or 4 bits a pixel, grey (0) or with a palette (3), whose header and rows are made by hand."""
-    import struct
-    import zlib
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    height, width = values.shape
-    rows = b""
-    for row in values:
-        number = 0
-        for value in row:
-            number = number << bits | int(value)
-        length = -(-width * bits // 8)
-        rows += b"\0" + (number << (8 * length - width * bits)).to_bytes(length, "big")
-    palette = chunk(b"PLTE", bytes(number % 256 for number in range(3 * 2**bits))) if colour == 3 else b""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + palette + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

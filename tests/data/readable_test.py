@@ -3,7 +3,7 @@
 import pytest
 
 from jaxvision.data.image_files import ImageFiles
-from jaxvision.data.readable import check_evaluation, check_readable
+from jaxvision.data.readable import check_readable
 
 
 def test_one_image_that_can_be_read_is_enough(tmp_path):
@@ -17,7 +17,3 @@ def test_one_image_that_can_be_read_is_enough(tmp_path):
         ValueError, match=r"^DIR: no image of 2 in the split 'val' can be read; the first: .*a.ppm: not"
     ):
         check_readable("DIR", "val", ImageFiles(tuple(map(str, files))))
-    broken = ImageFiles(tuple(map(str, files)))
-    check_evaluation("DIR", {"train": broken})
-    with pytest.raises(ValueError, match="no image of 2 in the split 'test' can be read"):
-        check_evaluation("DIR", {"train": broken, "test": broken})

@@ -26,6 +26,8 @@ SOURCE = Source({"train": Numbers(205), "val": Numbers(10)}, ("a", "b"))
         ("train[-10%:]", range(185, 205)),
         ("train[10%:20]", None),
         ("val[0:1]", range(1)),
+        ("val[:256]", range(10)),
+        ("train[200:1024]", range(200, 205)),
     ],
 )
 def test_splits_are_slices(split, expected):
@@ -34,6 +36,17 @@ def test_splits_are_slices(split, expected):
             SOURCE[split]
     else:
         assert labels(SOURCE[split]) == list(expected)
+
+
+def test_a_slice_that_ends_beyond_the_last_record_is_told_once(monkeypatch):
+    lines = []
+    monkeypatch.setattr(records.logging, "warning", lambda text, *values: lines.append(text % values))
+    source = Source({"val": Numbers(11)}, ())
+    assert [len(source[split]) for split in ("val[:256]", "val[:256]", "val[:12]", "val[:11]")] == [11] * 4
+    assert lines == [
+        f"split '{split}': the whole split has 11 records, so the slice ends with the last of them"
+        for split in ("val[:256]", "val[:12]")
+    ]
 
 
 def test_names_follow_the_slice_and_slices_can_be_pickled():
@@ -57,7 +70,7 @@ def test_percentages_tile_any_length(length):
 
 @pytest.mark.parametrize(
     "split",
-    ["", "test", "train[", "train[]", "train[5]", "train[1:2:3]", "train[a:b]", "train[:101%]", "train[:206]",
+    ["", "test", "train[", "train[]", "train[5]", "train[1:2:3]", "train[a:b]", "train[:101%]", "train[206:]",
      "train[5:5]", "train[9:3]", "train[-206:]", "train+val", "train[1.5%:]", "train[:90 %]", "train[%:]", "[1:2]",
      "train[:9%%]"],
 )  # fmt: skip

@@ -3,6 +3,17 @@ import re
 import pytest
 
 from jaxvision.data import sources
+from tests.data.cases import coco
+from tests.data.cases.case import draw, text
+
+
+def yolo_val_gone(root):
+    """YOLO's layout, whose validation images are no images."""
+    text(root / "data.yaml", "train: images/train\nval: images/val\nnames: [cat]\n")
+    for number in (0, 1):
+        draw(root / "images" / "train" / f"{number}.png")
+        text(root / "images" / "val" / f"{number}.png", "torn")
+        text(root / "labels" / "train" / f"{number}.txt", "0 0.5 0.5 0.2 0.2\n")
 
 
 def test_embedded_sources_load_by_name():
@@ -96,3 +107,24 @@ def test_a_kind_is_opened_by_the_row_that_gives_what_is_needed(tmp_path):
         for needs in ("boxes", "label_maps")
     }
     assert read["boxes"] is not read["label_maps"]
+
+
+@pytest.mark.parametrize("write", [coco.gone, yolo_val_gone])
+def test_a_val_split_without_a_readable_image_is_refused_and_a_made_one_is_not(tmp_path, write):
+    kind = "coco" if write is coco.gone else "yolo"
+    write(tmp_path)
+    with pytest.raises(
+        ValueError, match=f"^--data={kind}:[^\n]+: no image of 2 in the split 'val' can be read; the first"
+    ):
+        sources.load(f"{kind}:{tmp_path}")
+
+
+def test_a_tenth_that_was_taken_out_may_be_broken(tmp_path):
+    coco.write(tmp_path)
+    (tmp_path / "images" / "0.png").write_bytes(b"torn")
+    source = sources.load(f"coco:{tmp_path}")
+    assert source["val"].name(0).endswith("0.png") and len(source["train"][0]["boxes"]) == 1
+    for number in (1, 2):
+        (tmp_path / "images" / f"{number}.png").write_bytes(b"torn")
+    with pytest.raises(ValueError, match="no image of 3 in the split 'all' can be read"):
+        sources.load(f"coco:{tmp_path}")

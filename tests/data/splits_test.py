@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jaxvision.data.image_files import ImageFiles
 from jaxvision.data.splits import source_of, whole
 from tests.data.numbers import Numbers, labels
 
@@ -29,6 +30,12 @@ def test_val_is_test_where_there_is_one():
     made = source_of({"train": Numbers(20), "test": Numbers(5), "val": Numbers(3)}, NAMES)
     assert len(made["val"]) == 3
     assert len(source_of({"test": Numbers(5)}, NAMES)["val"]) == 5
+
+
+def test_images_that_are_trained_on_and_evaluated_are_told():
+    files = {"train": ImageFiles(("a", "b")), "val": ImageFiles(("b", "c")), "test": ImageFiles(("d",))}
+    made = source_of(files, NAMES, origins={"train": "x.json", "val": "y.json", "test": "z.json"})
+    assert made.origins == {"train": "x.json", "val": "y.json (1 of its images also in x.json)", "test": "z.json"}
 
 
 def test_a_set_without_splits_is_all_of_them():

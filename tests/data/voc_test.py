@@ -327,3 +327,11 @@ def test_splits_are_folders_with_xml_beside_the_images(tmp_path):
     source = voc.load(f"voc:{tmp_path / 'new'}")
     assert images(source) == {"train": ["a.png", "b.png"], "val": ["c.png"]}
     assert dict(source.origins) == {"train": "train/", "val": "valid/"}
+
+
+def test_xml_of_one_name_in_two_folders_is_never_mixed_up(tmp_path):
+    for folder in ("one", "two"):
+        write(tmp_path / folder, "a", thing("dog", 1, 1, 5, 5))
+        rename(tmp_path / folder, Annotations="xmls", JPEGImages="photos")
+    with pytest.raises(ValueError, match="one/xmls/a.xml and .*two/xmls/a.xml would be of the same images; rename one"):
+        voc.load(f"voc:{tmp_path}")

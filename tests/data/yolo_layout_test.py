@@ -117,7 +117,7 @@ def test_names_are_text_whatever_yaml_makes_of_them(tmp_path):
 )
 def test_label_files(tmp_path, image, labels):
     make(tmp_path, image)
-    assert yolo_layout.label_file(str(tmp_path / image)) is None
+    assert yolo_layout.LabelFiles().find(str(tmp_path / image)) is None
     (tmp_path / labels).parent.mkdir(exist_ok=True, parents=True)
     (tmp_path / labels).write_text("")
-    assert yolo_layout.label_file(str(tmp_path / image)) == str(tmp_path / labels)
+    assert yolo_layout.LabelFiles().find(str(tmp_path / image)) == str(tmp_path / labels)

@@ -1,6 +1,9 @@
 """The images that are inverted, and the stages that do it."""
 
+import dataclasses
+
 import jax
+import pytest
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.recipes.dissection import Dissect, DissectionSetup, concept_source
@@ -38,3 +41,10 @@ def test_the_edited_stage_has_room_for_the_units_of_each_concept():
         "alpha": alpha.shape,
         "values": alpha.shape,
     }
+
+
+def test_fewer_held_out_images_than_a_batch_are_refused():
+    config, inputs = dataclasses.replace(CONFIG, batch_size=64), Inputs()
+    parts = InversionSetup(DissectionSetup(concept_source(config, inputs), config, inputs), config)
+    with pytest.raises(ValueError, match="--batch_size=64: there are . held-out images to invert; give at most"):
+        parts.search("latent", 3, config.invert.latent, setup().encoder(), restarts=2)

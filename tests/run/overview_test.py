@@ -2,13 +2,14 @@
 
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.source_log import SourceLog
 from jaxvision.run.overview import collect
-from jaxvision.train.types import Experiment, Stage, Task
+from jaxvision.train.types import Batch, Experiment, Stage, Task, TrainState
 
 TASK = Task(*[lambda *args: None] * 3)  # is not called
 
@@ -49,6 +50,22 @@ def test_images_are_drawn_as_annotated_where_batches_depend_on_a_stage():
     )
     assert set(found.pictures) == {"images-1.png"} and np.ptp(found.pictures["images-1.png"]) > 0
     assert "as they are annotated" in found.document["remark"]
+
+
+def test_inputs_that_a_step_makes_of_images_are_drawn_beside_them():
+    def see(state: TrainState, batch: Batch) -> jax.Array:
+        lighter = jax.random.bits(state.key, (), "uint8") // 4 + state.step.astype("uint8")
+        return jax.numpy.stack([batch["image"][:, :4, :4] // 2 + lighter] * 3, axis=1)
+
+    inputs = Inputs(log=SourceLog())
+    source = inputs.source("digits:count=32", "labels")
+    data = inputs.train(source["train"], crops.center_crop(8, 8), 16)
+    experiment = Experiment((stage("a", data)._replace(task=TASK._replace(see=see)),))
+    assert inputs.log is not None
+    found = collect(experiment, inputs, SimpleNamespace(data="digits:count=32"), inputs.log)
+    (caption,) = [each["caption"] for each in found.document["pictures"]]
+    assert caption == "a, batch 1: 8 images on 8×8 pixels, each with the 3 inputs of 4×4 that a step makes of it"
+    assert found.pictures["a-1.png"].shape[1] > found.pictures["a-1.png"].shape[0]
 
 
 def test_without_data_there_is_nothing_to_show():

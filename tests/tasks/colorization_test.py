@@ -12,6 +12,7 @@ from jaxvision.ops.lab import color_bins, to_lab
 from jaxvision.tasks.colorization import colorization, covered
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.types import TrainState
 from tests.tasks.pretext_test import GREY, Encoder
 from tests.tasks.training import ONE, train
 
@@ -72,3 +73,10 @@ def test_devices_agree(mode: str, count: int, norm: bool):
 def test_targets_are_means_of_cells():
     values = jnp.arange(32.0).reshape(1, 4, 4, 2)
     np.testing.assert_allclose(covered(values, (2, 2))[0, :, :, 0], [[5, 9], [21, 25]])
+
+
+def test_lightness_is_what_is_seen():
+    see = task_of().see
+    assert see is not None
+    seen = np.asarray(jax.jit(see)(TrainState(0, {}, {}, {}, {}, jax.random.PRNGKey(0)), batch_of(2)))
+    assert seen.shape == (2, 1, 8, 8, 3) and (seen == seen[..., :1]).all() and seen[1].min() > seen[0].max()

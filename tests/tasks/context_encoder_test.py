@@ -14,6 +14,7 @@ from jaxvision.models.pretext_heads import ContextEncoder
 from jaxvision.tasks.context_encoder import band, context_encoder
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.types import TrainState
 from tests.tasks.players import Discriminator as Judge
 from tests.tasks.pretext_test import GREY, Encoder
 from tests.tasks.training import ONE, train
@@ -111,3 +112,12 @@ def test_holes_that_are_none():
     small = {"image": jnp.asarray(batch_of()["image"][:, :4, :4])}
     with pytest.raises(ValueError, match="--hole=8: larger than images of 4x4 pixels"):
         task_of().init(jax.random.PRNGKey(0), small)
+
+
+def test_the_hole_is_grey_in_what_is_seen():
+    batch = batch_of(2)
+    see = task_of().see
+    assert see is not None
+    seen = np.asarray(jax.jit(see)(TrainState(0, {}, {}, {}, {}, jax.random.PRNGKey(0)), batch))
+    assert seen.shape == (2, 1, 16, 16, 3) and (seen[:, 0, 5:11, 5:11] == 128).all()
+    np.testing.assert_array_equal(seen[:, 0, :5], batch["image"][:, :5])

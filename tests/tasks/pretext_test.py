@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from jaxvision.models.pretext_heads import PieceClassifier
-from jaxvision.ops.images import normalise
+from jaxvision.ops.images import normalise, unit
 from jaxvision.ops.permutations import spread
 from jaxvision.tasks.pretext import pretext, shown
 from jaxvision.tasks.questions import jigsaw, relative_patch, rotation
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.steps import example_keys
+from jaxvision.train.types import TrainState
 from tests.tasks.training import ONE, goes_on_bit_for_bit, train
 
 GREY = {"mean": (127.5, 127.5, 127.5), "std": (127.5, 127.5, 127.5)}
@@ -126,3 +128,14 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
 
 def test_pictures_of_normalised_pieces():
     np.testing.assert_array_equal(shown(jnp.array([-9.0, -1.0, 0.0, 1.0, 9.0])), [0, 64, 128, 192, 255])
+
+
+@pytest.mark.parametrize(("name", "count"), [("rotation", 4), ("patch", 2), ("jigsaw", 9)])
+def test_the_pieces_that_a_step_asks_about_can_be_seen(name: str, count: int):
+    task, batch = task_of(name), batch_of(2)
+    state = TrainState(jnp.int32(3), {}, {}, {}, {}, jax.random.PRNGKey(1))
+    assert task.see is not None
+    seen = jax.jit(task.see)(state, batch)
+    assert seen.shape[:2] == (2, count) and seen.dtype == jnp.uint8
+    pieces = ASKS[name][1]()(example_keys(state, 2, None), unit(jnp.asarray(batch["image"]))).pieces
+    np.testing.assert_allclose(seen.reshape(pieces.shape).astype(int), shown(pieces).astype(int), atol=1)

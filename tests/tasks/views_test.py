@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxvision.ops.images import normalise
-from jaxvision.tasks.views import features, two_views
+from jaxvision.tasks.views import features, see_views, two_views
 from jaxvision.train.steps import init_state
 from tests.tasks.contrastive import AUGMENT, GREY, batch_of, network
 
@@ -56,3 +56,10 @@ def test_features_are_the_backbones_in_evaluation_mode():
     np.testing.assert_allclose(found["features"], expected, rtol=1e-6)
     first = features(model, init_state(jax.random.PRNGKey(0), variables, {}), {"image": IMAGES[:1]}, **GREY)
     np.testing.assert_allclose(first["features"][0], expected[0], rtol=1e-5)
+
+
+def test_views_are_shown_as_they_are_drawn():
+    drawn = np.asarray(jax.jit(views)(state_at(2), IMAGES)).reshape(2, 8, 4, 4, 3) * 60.0 + 127.5
+    seen = np.asarray(jax.jit(partial(see_views, augment=AUGMENT))(state_at(2), {"image": IMAGES}))
+    assert seen.shape == (8, 2, 4, 4, 3) and seen.dtype == np.uint8
+    np.testing.assert_allclose(np.moveaxis(seen, 1, 0), np.clip(drawn, 0, 255), atol=0.6)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxvision.viz.batch import draw
+from jaxvision.viz.batch import draw, draw_seen
 from jaxvision.viz.boxes import color_of
 
 NAMES = ("background", "cat", "dog")
@@ -44,3 +44,11 @@ def test_wide_images_are_drawn_below_each_other():
 def test_what_is_no_image_is_not_drawn():
     assert draw({"image": np.zeros((4, 2), np.float32)}, NAMES) is None
     assert draw({"row": np.zeros((4, 2), np.int32)}, NAMES) is None
+
+
+def test_inputs_follow_their_image():
+    seen = np.full((4, 3, 24, 24, 3), 60, np.uint8)
+    picture = draw_seen(IMAGES, seen)
+    assert {(200, 200, 200), (60, 60, 60)} <= colors(picture)
+    alone = draw_seen(IMAGES[:1], seen[:1])
+    assert picture.size > alone.size and alone.shape[1] > 4 * 96
