@@ -10,6 +10,7 @@ from typing import Literal
 import flax.linen as nn
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.pixel_scale import CAFFE
 from jaxvision.models.alexnet import AlexNet
 from jaxvision.recipes.classification import (
     IMAGENET,
@@ -40,6 +41,7 @@ PRESETS = {
     # learn at twice the rate and do not decay, as in Caffe's definition of the network.
     "paper": Config(
         **IMAGENET | {"image_size": 227},
+        pixels=CAFFE,
         init="paper",
         batch_size=128,
         steps=900_000,
@@ -56,7 +58,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train AlexNet to name the class of an image."""
-    setup = ClassifierSetup(inputs.source(config.data, "labels"), config, inputs)
+    setup = ClassifierSetup(inputs.source(config.data, "labels", config.pixels), config, inputs)
     kernel_init = nn.initializers.he_normal() if config.init == "he" else None
     model = AlexNet(setup.source.num_classes, config.variant, config.width, kernel_init=kernel_init)
     task = setup.task(model)

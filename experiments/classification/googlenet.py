@@ -8,6 +8,7 @@ import dataclasses
 from typing import Literal
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.pixel_scale import CAFFE
 from jaxvision.models.googlenet import GoogLeNet
 from jaxvision.recipes.classification import (
     IMAGENET,
@@ -35,6 +36,7 @@ PRESETS = {
     "quick": Config(),
     "paper": Config(  # section 6; lr falls by 4 % every 8 epochs there, which polynomial decay over the run stands for
         **IMAGENET,
+        pixels=CAFFE,
         variant="paper",
         batch_size=256,
         steps=1_200_000,
@@ -50,7 +52,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train GoogLeNet to name the class of an image."""
-    setup = ClassifierSetup(inputs.source(config.data, "labels"), config, inputs)
+    setup = ClassifierSetup(inputs.source(config.data, "labels", config.pixels), config, inputs)
     model = GoogLeNet(setup.source.num_classes, config.variant, config.width)
     task = setup.task(model, average_decay=config.average_decay)
     return Experiment.single(

@@ -11,6 +11,7 @@ from typing import Literal
 import flax.linen as nn
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.pixel_scale import CAFFE
 from jaxvision.models.resnet import BLOCKS, CifarResNet, ResNet
 from jaxvision.recipes.classification import (
     IMAGENET,
@@ -39,6 +40,7 @@ PRESETS = {
     "quick": Config(),
     "paper": Config(  # sections 3.4 and 4.1; the paper cuts lr when the error stalls, here at fixed fractions
         **IMAGENET,
+        pixels=CAFFE,
         depth=50,
         stem="imagenet",
         batch_size=256,
@@ -54,7 +56,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a residual network to name the class of an image."""
-    setup = ClassifierSetup(inputs.source(config.data, "labels"), config, inputs)
+    setup = ClassifierSetup(inputs.source(config.data, "labels", config.pixels), config, inputs)
     model = network(config, setup.source.num_classes)
     task = setup.task(model)
     return Experiment.single(

@@ -8,6 +8,7 @@ import dataclasses
 from typing import Literal
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.pixel_scale import CAFFE
 from jaxvision.models.vgg import VGG
 from jaxvision.recipes.classification import (
     IMAGENET,
@@ -34,6 +35,7 @@ PRESETS = {
     "quick": Config(),
     "paper": Config(  # section 3; the paper cuts lr three times when the accuracy stalls, here at fixed fractions
         **IMAGENET,
+        pixels=CAFFE,
         net="D",
         batch_norm=False,
         batch_size=256,
@@ -49,7 +51,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train VGG to name the class of an image. Its head is convolutional, so that a test image may have any size."""
-    setup = ClassifierSetup(inputs.source(config.data, "labels"), config, inputs)
+    setup = ClassifierSetup(inputs.source(config.data, "labels", config.pixels), config, inputs)
     window = config.image_size // 32  # the size of pool5's map
     model = VGG(setup.source.num_classes, config.net, config.batch_norm, config.width, dense=True, window=window)
     task = setup.task(model)

@@ -9,6 +9,7 @@ import dataclasses
 from typing import Literal
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.pixel_scale import UNIT
 from jaxvision.models.yolo import Classifier
 from jaxvision.recipes.classification import (
     IMAGENET,
@@ -38,6 +39,7 @@ PRESETS = {
     "quick": Config(),
     "paper": Config(  # of the schedule the paper says "approximately a week"; a polynomial is darknet's habit
         **IMAGENET,
+        pixels=UNIT,
         net="paper",
         stride=64,
         batch_size=128,
@@ -53,7 +55,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train the first convolutions of a detector to name the class of an image."""
-    setup = ClassifierSetup(inputs.source(config.data, "labels"), config, inputs)
+    setup = ClassifierSetup(inputs.source(config.data, "labels", config.pixels), config, inputs)
     batch_norm = True if config.batch_norm else None  # None: as the net is published
     model = Classifier(setup.source.num_classes, config.net, config.width, config.stride, batch_norm)
     task = setup.task(model)

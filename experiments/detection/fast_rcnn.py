@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.pixel_scale import CAFFE_IMAGENET
 from jaxvision.models.faster_rcnn import FasterRCNN, resnet_fc, vgg16
 from jaxvision.models.low_rank import Ranks, truncate
 from jaxvision.models.norms import NORMS
@@ -66,6 +67,7 @@ PRESETS = {
     ),
     "paper": Config(  # VOC07 trainval, sections 2.3 and 4.1; the paper starts from ImageNet's weights
         **VOC07,
+        pixels=CAFFE_IMAGENET,
         proposals=SelectiveSearchFlags("rcnn"),
         batch_size=2,
         steps=40_000,
@@ -87,7 +89,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Search for proposals, train a detector on them, and with `ranks` test it with truncated layers too."""
-    source = inputs.source(config.data, "boxes")
+    source = inputs.source(config.data, "boxes", config.pixels)
     whole = DetectorSetup(config, inputs, source, config.network.make(source.num_classes), config.proposals)
     whole.check()
     stages = [

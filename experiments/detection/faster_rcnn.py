@@ -11,6 +11,7 @@ import dataclasses
 from typing import Literal
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.pixel_scale import CAFFE_IMAGENET
 from jaxvision.recipes.alternating_training import Alternation, alternating
 from jaxvision.recipes.detection import DetectorSetup
 from jaxvision.recipes.detection_times import two_stage_times
@@ -47,6 +48,7 @@ class Config(TwoStageConfig):
 # gradient of two images. Unlike Fast R-CNN's, its definition of the network decays biases.
 _PAPER = Config(
     **VOC07,
+    pixels=CAFFE_IMAGENET,
     batch_size=1,
     steps=140_000,
     eval_every=20_000,
@@ -89,7 +91,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a two-stage detector, both stages at once (Ren et al. 2015, section 3.2) or in turn."""
-    source = inputs.source(config.data, "boxes")
+    source = inputs.source(config.data, "boxes", config.pixels)
     network = config.network.make(source.num_classes, imported=inputs.normalise is not None)
     setup = DetectorSetup(config, inputs, source, network, config.proposing)
     setup.check()

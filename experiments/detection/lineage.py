@@ -21,6 +21,7 @@ import numpy as np
 
 from experiments.detection import fast_rcnn, faster_rcnn, rcnn, yolo
 from jaxvision.data.inputs import Inputs, Opened
+from jaxvision.data.pixel_scale import AS_DATA
 from jaxvision.recipes.detection_times import TIMED
 from jaxvision.recipes.detector_config import VOC07
 from jaxvision.recipes.lineage import PROPOSALS, Measured, measured, summary
@@ -121,7 +122,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
 def settings(method: str, config: Config) -> Any:
     """Return the flags of a detector's experiment: its preset with the data and the ResNet of the comparison."""
-    own = MODULES[method].PRESETS[config.recipe]
+    own = dataclasses.replace(MODULES[method].PRESETS[config.recipe], pixels=AS_DATA)  # the same for all
     if method != "yolo":
         own = _for_a_resnet(own)
     steps = config.steps or own.steps

@@ -54,7 +54,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a two-stage detector with a mask branch, all of it at once (section 3.1)."""
-    source = inputs.source(config.data, "masks")
+    source = inputs.source(config.data, "masks", config.pixels)
     network = config.network.make(source.num_classes, masks=True, imported=inputs.normalise is not None)
     setup = DetectorSetup(config, inputs, source, network, config.proposing)
     setup.check()

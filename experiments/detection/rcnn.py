@@ -14,6 +14,7 @@ from functools import partial
 import jax
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.pixel_scale import CAFFE_IMAGENET
 from jaxvision.recipes.detection_outputs import presentation
 from jaxvision.recipes.detector_config import PHOTOS_VIEW, VOC07, DetectorView
 from jaxvision.recipes.rcnn import MARGIN, RCNNConfig, RCNNSetup
@@ -45,6 +46,7 @@ PRESETS = {
     ),
     "paper": Config(  # VOC07 with AlexNet; the paper starts from ImageNet's weights, and its code has these factors
         **VOC07,
+        pixels=CAFFE_IMAGENET,
         proposals=SelectiveSearchFlags("rcnn"),
         network=WindowNetwork("alexnet"),
         warping=Warping(),
@@ -77,7 +79,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Train and test R-CNN in six stages: only `finetune` takes training steps, the others make what it needs."""
     if jax.process_count() > 1:
         raise ValueError("detection/rcnn runs in one process: leave --num_processes out")
-    setup = RCNNSetup(config, inputs, inputs.source(config.data, "boxes"))
+    setup = RCNNSetup(config, inputs, inputs.source(config.data, "boxes", config.pixels))
     setup.check()
     names, classes, (machine_width, regressor_width) = setup.source.class_names, setup.classes, setup.look.widths()
     windows = setup.windows()

@@ -21,6 +21,7 @@ from jaxvision.channels import Channels
 from jaxvision.data import stretch
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.object_counts import Slots, evaluation_slots, rounded
+from jaxvision.data.pixel_scale import UNIT
 from jaxvision.data.records import Records, Source
 from jaxvision.data.transforms import Transform
 from jaxvision.evals.classification import accuracy
@@ -152,6 +153,7 @@ class Config(DetectorConfig):
 # "the first epochs"; how many it does not say, so darknet's 600 steps. Neither biases nor norms decay in darknet.
 _PAPER = Config(
     **{**VOC07, "data": "voc:VOCdevkit/VOC2007+voc:VOCdevkit/VOC2012"},
+    pixels=UNIT,
     batch_size=64,
     steps=34_900,
     eval_every=2500,
@@ -215,7 +217,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train the detector, after its trunk where `pretraining` has steps."""
-    source = inputs.source(config.data, "boxes")
+    source = inputs.source(config.data, "boxes", config.pixels)
     names, every = source.class_names, config.eval_every
     train, val = source[config.train_split], source[config.val_split]
     most = {"--reporting.detections": config.reporting.detections}

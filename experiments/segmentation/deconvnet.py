@@ -10,6 +10,7 @@ import dataclasses
 from typing import Literal
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.pixel_scale import CAFFE_IMAGENET
 from jaxvision.models.deconvnet import DeconvNet
 from jaxvision.recipes.segmentation import (
     SLOWER_SEGMENTER_ADAM,
@@ -41,6 +42,7 @@ PRESETS = {
     "quick": Config(),
     "paper": Config(  # section 4.2, its second stage, with random crops in the place of object proposals
         data="voc:VOCdevkit/VOC2012",
+        pixels=CAFFE_IMAGENET,
         width=1.0,
         window=7,
         batch_size=64,
@@ -59,7 +61,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train VGG-16 and its mirror image of unpooling and transposed convolutions."""
-    setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs)
+    setup = SegmenterSetup(inputs.source(config.data, "label_maps", config.pixels), config, inputs)
     model = DeconvNet(setup.source.num_classes, config.window, config.width, net=config.net)
     return Experiment.single(
         setup.task(model),

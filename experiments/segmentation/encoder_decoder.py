@@ -43,7 +43,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a small encoder–decoder without skip connections."""
-    setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs)
+    setup = SegmenterSetup(inputs.source(config.data, "label_maps", config.pixels), config, inputs)
     model = EncoderDecoder(setup.source.num_classes, config.unpooling, config.width)
     return Experiment.single(
         setup.task(model),

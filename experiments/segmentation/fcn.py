@@ -15,6 +15,7 @@ from typing import Any, Literal
 import flax.linen as nn
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.pixel_scale import CAFFE_IMAGENET
 from jaxvision.models.fcn import FCN
 from jaxvision.models.fcn_resnet import FCNResNet
 from jaxvision.recipes.segmentation import (
@@ -56,6 +57,7 @@ class Config(SegmenterConfig):
 
 _PAPER = Config(  # Shelhamer et al. 2017, section 4.3: "heavy" learning, one image a step, at once
     data="voc:VOCdevkit/VOC2012",
+    pixels=CAFFE_IMAGENET,
     width=1.0,
     batch_norm=False,
     pad=100,
@@ -93,7 +95,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a fully convolutional network to label every pixel."""
-    setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs)
+    setup = SegmenterSetup(inputs.source(config.data, "label_maps", config.pixels), config, inputs)
     if config.schedule == "staged":
         return _staged(config, setup)
     model = network(config, config.network, setup.source.num_classes)

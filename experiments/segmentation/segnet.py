@@ -44,7 +44,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train an encoder–decoder whose decoder unpools to the positions of its encoder's maxima."""
-    setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs)
+    setup = SegmenterSetup(inputs.source(config.data, "label_maps", config.pixels), config, inputs)
     model = SegNet(setup.source.num_classes, config.width, net=config.net)
     return Experiment.single(
         setup.task(model, normalise="weights"),

@@ -49,7 +49,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
     In training the class map is interpolated, so that every pixel's label teaches the patches around it.
     """
-    setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs)
+    setup = SegmenterSetup(inputs.source(config.data, "label_maps", config.pixels), config, inputs)
     model = PatchClassifier(setup.source.num_classes, dense=True, width=config.width)
     cost = Hook("cost", 0, lambda predict, state: _cost(model, setup, state))
     return Experiment.single(

@@ -65,7 +65,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train an encoder–decoder whose decoder is also given the encoder's map of every resolution."""
-    setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs, config.borders)
+    setup = SegmenterSetup(inputs.source(config.data, "label_maps", config.pixels), config, inputs, config.borders)
     norm = BatchNorm if config.batch_norm else None
     model = UNet(setup.source.num_classes, config.valid, config.levels, config.width, config.dropout, norm)
     return Experiment.single(

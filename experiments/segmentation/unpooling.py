@@ -78,7 +78,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a network with each kind of unpooling, a stage each; then compare them all in a last stage."""
-    setup = SegmenterSetup(inputs.source(config.data, "label_maps"), config, inputs)
+    setup = SegmenterSetup(inputs.source(config.data, "label_maps", config.pixels), config, inputs)
     models = {kind: EncoderDecoder(setup.source.num_classes, kind, config.width) for kind in config.kinds}
     names = setup.source.class_names
     stages = [Stage(kind, setup.task(model), setup.train(), config.steps) for kind, model in models.items()]

@@ -12,6 +12,7 @@ from jaxtyping import Int
 from jaxvision.channels import Channels
 from jaxvision.data import classes, pipeline, sources, splits
 from jaxvision.data.order import GroupedByShape
+from jaxvision.data.pixel_scale import AS_DATA, PixelScale, described
 from jaxvision.data.records import Records, Source
 from jaxvision.data.source_log import SourceLog
 from jaxvision.data.sources import Content
@@ -42,28 +43,38 @@ class Inputs(NamedTuple):
         """Return the size of the files that a stage has left, in megabytes; 0.0 where there are none."""
         return sum(path.stat().st_size for path in self.folder(stage).rglob("*") if path.is_file()) / 1e6
 
-    def source(self, spec: str, needs: Content | None = None) -> Source:
-        """Open `--data`, whose records have the content that the experiment `needs`; see `sources.load`.
+    def source(self, spec: str, needs: Content | None = None, pixels: PixelScale = AS_DATA) -> Source:
+        """Open `--data`.
 
-        Where a trained network is used, the source has its classes, mean and standard deviation.
+        Args:
+            spec: what `--data` says.
+            needs: the content that its records must have, see `sources.load`.
+            pixels: the recipe's preprocessing. A trained network, and imported weights, keep theirs.
+
+        Returns:
+            The source. Its mean and standard deviation are what the network's input is made with. Where a trained
+            network is used, it has that network's classes.
         """
         if spec == classes.NO_DATA:
-            return self._normalised(classes.without_images(self.class_names))
+            return self._normalised(classes.without_images(self.class_names), pixels)
         source = sources.load(spec, needs, few_classes=self.by_name)
         source = splits.whole(source) if self.whole else source
         if self.by_name and needs is not None:
             source = classes.by_name(spec, source, self.class_names)
         else:
             source = classes.renumbered(source, self.class_names)
-        source = self._normalised(source)
+        source = self._normalised(source, pixels)
         if self.log is not None:
             self.log.add(spec, source, strict=self.strict)
         return source
 
-    def _normalised(self, source: Source) -> Source:
-        if self.normalise is None:
-            return source
-        mean, std = self.normalise
+    def _normalised(self, source: Source, pixels: PixelScale) -> Source:
+        wanted = pixels.of(source.mean, source.std)
+        mean, std = self.normalise or wanted
+        if self.log is not None and pixels != AS_DATA and (mean, std) != wanted:
+            self.log.say(
+                f"pixels: {described(mean, std)}, as the weights were trained; the recipe has: {described(*wanted)}"
+            )
         return dataclasses.replace(source, mean=mean, std=std)
 
     def train(
@@ -123,11 +134,11 @@ class Inputs(NamedTuple):
 class Opened(Inputs):
     """Inputs for several experiments in one run that share a source, which is opened once."""
 
-    def source(self, spec: str, needs: Content | None = None) -> Source:
+    def source(self, spec: str, needs: Content | None = None, pixels: PixelScale = AS_DATA) -> Source:
         """Open `--data` as `Inputs.source` does, or return what the experiment before has opened."""
-        return _open(self.alone(), spec, needs)
+        return _open(self.alone(), spec, needs, pixels)
 
 
 @functools.lru_cache(maxsize=1)
-def _open(inputs: Inputs, spec: str, needs: Content | None) -> Source:
-    return inputs.source(spec, needs)
+def _open(inputs: Inputs, spec: str, needs: Content | None, pixels: PixelScale) -> Source:
+    return inputs.source(spec, needs, pixels)

@@ -12,7 +12,7 @@ class SourceLog:
     """Describes each source once, in lines given to `say`, and keeps them by their spec."""
 
     def __init__(self, say: Callable[[str], None] = lambda line: None) -> None:
-        self._say = say
+        self.say = say
         self.opened: dict[str, Source] = {}
 
     def add(self, spec: str, source: Source, *, strict: bool = False) -> None:
@@ -31,11 +31,11 @@ class SourceLog:
         if spec in self.opened:
             return
         self.opened[spec] = source
-        self._say(describe(spec, source))
+        self.say(describe(spec, source))
         for line in source.left_out[:_SHOWN]:
-            self._say(f"left out: {line}")
+            self.say(f"left out: {line}")
         if len(source.left_out) > _SHOWN:
-            self._say(f"left out: {len(source.left_out)} annotations in all, listed in left_out.txt")
+            self.say(f"left out: {len(source.left_out)} annotations in all, listed in left_out.txt")
 
     def left_out(self) -> list[str]:
         """Return a line for each annotation that any source lost."""

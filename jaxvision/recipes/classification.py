@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, UInt8
 
 from jaxvision.data import color, crops
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.pixel_scale import AS_DATA, PixelScale
 from jaxvision.data.records import Records, Source
 from jaxvision.data.transforms import Transform, compose, horizontal_flip
 from jaxvision.evals.classification import accuracy, confusion_matrix
@@ -71,6 +72,7 @@ class ClassifierConfig(SplitConfig):
 
     width: float = 0.25  # fraction of the paper's channels
     image_size: int = 32  # height and width of a training image in pixels
+    pixels: PixelScale = AS_DATA
     augment: ClassifierAugment = ClassifierAugment()
     test: ClassifierViews = ClassifierViews()
     optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=20)

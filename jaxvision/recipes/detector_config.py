@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from jaxvision.data.canvas import Canvases, canvases
+from jaxvision.data.pixel_scale import AS_DATA, PixelScale
 from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.tasks.regions import RegionConfig
 from jaxvision.train.optim import Optimizer
@@ -31,6 +32,7 @@ class DetectorConfig(SplitConfig):
 
     data: str = "scenes:count=4096"  # where images come from: scenes, voc:DIR, voc:DIR+voc:DIR, coco:DIR, tfds:NAME
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # how average precision is computed
+    pixels: PixelScale = AS_DATA
     optimizer: Optimizer = Optimizer(lr=0.02, weight_decay=1e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
 
 

@@ -16,6 +16,7 @@ from jaxvision.data.feature_store import FeatureStore
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.object_counts import evaluation_slots, rounded
 from jaxvision.data.order import InShares
+from jaxvision.data.pixel_scale import AS_DATA, PixelScale
 from jaxvision.data.proposals import Proposed
 from jaxvision.data.records import Records, Source, Subset
 from jaxvision.evals.detection_errors import worst_errors
@@ -57,6 +58,7 @@ class RCNNConfig:
     proposals: SelectiveSearchFlags = SelectiveSearchFlags(most=128)
     network: WindowNetwork = WindowNetwork(width=0.25)
     warping: Warping = Warping(64, 5)
+    pixels: PixelScale = AS_DATA
     view: DetectorView = DetectorView()
     finetune: FinetuneFlags = FinetuneFlags()
     batch_size: int = 128  # windows in a step of fine-tuning

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxvision.data import segmentation as transforms
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.pixel_scale import AS_DATA, PixelScale
 from jaxvision.data.pixel_weights import median_frequency, with_borders
 from jaxvision.data.records import Records, Source
 from jaxvision.evals.segmentation import confusion
@@ -74,6 +75,7 @@ class SegmenterConfig(SplitConfig):
     data: str = "scenes:count=4096,size=64,classes=1"  # scenes, masks:DIR, voc:DIR, tfds:oxford_iiit_pet
     batch_size: int = 8  # images in a training step, over all devices
     width: float = 0.25  # fraction of the paper's channels
+    pixels: PixelScale = AS_DATA
     class_weights: Literal["none", "median_frequency"] = "none"  # weights in the loss; rare classes count for more
     view: SegmenterView = SMALL
     test: SegmenterTest = SegmenterTest()

@@ -25,6 +25,8 @@ from jaxvision.files import atomic_write
 from jaxvision.ops import dispatch
 from jaxvision.run.network import ready
 from jaxvision.run.request import Request
+from jaxvision.run.saved_run import read
+from jaxvision.run.workdir_config import LEARNED
 from jaxvision.train import devices
 from jaxvision.train.restore import Run
 from jaxvision.train.types import Batch, Experiment
@@ -59,12 +61,13 @@ def export_network(experiment: Experiment, run: Run, request: Request, imported:
     batch["image"] = np.random.default_rng(0).integers(0, 256, batch["image"].shape, np.uint8)
     network, state = ready(stage, run, batch, flags.checkpoint, imported)
     expected, state = network(state, batch), devices.to_host(state)
+    pixels = pixels_of(run.workdir, imported)
     if flags.format == "safetensors":
         variables = {"params": state.aux.get("average", state.params), **state.model_state}
-        path = write_safetensors(run.workdir / "export", variables)
+        path = write_safetensors(run.workdir / "export", variables, pixels)
     else:
         path = write_stablehlo(
-            run.workdir / "export", partial(stage.task.predict, state), batch, expected, run.writer.say
+            run.workdir / "export", partial(stage.task.predict, state), batch, expected, run.writer.say, pixels
         )
     run.writer.say(f"written to {path}")
 
@@ -117,8 +120,32 @@ class _Recording(Mapping[str, Any]):
         return len(self._arrays)
 
 
+def pixels_of(workdir: Path, imported: Imported | None = None) -> dict[str, Any]:
+    """Return how the network's input is made from pixels, for the file beside an exported network.
+
+    Args:
+        workdir: of the run whose network it is.
+        imported: weights of a whole network that are exported instead.
+
+    Returns:
+        {"order": "RGB", "range": [0, 255], "mean": […], "std": […]}: the mean is subtracted from pixels of that range,
+        which are then divided by std. {} where an old run does not say it.
+    """
+    if imported is not None:
+        mean, std = imported.mean, imported.std
+    else:
+        learned = read(workdir).get(LEARNED, {})
+        mean, std = learned.get("mean"), learned.get("std")
+    return {"order": "RGB", "range": [0, 255], "mean": list(mean), "std": list(std)} if mean and std else {}
+
+
 def write_stablehlo(
-    directory: Path, predict: Function, batch: Batch, expected: Mapping[str, Any], say: Callable[[str], None]
+    directory: Path,
+    predict: Function,
+    batch: Batch,
+    expected: Mapping[str, Any],
+    say: Callable[[str], None],
+    pixels: Mapping[str, Any] = {},
 ) -> Path:
     """Write predict.stablehlo, and predict.json with the names, shapes and types of its inputs and outputs.
 
@@ -128,6 +155,7 @@ def write_stablehlo(
         batch: one batch, whose arrays give shapes and types.
         expected: the outputs of `predict` for `batch`.
         say: shows a line, see `stablehlo`.
+        pixels: as of `pixels_of`; the program does this itself.
 
     Returns:
         The path of predict.stablehlo.
@@ -144,17 +172,24 @@ def write_stablehlo(
         "inputs": _described(jax.tree.unflatten(exported.in_tree, exported.in_avals)[0][0]),
         "outputs": _described(jax.tree.unflatten(exported.out_tree, exported.out_avals)),
         "platforms": list(exported.platforms),
+        **({"pixels": {**pixels, "applied": "inside the program"}} if pixels else {}),
     }
     atomic_write(path.with_suffix(".json"), json.dumps(described, indent=2))
     return path
 
 
-def write_safetensors(directory: Path, variables: Mapping[str, Any]) -> Path:
-    """Write <network>.safetensors, a torch state dict; return its path. ValueError: torchvision has no such network."""
+def write_safetensors(directory: Path, variables: Mapping[str, Any], pixels: Mapping[str, Any] = {}) -> Path:
+    """Write <network>.safetensors, a torch state dict, and <network>.json with its `pixels`; return the former's path.
+
+    ValueError: torchvision has no such network.
+    """
     name, tensors = torchvision.write(variables)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.safetensors"
     state_dict.write(str(path), tensors)
+    if pixels:
+        described = {"pixels": {**pixels, "applied": "by whoever runs the network"}}
+        atomic_write(path.with_suffix(".json"), json.dumps(described, indent=2))
     return path
 
 

@@ -32,7 +32,8 @@ def read(workdir: str) -> Imported:
         variables = {name: tree["encoder"] for name, tree in collections.items() if "encoder" in tree}
     else:
         variables = {name: {k: v for k, v in t.items() if k not in _CLASSIFIERS} for name, t in collections.items()}
-    seen = config.get("normalise") or {"mean": None, "std": None}
+    # What the run's own network was given; "normalise" is of the weights that it began with, and of older runs.
+    seen = config.get("learned") or config.get("normalise") or {"mean": None, "std": None}
     mean, std = (tuple(seen[k]) if seen[k] else None for k in ("mean", "std"))
     return Imported(variables, mean, std, f"{newest} ({_network(config)})", movable=_MOVABLE)
 

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 from jaxvision.models.resnet import CifarResNet
 from jaxvision.ops.upsampling import conv_transpose
 from jaxvision.run import export as exporting
+from jaxvision.weights.imported import Imported
 
 BATCH = {
     "image": np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8),
@@ -34,8 +35,10 @@ KERNEL = jnp.asarray(np.random.default_rng(1).normal(size=(192, 5)).astype(np.fl
 
 def test_the_program_is_the_network_with_its_weights_for_any_number_of_rows(tmp_path: Path):
     network = partial(predict, KERNEL)
-    path = exporting.write_stablehlo(tmp_path / "export", network, BATCH, jax.jit(network)(BATCH), pytest.fail)
+    outputs, pixels = jax.jit(network)(BATCH), {"order": "RGB", "std": [1.0, 1.0, 1.0]}
+    path = exporting.write_stablehlo(tmp_path / "export", network, BATCH, outputs, pytest.fail, pixels)
     described = json.loads(path.with_suffix(".json").read_text())
+    assert described["pixels"] == {**pixels, "applied": "inside the program"}
     assert described["inputs"] == {
         "image": {"shape": ["b", 8, 8, 3], "dtype": "uint8"},
         "size": {"shape": ["b", 2], "dtype": "float32"},
@@ -102,5 +105,18 @@ def test_weights_leave_under_torchs_names(tmp_path: Path):
     variables["params"]["conv1"]["kernel"][0, 1, 2, 3] = 5
     path = exporting.write_safetensors(tmp_path / "export", variables)
     assert path.name == "cifar_resnet.safetensors"
+    assert not path.with_suffix(".json").exists()
+    exporting.write_safetensors(tmp_path / "export", variables, {"order": "RGB", "mean": [1.0, 2.0, 3.0]})
+    assert json.loads(path.with_suffix(".json").read_text())["pixels"]["mean"] == [1.0, 2.0, 3.0]
     found = load_file(path)
     assert found["conv1.weight"][3, 2, 0, 1] == 5 and found["linear.weight"].shape == (10, 64)
+
+
+def test_an_exported_network_says_how_its_input_is_made_from_pixels(tmp_path: Path):
+    assert exporting.pixels_of(tmp_path) == {}
+    learned = {"class_names": ["a"], "mean": [1.0, 2.0, 3.0], "std": [1.0, 1.0, 1.0]}
+    (tmp_path / "config.json").write_text(json.dumps({"experiment": "x", "config": {}, "learned": learned}))
+    expected = {"order": "RGB", "range": [0, 255], "mean": learned["mean"], "std": learned["std"]}
+    assert exporting.pixels_of(tmp_path) == expected
+    imported = Imported({}, (4.0, 5.0, 6.0), (7.0, 8.0, 9.0), "file.pth")
+    assert exporting.pixels_of(tmp_path, imported)["mean"] == [4.0, 5.0, 6.0]

@@ -53,6 +53,12 @@ def test_the_newest_checkpoints_encoder_goes_into_a_probe_and_its_head_does_not(
     assert merged["params"]["head"]["kernel"].shape == (1, 1, 32, 7)
 
 
+def test_the_pixels_that_the_run_itself_learned_from_come_before_those_of_the_weights_it_began_with(tmp_path: Path):
+    began, own = {"mean": [1.0] * 3, "std": [2.0] * 3}, {"mean": [3.0] * 3, "std": [1.0] * 3}
+    imported = load.load(f"workdir:{write(tmp_path, variables_of(1), normalise=began, learned=own)}")
+    assert imported.mean == (3.0,) * 3 and imported.std == (1.0,) * 3
+
+
 def test_a_classifiers_last_layer_is_left_out(tmp_path: Path):
     trained = variables_of(1, classes=5)
     imported = load.load(f"workdir:{write(tmp_path, trained)}")
