@@ -8,7 +8,7 @@ import dataclasses
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.layers import BatchNorm
-from jaxvision.models.unet import UNet
+from jaxvision.models.unet import UNet, logits_side
 from jaxvision.recipes.segmentation import (
     SegmenterConfig,
     SegmenterSetup,
@@ -40,7 +40,9 @@ class Config(SegmenterConfig):
 PRESETS = {
     "quick": Config(),
     "photos": photos(Config(width=0.25)),
-    "paper": Config(  # sections 2 and 3: tiles of 572 pixels, one a step, elastic deformations
+    # Sections 2 and 3: tiles of 572 pixels, one a step, whose middle of 388 pixels lies on the image and is labelled;
+    # weights of equation 2. The paper names rotations and changes of grey values, and not how large they are.
+    "paper": Config(
         data="masks:cells",
         val_split="val",
         width=1.0,
@@ -48,16 +50,17 @@ PRESETS = {
         batch_norm=False,
         dropout=0.5,
         borders=True,
+        class_weights="balanced",
         batch_size=1,
         steps=40_000,
         eval_every=4000,
-        view=SegmenterView((572, 572), (512, 512), flip=True, elastic=10.0),
+        view=SegmenterView((572, 572), (512, 512), flip=True, elastic=10.0, rotate=180.0, grey=0.2, border="mirror"),
         test=SegmenterTest("sliding", (572, 572), (388, 388)),
         optimizer=Optimizer(lr=0.001, momentum=0.99),
     ),
     "smoke": dataclasses.replace(
-        smoke(Config(width=0.0625, levels=3, valid=True, borders=True)),
-        view=SegmenterView((68, 68), (64, 64), elastic=2.0),
+        smoke(Config(width=0.0625, levels=3, valid=True, borders=True, class_weights="balanced")),
+        view=SegmenterView((68, 68), (64, 64), elastic=2.0, rotate=180.0, grey=0.2, border="mirror"),
         test=SegmenterTest("sliding", (68, 68), (28, 28)),
     ),
 }
@@ -65,7 +68,8 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train an encoder–decoder whose decoder is also given the encoder's map of every resolution."""
-    setup = SegmenterSetup(inputs.source(config.data, "label_maps", config.pixels), config, inputs, config.borders)
+    source = inputs.source(config.data, "label_maps", config.pixels)
+    setup = SegmenterSetup(source, config, inputs, config.borders, _labelled(config))
     norm = BatchNorm if config.batch_norm else None
     model = UNet(setup.source.num_classes, config.valid, config.levels, config.width, config.dropout, norm)
     return Experiment.single(
@@ -76,3 +80,9 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         presentation=setup.presentation(),
         best="val/mean_iou",
     )
+
+
+def _labelled(config: Config) -> tuple[int, int] | None:
+    """Return height and width of the middle of a training crop that the network labels; None: all of the crop."""
+    sides = [logits_side(side, config.levels) for side in config.view.size] if config.valid else []
+    return (sides[0], sides[1]) if len(sides) == 2 and sides[0] and sides[1] else None

@@ -3,18 +3,16 @@
 Label maps are never interpolated: every pixel takes the class of the nearest one, and 255 outside the image.
 """
 
-import functools
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 from PIL import Image
-from scipy import ndimage
 
 from jaxvision.channels import Channels
-from jaxvision.data import decode, transforms
+from jaxvision.data import color, decode, transforms
 from jaxvision.data.decode import Encoded, Pixels
+from jaxvision.data.deformation import bend, colour, margin
 from jaxvision.data.label_maps import UNLABELLED
 from jaxvision.data.records import Record, carried
 from jaxvision.data.transforms import FromFile, Transform
@@ -23,9 +21,6 @@ LabelMap = UInt8[np.ndarray, "_H _W"]
 Shape = tuple[int, int]  # height, width
 
 _BLACK: Channels = (0.0, 0.0, 0.0)
-_GRID = 3  # control points of a deformation along each axis (Ronneberger et al. 2015, section 3.1)
-_CELLS = 16  # along each axis; a deformation is linear within a cell, at most a quarter of a pixel from the cubic
-_REACH = 3.0  # standard deviations of a displacement: so far around the crop pixels are kept
 
 
 class _Span(NamedTuple):
@@ -38,11 +33,15 @@ class _Span(NamedTuple):
 
 
 def train(
-    size: tuple[int, int],
+    size: Shape,
     *,
     scales: tuple[float, float] = (1.0, 1.0),
     flip: float = 0.5,
     elastic: float = 0.0,
+    rotate: float = 0.0,
+    grey: float = 0.0,
+    inner: Shape | None = None,
+    mirror: bool = False,
     fill: Channels = _BLACK,
 ) -> Transform:
     """Return a transform that resizes an image by a random factor and takes a random crop.
@@ -55,32 +54,44 @@ def train(
         flip: The probability of mirroring.
         elastic: Standard deviation in pixels of random displacements of 3×3 points, with cubic interpolation between
             them (Ronneberger et al. 2015, section 3.1); 0: no deformation.
+        rotate: The largest angle in degrees by which the crop is turned, either way.
+        grey: The largest relative change of brightness, and of contrast.
+        inner: (height, width) of the middle of the crop, which alone the network labels. It lies inside the image and
+            often at the image's border, so that every pixel is learned from; the crop reaches beyond.
+        mirror: What lies outside the image is its mirror image, as in the overlap-tile strategy (figure 2), not `fill`.
         fill: RGB (0..255) outside the image.
 
     Returns:
-        A transform from files to records with image uint8 [H, W, 3] and label_map uint8 [H, W].
+        A transform from files to records with image uint8 [H, W, 3] and label_map uint8 [H, W], 255 outside the image.
 
     Raises:
         ValueError: `scales` are not positive and ascending.
     """
     if not 0 < scales[0] <= scales[1]:
         raise ValueError(f"view.scales={scales}: give two factors, the smaller first, such as 0.5,2.0")
-    margin = math.ceil(_REACH * elastic)
-    steps = [
-        FromFile(_random_crop, size=size, scales=scales, margin=margin, fill=fill),
+    around = margin(size, elastic, rotate)
+    tile: dict[str, Any] = {**({"inner": inner} if inner else {}), **({"mirror": True} if mirror else {})}
+    return transforms.compose(
+        FromFile(_random_crop, size=size, scales=scales, margin=around, fill=fill, **tile),
         transforms.horizontal_flip(flip),
-        *([functools.partial(_bend, sigma=elastic, margin=margin, fill=fill)] if elastic else []),
-    ]
-    return transforms.compose(*steps)
+        *([bend(elastic, rotate, around, fill)] if elastic or rotate else []),
+        *([color.color_jitter(brightness=grey, contrast=grey)] if grey else []),
+    )
 
 
-def evaluate(size: tuple[int, int], *, fill: Channels = _BLACK) -> Transform:
+def evaluate(size: Shape, *, mirror: bool = False, fill: Channels = _BLACK) -> Transform:
     """Return a transform that puts the whole image at the top-left of a canvas, reduced where it does not fit.
 
-    `size` is (height, width) of the canvas, `fill` its RGB (0..255) around the image. Records become image, label_map,
-    size float32 [2] (height, width of the image on the canvas) and original float32 [2] (height, width before).
+    Args:
+        size: (height, width) of the canvas in pixels.
+        mirror: Around the image is its mirror image, not `fill`.
+        fill: RGB (0..255) around the image.
+
+    Returns:
+        A transform from files to records with image, label_map, size float32 [2] (height, width of the image on the
+        canvas) and original float32 [2] (height, width before).
     """
-    return FromFile(_fit, size=size, fill=fill)
+    return FromFile(_fit, size=size, fill=fill, **({"mirror": True} if mirror else {}))
 
 
 def nearest(labels: LabelMap, size: tuple[int, int]) -> LabelMap:
@@ -91,25 +102,49 @@ def nearest(labels: LabelMap, size: tuple[int, int]) -> LabelMap:
 
 
 def _random_crop(
-    record: Record, rng: np.random.Generator, *, size: Shape, scales: tuple[float, float], margin: int, fill: Channels
+    record: Record,
+    rng: np.random.Generator,
+    *,
+    size: Shape,
+    scales: tuple[float, float],
+    margin: int,
+    fill: Channels,
+    inner: Shape | None = None,
+    mirror: bool = False,
 ) -> Record:
     """Take a random crop of `size`, with `margin` more pixels on every side for a deformation."""
     width, height = decode.extent(record["image"])
     scale = float(rng.uniform(*scales))
     scaled = max(1, round(height * scale)), max(1, round(width * scale))
-    room = scaled[0] - size[0], scaled[1] - size[1]
-    top, left = (int(rng.integers(min(0, more), max(0, more) + 1)) - margin for more in room)
+    if inner is None:
+        room = scaled[0] - size[0], scaled[1] - size[1]
+        top, left = (int(rng.integers(min(0, more), max(0, more) + 1)) - margin for more in room)
+    else:
+        sides = zip(scaled, size, inner, strict=True)
+        top, left = (_inside(rng, *one) - (one[1] - one[2]) // 2 - margin for one in sides)
     window = size[0] + 2 * margin, size[1] + 2 * margin
-    image, labels = _window(record["image"], _labels(record), scaled, (top, left), window, fill)
+    image, labels = _window(record["image"], _labels(record), scaled, (top, left), window, fill, mirror)
     return {**carried(record), "image": image, "label_map": labels}
 
 
-def _fit(record: Record, rng: np.random.Generator, *, size: Shape, fill: Channels) -> Record:
+def _inside(rng: np.random.Generator, length: int, size: int, inner: int) -> int:
+    """Draw where the middle of a crop begins along one axis, inside an image of `length` pixels.
+
+    Places up to half a middle before and behind the image are moved to its borders: otherwise only one place in
+    hundreds would hold the outermost pixels.
+    """
+    room = length - inner
+    if room < 0:
+        return int(rng.integers(room, 1))
+    return int(np.clip(rng.integers(-(inner // 2), room + inner // 2 + 1), 0, room))
+
+
+def _fit(record: Record, rng: np.random.Generator, *, size: Shape, fill: Channels, mirror: bool = False) -> Record:
     width, height = decode.extent(record["image"])
     labels = _labels(record) if "label_map" in record else np.full((height, width), UNLABELLED, np.uint8)
     scale = min(1.0, size[0] / height, size[1] / width)
     new = min(size[0], max(1, round(height * scale))), min(size[1], max(1, round(width * scale)))
-    image, labels = _window(record["image"], labels, new, (0, 0), size, fill)
+    image, labels = _window(record["image"], labels, new, (0, 0), size, fill, mirror)
     return {
         **carried(record),
         "image": image,
@@ -120,7 +155,13 @@ def _fit(record: Record, rng: np.random.Generator, *, size: Shape, fill: Channel
 
 
 def _window(
-    image: Pixels | Encoded, labels: LabelMap, scaled: Shape, corner: Shape, size: Shape, fill: Channels
+    image: Pixels | Encoded,
+    labels: LabelMap,
+    scaled: Shape,
+    corner: Shape,
+    size: Shape,
+    fill: Channels,
+    mirror: bool,
 ) -> tuple[Pixels, LabelMap]:
     """Cut a window of `size` at `corner` (top, left) out of the image resized to `scaled`; it may reach beyond.
 
@@ -132,58 +173,31 @@ def _window(
     known = labels[rows.nearest[:, None], columns.nearest[None]]
     if known.shape == size:
         return part, known
-    # Pillow fills ten times faster than a broadcast of three bytes.
-    canvas = np.array(Image.new("RGB", (size[1], size[0]), _colour(fill)))
     unlabelled: np.ndarray = np.full(size, UNLABELLED, np.uint8)
-    canvas[rows.cells, columns.cells], unlabelled[rows.cells, columns.cells] = part, known
+    unlabelled[rows.cells, columns.cells] = known
+    if mirror:
+        down, across = (_mirrored(*axis) for axis in zip(corner, size, scaled, part.shape[:2], strict=True))
+        return part.take(down, axis=0).take(across, axis=1), unlabelled
+    # Pillow fills ten times faster than a broadcast of three bytes.
+    canvas = np.array(Image.new("RGB", (size[1], size[0]), colour(fill)))
+    canvas[rows.cells, columns.cells] = part
     return canvas, unlabelled
+
+
+def _mirrored(corner: int, size: int, scaled: int, known: int) -> Int[np.ndarray, " n"]:
+    """Return which of the `known` pixels of a window is at each of its `size` cells along one axis.
+
+    Pixels outside the image are those as far inside; the outermost one is not repeated, as in `ops.looks.sliding`.
+    """
+    period = max(2 * (scaled - 1), 1)
+    place = np.arange(corner, corner + size) % period
+    return np.clip(np.minimum(place, period - place) - max(0, corner), 0, known - 1)
 
 
 def _span(corner: int, size: int, scaled: int, length: int) -> _Span:
     first, last = max(0, corner), min(scaled, corner + size)
     nearest = ((np.arange(first, last) + 0.5) * length / scaled).astype(np.int64)
     return _Span(slice(first - corner, last - corner), first * length / scaled, last * length / scaled, nearest)
-
-
-def _bend(record: Record, rng: np.random.Generator, *, sigma: float, margin: int, fill: Channels) -> Record:
-    """Deform image and label map by smooth random displacements, and cut the margin off."""
-    height, width = (side - 2 * margin for side in record["label_map"].shape)
-    mesh = _mesh(rng.normal(0, sigma, (2, _GRID, _GRID)), (height, width), margin)
-    bent = {}
-    for key, resample, outside in (
-        ("image", Image.Resampling.BILINEAR, _colour(fill)),
-        ("label_map", Image.Resampling.NEAREST, UNLABELLED),
-    ):
-        picture = Image.fromarray(record[key])
-        bent[key] = np.asarray(
-            picture.transform((width, height), Image.Transform.MESH, mesh, resample, fillcolor=outside)
-        )
-    return {**record, **bent}
-
-
-def _mesh(
-    shifts: Float[np.ndarray, "2 g g"], size: Shape, margin: int
-) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
-    """Return cells (x0, y0, x1, y1) that cover `size`, each with the four source corners of its content.
-
-    Corners are listed counter-clockwise from the top left, as Pillow expects. Displacements (y, x) are interpolated
-    cubically from control points, on a regular grid over the image, to the corners of cells, and linearly within cells.
-    """
-    rows, columns = (np.unique(np.rint(np.linspace(0, side, _CELLS + 1)).astype(np.int64)) for side in size)
-    at = np.stack(np.meshgrid(rows, columns, indexing="ij"))
-    points = at * (_GRID - 1) / np.array(size).reshape(2, 1, 1)
-    smooth = np.stack([ndimage.map_coordinates(shift, points, order=3, mode="nearest") for shift in shifts])
-    source = np.moveaxis((at + smooth + margin)[::-1], 0, -1)
-    corners = source[:-1, :-1], source[1:, :-1], source[1:, 1:], source[:-1, 1:]
-    quads = np.concatenate(corners, axis=-1).reshape(-1, 8).tolist()
-    places = np.moveaxis(at[::-1], 0, -1)
-    boxes = np.concatenate((places[:-1, :-1], places[1:, 1:]), axis=-1).reshape(-1, 4).tolist()
-    return [(tuple(box), tuple(quad)) for box, quad in zip(boxes, quads, strict=True)]
-
-
-def _colour(fill: Channels) -> tuple[int, int, int]:
-    red, green, blue = (round(value) for value in fill)
-    return red, green, blue
 
 
 def _labels(record: Record) -> LabelMap:

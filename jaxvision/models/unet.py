@@ -66,8 +66,8 @@ class UNet(nn.Module):
         if not self.valid:
             return to_multiple(x, 2 ** (self.levels - 1))
         for n in x.shape[1:3]:
-            if _logits_side(n, self.levels) is None:
-                near = [m for m in range(max(n - 40, 1), n + 200) if _logits_side(m, self.levels) is not None]
+            if logits_side(n, self.levels) is None:
+                near = [m for m in range(max(n - 40, 1), n + 200) if logits_side(m, self.levels) is not None]
                 shown = ", ".join(map(str, sorted(sorted(near, key=lambda m: abs(m - n))[:3])))
                 raise ValueError(f"UNet without padding: a side of {n} pixels does not halve evenly; choose {shown}")
         return x
@@ -93,8 +93,11 @@ def _center(x: Float[Array, "B H W C"], size: tuple[int, ...]) -> Float[Array, "
     return x[:, top : top + size[0], left : left + size[1]]
 
 
-def _logits_side(side: int, levels: int) -> int | None:
-    """Return the logits' side in a network without padding, None where the side does not halve evenly."""
+def logits_side(side: int, levels: int) -> int | None:
+    """Return the side of the logits in a network without padding; None where the image's side does not halve evenly.
+
+    With 5 levels it is 388 for an image of 572 pixels (figure 1).
+    """
     for _ in range(levels - 1):
         side -= 4
         if side < 2 or side % 2:

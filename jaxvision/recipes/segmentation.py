@@ -12,7 +12,7 @@ import numpy as np
 from jaxvision.data import segmentation as transforms
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.pixel_scale import AS_DATA, PixelScale
-from jaxvision.data.pixel_weights import median_frequency, with_borders
+from jaxvision.data.pixel_weights import balanced, median_frequency, with_borders
 from jaxvision.data.records import Records, Source
 from jaxvision.evals.segmentation import confusion
 from jaxvision.losses.segmentation import Normalisation
@@ -37,6 +37,9 @@ class SegmenterView:
     scales: tuple[float, ...] = (1.0, 1.0)  # a training image is resized by a factor between these two
     flip: bool = False  # mirror every other training image
     elastic: float = 0.0  # pixels, standard deviation of U-Net's random deformations
+    rotate: float = 0.0  # degrees, the largest angle by which a training crop is turned, either way
+    grey: float = 0.0  # the largest relative change of brightness, and of contrast, of a training crop
+    border: Literal["mean", "mirror"] = "mean"  # outside the image: the mean colour, or the image's mirror image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +79,9 @@ class SegmenterConfig(SplitConfig):
     batch_size: int = 8  # images in a training step, over all devices
     width: float = 0.25  # fraction of the paper's channels
     pixels: PixelScale = AS_DATA
-    class_weights: Literal["none", "median_frequency"] = "none"  # weights in the loss; rare classes count for more
+    class_weights: Literal["none", "median_frequency", "balanced"] = (
+        "none"  # weights in the loss, by which rare classes count for more; balanced: every class counts for as much
+    )
     view: SegmenterView = SMALL
     test: SegmenterTest = SegmenterTest()
     optimizer: Optimizer = SEGMENTER_ADAM
@@ -120,6 +125,7 @@ class SegmenterSetup:
     config: SegmenterConfig
     inputs: Inputs
     borders: bool = False  # weigh the pixels between objects as U-Net does
+    inner: tuple[int, int] | None = None  # height, width of a crop's middle, which alone the network labels; None: all
 
     def task(self, model: nn.Module, *, normalise: Normalisation = "pixels") -> Task:
         """Return the task of labelling every pixel with `model`; `normalise` says what the loss is divided by."""
@@ -128,7 +134,7 @@ class SegmenterSetup:
             self.config.optimizer.make(self.config.steps),
             mean=self.source.mean,
             std=self.source.std,
-            class_weights=self._class_weights,
+            class_weights=None if self.borders else self._class_weights,
             normalise=normalise,
             look=self.config.test.make(),
         )
@@ -142,9 +148,13 @@ class SegmenterSetup:
             scales=(view.scales[0], view.scales[-1]),
             flip=0.5 if view.flip else 0.0,
             elastic=view.elastic,
+            rotate=view.rotate,
+            grey=view.grey,
+            inner=self.inner,
+            mirror=view.border == "mirror",
             fill=self.source.mean,
         )
-        transform = with_borders(transform) if self.borders else transform
+        transform = with_borders(transform, class_weights=self._class_weights) if self.borders else transform
         return self.inputs.train(self.source[self.config.train_split], transform, self.config.batch_size)
 
     def val(self) -> Data:
@@ -174,11 +184,13 @@ class SegmenterSetup:
         """Counting classes reads the whole split, so it is done once, however many networks are trained."""
         if self.config.class_weights == "none" or not self.inputs.training:
             return None
-        return median_frequency(self.source[self.config.train_split], self.source.num_classes)
+        count = {"median_frequency": median_frequency, "balanced": balanced}[self.config.class_weights]
+        return count(self.source[self.config.train_split], self.source.num_classes)
 
     def _on_canvas(self, records: Records) -> Data:
         size = _pair("view.test_size", self.config.view.test_size)
-        transform = transforms.evaluate(size, fill=self.source.mean)
+        mirror = self.config.view.border == "mirror"
+        transform = transforms.evaluate(size, mirror=mirror, fill=self.source.mean)
         return self.inputs.evaluate(records, transform, self.config.batch_size)
 
 

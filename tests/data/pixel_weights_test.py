@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxvision.data import pipeline, segmentation, sources
-from jaxvision.data.pixel_weights import border_weights, components, median_frequency, with_borders
+from jaxvision.data.pixel_weights import balanced, border_weights, components, median_frequency, with_borders
 from jaxvision.data.records import Record
 from jaxvision.data.transforms import FromFile
 
@@ -34,6 +34,22 @@ def test_median_frequency_by_hand():
     weights = median_frequency(maps, 4)
     assert weights.dtype == np.float32 and weights.tolist() == pytest.approx([0.5 / (5 / 8), 1.0, 2.0, 0.0])
     assert median_frequency(Maps((None, [[255]])), 2).tolist() == [0, 0]
+
+
+def test_balanced_classes_count_alike():
+    maps = Maps(([[0, 0], [1, 1]], None, [[0, 0, 0, 2], [255, 255, 255, 255]]))  # 5, 2 and 1 pixels of 8
+    weights = balanced(maps, 4)
+    assert weights.dtype == np.float32 and weights.tolist() == pytest.approx([8 / 15, 8 / 6, 8 / 3, 0.0])
+    assert (weights[:3] * [5, 2, 1]).sum() == pytest.approx(8) and balanced(Maps((None,)), 2).tolist() == [0, 0]
+
+
+def test_the_weight_of_a_class_is_added_to_that_of_the_border():
+    label_map = np.zeros((20, 40), np.uint8)
+    label_map[:, :10], label_map[:, 12:20], label_map[5, 30] = 1, 1, 255
+    found = border_weights(label_map, class_weights=np.array([0.6, 3.0], np.float32))
+    plain = border_weights(label_map)
+    known = label_map != 255
+    np.testing.assert_allclose(found[known], plain[known] - 1 + np.where(label_map == 1, 3.0, 0.6)[known], rtol=1e-6)
 
 
 def test_median_frequency_of_scenes():

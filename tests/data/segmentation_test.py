@@ -98,6 +98,54 @@ def test_unlabelled_stays_unlabelled_and_no_label_is_made_up():
     assert set(np.unique([draw(transform, item, seed)["label_map"] for seed in range(8)])) == {0, 100, 200, 255}
 
 
+def test_tiles_supervise_every_pixel_of_the_image_and_mirror_what_lies_outside():
+    """U-Net's sizes at an eighth: 64 of which the network labels 40, images of 56; grey values are positions."""
+    transform = segmentation.train((64, 64), flip=0.0, inner=(40, 40), mirror=True, fill=FILL)
+    item, supervised, corners = ramp(56, 56), np.zeros((56, 56), int), set()
+    for seed in range(60):
+        found = draw(transform, item, seed)
+        middle, labels = found["image"][12:52, 12:52], found["label_map"][12:52, 12:52]
+        assert (labels != 255).all() and not offsets({"image": middle, "label_map": labels}).any()
+        left, top = middle[0, 0, :2].astype(int)
+        corners.add((left, top))
+        supervised[top : top + 40, left : left + 40] += 1
+        outside = np.pad(item["image"], ((12, 12), (12, 12), (0, 0)), mode="reflect")
+        np.testing.assert_array_equal(found["image"], outside[top : top + 64, left : left + 64])
+    assert supervised.min() > 2 and supervised[0].mean() > 5 and len(corners) > 10
+    assert (found["image"] != FILLED).any(axis=-1).all()
+
+
+def test_a_deformed_tile_supervises_the_border_too_and_has_no_grey():
+    transform = segmentation.train((64, 64), elastic=2.0, rotate=180.0, inner=(40, 40), mirror=True, fill=(1.0,) * 3)
+    y, x = np.indices((56, 56))
+    item = {"image": np.full((56, 56, 3), 200, np.uint8), "label_map": (y // 4 * 14 + x // 4).astype(np.uint8)}
+    seen = np.zeros(256, int)
+    for seed in range(40):
+        found = draw(transform, item, seed)
+        assert (found["image"] == 200).all() and found["image"].shape == (64, 64, 3)
+        seen += np.bincount(found["label_map"][12:52, 12:52].ravel(), minlength=256)
+    assert (seen[: 14 * 14] > 0).all()  # every block of 4×4 pixels, those in the corners too
+
+
+def test_grey_values_change_and_labels_do_not():
+    transform, plain = (segmentation.train((40, 50), flip=0.0, grey=grey) for grey in (0.3, 0.0))
+    ratios = []
+    for seed in range(20):
+        found, straight = draw(transform, ramp(), seed), draw(plain, ramp(), seed)
+        np.testing.assert_array_equal(found["label_map"], straight["label_map"])
+        ratios.append(found["image"].mean() / straight["image"].mean())
+    assert 0.65 < min(ratios) < 0.9 and 1.05 < max(ratios) < 1.35
+
+
+def test_evaluation_mirrors_what_lies_around_a_small_image():
+    found = draw(segmentation.evaluate((100, 130), mirror=True, fill=FILL), ramp())
+    expected = np.pad(ramp()["image"], ((0, 10), (0, 10), (0, 0)), mode="reflect")
+    np.testing.assert_array_equal(found["image"], expected)
+    assert (found["label_map"][90:] == 255).all() and (found["label_map"][:, 120:] == 255).all()
+    one = {"image": np.full((1, 1, 3), 7, np.uint8), "label_map": np.zeros((1, 1), np.uint8)}
+    assert (draw(segmentation.evaluate((5, 4), mirror=True), one)["image"] == 7).all()
+
+
 def test_elastic_deformations_bend_image_and_labels_alike():
     transform = segmentation.train((70, 100), flip=0.0, elastic=5.0, fill=FILL)
     plain = segmentation.train((70, 100), flip=0.0)
@@ -115,21 +163,6 @@ def test_elastic_deformations_bend_image_and_labels_alike():
         shifts.append((found["image"].astype(int) - straight["image"])[pure][:, :2])
     spread = np.concatenate(shifts).std(axis=0)
     assert (spread > 2).all() and (spread < 6).all()
-
-
-def test_displacements_are_those_of_the_control_points():
-    shifts = np.zeros((2, 3, 3))
-    shifts[0, 1, 1], shifts[1, 0, 2] = 6.0, -4.0
-    mesh = segmentation._mesh(shifts, (64, 96), 10)
-    corner = {(box[0], box[1]): quad[:2] for box, quad in mesh}  # x, y of where the top-left corner of a cell points
-    assert corner[48, 32] == pytest.approx((58, 48)) and corner[0, 0] == pytest.approx((10, 10))
-    assert max(box[2] for box, _ in mesh) == 96 and max(box[3] for box, _ in mesh) == 64
-    covered = np.zeros((64, 96), int)
-    for (x0, y0, x1, y1), _ in mesh:
-        covered[y0:y1, x0:x1] += 1
-    assert (covered == 1).all()
-    last = next(quad for box, quad in mesh if box[2] == 96 and box[1] == 0)
-    assert last[6:] == pytest.approx((96 + 10 - 4, 10))
 
 
 def test_evaluation_fits_the_image_on_its_canvas():

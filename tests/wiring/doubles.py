@@ -124,6 +124,7 @@ def without_data(load: Callable[..., Source]) -> Iterator[pytest.MonkeyPatch]:
         _replace(patch, hooks.evaluate, _evaluate)
         _replace(patch, hooks.picture, _picture)
         _replace(patch, pixel_weights.median_frequency, _median_frequency)
+        _replace(patch, pixel_weights.balanced, _balanced)
         _replace(patch, searched_proposals.search_split, _search_split)
         _replace(patch, rcnn_windows.labelled_windows, _labelled_windows)
         _replace(patch, permutations.spread, lambda count: np.zeros((count, 9), np.int32))
@@ -208,6 +209,10 @@ def _picture(name: str, data: Data, draw: Any, *, every: int = 0) -> Hook:
 
 def _median_frequency(records: Any, num_classes: int) -> Weights:
     return _weights(f"median frequency of {records.split}")
+
+
+def _balanced(records: Any, num_classes: int) -> Weights:
+    return _weights(f"balance of {records.split}")
 
 
 def _weights(origin: str) -> Weights:
