@@ -1,8 +1,9 @@
 """ResNet (He, Zhang, Ren & Sun 2016, arXiv:1512.03385).
 
 python launch.py --experiment=classification/resnet  # digits: 0.986, 1.2 minutes, two CPU cores
-python launch.py --experiment=classification/resnet --depth=20 --width=1 --augment.flip --data=folder:cifar10
+python launch.py --experiment=classification/resnet --preset=cifar20 --data=tfds:cifar10 --workers=4
 python launch.py --experiment=classification/resnet --preset=paper --data=tfds:imagenet2012 --workers=8
+python launch.py --experiment=classification/resnet --preset=flax --batch_size=1024 --data=tfds:imagenet2012 --workers=8
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ from typing import Literal
 import flax.linen as nn
 
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.pixel_scale import CAFFE
+from jaxvision.data.pixel_scale import CAFFE, PixelScale
 from jaxvision.models.resnet import BLOCKS, CifarResNet, ResNet
 from jaxvision.recipes.classification import (
     IMAGENET,
@@ -33,8 +34,37 @@ class Config(ClassifierConfig):
     version: Literal["v1", "v1.5"] = "v1"  # where a bottleneck has its stride: first 1×1 (the paper), or 3×3
     shortcut: Literal["A", "B", "C"] = "B"  # section 3.3; the 20- to 110-layer networks of the paper use A
     stem: Literal["imagenet", "cifar"] = "cifar"  # 7×7/2 and max-pool, or 3×3
+    zero_init: bool = False  # each block of an ImageNet network starts as its shortcut (Goyal et al. 2017, section 5.1)
     optimizer: Optimizer = Optimizer(lr=0.1, weight_decay=5e-4, schedule="cosine", warmup_steps=20)
 
+
+_CIFAR = Config(  # section 4.2: 64,000 steps on all 50,000 training images, tested on the 10,000 others
+    data="tfds:cifar10",
+    val_split="test",
+    width=1.0,
+    shortcut="A",
+    pixels=PixelScale(255, (125.3, 123.0, 113.9)),
+    batch_size=128,
+    steps=64_000,
+    eval_every=4000,
+    augment=ClassifierAugment(crop="shift", flip=True),
+    optimizer=Optimizer(lr=0.1, weight_decay=1e-4, schedule="step", milestones=(0.5, 0.75), decay_norms=True),
+)
+
+_EPOCH = 1_281_167 / 256  # steps of 256 images in one pass over ImageNet
+
+_TORCHVISION = Config(  # its first recipe, the one of the weights V1: 90 epochs
+    **IMAGENET,
+    depth=50,
+    version="v1.5",
+    stem="imagenet",
+    batch_size=256,
+    steps=round(90 * _EPOCH),
+    eval_every=round(_EPOCH),
+    augment=ClassifierAugment(crop="inception", flip=True),
+    test=ClassifierViews(resize=256),
+    optimizer=Optimizer(lr=0.1, weight_decay=1e-4, schedule="step", milestones=(1 / 3, 2 / 3), decay_norms=True),
+)
 
 PRESETS = {
     "quick": Config(),
@@ -49,6 +79,32 @@ PRESETS = {
         augment=ClassifierAugment(crop="jitter", shorter=(256, 480), flip=True, color="pca"),
         test=ClassifierViews("ten_crop", resize=256),
         optimizer=Optimizer(lr=0.1, weight_decay=1e-4, schedule="step", milestones=(0.5, 0.75), decay_norms=True),
+    ),
+    "torchvision": _TORCHVISION,
+    # flax's examples/imagenet: 100 epochs, lr 0.1 for 256 images and in proportion for others, blocks that start as
+    # their shortcuts. Its loss has no label smoothing; for that of later recipes give --augment.label_smoothing=0.1.
+    "flax": dataclasses.replace(
+        _TORCHVISION,
+        steps=round(100 * _EPOCH),
+        zero_init=True,
+        optimizer=Optimizer(
+            lr=0.1,
+            lr_per=256,
+            weight_decay=1e-4,
+            nesterov=True,
+            schedule="cosine",
+            warmup_steps=round(5 * _EPOCH),
+        ),
+    ),
+    "cifar20": dataclasses.replace(_CIFAR, depth=20),
+    "cifar32": dataclasses.replace(_CIFAR, depth=32),
+    "cifar44": dataclasses.replace(_CIFAR, depth=44),
+    "cifar56": dataclasses.replace(_CIFAR, depth=56),
+    # The paper begins at 0.01 until the training error is below 80 %, "about 400 iterations".
+    "cifar110": dataclasses.replace(
+        _CIFAR,
+        depth=110,
+        optimizer=dataclasses.replace(_CIFAR.optimizer, warmup_steps=400, warmup_from=0.1, warmup_flat=True),
     ),
     "smoke": Config(**SMOKE, depth=10),
 }
@@ -67,5 +123,6 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 def network(config: Config, num_classes: int) -> nn.Module:
     """Return a network of the ImageNet family, or for a depth of 6n+2 of the CIFAR family."""
     if config.depth in BLOCKS:
-        return ResNet(num_classes, config.depth, config.version, config.shortcut, config.stem, width=config.width)
+        kind = {"width": config.width, "zero_init": config.zero_init}
+        return ResNet(num_classes, config.depth, config.version, config.shortcut, config.stem, **kind)
     return CifarResNet(num_classes, config.depth, config.shortcut, config.width)

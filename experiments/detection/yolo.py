@@ -229,16 +229,17 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         raise ValueError(
             f"--network.grid={config.network.grid}: set it to {cells_a_side}, view.size by stride, for per_cell"
         )
+    optimizer = config.optimizer.at(config.batch_size)
     task = yolo(
         network,
-        config.optimizer.make(config.steps),
+        optimizer.make(config.steps),
         mean=source.mean,
         std=source.std,
         coord=config.loss.coord,
         no_object=config.loss.no_object,
         reporting=config.reporting,
     )
-    task = log_rate(task, config.optimizer, config.steps)
+    task = log_rate(task, optimizer, config.steps)
 
     def each_once(records: Records, slots: int) -> Data:
         return inputs.evaluate(records, stretch.stretched(config.view.size, slots), config.batch_size)

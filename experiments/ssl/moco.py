@@ -79,9 +79,10 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Learn features by telling an image's key from a queue of other images' keys."""
     setup = ContrastiveSetup(inputs.source(config.data), config, inputs)
+    optimizer = config.optimizer.at(config.batch_size)
     task = moco(
         partial(network, config),
-        config.optimizer.make(config.steps),
+        optimizer.make(config.steps),
         augment=setup.augmentation(),
         mean=setup.source.mean,
         std=setup.source.std,
@@ -90,7 +91,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         momentum=config.momentum,
         groups=config.groups,
     )
-    task = log_rate(task, config.optimizer, config.steps)
+    task = log_rate(task, optimizer, config.steps)
     return Experiment.single(task, setup.train(), config.steps, setup.hooks(), best="knn/accuracy")
 
 

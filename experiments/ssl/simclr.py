@@ -64,15 +64,16 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Learn features by telling the other view of an image from the views of other images."""
     setup = ContrastiveSetup(inputs.source(config.data), config, inputs)
+    optimizer = config.optimizer.at(config.batch_size)
     task = simclr(
         partial(network, config),
-        config.optimizer.make(config.steps),
+        optimizer.make(config.steps),
         augment=setup.augmentation(),
         mean=setup.source.mean,
         std=setup.source.std,
         temperature=config.temperature,
     )
-    task = log_rate(task, config.optimizer, config.steps)
+    task = log_rate(task, optimizer, config.steps)
     return Experiment.single(task, setup.train(), config.steps, setup.hooks(), best="knn/accuracy")
 
 

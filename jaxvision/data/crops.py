@@ -7,14 +7,16 @@ that a JPEG is decoded at the scale the part needs (see `decode`).
 import math
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxvision.data import decode
 from jaxvision.data.decode import Box, Pixels
-from jaxvision.data.records import Record
+from jaxvision.data.records import Record, Records, extent
 from jaxvision.data.transforms import FromFile, Transform
 
 _TRIES = 10
 _THIN = 8  # an image whose longer side is more than so many times the shorter is cut before it is resized
+_PARTS, _WIDEST = 12, 2  # proportions of whole images are multiples of 1/12, up to 2
 _TEST_RATIO = 256 / 224  # of the resized shorter side to the crop, in the evaluation of AlexNet and all that followed
 
 
@@ -78,6 +80,20 @@ def center_crop(size: int, resize: int | None = None) -> Transform:
     if shorter < size:
         raise ValueError(f"center_crop: resize={shorter} is smaller than size={size}")
     return FromFile(_center_crop, size=size, shorter=shorter)
+
+
+def whole_image(shorter: int) -> Transform:
+    """Return a transform that resizes an image, all of it, so that its shorter side is `shorter`.
+
+    Proportions are rounded to twelfths, from 1:1 to 2:1 or 1:2, so that images have at most 25 shapes: `shape_groups`
+    tells which. Of a thinner image the middle is taken.
+    """
+    return FromFile(_whole_image, shorter=shorter)
+
+
+def shape_groups(records: Records) -> Int[np.ndarray, " N"]:
+    """Return a number for the shape that `whole_image` gives each record; 0 also for one that cannot be read."""
+    return np.array([_shape_group(records, index) for index in range(len(records))], np.int64)
 
 
 def shorter_side(image: Pixels, length: int) -> Pixels:
@@ -149,6 +165,28 @@ def _crop_pad(record: Record, rng: np.random.Generator, *, size: int, pad: int) 
 
 def _center_crop(record: Record, rng: np.random.Generator, *, size: int, shorter: int) -> Record:
     return _only(record, _central_square(record["image"], shorter, size))
+
+
+def _whole_image(record: Record, rng: np.random.Generator, *, shorter: int) -> Record:
+    width, height = decode.extent(record["image"])
+    longer = round(shorter * (_PARTS + abs(_twelfths(width, height))) / _PARTS)
+    across, down = min(width, _WIDEST * height), min(height, _WIDEST * width)
+    x, y = (width - across) / 2, (height - down) / 2
+    size = (longer, shorter) if width > height else (shorter, longer)
+    return _only(record, decode.crop(record["image"], (x, y, x + across, y + down), size))
+
+
+def _twelfths(width: int, height: int) -> int:
+    """Return by how many twelfths the longer side exceeds the shorter one, negative for a portrait; at most 12."""
+    excess = min(round(_PARTS * max(width, height) / min(width, height)) - _PARTS, (_WIDEST - 1) * _PARTS)
+    return excess if width > height else -excess
+
+
+def _shape_group(records: Records, index: int) -> int:
+    try:
+        return _twelfths(*extent(records, index))
+    except (ValueError, OSError):
+        return 0
 
 
 def _central_square(image: Pixels | decode.Encoded, shorter: int, size: int) -> Pixels:

@@ -7,6 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Views = Callable[[Float[Array, "B H W C"]], list[Float[Array, "B h w C"]]]
+Classify = Callable[[Float[Array, "B h w C"]], Float[Array, "B K"]]
+
+_INLINED = 10  # views for each of which the program may hold the network anew
 
 
 def whole(images: Float[Array, "B H W C"]) -> list[Float[Array, "B H W C"]]:
@@ -29,21 +32,83 @@ def ten_crops(size: int) -> Views:
     return views
 
 
+def crops_144(size: int, sizes: Sequence[int] = (256, 288, 320, 352)) -> Views:
+    """Return a function that gives the 144 crops of an image (Szegedy et al. 2015, section 7).
+
+    The image's shorter side is resized to four lengths. Of each, the left, middle and right square are taken (top,
+    middle and bottom of a portrait), and of each square its corners, its centre and itself resized, all also mirrored.
+
+    Args:
+        size: side of a crop in pixels.
+        sizes: lengths of the shorter side in pixels, each at least `size`.
+
+    Returns:
+        The function.
+    """
+
+    def views(images: Float[Array, "B H W C"]) -> list[Float[Array, "B h w C"]]:
+        crops = []
+        for shorter in sizes:
+            scaled = _shorter_side(images, shorter)
+            room = [side - shorter for side in scaled.shape[1:3]]
+            for share in (0, 1, 2):
+                y, x = (more * share // 2 for more in room)
+                square = scaled[:, y : y + shorter, x : x + shorter]
+                crops += [*ten_crops(size)(square)[:5], _resized(square, (size, size))]
+        return crops + [crop[:, :, ::-1] for crop in crops]
+
+    return views
+
+
 def multi_scale(sizes: Sequence[int]) -> Views:
-    """Return a function that gives the whole square image at several sizes, each with its mirror image.
+    """Return a function that gives the whole image at several lengths of its shorter side, each with its mirror image.
 
     The network must take any size (Simonyan & Zisserman 2015, section 3.2; He et al. 2016, section 3.4). Images are
     resized with antialiasing.
     """
 
     def views(images: Float[Array, "B H W C"]) -> list[Float[Array, "B h w C"]]:
-        batch, _, _, channels = images.shape
-        scaled = [jax.image.resize(images, (batch, size, size, channels), "bilinear", antialias=True) for size in sizes]
+        scaled = [_shorter_side(images, size) for size in sizes]
         return scaled + [s[:, :, ::-1] for s in scaled]
 
     return views
 
 
-def mean_probabilities(logits: Sequence[Float[Array, "B K"]]) -> Float[Array, "B K"]:
+def looked_at(classify: Classify, views: Views, images: Float[Array, "B H W C"]) -> Float[Array, "B K"]:
+    """Compute the mean of the softmax over the views of each image.
+
+    Many views of one size go through the network image by image: it is compiled once, and its memory is that of one
+    image's views.
+
+    Args:
+        classify: the network, from a view of each image to logits.
+        views: gives the views of images.
+        images: the images.
+
+    Returns:
+        Probabilities of the classes.
+    """
+    shapes = [view.shape for view in jax.eval_shape(views, images)]
+    if len(shapes) <= _INLINED or len(set(shapes)) > 1:
+        return mean_probabilities([classify(view) for view in views(images)])
+
+    def one(image: Float[Array, "H W C"]) -> Float[Array, " K"]:
+        return mean_probabilities(list(classify(jnp.concatenate(views(image[None])))))
+
+    return jax.lax.map(one, images)
+
+
+def mean_probabilities(logits: Sequence[Float[Array, "*B K"]]) -> Float[Array, "*B K"]:
     """Return the mean of the views' softmax."""
     return jnp.mean(jnp.stack([jax.nn.softmax(x.astype(jnp.float32)) for x in logits]), axis=0)
+
+
+def _shorter_side(images: Float[Array, "B H W C"], length: int) -> Float[Array, "B h w C"]:
+    """Resize images so that their shorter side is `length`."""
+    shorter = min(images.shape[1:3])
+    return _resized(images, tuple(round(side * length / shorter) for side in images.shape[1:3]))
+
+
+def _resized(images: Float[Array, "B H W C"], size: tuple[int, ...]) -> Float[Array, "B h w C"]:
+    batch, _, _, channels = images.shape
+    return jax.image.resize(images, (batch, *size, channels), "bilinear", antialias=True)

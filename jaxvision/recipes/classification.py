@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import flax.linen as nn
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from jaxvision.data import color, crops
 from jaxvision.data.inputs import Inputs
@@ -14,7 +14,8 @@ from jaxvision.data.pixel_scale import AS_DATA, PixelScale
 from jaxvision.data.records import Records, Source
 from jaxvision.data.transforms import Transform, compose, horizontal_flip
 from jaxvision.evals.classification import accuracy, confusion_matrix
-from jaxvision.ops.views import Views, multi_scale, ten_crops, whole
+from jaxvision.ops.views import Views, crops_144, multi_scale, ten_crops, whole
+from jaxvision.recipes.lazy_data import lazily
 from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.tasks.classification import classification
 from jaxvision.train.hooks import evaluate, parameters, picture
@@ -52,18 +53,34 @@ class ClassifierAugment:
 class ClassifierViews:
     """The parts and sizes in which a test image is given to the network."""
 
-    views: Literal["center", "ten_crop", "multi_scale"] = "center"  # views whose class probabilities are averaged
+    # Views whose class probabilities are averaged: one crop, AlexNet's ten, GoogLeNet's 144, or VGG's whole images.
+    views: Literal["center", "ten_crop", "144_crop", "multi_scale"] = "center"
     resize: int = 0  # center, ten_crop: pixels of the shorter side, before cropping; 0: image_size
     sizes: tuple[int, ...] = (256, 384, 512)  # multi_scale: pixels of the shorter side, each also mirrored
+    whole: bool = False  # multi_scale: the image in its own proportions, not its central square
 
     def make(self, size: int) -> tuple[Transform, Views]:
         """Return the transform of an image on the host, and the function that cuts its views on the device."""
         resize = self.resize or size
+        if self.views == "144_crop":
+            lengths = tuple(size * part // 7 for part in (8, 9, 10, 11))  # 256, 288, 320 and 352 for 224
+            return crops.whole_image(max(lengths)), crops_144(size, lengths)
+        if self.views == "multi_scale" and self.whole:
+            return crops.whole_image(max(self.sizes)), multi_scale(self.sizes)
         if self.views == "multi_scale":
             return crops.center_crop(max(self.sizes), max(self.sizes)), multi_scale(self.sizes)
         if self.views == "ten_crop":
             return crops.center_crop(resize, resize), ten_crops(size)
         return crops.center_crop(size, resize), whole
+
+    def groups(self, records: Records) -> Int[np.ndarray, " N"] | None:
+        """Return the group of each record, whose images have one shape; None where all images have."""
+        return crops.shape_groups(records) if self.in_proportion else None
+
+    @property
+    def in_proportion(self) -> bool:
+        """Whether images keep their proportions, so that they have several shapes."""
+        return self.views == "144_crop" or (self.views == "multi_scale" and self.whole)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,9 +112,10 @@ class ClassifierSetup:
     def task(self, model: nn.Module, *, average_decay: float = 0.0) -> Task:
         """Return the task of training `model`; `average_decay` > 0 evaluates its averaged parameters."""
         config, source = self.config, self.source
+        optimizer = config.optimizer.at(config.batch_size)
         task = classification(
             model,
-            config.optimizer.make(config.steps),
+            optimizer.make(config.steps),
             mean=source.mean,
             std=source.std,
             label_smoothing=config.augment.label_smoothing,
@@ -105,7 +123,7 @@ class ClassifierSetup:
             average_decay=average_decay,
             views=config.test.make(config.image_size)[1],
         )
-        return log_rate(task, config.optimizer, config.steps)
+        return log_rate(task, optimizer, config.steps)
 
     def train(self) -> Data:
         """Return augmented training images with labels."""
@@ -130,8 +148,11 @@ class ClassifierSetup:
         return Presentation(self._evaluation, self._describe, self._draw)
 
     def _evaluation(self, records: Records) -> Data:
-        transform, _ = self.config.test.make(self.config.image_size)
-        return self.inputs.evaluate(records, transform, self.config.batch_size)
+        test, size = self.config.test, self.config.batch_size
+        transform, _ = test.make(self.config.image_size)
+        if test.in_proportion:  # the groups are read from the files
+            return lazily(lambda: self.inputs.evaluate(records, transform, size, test.groups(records)))
+        return self.inputs.evaluate(records, transform, size)
 
     def _describe(self, outputs: PyTree, batch: Batch, row: int) -> dict[str, Any]:
         return describe(outputs["probabilities"][row], self.source.class_names)

@@ -75,9 +75,10 @@ class DetectorSetup:
         Returns:
             The task, with the optimizer of the flags.
         """
+        optimizer = self.config.optimizer.at(self.config.batch_size)
         task = detection(
             self.network,
-            self.config.optimizer.make(self.config.steps),
+            optimizer.make(self.config.steps),
             mean=self.source.mean,
             std=self.source.std,
             proposing=self.proposals if isinstance(self.proposals, ProposalConfig) else ProposalConfig(),
@@ -86,7 +87,7 @@ class DetectorSetup:
             trainable=trainable,
             origin=origin,
         )
-        return log_rate(task, self.config.optimizer, self.config.steps)
+        return log_rate(task, optimizer, self.config.steps)
 
     def train(self) -> Data:
         """Return augmented training batches, each of images of one canvas."""

@@ -75,7 +75,7 @@ class PretextSetup:
 
     def task(self, model: nn.Module, ask: Ask) -> Task:
         """Return the task of training `model` to answer the questions that `ask` makes of an image."""
-        optimizer, steps = self.config.optimizer, self.config.steps
+        optimizer, steps = self.config.optimizer.at(self.config.batch_size), self.config.steps
         task = pretext(model, optimizer.make(steps), ask, mean=self.source.mean, std=self.source.std)
         return log_rate(task, optimizer, steps)
 

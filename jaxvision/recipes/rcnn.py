@@ -122,9 +122,10 @@ class RCNNSetup:
 
     def classifier(self) -> Task:
         """Return the task of fine-tuning: the network as a classifier of windows."""
-        model, tx = self.config.network.make(self.source.num_classes), self.config.optimizer.make(self.config.steps)
+        optimizer = self.config.optimizer.at(self.config.batch_size)
+        model, tx = self.config.network.make(self.source.num_classes), optimizer.make(self.config.steps)
         task = classification(model, tx, mean=self.source.mean, std=self.source.std)
-        return rcnn.on_windows(log_rate(task, self.config.optimizer, self.config.steps), self.look.pixels)
+        return rcnn.on_windows(log_rate(task, optimizer, self.config.steps), self.look.pixels)
 
     def windows(self) -> Data:
         """Return the batches of fine-tuning: windows of random images, with the flags' fraction of objects."""

@@ -129,16 +129,17 @@ class SegmenterSetup:
 
     def task(self, model: nn.Module, *, normalise: Normalisation = "pixels") -> Task:
         """Return the task of labelling every pixel with `model`; `normalise` says what the loss is divided by."""
+        optimizer = self.config.optimizer.at(self.config.batch_size)
         task = segmentation(
             model,
-            self.config.optimizer.make(self.config.steps),
+            optimizer.make(self.config.steps),
             mean=self.source.mean,
             std=self.source.std,
             class_weights=None if self.borders else self._class_weights,
             normalise=normalise,
             look=self.config.test.make(),
         )
-        return log_rate(task, self.config.optimizer, self.config.steps)
+        return log_rate(task, optimizer, self.config.steps)
 
     def train(self) -> Data:
         """Open the training split: random crops, in batches."""

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxvision.losses.classification import cross_entropy, mixup, soft_targets
 from jaxvision.ops.images import Color, normalise
-from jaxvision.ops.views import Views, mean_probabilities, whole
+from jaxvision.ops.views import Views, looked_at, whole
 from jaxvision.tasks import one_network
 from jaxvision.train.steps import ema, step_key
 from jaxvision.train.types import Batch, Key, Metrics, Task, TrainState
@@ -73,12 +73,12 @@ def classification(
         return state, metrics
 
     def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
-        params = state.aux["average"] if average_decay else state.params
-        images = normalise(batch["image"], mean, std)
-        outputs = [
-            one_network.evaluate(model, dataclasses.replace(state, params=params), view) for view in views(images)
-        ]
-        return {"probabilities": mean_probabilities([over_positions(each["logits"]) for each in outputs])}
+        averaged = dataclasses.replace(state, params=state.aux["average"]) if average_decay else state
+
+        def classify(view: Float[Array, "B h w 3"]) -> Float[Array, "B K"]:
+            return over_positions(one_network.evaluate(model, averaged, view)["logits"])
+
+        return {"probabilities": looked_at(classify, views, normalise(batch["image"], mean, std))}
 
     return Task(init, step, predict)
 

@@ -30,6 +30,7 @@ class Optimizer:
 
     rule: Literal["momentum", "adam", "lars"] = "momentum"  # how a gradient becomes an update
     lr: float = 0.1  # learning rate after warm-up
+    lr_per: int = 0  # images an update that lr is meant for: it grows with batch_size × accumulate; 0: lr is as given
     momentum: float = 0.9  # share of the velocity kept in each update, in [0, 1); Adam's beta 1
     nesterov: bool = False  # look ahead: step along the gradient plus the new velocity
     beta2: float = 0.999  # Adam: share of the squared gradient's average kept in each update, in (0, 1)
@@ -37,11 +38,13 @@ class Optimizer:
     weight_decay: float = 0.0  # L2 coefficient: this times the parameter is added to its gradient
     decoupled: bool = False  # decay past momentum and Adam's scaling (SGDW, AdamW): w -= lr * weight_decay * w
     decay_norms: bool = False  # also decay (and in LARS adapt) biases and normalisation scales, as early papers do
-    schedule: Literal["constant", "step", "cosine", "polynomial", "plateau"] = "constant"  # how lr falls
+    schedule: Literal["constant", "step", "exponential", "cosine", "polynomial", "plateau"] = "constant"  # how lr falls
     warmup_steps: int = 0  # training steps over which lr first rises linearly
     warmup_from: float = 0.0  # fraction of lr from which it rises, in [0, 1)
+    warmup_flat: bool = False  # lr stays at warmup_from during warm-up instead of rising
     milestones: tuple[float, ...] = (0.5, 0.75)  # step: fractions of the run at which lr is multiplied by factor
-    factor: float = 0.1  # step and plateau: what a cut multiplies lr by, in (0, 1)
+    factor: float = 0.1  # step, exponential and plateau: what a cut multiplies lr by, in (0, 1)
+    every: int = 0  # exponential: training steps from one cut to the next
     power: float = 0.9  # polynomial: exponent of the remaining fraction of the run
     patience: int = 5  # plateau: cut lr after this many windows without a new lowest loss
     window: int = 100  # plateau: training steps whose loss is averaged
@@ -61,17 +64,32 @@ class Optimizer:
                 raise ValueError(f"optimizer.{field} is {getattr(self, field)!r}: one of {', '.join(get_args(kind))}")
         for flag in ("lr_scale", "decay_scale"):
             path_scales.parse(f"optimizer.{flag}", getattr(self, flag))
+        if self.schedule == "exponential" and not self.every:
+            raise ValueError(
+                "optimizer.every is 0: give the training steps after which the exponential schedule cuts lr"
+            )
         if self.rule == "lars" and self.decoupled:
             raise ValueError(
                 "optimizer.decoupled: LARS measures the decayed gradient, so set it to false with rule lars"
             )
 
+    def at(self, batch_size: int) -> "Optimizer":
+        """Return the settings for batches of so many images over all devices: with `lr_per`, lr is scaled by them.
+
+        The learning rate is proportional to the images of an update (Goyal et al. 2017, section 2.1).
+        """
+        if not self.lr_per:
+            return self
+        return dataclasses.replace(self, lr=self.lr * batch_size * self.accumulate / self.lr_per, lr_per=0)
+
     def make(self, steps: int) -> optax.GradientTransformationExtraArgs:
         """Return the optax transformation for a run of `steps` training steps.
 
         `update` needs the parameters, and with `schedule="plateau"` also `value=`, the step's loss (averaged over the
-        devices, or these would drift apart). The state holds arrays only.
+        devices, or these would drift apart). The state holds arrays only. ValueError: `lr_per` is set, see `at`.
         """
+        if self.lr_per:
+            raise ValueError("optimizer.lr_per: lr cannot grow with the batch here; leave it out and give lr itself")
         clip = [optax.clip_by_global_norm(self.clip_norm)] if self.clip_norm else []
         tx = optax.with_extra_args_support(optax.chain(*clip, *_rule(self, steps)))
         if self.freeze:
@@ -164,11 +182,15 @@ def _schedule(o: Optimizer, steps: int) -> optax.Schedule:
             scale = math.prod(
                 (jnp.where(count >= round(m * updates), o.factor, 1.0) for m in o.milestones), start=scale
             )
+        elif o.schedule == "exponential":
+            scale = o.factor ** jnp.floor(count / max(o.every // o.accumulate, 1))
         elif o.schedule == "cosine":
             scale = 0.5 * (1.0 + jnp.cos(jnp.pi * done))
         elif o.schedule == "polynomial":
             scale = (1.0 - done) ** o.power
         risen = jnp.minimum((count + 1) / max(warmup, 1), 1.0)
+        if o.warmup_flat:
+            risen = jnp.where(count < warmup, 0.0, 1.0)
         return o.lr * scale * (o.warmup_from + (1.0 - o.warmup_from) * risen)
 
     return schedule
@@ -181,6 +203,8 @@ def _increasing_fractions(milestones: tuple[float, ...]) -> bool:
 # Written so that NaN is refused as well.
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "lr": (lambda v: 0.0 < v < math.inf, "give a number above 0, for example 0.1"),
+    "lr_per": (lambda v: v >= 0, "give a number of images, such as 256; 0 for lr as it is"),
+    "every": (lambda v: v >= 0, "give a number of training steps"),
     "momentum": (lambda v: 0.0 <= v < 1.0, "give a number from 0 to below 1, for example 0.9"),
     "beta2": (lambda v: 0.0 < v < 1.0, "give a number between 0 and 1, for example 0.999"),
     "trust": (lambda v: 0.0 < v < math.inf, "give a number above 0, for example 0.001"),

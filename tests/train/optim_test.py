@@ -139,6 +139,32 @@ def test_warm_up_is_linear_and_the_curve_begins_after_it():
     chex.assert_trees_all_close(values, [0.25, 0.5, 1.0, 1.0, 0.5, 0.0], atol=1e-6)
 
 
+def test_the_exponential_schedule_cuts_again_and_again():
+    optimizer = Optimizer(lr=0.01, schedule="exponential", factor=0.96, every=40)
+    rate = learning_rate(optimizer, 1000)
+    np.testing.assert_allclose(
+        [rate(step) for step in (0, 39, 40, 80, 999)], 0.01 * 0.96 ** np.array([0, 0, 1, 2, 24]), 1e-5
+    )
+    halved = learning_rate(dataclasses.replace(optimizer, accumulate=2), 1000)
+    np.testing.assert_allclose([halved(step) for step in (38, 40, 80)], [rate(step) for step in (38, 40, 80)])
+    with pytest.raises(ValueError, match="optimizer.every is 0: give the training steps"):
+        Optimizer(schedule="exponential")
+
+
+def test_a_flat_warm_up_holds_its_rate():
+    rate = learning_rate(Optimizer(lr=0.1, warmup_steps=400, warmup_from=0.1, warmup_flat=True), 64_000)
+    np.testing.assert_allclose([rate(step) for step in (0, 399, 400, 401)], [0.01, 0.01, 0.1, 0.1], rtol=1e-6)
+
+
+def test_the_rate_grows_with_the_images_of_an_update():
+    optimizer = Optimizer(lr=0.1, lr_per=256)
+    assert optimizer.at(1024) == Optimizer(lr=0.4)
+    assert dataclasses.replace(optimizer, accumulate=4).at(64) == Optimizer(lr=0.1, accumulate=4)
+    assert Optimizer(lr=0.3).at(1024) == Optimizer(lr=0.3)
+    with pytest.raises(ValueError, match="optimizer.lr_per: lr cannot grow with the batch here"):
+        optimizer.make(10)
+
+
 def test_warm_up_longer_than_the_run_never_reaches_lr():
     rate = optim.learning_rate(Optimizer(lr=1.0, schedule="cosine", warmup_steps=500), 2)
     chex.assert_trees_all_close([rate(0), rate(1)], [1 / 500, 2 / 500], rtol=1e-5)
