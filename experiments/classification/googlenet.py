@@ -35,8 +35,8 @@ class Config(ClassifierConfig):
 PRESETS = {
     "quick": Config(),
     # Sections 6 and 7: lr falls by 4 % every 8 epochs of 1,281,167 images, parameters are averaged, 144 crops tested.
-    # The paper has no number for lr, decay and length: those are of BVLC's GoogLeNet, biases' factors too. An evaluation
-    # looks at 7.2 million crops, so there are few.
+    # The paper has no number for lr, decay and length: those are of BVLC's GoogLeNet, biases' factors too. There
+    # are few evaluations, since each looks at 7.2 million crops.
     "paper": Config(
         **IMAGENET,
         pixels=CAFFE,

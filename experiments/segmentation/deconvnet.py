@@ -13,6 +13,7 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.data.pixel_scale import CAFFE_IMAGENET
 from jaxvision.models.deconvnet import DeconvNet
 from jaxvision.recipes.segmentation import (
+    CONVOLUTION_BIASES,
     SLOWER_SEGMENTER_ADAM,
     SegmenterConfig,
     SegmenterSetup,
@@ -50,7 +51,16 @@ PRESETS = {
         eval_every=5000,
         view=SegmenterView((224, 224), (500, 500), (0.5, 1.5), flip=True),
         test=SegmenterTest("sliding", (224, 224), (112, 112)),
-        optimizer=Optimizer(lr=0.01, momentum=0.9, weight_decay=5e-4, schedule="step", milestones=(0.6, 0.85)),
+        optimizer=Optimizer(
+            lr=0.01,
+            momentum=0.9,
+            weight_decay=5e-4,
+            schedule="step",
+            milestones=(0.25, 0.5, 0.75),
+            decay_norms=True,
+            lr_scale=(CONVOLUTION_BIASES + "=2",),
+            decay_scale=(CONVOLUTION_BIASES + "=0",),
+        ),
     ),
     "smoke": dataclasses.replace(
         smoke(Config(net="A", width=0.03125, window=2)),

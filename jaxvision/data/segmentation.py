@@ -36,6 +36,7 @@ def train(
     size: Shape,
     *,
     scales: tuple[float, float] = (1.0, 1.0),
+    shorter: int = 0,
     flip: float = 0.5,
     elastic: float = 0.0,
     rotate: float = 0.0,
@@ -51,6 +52,7 @@ def train(
     Args:
         size: (height, width) of the crop in pixels.
         scales: Bounds of the factor.
+        shorter: The shorter side in pixels that the factor is of; 0: the image's own.
         flip: The probability of mirroring.
         elastic: Standard deviation in pixels of random displacements of 3×3 points, with cubic interpolation between
             them (Ronneberger et al. 2015, section 3.1); 0: no deformation.
@@ -70,7 +72,8 @@ def train(
     if not 0 < scales[0] <= scales[1]:
         raise ValueError(f"view.scales={scales}: give two factors, the smaller first, such as 0.5,2.0")
     around = margin(size, elastic, rotate)
-    tile: dict[str, Any] = {**({"inner": inner} if inner else {}), **({"mirror": True} if mirror else {})}
+    tile: dict[str, Any] = {"inner": inner, "mirror": mirror, "shorter": shorter}
+    tile = {name: value for name, value in tile.items() if value}
     return transforms.compose(
         FromFile(_random_crop, size=size, scales=scales, margin=around, fill=fill, **tile),
         transforms.horizontal_flip(flip),
@@ -79,11 +82,12 @@ def train(
     )
 
 
-def evaluate(size: Shape, *, mirror: bool = False, fill: Channels = _BLACK) -> Transform:
+def evaluate(size: Shape, *, shorter: int = 0, mirror: bool = False, fill: Channels = _BLACK) -> Transform:
     """Return a transform that puts the whole image at the top-left of a canvas, reduced where it does not fit.
 
     Args:
         size: (height, width) of the canvas in pixels.
+        shorter: The shorter side in pixels that images are resized to before, also enlarged; 0: as they are.
         mirror: Around the image is its mirror image, not `fill`.
         fill: RGB (0..255) around the image.
 
@@ -91,7 +95,8 @@ def evaluate(size: Shape, *, mirror: bool = False, fill: Channels = _BLACK) -> T
         A transform from files to records with image, label_map, size float32 [2] (height, width of the image on the
         canvas) and original float32 [2] (height, width before).
     """
-    return FromFile(_fit, size=size, fill=fill, **({"mirror": True} if mirror else {}))
+    around = {name: value for name, value in {"mirror": mirror, "shorter": shorter}.items() if value}
+    return FromFile(_fit, size=size, fill=fill, **around)
 
 
 def nearest(labels: LabelMap, size: tuple[int, int]) -> LabelMap:
@@ -111,10 +116,11 @@ def _random_crop(
     fill: Channels,
     inner: Shape | None = None,
     mirror: bool = False,
+    shorter: int = 0,
 ) -> Record:
     """Take a random crop of `size`, with `margin` more pixels on every side for a deformation."""
     width, height = decode.extent(record["image"])
-    scale = float(rng.uniform(*scales))
+    scale = float(rng.uniform(*scales)) * (shorter / min(width, height) if shorter else 1.0)
     scaled = max(1, round(height * scale)), max(1, round(width * scale))
     if inner is None:
         room = scaled[0] - size[0], scaled[1] - size[1]
@@ -139,10 +145,12 @@ def _inside(rng: np.random.Generator, length: int, size: int, inner: int) -> int
     return int(np.clip(rng.integers(-(inner // 2), room + inner // 2 + 1), 0, room))
 
 
-def _fit(record: Record, rng: np.random.Generator, *, size: Shape, fill: Channels, mirror: bool = False) -> Record:
+def _fit(
+    record: Record, rng: np.random.Generator, *, size: Shape, fill: Channels, mirror: bool = False, shorter: int = 0
+) -> Record:
     width, height = decode.extent(record["image"])
     labels = _labels(record) if "label_map" in record else np.full((height, width), UNLABELLED, np.uint8)
-    scale = min(1.0, size[0] / height, size[1] / width)
+    scale = min(shorter / min(width, height) if shorter else 1.0, size[0] / height, size[1] / width)
     new = min(size[0], max(1, round(height * scale))), min(size[1], max(1, round(width * scale)))
     image, labels = _window(record["image"], labels, new, (0, 0), size, fill, mirror)
     return {

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, conv_norm_relu, he_normal, scaled, to_multiple
 from jaxvision.models.mirrored_vgg import DECODER_BLOCKS, decoder_channels, encode, unpool
+from jaxvision.ops.normalization import local_contrast_norm
 
 
 class SegNet(nn.Module):
@@ -34,11 +35,12 @@ class SegNet(nn.Module):
     norm: Layer = BatchNorm  # normalisation behind each convolution
     dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
     net: str = "D"  # the column of VGG's table 1 that is mirrored, "D" in the paper
+    contrast: int = 0  # pixels a side of the window of local contrast normalisation of the input; 0: none
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
         height, width = x.shape[1:3]
-        x = to_multiple(x, 32)
+        x = to_multiple(local_contrast_norm(x, size=self.contrast) if self.contrast else x, 32)
         features = encode(self, x, self.net, width=self.width, norm=self.norm, dtype=self.dtype, train=train)
         x = features["pool5"]
         for block in DECODER_BLOCKS:

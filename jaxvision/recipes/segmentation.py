@@ -35,6 +35,7 @@ class SegmenterView:
     size: tuple[int, ...] = (96, 96)  # height, width of a training crop in pixels
     test_size: tuple[int, ...] = (128, 128)  # height, width of the canvas; larger images are made smaller
     scales: tuple[float, ...] = (1.0, 1.0)  # a training image is resized by a factor between these two
+    shorter: int = 0  # pixels of an image's shorter side, which scales are factors of; 0: as the image is
     flip: bool = False  # mirror every other training image
     elastic: float = 0.0  # pixels, standard deviation of U-Net's random deformations
     rotate: float = 0.0  # degrees, the largest angle by which a training crop is turned, either way
@@ -63,6 +64,9 @@ class SegmenterTest:
             )
         return sliding(_pair("test.window", self.window), _pair("test.stride", self.stride))
 
+
+CONVOLUTION_BIASES = "^(?!bn)[^/]+/bias$"
+"""The pattern of a flag such as `optimizer.lr_scale` for biases of layers that are no batch norm."""
 
 SMALL = SegmenterView((64, 64), (64, 64))  # scenes of 64 pixels
 PHOTOS = SegmenterView((160, 224), (192, 256), (0.8, 1.3), flip=True)  # a user's photographs, about 240×180
@@ -147,6 +151,7 @@ class SegmenterSetup:
         transform = transforms.train(
             _pair("view.size", view.size),
             scales=(view.scales[0], view.scales[-1]),
+            shorter=view.shorter,
             flip=0.5 if view.flip else 0.0,
             elastic=view.elastic,
             rotate=view.rotate,
@@ -191,7 +196,8 @@ class SegmenterSetup:
     def _on_canvas(self, records: Records) -> Data:
         size = _pair("view.test_size", self.config.view.test_size)
         mirror = self.config.view.border == "mirror"
-        transform = transforms.evaluate(size, mirror=mirror, fill=self.source.mean)
+        shorter = self.config.view.shorter
+        transform = transforms.evaluate(size, shorter=shorter, mirror=mirror, fill=self.source.mean)
         return self.inputs.evaluate(records, transform, self.config.batch_size)
 
 

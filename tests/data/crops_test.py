@@ -135,3 +135,47 @@ def test_a_thin_image_is_cut_before_it_is_enlarged(shape, resize):
     part = crops.center_crop(24, resize)({"image": image}, np.random.default_rng(0))["image"]
     assert part.shape == (24, 24, 3)
     np.testing.assert_allclose(part.astype(int), whole[y : y + 24, x : x + 24].astype(int), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shape"),
+    [
+        (500, 375, (48, 64)),  # 4:3 and 3:2 are kept
+        (333, 500, (72, 48)),
+        (400, 400, (48, 48)),
+        (410, 400, (48, 48)),
+        (1600, 900, (48, 84)),  # 16:9 to 21:12
+        (900, 100, (48, 96)),  # its middle
+    ],
+)
+def test_whole_images_keep_their_proportions(width: int, height: int, shape: tuple[int, int]):
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:, :, 0] = np.linspace(0, 255, width)[None]
+    found = crops.whole_image(48)({"image": image, "label": 3}, np.random.default_rng(0))
+    assert found["image"].shape == (*shape, 3) and found["label"] == 3
+    if width <= 2 * height:
+        assert found["image"][0, 0, 0] < 6 and found["image"][0, -1, 0] > 249  # nothing is cut off
+    else:
+        assert found["image"][0, 0, 0] > 90 and found["image"][0, -1, 0] < 165
+
+
+def test_records_of_a_group_have_one_shape():
+    class Photos:
+        sizes = ((500, 375), (375, 500), (640, 480), (300, 300), (0, 0))
+
+        def __len__(self) -> int:
+            return len(self.sizes)
+
+        def __getitem__(self, index: int) -> dict:
+            if not self.sizes[index][0]:
+                raise ValueError("torn")
+            width, height = self.sizes[index]
+            return {"image": np.zeros((height, width, 3), np.uint8)}
+
+        def name(self, index: int) -> str:
+            return str(index)
+
+    photos = Photos()
+    assert crops.shape_groups(photos).tolist() == [4, -4, 4, 0, 0]
+    shapes = [crops.whole_image(24)(photos[i], np.random.default_rng(0))["image"].shape for i in range(4)]
+    assert shapes == [(24, 32, 3), (32, 24, 3), (24, 32, 3), (24, 24, 3)]

@@ -28,3 +28,44 @@ def test_multi_scale_keeps_a_constant_image_and_mirrors():
 def test_probabilities_are_averaged_after_the_softmax():
     found = views.mean_probabilities([jnp.array([[0.0, 0.0]]), jnp.array([[100.0, 0.0]])])
     np.testing.assert_allclose(found, [[0.75, 0.25]], atol=1e-6)
+
+
+def test_144_crops_are_three_squares_of_four_sizes_six_crops_of_each_and_their_mirrors():
+    image = jnp.broadcast_to(jnp.arange(66.0)[None, None, :, None], (1, 44, 66, 1))  # grey values are columns
+    crops = views.crops_144(28, (32, 36, 40, 44))(image)
+    assert len(crops) == 144 and {crop.shape for crop in crops} == {(1, 28, 28, 1)}
+    largest = np.stack(crops[54:72])[:, 0, 0, :, 0]  # of the largest size, whose scale is 1
+    lefts = [0, 16, 0, 16, 8]  # of the corners and the centre in a square of 44
+    expected = [start + left for start in (0, 11, 22) for left in lefts]
+    assert [int(row[0]) for i, row in enumerate(largest) if i % 6 < 5] == expected
+    for i, start in enumerate((0, 11, 22)):  # the whole square, resized
+        np.testing.assert_allclose(largest[6 * i + 5].mean(), start + 21.5, atol=0.1)
+    np.testing.assert_array_equal(crops[72 + 3], crops[3][:, :, ::-1])
+
+
+def test_the_squares_of_a_portrait_are_top_middle_and_bottom():
+    image = jnp.broadcast_to(jnp.arange(66.0)[None, :, None, None], (1, 66, 44, 1))
+    crops = views.crops_144(28, (44,))(image)
+    assert [int(crops[6 * i][0, 0, 0, 0]) for i in range(3)] == [0, 11, 22]
+
+
+def test_a_whole_image_keeps_its_proportions_at_every_scale():
+    looks = views.multi_scale((4, 8))(jnp.ones((1, 6, 9, 3)))
+    assert [look.shape[1:3] for look in looks] == [(4, 6), (8, 12)] * 2
+
+
+@pytest.mark.parametrize("count", [3, 11])
+def test_many_views_go_through_the_network_image_by_image_and_give_the_same(count: int):
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 4, 1)), jnp.float32)
+    batches: list[int] = []
+
+    def cut(pixels):
+        return [pixels + i for i in range(count)]
+
+    def classify(view):
+        batches.append(view.shape[0])
+        return jnp.stack([view.sum((1, 2, 3)), view.max((1, 2, 3))], axis=1)
+
+    found = views.looked_at(classify, cut, images)
+    assert batches == ([2] * 3 if count == 3 else [11])
+    np.testing.assert_allclose(found, views.mean_probabilities([classify(view) for view in cut(images)]), rtol=1e-5)

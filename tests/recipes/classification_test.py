@@ -68,6 +68,26 @@ def test_a_test_image_has_the_size_on_the_host_and_the_views_on_the_device(
     assert len(jax.eval_shape(cut, image[None].astype(np.float32))) == count
 
 
+@pytest.mark.parametrize(
+    ("views", "shape", "count"),
+    [
+        (ClassifierViews("144_crop"), (22, 27), 144),
+        (ClassifierViews("multi_scale", sizes=(16, 24), whole=True), (24, 30), 4),
+    ],
+    ids=str,
+)
+def test_whole_test_images_are_grouped_by_their_shape(views: ClassifierViews, shape: tuple[int, int], count: int):
+    transform, cut = views.make(14)
+    image = transform({"image": PHOTO}, np.random.default_rng(0))["image"]
+    assert image.shape == (*shape, 3)
+    assert len(jax.eval_shape(cut, image[None].astype(np.float32))) == count
+    parts = setup(dataclasses.replace(CONFIG, test=views, image_size=14))
+    held_out = parts.source["val"]
+    groups = views.groups(held_out)
+    assert groups is not None and ClassifierViews().groups(held_out) is None
+    assert sum(int(batch["_mask"].sum()) for batch in parts.val()(0, 1)) == len(held_out)
+
+
 def test_data_are_batches_of_training_images_and_every_held_out_image_once():
     parts = setup()
     batch = next(parts.train()(0, 1))

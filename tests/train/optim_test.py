@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from jaxvision.train import optim
-from jaxvision.train.optim import Optimizer
+from jaxvision.train.optim import Optimizer, learning_rate
 
 
 def tree(seed: int) -> dict:
