@@ -9,14 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.classification import alexnet
+from experiments.classification import alexnet, googlenet, vgg
 from experiments.detection import fast_rcnn, faster_rcnn, lineage, rcnn, yolo
-from experiments.segmentation import fcn
+from experiments.segmentation import deconvnet, fcn, segnet
 from jaxvision.data.inputs import Inputs
 from jaxvision.models import faster_rcnn as detectors
 from jaxvision.models.alexnet import AlexNet
+from jaxvision.models.deconvnet import DeconvNet
 from jaxvision.models.fcn import FCN
 from jaxvision.models.fcn_resnet import FCNResNet
+from jaxvision.models.googlenet import GoogLeNet
+from jaxvision.models.segnet import SegNet
+from jaxvision.models.vgg import VGG
 from jaxvision.models.yolo import YOLO
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.steps import path_name
@@ -53,6 +57,27 @@ def split(factors: Rates) -> tuple[set, set]:
 def test_alexnets_biases_learn_twice_as_fast_and_do_not_decay():
     factors = rates(alexnet.PRESETS["paper"].optimizer, AlexNet(10, "caffenet", WIDTH), 227)
     assert split(factors) == ({(1, 1)}, {(2, 0)})
+
+
+def test_the_biases_of_vgg_and_googlenet_learn_twice_as_fast_and_do_not_decay():
+    for optimizer, model in (
+        (vgg.PRESETS["paper"].optimizer, VGG(10, "D", width=WIDTH, dense=True, window=1)),
+        (googlenet.PRESETS["paper"].optimizer, GoogLeNet(10, "paper", WIDTH)),
+    ):
+        assert split(rates(optimizer, model, 32)) == ({(1, 1)}, {(2, 0)})
+
+
+@pytest.mark.parametrize(("experiment", "norms_decay"), [(segnet, 0), (deconvnet, 1)])
+def test_convolutions_biases_of_the_mirrored_networks_have_caffes_factors_and_norms_have_not(
+    experiment: Any, norms_decay: int
+):
+    model = SegNet(11, WIDTH) if experiment is segnet else DeconvNet(21, 1, WIDTH)
+    factors = rates(experiment.PRESETS["paper"].optimizer, model, 32)
+    norms = {path: value for path, value in factors.items() if path.startswith("bn")}
+    rest = {path: value for path, value in factors.items() if path not in norms}
+    assert split(rest) == ({(1, 1)}, {(2, 0)})
+    assert {value for path, value in norms.items() if path.endswith("scale")} == {(1, 1)}
+    assert {value for path, value in norms.items() if path.endswith("bias")} == {(1, norms_decay)}
 
 
 def test_rcnns_new_layer_learns_ten_times_as_fast():

@@ -2,7 +2,7 @@
 
 python launch.py --experiment=segmentation/fcn  # scenes, digits not told apart: mean IoU 0.911, 2 minutes
 python launch.py --experiment=segmentation/fcn --schedule=staged
-python launch.py --experiment=segmentation/fcn --preset=paper --data=sbd:/data/sbd,voc=/data/VOC2011 --init_from=hed:hed.h5
+python launch.py --experiment=segmentation/fcn --preset=paper --data=sbd:sbd,voc=VOC2011 --init_from=hed:hed.weights.h5
 python launch.py --experiment=segmentation/fcn --preset=resnet50 --data=voc:/data/VOC2012 --workers=4
 
 Telling digits apart would take three times as many steps: the quick preset's scenes have one class of objects.

@@ -128,8 +128,8 @@ def _random_crop(
     else:
         sides = zip(scaled, size, inner, strict=True)
         top, left = (_inside(rng, *one) - (one[1] - one[2]) // 2 - margin for one in sides)
-    window = size[0] + 2 * margin, size[1] + 2 * margin
-    image, labels = _window(record["image"], _labels(record), scaled, (top, left), window, fill, mirror)
+    outer = size[0] + 2 * margin, size[1] + 2 * margin
+    image, labels = window(record["image"], label_map_of(record), scaled, (top, left), outer, fill, mirror)
     return {**carried(record), "image": image, "label_map": labels}
 
 
@@ -149,10 +149,10 @@ def _fit(
     record: Record, rng: np.random.Generator, *, size: Shape, fill: Channels, mirror: bool = False, shorter: int = 0
 ) -> Record:
     width, height = decode.extent(record["image"])
-    labels = _labels(record) if "label_map" in record else np.full((height, width), UNLABELLED, np.uint8)
+    labels = label_map_of(record) if "label_map" in record else np.full((height, width), UNLABELLED, np.uint8)
     scale = min(shorter / min(width, height) if shorter else 1.0, size[0] / height, size[1] / width)
     new = min(size[0], max(1, round(height * scale))), min(size[1], max(1, round(width * scale)))
-    image, labels = _window(record["image"], labels, new, (0, 0), size, fill, mirror)
+    image, labels = window(record["image"], labels, new, (0, 0), size, fill, mirror)
     return {
         **carried(record),
         "image": image,
@@ -162,18 +162,30 @@ def _fit(
     }
 
 
-def _window(
+def window(
     image: Pixels | Encoded,
     labels: LabelMap,
     scaled: Shape,
     corner: Shape,
     size: Shape,
     fill: Channels,
-    mirror: bool,
+    mirror: bool = False,
 ) -> tuple[Pixels, LabelMap]:
-    """Cut a window of `size` at `corner` (top, left) out of the image resized to `scaled`; it may reach beyond.
+    """Cut a window out of a resized image; it may reach beyond.
 
     Only the window is resized, and a JPEG is decoded at the scale this needs.
+
+    Args:
+        image: Decoded or undecoded.
+        labels: Its label map.
+        scaled: (height, width) that the whole image is resized to.
+        corner: (top, left) of the window in pixels of the resized image.
+        size: (height, width) of the window.
+        fill: RGB (0..255) outside the image.
+        mirror: Outside the image is its mirror image, not `fill`.
+
+    Returns:
+        The window of the image, and that of the label map, 255 outside the image.
     """
     rows, columns = (_span(*axis) for axis in zip(corner, size, scaled, labels.shape, strict=True))
     box = columns.low, rows.low, columns.high, rows.high
@@ -208,7 +220,8 @@ def _span(corner: int, size: int, scaled: int, length: int) -> _Span:
     return _Span(slice(first - corner, last - corner), first * length / scaled, last * length / scaled, nearest)
 
 
-def _labels(record: Record) -> LabelMap:
+def label_map_of(record: Record) -> LabelMap:
+    """Return a record's label map; ValueError where it has none."""
     if "label_map" not in record:
         raise ValueError("has no label map; segmentation needs a source with them (scenes, masks:DIR, voc:DIR)")
     return record["label_map"]

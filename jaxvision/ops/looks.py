@@ -1,4 +1,4 @@
-"""Ways to segment a test image: at once, window by window, or at several scales.
+"""Ways to segment a test image: at once, window by window, at several scales, or proposal by proposal.
 
 A `Look` takes a network, as a function from normalised images to logits, and the images; it gives the probability of
 each class at each pixel.
@@ -6,15 +6,17 @@ each class at each pixel.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 Classify = Callable[[Float[Array, "B h w C"]], Float[Array, "B i j K"]]
-Look = Callable[[Classify, Float[Array, "B H W C"]], Float[Array, "B H W K"]]
+Look = Callable[..., Float[Array, "B H W K"]]
+"""(classify, images) -> probabilities; that of `proposals` also takes the boxes of each image."""
 
 
 def whole(classify: Classify, images: Float[Array, "B H W C"]) -> Float[Array, "B i j K"]:
@@ -87,6 +89,58 @@ def multi_scale(scales: Sequence[float], *, flip: bool = True, multiple: int = 1
         return sum((one(classify, images, scale) for scale in scales), jnp.zeros(())) / len(scales)
 
     return mean
+
+
+def proposals(size: int) -> Look:
+    """Return the look that segments boxes one by one and keeps the highest score of each class at each pixel.
+
+    Each box is stretched to a square of `size` pixels, and its scores back to its place. Outside of all boxes every
+    class scores 0. The softmax is of what is kept (Noh et al. 2015, section 4.3, equations 1 and 3).
+
+    Args:
+        size: side of the network's input in pixels.
+
+    Returns:
+        The look, which also takes boxes [B, P, 4] in pixels, (x0, y0, x1, y1), and valid [B, P], False for padding.
+    """
+
+    def look(
+        classify: Classify, images: Float[Array, "B H W C"], *, boxes: Float[Array, "B P 4"], valid: Bool[Array, "B P"]
+    ) -> Float[Array, "B H W K"]:
+        batch, height, width, channels = images.shape
+        square = jax.ShapeDtypeStruct((batch, size, size, channels), images.dtype)
+        classes = jax.eval_shape(classify, square).shape[-1]
+
+        def add(
+            best: Float[Array, "B H W K"], one: tuple[Float[Array, "B 4"], Bool[Array, " B"]]
+        ) -> tuple[Float[Array, "B H W K"], None]:
+            box, real = one
+            scores = classify(jax.vmap(partial(_cut, size=size))(images, box)).astype(jnp.float32)
+            placed, inside = jax.vmap(partial(_put_back, size=(height, width)))(scores, box)
+            return jnp.where(inside & real[:, None, None, None], jnp.maximum(best, placed), best), None
+
+        kept, _ = lax.scan(add, jnp.zeros((batch, height, width, classes)), (boxes.swapaxes(0, 1), valid.T))
+        return jax.nn.softmax(kept)
+
+    return look
+
+
+def _cut(image: Float[Array, "H W C"], box: Float[Array, "4"], *, size: int) -> Float[Array, "S S C"]:
+    """Stretch the part of an image in a box to a square; it is 0 outside the image."""
+    scale = size / jnp.maximum(box[2:] - box[:2], 1.0)[::-1]
+    shift = -box[:2][::-1] * scale
+    return jax.image.scale_and_translate(image, (size, size, image.shape[2]), (0, 1), scale, shift, "linear")
+
+
+def _put_back(
+    scores: Float[Array, "S S K"], box: Float[Array, "4"], *, size: tuple[int, int]
+) -> tuple[Float[Array, "H W K"], Bool[Array, "H W 1"]]:
+    """Stretch a square's scores to its box in an image of `size`; also say which pixels' centres are in the box."""
+    scale = jnp.maximum(box[2:] - box[:2], 1.0)[::-1] / scores.shape[0]
+    placed = jax.image.scale_and_translate(scores, (*size, scores.shape[2]), (0, 1), scale, box[:2][::-1], "linear")
+    y, x = (jnp.arange(side) + 0.5 for side in size)
+    rows, columns = (y >= box[1]) & (y < box[3]), (x >= box[0]) & (x < box[2])
+    return placed, (rows[:, None] & columns[None, :])[:, :, None]
 
 
 def _resize(maps: Float[Array, "B H W C"], size: tuple[int, ...]) -> Float[Array, "B h w C"]:

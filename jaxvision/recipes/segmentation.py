@@ -16,7 +16,7 @@ from jaxvision.data.pixel_weights import balanced, median_frequency, with_border
 from jaxvision.data.records import Records, Source
 from jaxvision.evals.segmentation import confusion
 from jaxvision.losses.segmentation import Normalisation
-from jaxvision.ops.looks import Look, multi_scale, sliding, whole
+from jaxvision.ops.looks import Look, multi_scale, proposals, sliding, whole
 from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.tasks.segmentation import segmentation
 from jaxvision.train.hooks import evaluate, picture
@@ -47,7 +47,8 @@ class SegmenterView:
 class SegmenterTest:
     """The way a test image is given to the network: as a whole, in windows, or at several sizes."""
 
-    look: Literal["whole", "sliding", "multi_scale"] = "whole"  # at once, in windows, or averaged over sizes
+    # At once, in windows, averaged over sizes, or the highest score of proposals (deconvnet with objects.steps).
+    look: Literal["whole", "sliding", "multi_scale", "proposals"] = "whole"
     window: tuple[int, ...] = (0, 0)  # sliding: height, width in pixels
     stride: tuple[int, ...] = (0, 0)  # sliding: pixels down and across
     scales: tuple[float, ...] = (0.75, 1.0, 1.25)  # multi_scale, each with its mirror image
@@ -56,13 +57,15 @@ class SegmenterTest:
         """Return the function of `ops.looks` that predicts this way; ValueError if a sliding window has no size."""
         if self.look == "whole":
             return whole
+        if self.look == "proposals":
+            return proposals(pair("test.window", self.window)[0])
         if self.look == "multi_scale":
             return multi_scale(self.scales)
         if min(*self.window, *self.stride) < 1:
             raise ValueError(
                 "--test.look=sliding needs --test.window and --test.stride, each as height,width in pixels"
             )
-        return sliding(_pair("test.window", self.window), _pair("test.stride", self.stride))
+        return sliding(pair("test.window", self.window), pair("test.stride", self.stride))
 
 
 CONVOLUTION_BIASES = "^(?!bn)[^/]+/bias$"
@@ -149,7 +152,7 @@ class SegmenterSetup:
         """Open the training split: random crops, in batches."""
         view = self.config.view
         transform = transforms.train(
-            _pair("view.size", view.size),
+            pair("view.size", view.size),
             scales=(view.scales[0], view.scales[-1]),
             shorter=view.shorter,
             flip=0.5 if view.flip else 0.0,
@@ -194,7 +197,7 @@ class SegmenterSetup:
         return count(self.source[self.config.train_split], self.source.num_classes)
 
     def _on_canvas(self, records: Records) -> Data:
-        size = _pair("view.test_size", self.config.view.test_size)
+        size = pair("view.test_size", self.config.view.test_size)
         mirror = self.config.view.border == "mirror"
         shorter = self.config.view.shorter
         transform = transforms.evaluate(size, shorter=shorter, mirror=mirror, fill=self.source.mean)
@@ -215,7 +218,8 @@ def draw_predictions(outputs: PyTree, batch: Batch, *, class_names: Sequence[str
     return viz.predictions(batch["image"], batch["label_map"], outputs["classes"], class_names, most=SHOWN)
 
 
-def _pair(flag: str, values: tuple[int, ...]) -> tuple[int, int]:
+def pair(flag: str, values: tuple[int, ...]) -> tuple[int, int]:
+    """Return the two numbers of a flag; ValueError names the flag if there are not two."""
     if len(values) != 2:
         raise ValueError(f"--{flag}={','.join(map(str, values))}: give two numbers, height,width")
     return values[0], values[1]

@@ -78,7 +78,8 @@ def segmentation(
         def classify(images: Float[Array, "B h w 3"]) -> Float[Array, "B i j K"]:
             return one_network.evaluate(model, state, images)["logits"]
 
-        probabilities = look(classify, image_ops.normalise(batch["image"], mean, std))
+        boxes = {"boxes": batch["proposals"], "valid": batch["proposal_valid"]} if "proposals" in batch else {}
+        probabilities = look(classify, image_ops.normalise(batch["image"], mean, std), **boxes)
         _check_size(probabilities.shape[1:3], batch["image"].shape[1:3])
         classes = jnp.argmax(probabilities, axis=-1).astype(jnp.uint8)
         return {"classes": classes, "confidence": jnp.max(probabilities, axis=-1).astype(jnp.float16)}

@@ -93,3 +93,40 @@ def test_scales_may_look_through_windows():
     look = looks.multi_scale((1.0, 2.0), look=looks.sliding((6, 6), (4, 4)))
     expected = looks.multi_scale((1.0, 2.0))(pixelwise, images_of())
     np.testing.assert_allclose(look(pixelwise, images_of()), expected, atol=1e-5)
+
+
+def test_proposals_keep_the_highest_score_of_each_pixel_and_nothing_outside():
+    """Scores are the brightness, and what it lacks to 1; the image is dark on the left and bright on the right."""
+    images = jnp.zeros((2, 12, 20, 3)).at[:, :, 10:].set(1.0)
+    shapes: list[tuple[int, ...]] = []
+
+    def classify(crops):
+        shapes.append(crops.shape)
+        brightness = crops.mean(-1)
+        return jnp.stack([brightness, 1 - brightness], axis=-1)
+
+    boxes = jnp.array([[[2.0, 2.0, 8.0, 10.0], [12.0, 2.0, 18.0, 10.0], [0.0, 0.0, 20.0, 12.0]]] * 2)
+    valid = jnp.array([[True, True, False], [True, False, False]])
+    found = jax.jit(lambda x, b, v: looks.proposals(8)(classify, x, boxes=b, valid=v))(images, boxes, valid)
+    assert found.shape == (2, 12, 20, 2) and set(shapes) == {(2, 8, 8, 3)}
+    winner = float(jax.nn.softmax(jnp.array([1.0, 0.0]))[0])
+    np.testing.assert_allclose(found[0, 4, 14], [winner, 1 - winner], atol=1e-3)
+    np.testing.assert_allclose(found[0, 4, 4], [1 - winner, winner], atol=1e-3)
+    for outside in (found[0, 0, 0], found[0, 4, 10], found[1, 4, 14]):  # of no box, or only of one that is padding
+        np.testing.assert_allclose(outside, [0.5, 0.5], atol=1e-6)
+
+
+def test_of_overlapping_proposals_the_higher_score_counts():
+    def classify(crops):  # the mean of the crop, at all of its pixels
+        return jnp.broadcast_to(crops.mean((1, 2, 3))[:, None, None, None], (*crops.shape[:3], 1))
+
+    images = jnp.zeros((1, 16, 16, 1)).at[0, :8, :8].set(1.0)
+    boxes = jnp.array([[[0.0, 0.0, 8.0, 8.0], [0.0, 0.0, 16.0, 16.0]]])
+
+    def against_zero(crops):
+        return jnp.concatenate([classify(crops), 0 * classify(crops)], axis=-1)
+
+    found = looks.proposals(4)(against_zero, images, boxes=boxes, valid=jnp.ones((1, 2), bool))[0]
+    scores = jnp.log(found[..., 0] / found[..., 1])
+    np.testing.assert_allclose(scores[:8, :8], 1.0, atol=1e-3)
+    np.testing.assert_allclose(scores[9:, 9:], 0.25, atol=0.02)

@@ -35,6 +35,30 @@ def test_training_crops_and_test_canvases_have_the_sizes_of_the_view():
     assert "weight_map" in first_batch(setup(borders=True).train()) and "weight_map" not in train
 
 
+def test_class_weights_are_added_to_those_of_borders():
+    config = dataclasses.replace(SCENES, class_weights="balanced")
+    parts = setup(config, borders=True)
+    weights = np.asarray(parts._class_weights)
+    batch = first_batch(parts.train())
+    assert weights[0] < 1 < weights[1:].max()
+    for label in np.unique(batch["label_map"])[1:]:
+        inside = batch["label_map"] == label
+        np.testing.assert_allclose(batch["weight_map"][inside], weights[label], rtol=1e-6)
+    background = batch["weight_map"][batch["label_map"] == 0]
+    assert background.min() == pytest.approx(weights[0]) and background.max() > weights[0] + 0.01
+
+
+def test_a_crop_can_be_larger_than_its_labelled_middle_and_is_mirrored():
+    view = SegmenterView((92, 92), (80, 80), border="mirror")
+    config = dataclasses.replace(SCENES, view=view)
+    parts = dataclasses.replace(setup(config), inner=(52, 52))
+    batch = first_batch(parts.train())
+    assert (batch["label_map"][:, 20:72, 20:72] != 255).all() and (batch["label_map"] == 255).any()
+    grey = np.rint(np.array(parts.source.mean)).astype(np.uint8)
+    for found in (batch, first_batch(parts.val())):
+        assert not (found["image"] == grey).all(axis=-1)[found["label_map"] == 255].mean() > 0.5
+
+
 def test_sizes_are_two_numbers():
     with pytest.raises(ValueError, match="--view.size=32: give two numbers"):
         setup(dataclasses.replace(SCENES, view=SegmenterView((32,)))).train()
