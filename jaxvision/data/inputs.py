@@ -135,7 +135,16 @@ class Opened(Inputs):
     """Inputs for several experiments in one run that share a source, which is opened once."""
 
     def source(self, spec: str, needs: Content | None = None, pixels: PixelScale = AS_DATA) -> Source:
-        """Open `--data` as `Inputs.source` does, or return what the experiment before has opened."""
+        """Open `--data` as `Inputs.source` does, or return what the experiment before has opened.
+
+        Args:
+            spec: what `--data` says.
+            needs: the content that its records must have.
+            pixels: the recipe's preprocessing.
+
+        Returns:
+            The source.
+        """
         return _open(self.alone(), spec, needs, pixels)
 
 

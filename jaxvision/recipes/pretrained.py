@@ -87,11 +87,11 @@ def _resnet(imported: Imported) -> dict[str, FlagValues]:
 
 
 def _fcn(imported: Imported) -> FlagValues:
-    """Return the flags of FCN. torchvision resizes the shorter side; here images of up to 4:3 fit a canvas so high."""
+    """Return the flags of FCN: torchvision resizes the shorter side. A canvas for 4:3; longer images are made smaller."""
     height = imported.preprocess.resize
     depth = _depth(imported.variables["params"]["backbone"])
     canvas = (height, -(-height * 4 // 3))
-    return {"network": f"fcn_resnet{depth}", "width": 1.0, "view.test_size": canvas}
+    return {"network": f"fcn_resnet{depth}", "width": 1.0, "view.test_size": canvas, "view.shorter": height}
 
 
 def _rcnn(imported: Imported) -> FlagValues:

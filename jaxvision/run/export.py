@@ -179,9 +179,18 @@ def write_stablehlo(
 
 
 def write_safetensors(directory: Path, variables: Mapping[str, Any], pixels: Mapping[str, Any] = {}) -> Path:
-    """Write <network>.safetensors, a torch state dict, and <network>.json with its `pixels`; return the former's path.
+    """Write <network>.safetensors, a torch state dict, and <network>.json, which says what its input is.
 
-    ValueError: torchvision has no such network.
+    Args:
+        directory: the folder to write into; it is made where it does not exist.
+        variables: the network's.
+        pixels: as of `pixels_of`; without them there is no <network>.json.
+
+    Returns:
+        The path of <network>.safetensors.
+
+    Raises:
+        ValueError: torchvision has no such network.
     """
     name, tensors = torchvision.write(variables)
     directory.mkdir(parents=True, exist_ok=True)
