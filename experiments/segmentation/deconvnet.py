@@ -74,9 +74,7 @@ PRESETS = {
     ),
     "smoke": dataclasses.replace(
         smoke(Config(net="A", width=0.03125, window=2)),
-        objects=ObjectFlags(steps=2, resize=72, shown=3, least=8),
-        proposals=SelectiveSearchFlags(most=16),
-        test=SegmenterTest("proposals", (64, 64)),
+        test=SegmenterTest("sliding", (64, 64), (32, 32)),
     ),
 }
 

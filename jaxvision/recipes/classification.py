@@ -53,8 +53,9 @@ class ClassifierAugment:
 class ClassifierViews:
     """The parts and sizes in which a test image is given to the network."""
 
-    # Views whose class probabilities are averaged: one crop, AlexNet's ten, GoogLeNet's 144, or VGG's whole images.
-    views: Literal["center", "ten_crop", "144_crop", "multi_scale"] = "center"
+    views: Literal["center", "ten_crop", "144_crop", "multi_scale"] = (
+        "center"  # views whose class probabilities are averaged; 144_crop: GoogLeNet's, multi_scale: VGG's and ResNet's
+    )
     resize: int = 0  # center, ten_crop: pixels of the shorter side, before cropping; 0: image_size
     sizes: tuple[int, ...] = (256, 384, 512)  # multi_scale: pixels of the shorter side, each also mirrored
     whole: bool = False  # multi_scale: the image in its own proportions, not its central square

@@ -87,7 +87,7 @@ def _resnet(imported: Imported) -> dict[str, FlagValues]:
 
 
 def _fcn(imported: Imported) -> FlagValues:
-    """Return the flags of FCN: torchvision resizes the shorter side. A canvas for 4:3; longer images are made smaller."""
+    """Return the flags of FCN: torchvision resizes the shorter side. The canvas is for 4:3; longer ones shrink."""
     height = imported.preprocess.resize
     depth = _depth(imported.variables["params"]["backbone"])
     canvas = (height, -(-height * 4 // 3))

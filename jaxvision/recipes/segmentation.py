@@ -47,9 +47,10 @@ class SegmenterView:
 class SegmenterTest:
     """The way a test image is given to the network: as a whole, in windows, or at several sizes."""
 
-    # At once, in windows, averaged over sizes, or the highest score of proposals (deconvnet with objects.steps).
-    look: Literal["whole", "sliding", "multi_scale", "proposals"] = "whole"
-    window: tuple[int, ...] = (0, 0)  # sliding: height, width in pixels
+    look: Literal["whole", "sliding", "multi_scale", "proposals"] = (
+        "whole"  # at once, in windows, averaged over sizes, or (deconvnet with objects.steps) the best of proposals
+    )
+    window: tuple[int, ...] = (0, 0)  # sliding, proposals: height, width in pixels
     stride: tuple[int, ...] = (0, 0)  # sliding: pixels down and across
     scales: tuple[float, ...] = (0.75, 1.0, 1.25)  # multi_scale, each with its mirror image
 

@@ -9,11 +9,18 @@ import pytest
 
 from experiments.segmentation import deconvnet
 from jaxvision.data.inputs import Inputs
-from jaxvision.recipes.object_segmentation import ObjectSetup
+from jaxvision.recipes.object_segmentation import ObjectFlags, ObjectSetup
+from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
+from jaxvision.recipes.segmentation import SegmenterTest
 from jaxvision.train.devices import first_batch
 from jaxvision.train.types import TrainState
 
-CONFIG = deconvnet.PRESETS["smoke"]
+CONFIG = dataclasses.replace(
+    deconvnet.PRESETS["smoke"],
+    objects=ObjectFlags(steps=2, resize=72, shown=3, least=8),
+    proposals=SelectiveSearchFlags(most=16),
+    test=SegmenterTest("proposals", (64, 64)),
+)
 
 
 def setup(workdir: Path) -> ObjectSetup:
