@@ -52,6 +52,6 @@ def test_flaxs_recipe_scales_the_rate_with_the_batch_and_warms_up_for_five_epoch
 
 def test_googlenets_rate_falls_by_four_percent_every_eight_epochs():
     config = googlenet.PRESETS["paper"]
-    steps = [round(8 * n * IMAGES / config.batch_size) + 1 for n in range(5)]
+    steps = [round(8 * n * IMAGES / config.batch_size) + 10 for n in range(5)]
     np.testing.assert_allclose(rates(config, steps), 0.01 * 0.96 ** np.arange(5), rtol=1e-5)
     assert config.test.views == "144_crop" and config.average_decay > 0

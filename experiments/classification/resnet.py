@@ -123,6 +123,13 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 def network(config: Config, num_classes: int) -> nn.Module:
     """Return a network of the ImageNet family, or for a depth of 6n+2 of the CIFAR family."""
     if config.depth in BLOCKS:
-        kind = {"width": config.width, "zero_init": config.zero_init}
-        return ResNet(num_classes, config.depth, config.version, config.shortcut, config.stem, **kind)
+        return ResNet(
+            num_classes,
+            config.depth,
+            config.version,
+            config.shortcut,
+            config.stem,
+            width=config.width,
+            zero_init=config.zero_init,
+        )
     return CifarResNet(num_classes, config.depth, config.shortcut, config.width)

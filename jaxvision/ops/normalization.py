@@ -40,7 +40,8 @@ def local_contrast_norm(x: Float[Array, "B H W C"], *, size: int = 9, sigma: flo
     """Subtract each pixel's neighbourhood mean, and divide by its standard deviation (Jarrett et al. 2009, section 2).
 
     Mean and deviation are Gaussian averages over pixels and channels; a deviation below the image's mean deviation
-    counts as that, so that flat parts stay flat. At the border only pixels inside the image are averaged.
+    counts as that, so that flat parts stay flat; so does one below a thousandth of the image's root mean square, which
+    rounding makes of a flat image. At the border only pixels inside the image are averaged.
 
     Args:
         x: maps with channels last.
@@ -62,8 +63,8 @@ def local_contrast_norm(x: Float[Array, "B H W C"], *, size: int = 9, sigma: flo
 
     centred = x - mean(x)
     deviation = jnp.sqrt(mean(jnp.square(centred)))
-    least = jnp.maximum(deviation.mean((1, 2, 3), keepdims=True), jnp.finfo(x.dtype).tiny)
-    return centred / jnp.maximum(deviation, least)
+    rounding = 1e-3 * jnp.sqrt(jnp.square(x).mean((1, 2, 3), keepdims=True)) + jnp.finfo(x.dtype).tiny
+    return centred / jnp.maximum(deviation, jnp.maximum(deviation.mean((1, 2, 3), keepdims=True), rounding))
 
 
 def _gaussian_means(length: int, size: int, sigma: float) -> Float[np.ndarray, "n n"]:
