@@ -23,6 +23,7 @@ from jaxvision.models.segnet import SegNet
 from jaxvision.models.vgg import VGG
 from jaxvision.models.yolo import YOLO
 from jaxvision.train.optim import Optimizer
+from jaxvision.train.path_scales import factor_of, parse
 from jaxvision.train.steps import path_name
 
 WIDTH = 1 / 64
@@ -48,6 +49,16 @@ def rates(optimizer: Optimizer, model: nn.Module, size: int) -> Rates:
     return {path: (round(lr, 4), round(decay, 4)) for path, (lr, decay) in factors.items()}
 
 
+def factors_by_path(optimizer: Optimizer, model: nn.Module, size: int) -> Rates:
+    """The same factors, read off the settings: large networks have many updates."""
+    image = jnp.zeros((1, size, size, 3))
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), image, train=False))["params"]
+    lr, decay = (parse(flag, getattr(optimizer, flag)) for flag in ("lr_scale", "decay_scale"))
+    leaves = [(path_name(path), leaf.ndim) for path, leaf in jax.tree_util.tree_leaves_with_path(params)]
+    decays = {path: optimizer.decay_norms or ndim > 1 for path, ndim in leaves}
+    return {path: (factor_of(path, lr), factor_of(path, decay) * decays[path]) for path, _ in leaves}
+
+
 def split(factors: Rates) -> tuple[set, set]:
     """The distinct factors of kernels, and of biases."""
     kernels = {value for path, value in factors.items() if path.endswith("kernel")}
@@ -64,7 +75,7 @@ def test_the_biases_of_vgg_and_googlenet_learn_twice_as_fast_and_do_not_decay():
         (vgg.PRESETS["paper"].optimizer, VGG(10, "D", width=WIDTH, dense=True, window=1)),
         (googlenet.PRESETS["paper"].optimizer, GoogLeNet(10, "paper", WIDTH)),
     ):
-        assert split(rates(optimizer, model, 32)) == ({(1, 1)}, {(2, 0)})
+        assert split(factors_by_path(optimizer, model, 32)) == ({(1, 1)}, {(2, 0)})
 
 
 @pytest.mark.parametrize(("experiment", "norms_decay"), [(segnet, 0), (deconvnet, 1)])
@@ -72,7 +83,7 @@ def test_convolutions_biases_of_the_mirrored_networks_have_caffes_factors_and_no
     experiment: Any, norms_decay: int
 ):
     model = SegNet(11, WIDTH) if experiment is segnet else DeconvNet(21, 1, WIDTH)
-    factors = rates(experiment.PRESETS["paper"].optimizer, model, 32)
+    factors = factors_by_path(experiment.PRESETS["paper"].optimizer, model, 32)
     norms = {path: value for path, value in factors.items() if path.startswith("bn")}
     rest = {path: value for path, value in factors.items() if path not in norms}
     assert split(rest) == ({(1, 1)}, {(2, 0)})

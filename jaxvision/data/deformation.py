@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -48,7 +49,7 @@ def bend(sigma: float, rotate: float, around: int, fill: Channels) -> Transform:
     Returns:
         A transform of records with image and label_map.
     """
-    turn = {"rotate": rotate} if rotate else {}
+    turn: dict[str, Any] = {"rotate": rotate} if rotate else {}
     return functools.partial(_bend, sigma=sigma, margin=around, fill=fill, **turn)
 
 

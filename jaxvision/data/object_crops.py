@@ -105,7 +105,7 @@ def _alone(labels: LabelMap, inside: Bool[np.ndarray, "H W"]) -> LabelMap:
     return np.where(inside | (labels == UNLABELLED), labels, 0).astype(np.uint8)
 
 
-def _near(proposals: Boxes, boxes: Boxes) -> Boxes:
+def _near(proposals: Boxes, boxes: Float32[np.ndarray, "M 4"]) -> Float32[np.ndarray, "K 4"]:
     """Return the proposals that overlap a box by at least half."""
     low = np.maximum(proposals[:, None, :2], boxes[None, :, :2])
     shared = np.prod(np.clip(np.minimum(proposals[:, None, 2:], boxes[None, :, 2:]) - low, 0, None), axis=-1)

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
@@ -71,7 +72,7 @@ def with_borders(
         A transform for which objects are connected regions of one class.
     """
     kind = FromFile if isinstance(transform, FromFile) else functools.partial
-    balance = {} if class_weights is None else {"class_weights": class_weights}
+    balance: dict[str, Any] = {} if class_weights is None else {"class_weights": class_weights}
     return kind(_with_borders, transform=transform, weight=weight, sigma=sigma, **balance)
 
 
