@@ -28,6 +28,7 @@ CLASSES = {  # with the background, of the sets that presets name
     "tfds:celeb_a": 0,
     "tfds:oxford_iiit_pet": 3,
     "voc": 1 + len(VOC_NAMES),
+    "sbd": 1 + len(VOC_NAMES),
     "coco": 81,
     "masks:camvid": 11,
     "masks:cells": 2,
