@@ -8,7 +8,8 @@ Each runs as `launch.py` would run it, at its own image size and on a set in the
 `preset_data` draws; only batches, numbers of steps and what `CHANGED` names are cut. A first process is told to stop
 once it has taken a step; a second one, with the same command, goes on from there, evaluates and ends. Printed and kept
 in presets.jsonl are the seconds and the peak memory of both; presets.md has all as a table. What failed is named, with
-the last line that it wrote.
+the last line that it wrote. XLA compiles without optimisation, which would take longer than these few steps do, unless
+the environment has XLA_FLAGS: seconds are no measure of a preset's speed.
 """
 
 import fnmatch
@@ -182,7 +183,8 @@ def process(command: list[str], data: pathlib.Path, limits: Limits, *, stop: boo
     Returns:
         What it did.
     """
-    env = {**os.environ, "TFDS_DATA_DIR": str(data / "tensorflow_datasets")}
+    env = {"XLA_FLAGS": "--xla_backend_optimization_level=0", **os.environ}
+    env["TFDS_DATA_DIR"] = str(data / "tensorflow_datasets")
     began, lines, peak, reason = time.monotonic(), list[str](), 0, ""
     with subprocess.Popen(
         command, cwd=data, env=env, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True
