@@ -8,6 +8,7 @@ python launch.py --workdir=runs/r50 --mode=predict --input='photos/*.jpg'
 python launch.py --init_from=torchvision:resnet50.pth --mode=predict --input='photos/*.jpg'
 python launch.py --workdir=runs/r50 --mode=export --format=safetensors
 python launch.py --mode=gallery
+python launch.py --experiment=ssl/simclr --preset=paper --mode=plan --devices=8 --memory=80
 """
 
 import sys
@@ -18,7 +19,7 @@ from absl import flags
 
 from jaxvision.foreign import shortened
 from jaxvision.run import xla
-from jaxvision.run.commandline import command, parse, request, usage, versions
+from jaxvision.run.commandline import command, deterministic, parse, request, usage, versions
 from jaxvision.run.experiments import ROOT, experiments, listing, load
 from jaxvision.train import progress
 
@@ -46,6 +47,11 @@ def main(argv: list[str]) -> int:
             from jaxvision.run import gallery  # without jax, so that it takes a moment
 
             print(f"written to {gallery.write(Path(values.workdir or 'runs'), print)}")
+        elif values.mode == "plan":
+            from jaxvision.run import plan  # with jax
+
+            asked = request(values, name, config) if name else None
+            print(plan.text(asked, load(name)) if asked else plan.table(values.preset, values.devices, values.memory))
         else:
             with progress.shown(), progress.busy("importing jax"):
                 from jaxvision.run import session
@@ -73,5 +79,5 @@ def _exit_code(error: Exception) -> int:
 
 if __name__ == "__main__":
     xla.reexec_with_huge_pages()
-    xla.configure()
+    xla.configure(deterministic(sys.argv))
     sys.exit(main(sys.argv))

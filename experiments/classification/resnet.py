@@ -34,6 +34,7 @@ class Config(ClassifierConfig):
     version: Literal["v1", "v1.5"] = "v1"  # where a bottleneck has its stride: first 1×1 (the paper), or 3×3
     shortcut: Literal["A", "B", "C"] = "B"  # section 3.3; the 20- to 110-layer networks of the paper use A
     stem: Literal["imagenet", "cifar"] = "cifar"  # 7×7/2 and max-pool, or 3×3
+    remat: bool = False  # keep a block's ends alone for the gradient: less memory, a third more time
     zero_init: bool = False  # each block of an ImageNet network starts as its shortcut (Goyal et al. 2017, section 5.1)
     optimizer: Optimizer = Optimizer(lr=0.1, weight_decay=5e-4, schedule="cosine", warmup_steps=20)
 
@@ -131,5 +132,6 @@ def network(config: Config, num_classes: int) -> nn.Module:
             config.stem,
             width=config.width,
             zero_init=config.zero_init,
+            remat=config.remat,
         )
-    return CifarResNet(num_classes, config.depth, config.shortcut, config.width)
+    return CifarResNet(num_classes, config.depth, config.shortcut, config.width, remat=config.remat)

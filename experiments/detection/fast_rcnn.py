@@ -14,6 +14,7 @@ from jaxvision.data.pixel_scale import CAFFE_IMAGENET
 from jaxvision.models.faster_rcnn import FasterRCNN, resnet_fc, vgg16
 from jaxvision.models.low_rank import Ranks, truncate
 from jaxvision.models.norms import NORMS
+from jaxvision.models.precision import in_precision
 from jaxvision.recipes.detection import DetectorSetup
 from jaxvision.recipes.detection_times import two_stage_times
 from jaxvision.recipes.detector_config import CAFFE_VGG16, PHOTOS, SMOKE, VOC07, VOC_VIEW, DetectorView, TwoStageConfig
@@ -90,14 +91,16 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Search for proposals, train a detector on them, and with `ranks` test it with truncated layers too."""
     source = inputs.source(config.data, "boxes", config.pixels)
-    whole = DetectorSetup(config, inputs, source, config.network.make(source.num_classes), config.proposals)
+    network = in_precision(config.network.make(source.num_classes), inputs.precision)
+    whole = DetectorSetup(config, inputs, source, network, config.proposals)
     whole.check()
     stages = [
         Stage("proposals", nothing(), None, 0, make=whole.search),
         Stage("train", whole.task(("regions",), origin="batch"), whole.train(), config.steps, _hooks(whole)),
     ]
     if any(config.ranks):
-        truncated = dataclasses.replace(whole, network=_truncated(config, source.num_classes))
+        thin = in_precision(_truncated(config, source.num_classes), inputs.precision)
+        truncated = dataclasses.replace(whole, network=thin)
         task = truncated.task(("regions",), origin="batch")
 
         def truncate_trained(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.pixel_scale import CAFFE_IMAGENET
+from jaxvision.models.precision import in_precision
 from jaxvision.recipes.alternating_training import Alternation, alternating
 from jaxvision.recipes.detection import DetectorSetup
 from jaxvision.recipes.detection_times import two_stage_times
@@ -93,7 +94,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a two-stage detector, both stages at once (Ren et al. 2015, section 3.2) or in turn."""
     source = inputs.source(config.data, "boxes", config.pixels)
     network = config.network.make(source.num_classes, imported=inputs.normalise is not None)
-    setup = DetectorSetup(config, inputs, source, network, config.proposing)
+    setup = DetectorSetup(config, inputs, source, in_precision(network, inputs.precision), config.proposing)
     setup.check()
     times = two_stage_times(setup)
     if config.schedule == "alternating":

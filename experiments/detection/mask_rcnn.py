@@ -8,6 +8,7 @@ import dataclasses
 from typing import Literal
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.models.precision import in_precision
 from jaxvision.recipes.detection import DetectorSetup
 from jaxvision.recipes.detector_config import COCO, PHOTOS_VIEW, SMOKE, TwoStageConfig
 from jaxvision.recipes.detector_networks import FEW_PROPOSALS, FEWEST_PROPOSALS, HALF, SMALL, TINY, DetectorNetwork
@@ -56,7 +57,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a two-stage detector with a mask branch, all of it at once (section 3.1)."""
     source = inputs.source(config.data, "masks", config.pixels)
     network = config.network.make(source.num_classes, masks=True, imported=inputs.normalise is not None)
-    setup = DetectorSetup(config, inputs, source, network, config.proposing)
+    setup = DetectorSetup(config, inputs, source, in_precision(network, inputs.precision), config.proposing)
     setup.check()
     return Experiment.single(
         setup.task(),

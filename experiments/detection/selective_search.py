@@ -7,7 +7,7 @@ python launch.py --experiment=detection/selective_search --data=voc:/data/VOC200
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from jaxvision.data import selective_search, superpixels
 from jaxvision.data.canvas import canvases, ignored
 from jaxvision.data.grouping import cut
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.proposals import Stored, propose
+from jaxvision.data.proposals import propose
 from jaxvision.data.records import Record, Records, fetch
 from jaxvision.evals.best_overlap import THRESHOLDS, Coverage, best_overlaps, coverage
 from jaxvision.evals.detection import iou, scale_of
@@ -81,7 +81,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     require_objects(records, config.data, config.split, "recall cannot be measured")
     flags = SelectiveSearchFlags(config.strategy, config.max_boxes)
 
-    def find() -> Stored:
+    def find() -> Sequence:
         return search_split(inputs, config.data, config.split, records, flags)
 
     def make(predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
@@ -103,7 +103,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     return Experiment((stage,), Presentation(search, _describe, _draw))
 
 
-def _coverage_results(records: Records, proposals: Stored) -> Result:
+def _coverage_results(records: Records, proposals: Sequence) -> Result:
     """Return recall and MABO for all proposals as metrics, and for fewer of them as a table and as curves."""
     if not (most := max(len(boxes) for boxes in proposals)):
         raise ValueError(f"no proposals in {len(records)} images; check --data, or take another --strategy")
@@ -160,7 +160,7 @@ def _seconds(records: Records, config: Config, seed: int) -> float:
     return float(np.median(times))
 
 
-def _pictures(records: Records, proposals: Stored, config: Config) -> Result:
+def _pictures(records: Records, proposals: Sequence, config: Config) -> Result:
     """Draw superpixels, a hierarchy at several depths and the best proposals of the first images."""
     pictures: Result = {}
     for index, record in itertools.islice(_readable(records), config.shown):

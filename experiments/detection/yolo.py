@@ -27,6 +27,7 @@ from jaxvision.data.transforms import Transform
 from jaxvision.evals.classification import accuracy
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.evals.evaluated import evaluated
+from jaxvision.models.precision import in_precision
 from jaxvision.models.yolo import YOLO, Classifier
 from jaxvision.recipes.classification import first_kernel
 from jaxvision.recipes.detection_data import check_objects, slots_of
@@ -223,7 +224,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     most = {"--reporting.detections": config.reporting.detections}
     splits = config.train_split, config.val_split
     check_objects(source, config.data, *splits, training=inputs.training, most=most)
-    network = config.network.make(source.num_classes)
+    network = in_precision(config.network.make(source.num_classes), inputs.precision)
     # Checked before the trunk is trained.
     if config.network.per_cell and config.network.grid != (cells_a_side := network.last_map(config.view.size)):
         raise ValueError(
@@ -290,7 +291,7 @@ def pretrain(config: Config, source: Source, inputs: Inputs) -> Stage:
     pretraining = config.pretraining
     window = config.view.one_object(pretraining.size, source.mean)
     task = classification(
-        config.network.classifier(source.num_classes),
+        in_precision(config.network.classifier(source.num_classes), inputs.precision),
         pretraining.optimizer.make(pretraining.steps),
         mean=source.mean,
         std=source.std,

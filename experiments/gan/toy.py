@@ -17,6 +17,7 @@ from jaxvision.data.transforms import compose
 from jaxvision.evals.gan import modes
 from jaxvision.losses.gan import Objective, generator_loss
 from jaxvision.models.mlp_gan import MLPDiscriminator, MLPGenerator
+from jaxvision.models.precision import in_precision
 from jaxvision.recipes.run_config import RunConfig
 from jaxvision.tasks import collapse
 from jaxvision.tasks.gan import gan
@@ -59,8 +60,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     source = inputs.source(config.data)
     centers = mixture.centers(source.num_classes)
     task = gan(
-        MLPGenerator(config.hidden),
-        MLPDiscriminator(config.hidden),
+        in_precision(MLPGenerator(config.hidden), inputs.precision),
+        in_precision(MLPDiscriminator(config.hidden), inputs.precision),
         config.generator.make(config.steps),
         config.discriminator.make(config.steps * config.discriminator_steps),
         latent_dim=config.latent_dim,

@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.patch_classifier import STRIDE, PatchClassifier, patches
+from jaxvision.models.precision import in_precision
 from jaxvision.ops.images import normalise
 from jaxvision.recipes.segmentation import STREETS, SegmenterConfig, SegmenterSetup, smoke
 from jaxvision.train.devices import first_batch
@@ -51,6 +52,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """
     setup = SegmenterSetup(inputs.source(config.data, "label_maps", config.pixels), config, inputs)
     model = PatchClassifier(setup.source.num_classes, dense=True, width=config.width)
+    model = in_precision(model, inputs.precision)
     cost = Hook("cost", 0, lambda predict, state: _cost(model, setup, state))
     return Experiment.single(
         setup.task(model),

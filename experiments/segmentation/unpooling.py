@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from jaxvision.data.inputs import Inputs
 from jaxvision.evals.segmentation import confusion
 from jaxvision.models.encoder_decoder import UNPOOLING, EncoderDecoder
+from jaxvision.models.precision import in_precision
 from jaxvision.ops.images import normalise
 from jaxvision.recipes.segmentation import (
     PHOTOS,
@@ -27,7 +28,7 @@ from jaxvision.recipes.segmentation import (
     SegmenterTest,
 )
 from jaxvision.train.hooks import evaluate, picture
-from jaxvision.train.steps import init_state, no_step
+from jaxvision.train.steps import as_float32, init_state, no_step
 from jaxvision.train.types import Batch, Experiment, Hook, Metric, Predict, PyTree, Result, Stage, Task, TrainState
 from jaxvision.viz import segmentation as viz
 from jaxvision.viz.table import table
@@ -79,7 +80,10 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a network with each kind of unpooling, a stage each; then compare them all in a last stage."""
     setup = SegmenterSetup(inputs.source(config.data, "label_maps", config.pixels), config, inputs)
-    models = {kind: EncoderDecoder(setup.source.num_classes, kind, config.width) for kind in config.kinds}
+    models = {
+        kind: in_precision(EncoderDecoder(setup.source.num_classes, kind, config.width), inputs.precision)
+        for kind in config.kinds
+    }
     names = setup.source.class_names
     stages = [Stage(kind, setup.task(model), setup.train(), config.steps) for kind, model in models.items()]
     hooks = (
@@ -97,7 +101,7 @@ def _comparison(models: Mapping[str, EncoderDecoder], setup: SegmenterSetup) -> 
     def predict(state: TrainState, batch: Batch) -> PyTree:
         images = normalise(batch["image"], setup.source.mean, setup.source.std)
         outputs: dict[str, Any] = {
-            kind: model.apply(state.aux[kind], images, train=False) for kind, model in models.items()
+            kind: as_float32(model.apply(state.aux[kind], images, train=False)) for kind, model in models.items()
         }
         maps = [f"{when}{level}" for level in LEVELS for when in ("pooled", "unpooled")]
         return {

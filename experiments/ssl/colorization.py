@@ -19,6 +19,7 @@ from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Subset
 from jaxvision.losses.colorization import rebalancing, soft_encode
+from jaxvision.models.precision import in_precision
 from jaxvision.models.pretext_heads import Colorizer
 from jaxvision.ops.images import unit
 from jaxvision.ops.lab import color_bins, grey, to_lab
@@ -73,7 +74,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     metrics = ("ab_error", "ab_error_grey", "auc")
     setup, bins = PretextSetup(inputs.source(config.data), config, inputs, _draw, metrics), color_bins()
     task = colorization(
-        Colorizer(config.backbone.make(), len(bins)),
+        in_precision(Colorizer(config.backbone.make(), len(bins)), inputs.precision),
         config.optimizer.make(config.steps),
         mean=setup.source.mean,
         std=setup.source.std,

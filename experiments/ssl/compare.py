@@ -25,6 +25,7 @@ from jaxvision.data.inputs import Inputs, Opened
 from jaxvision.data.label_subset import class_balanced, labels_of
 from jaxvision.data.records import Records, Source
 from jaxvision.evals.probe import accuracies, best_heads, head_accuracies
+from jaxvision.models.precision import in_precision
 from jaxvision.recipes.backbone import RESNET50, TINY, Backbone
 from jaxvision.recipes.comparison import RANDOM, SUPERVISED, comparison
 from jaxvision.recipes.pretext import PretextCrop
@@ -118,7 +119,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     labels = labels_of(source[config.train_split])
     test = evaluate((head_accuracies(),), opened.evaluate(source[config.val_split], whole, config.probe_batch_size))
     parts = [_examples(config, opened._replace(seed=opened.seed + n), labels) for n in range(config.seeds)]
-    encoder, tx = config.backbone.make(), config.optimizer.make(config.probe_steps)
+    encoder = in_precision(config.backbone.make(), inputs.precision)
+    tx = config.optimizer.make(config.probe_steps)
     probe = config.heads.task(encoder, tx, source, config.image_size, parts[0].bank)
     probe = log_rate(probe, config.optimizer, config.probe_steps)
     stages: list[Stage] = []
@@ -185,7 +187,8 @@ def _task(name: str, config: Config, inputs: Inputs) -> Task:
     if name != SUPERVISED:
         return MODULES[name].build(method_config(name, config), inputs).stages[0].task
     source, tx = inputs.source(config.data), config.supervised.make(config.steps)
-    task = finetune(config.backbone.make(), tx, source.num_classes, mean=source.mean, std=source.std)
+    encoder = in_precision(config.backbone.make(), inputs.precision)
+    task = finetune(encoder, tx, source.num_classes, mean=source.mean, std=source.std)
     return log_rate(task, config.supervised, config.steps)
 
 

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.dcgan import Discriminator
+from jaxvision.models.precision import in_precision
 from jaxvision.models.pretext_heads import ContextEncoder
 from jaxvision.recipes.pretext import IMAGENET, SMOKE, PretextConfig, PretextCrop, PretextSetup
 from jaxvision.tasks.context_encoder import context_encoder
@@ -56,8 +57,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Learn to fill a hole in an image from its surroundings."""
     setup = PretextSetup(inputs.source(config.data), config, inputs, _draw, ("l1", "l2", "l2_mean", "psnr"))
     task = context_encoder(
-        ContextEncoder(config.backbone.make(), config.hole),
-        Discriminator(config.hole, config.judge_width, kernel=4),
+        in_precision(ContextEncoder(config.backbone.make(), config.hole), inputs.precision),
+        in_precision(Discriminator(config.hole, config.judge_width, kernel=4), inputs.precision),
         config.optimizer.make(config.steps),
         config.discriminator.make(config.steps),
         mean=setup.source.mean,

@@ -13,6 +13,7 @@ import flax.linen as nn
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.norms import SplitBatchNorm
+from jaxvision.models.precision import in_precision
 from jaxvision.models.ssl_heads import Projected, ProjectionHead
 from jaxvision.recipes.backbone import Backbone
 from jaxvision.recipes.two_views import IMAGENET, SMOKE, ContrastiveConfig, ContrastiveSetup, ContrastiveView
@@ -81,7 +82,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     setup = ContrastiveSetup(inputs.source(config.data), config, inputs)
     optimizer = config.optimizer.at(config.batch_size)
     task = moco(
-        partial(network, config),
+        partial(network, config, inputs.precision),
         optimizer.make(config.steps),
         augment=setup.augmentation(),
         mean=setup.source.mean,
@@ -90,14 +91,24 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         queue=config.queue,
         momentum=config.momentum,
         groups=config.groups,
+        sent_as="bfloat16" if inputs.precision == "bfloat16" else "float32",
     )
     task = log_rate(task, optimizer, config.steps)
     return Experiment.single(task, setup.train(), config.steps, setup.hooks(), best="knn/accuracy")
 
 
-def network(config: Config, groups: int) -> nn.Module:
-    """Return backbone and head, which normalise each of `groups` parts of their batch by itself."""
+def network(config: Config, precision: str, groups: int) -> nn.Module:
+    """Return backbone and head.
+
+    Args:
+        config: the experiment's settings.
+        precision: what they compute in, as `--precision` has it.
+        groups: parts of the batch, each of which is normalised by itself.
+
+    Returns:
+        A model with "pool" and "embedding".
+    """
     hidden = (config.hidden,) if config.version == "v2" else ()
     norm = partial(SplitBatchNorm, groups=groups)
     head = ProjectionHead(config.embedding, hidden, norm if config.head_norm else None)
-    return Projected(config.backbone.make(norm), head)
+    return in_precision(Projected(config.backbone.make(norm), head), precision)

@@ -25,6 +25,7 @@ from jaxvision.evals.embedding import embeddings
 from jaxvision.evals.knn import knn
 from jaxvision.evals.neighbourhood import maps_and_neighbours
 from jaxvision.evals.probe import of_best_head
+from jaxvision.models.precision import in_precision
 from jaxvision.recipes.backbone import RESNET50, TINY
 from jaxvision.recipes.probing import Examples, LinearHeads, ProbingConfig
 from jaxvision.tasks.probe import finetune
@@ -83,7 +84,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     val = inputs.evaluate(source[config.val_split], whole, config.batch_size)
     report = evaluate((accuracy((1,)), confusion_matrix(source.class_names)), val, name="probe")
     embedding_hooks = _embedding_hooks(source, source[config.val_split], examples)
-    tx, encoder = config.optimizer.make(config.steps), config.backbone.make()
+    tx, encoder = config.optimizer.make(config.steps), in_precision(config.backbone.make(), inputs.precision)
     train = inputs.train(Subset(records, chosen.fit), _augment(config), config.batch_size)
     if config.method == "finetune":
         task = finetune(encoder, tx, source.num_classes, mean=source.mean, std=source.std)

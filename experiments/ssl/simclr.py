@@ -12,6 +12,7 @@ import flax.linen as nn
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.layers import BatchNorm
+from jaxvision.models.precision import in_precision
 from jaxvision.models.ssl_heads import Projected, ProjectionHead
 from jaxvision.recipes.backbone import Backbone
 from jaxvision.recipes.two_views import IMAGENET, SMOKE, ContrastiveConfig, ContrastiveSetup, ContrastiveView
@@ -66,7 +67,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     setup = ContrastiveSetup(inputs.source(config.data), config, inputs)
     optimizer = config.optimizer.at(config.batch_size)
     task = simclr(
-        partial(network, config),
+        partial(network, config, inputs.precision),
         optimizer.make(config.steps),
         augment=setup.augmentation(),
         mean=setup.source.mean,
@@ -77,7 +78,17 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     return Experiment.single(task, setup.train(), config.steps, setup.hooks(), best="knn/accuracy")
 
 
-def network(config: Config, axis_name: str | None) -> nn.Module:
-    """Return backbone and head, with batch statistics over all devices of the axis."""
+def network(config: Config, precision: str, axis_name: str | None) -> nn.Module:
+    """Return backbone and head.
+
+    Args:
+        config: the experiment's settings.
+        precision: what they compute in, as `--precision` has it.
+        axis_name: axis of the devices over all of which batch statistics are taken.
+
+    Returns:
+        A model with "pool" and "embedding".
+    """
     norm = partial(BatchNorm, axis_name=axis_name)
-    return Projected(config.backbone.make(norm), ProjectionHead(config.embedding, (config.hidden,), norm))
+    head = ProjectionHead(config.embedding, (config.hidden,), norm)
+    return in_precision(Projected(config.backbone.make(norm), head), precision)

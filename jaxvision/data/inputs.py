@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxvision.channels import Channels
-from jaxvision.data import classes, pipeline, sources, splits
-from jaxvision.data.order import GroupedByShape
+from jaxvision.data import classes, pipeline, sources, splits, stand_ins
+from jaxvision.data.order import GroupedByShape, Order
 from jaxvision.data.pixel_scale import AS_DATA, PixelScale, described
 from jaxvision.data.records import Records, Source
 from jaxvision.data.source_log import SourceLog
@@ -22,7 +22,7 @@ ARTEFACTS = "artefacts"  # the folder in a workdir with what stages make, a fold
 
 
 class Inputs(NamedTuple):
-    """The launcher's flags for data, the normalisation and classes of imported weights, and methods that open data."""
+    """The launcher's flags for data and networks, what is known of imported weights, and methods that open data."""
 
     seed: int = 0  # of the order and of random transforms
     workers: int = 0  # processes that load ahead; 0: threads of this process
@@ -34,6 +34,8 @@ class Inputs(NamedTuple):
     by_name: bool = False  # True to refuse data with classes that are not among `class_names`
     whole: bool = False  # True to make all of a set without splits its "val"
     log: SourceLog | None = None  # is told of every source that is opened
+    precision: str = "float32"  # what networks compute in: float32, bfloat16 or tensorfloat32
+    shapes_only: bool = False  # True for a plan: one record stands for all of a batch, and data need not be there
 
     def folder(self, stage: str) -> Path:
         """Return the folder in the workdir where a stage leaves files for later ones; it may not exist yet."""
@@ -57,6 +59,8 @@ class Inputs(NamedTuple):
         """
         if spec == classes.NO_DATA:
             return self._normalised(classes.without_images(self.class_names), pixels)
+        if self.shapes_only and (known := stand_ins.source(spec)) is not None:
+            return self._normalised(known, pixels)
         source = sources.load(spec, needs, few_classes=self.by_name)
         source = splits.whole(source) if self.whole else source
         if self.by_name and needs is not None:
@@ -78,8 +82,13 @@ class Inputs(NamedTuple):
         return dataclasses.replace(source, mean=mean, std=std)
 
     def train(
-        self, records: Records, transform: Transform, batch_size: int, groups: Int[np.ndarray, "N"] | None = None
-    ) -> Callable[[int, int], pipeline.TrainIterator]:
+        self,
+        records: Records,
+        transform: Transform,
+        batch_size: int,
+        groups: Int[np.ndarray, "N"] | None = None,
+        order: Order | None = None,
+    ) -> Callable[[int, int], pipeline.TrainIterator | stand_ins.OneForAll]:
         """Return a function that opens training data; see `pipeline.train`.
 
         Args:
@@ -87,6 +96,7 @@ class Inputs(NamedTuple):
             transform: Turns each record into arrays of one shape.
             batch_size: The rows of a batch over all processes.
             groups: The group of each record, such as `canvas.Canvases.groups`; a batch holds records of one group.
+            order: The order of records where there are no groups; None: shuffled.
 
         Returns:
             A function of the number of this process and the number of processes.
@@ -94,7 +104,9 @@ class Inputs(NamedTuple):
         Raises:
             ValueError: There are no records, or `batch_size` is below 1.
         """
-        order = None if groups is None else GroupedByShape(groups, batch_size, self.seed)
+        if self.shapes_only:
+            return stand_ins.one_for_all(records, transform, batch_size, masked=False)
+        order = order if groups is None else GroupedByShape(groups, batch_size, self.seed)
         return pipeline.train(
             records,
             transform,
@@ -107,7 +119,7 @@ class Inputs(NamedTuple):
 
     def evaluate(
         self, records: Records, transform: Transform, batch_size: int, groups: Int[np.ndarray, "N"] | None = None
-    ) -> Callable[[int, int], pipeline.BatchIterator]:
+    ) -> Callable[[int, int], pipeline.BatchIterator | stand_ins.OneForAll]:
         """Return a function that opens evaluation data; see `pipeline.evaluate`.
 
         Args:
@@ -122,6 +134,8 @@ class Inputs(NamedTuple):
         Raises:
             ValueError: There are no records, or `batch_size` is below 1.
         """
+        if self.shapes_only:
+            return stand_ins.one_for_all(records, transform, batch_size, masked=True)
         return pipeline.evaluate(
             records, transform, batch_size, workers=self.workers, groups=groups, strict=self.strict
         )

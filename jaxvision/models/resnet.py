@@ -122,14 +122,15 @@ class ResNet(nn.Module):
     stages: int = 4  # fewer leave the last of "layer1" … "layer4" out
     norm: Layer = BatchNorm  # takes use_running_average, dtype and name, and scale_init for `zero_init`
     dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
+    remat: bool = False  # keep the ends of blocks alone for the gradient, and compute what is inside anew
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
         self._check()
         layers = layer_factories(train, self.norm, self.zero_init, self.dtype)
-        block: Layer = BasicBlock
+        block = _block(BasicBlock, self.remat)
         if self.depth >= 50:
-            block = partial(Bottleneck, stride_first=self.version == "v1")
+            block = partial(_block(Bottleneck, self.remat), stride_first=self.version == "v1")
         features = _stem(x, scaled(64, self.width), self.stem, layers)
         x = features["stem_pool"] if self.stem == "imagenet" else features["stem"]
         dilation = 1
@@ -174,6 +175,7 @@ class CifarResNet(nn.Module):
     zero_init: bool = False  # each block starts as its shortcut (Goyal et al. 2017, section 5.1)
     norm: Layer = BatchNorm  # takes use_running_average, dtype and name, and scale_init for `zero_init`
     dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
+    remat: bool = False  # keep the ends of blocks alone for the gradient, and compute what is inside anew
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
@@ -183,11 +185,16 @@ class CifarResNet(nn.Module):
         features = _stem(x, scaled(16, self.width), "cifar", layers)
         x = features["stem"]
         for i in (1, 2, 3):
-            block = partial(BasicBlock, scaled(16 * 2 ** (i - 1), self.width), option=self.shortcut, **layers)
+            channels = scaled(16 * 2 ** (i - 1), self.width)
+            block = partial(_block(BasicBlock, self.remat), channels, option=self.shortcut, **layers)
             x = features[f"layer{i}"] = residual_stage(
                 x, f"layer{i}", block, (self.depth - 2) // 6, 1 if i == 1 else 2, (1, 1)
             )
         return _classify(features, x, self.num_classes, self.dtype)
+
+
+def _block(kind: type[nn.Module], remat: bool) -> Layer:
+    return nn.remat(kind) if remat else kind
 
 
 def layer_factories(train: bool, norm: Layer, zero_init: bool, dtype: Dtype) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def local_response_norm(
         beta: the paper's β.
 
     Returns:
-        The normalised values.
+        The normalised values, of the type of `x`; their squares are added in float32.
 
     Raises:
         ValueError: an even size.
@@ -32,8 +32,10 @@ def local_response_norm(
         raise ValueError(f"local_response_norm: size={size} has no middle channel, give an odd number")
     outer = x.ndim - 1
     sides = ((0, 0),) * outer + ((size // 2, size // 2),)
-    squares = lax.reduce_window(jnp.square(x), 0.0, lax.add, (1,) * outer + (size,), (1,) * x.ndim, sides)
-    return x * _negative_power(k + alpha * squares, beta)
+    squares = lax.reduce_window(
+        jnp.square(x.astype(jnp.float32)), 0.0, lax.add, (1,) * outer + (size,), (1,) * x.ndim, sides
+    )
+    return (x * _negative_power(k + alpha * squares, beta)).astype(x.dtype)
 
 
 def local_contrast_norm(x: Float[Array, "B H W C"], *, size: int = 9, sigma: float = 2.0) -> Float[Array, "B H W C"]:

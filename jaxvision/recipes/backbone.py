@@ -14,10 +14,11 @@ class Backbone:
     depth: int = 18  # layers: 18, 34, 50, 101, 152; 10 for tiny data
     stem: Literal["imagenet", "cifar"] = "cifar"  # first layers: 7×7/2 and max-pool, or 3×3
     width: float = 0.25  # fraction of the paper's channels
+    remat: bool = False  # keep a block's ends alone for the gradient: less memory, a third more time
 
     def make(self, norm: Layer = BatchNorm) -> ResNet:
         """Return the network without a classifier, with `norm` as its normalisation; its features are "pool"."""
-        return ResNet(None, self.depth, stem=self.stem, width=self.width, norm=norm)
+        return ResNet(None, self.depth, stem=self.stem, width=self.width, norm=norm, remat=self.remat)
 
 
 RESNET18 = Backbone(stem="imagenet", width=1.0)

@@ -14,6 +14,7 @@ from jaxvision.data.pixel_scale import AS_DATA, PixelScale
 from jaxvision.data.records import Records, Source
 from jaxvision.data.transforms import Transform, compose, horizontal_flip
 from jaxvision.evals.classification import accuracy, confusion_matrix
+from jaxvision.models.precision import in_precision
 from jaxvision.ops.views import Views, crops_144, multi_scale, ten_crops, whole
 from jaxvision.recipes.lazy_data import lazily
 from jaxvision.recipes.run_config import SplitConfig
@@ -115,7 +116,7 @@ class ClassifierSetup:
         config, source = self.config, self.source
         optimizer = config.optimizer.at(config.batch_size)
         task = classification(
-            model,
+            in_precision(model, self.inputs.precision),
             optimizer.make(config.steps),
             mean=source.mean,
             std=source.std,

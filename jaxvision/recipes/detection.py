@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ from jaxtyping import Int
 from jaxvision.data.canvas import MASK_SIZE, Canvases
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.object_counts import Slots, evaluation_slots, rounded
-from jaxvision.data.proposals import Proposed, Stored
+from jaxvision.data.proposals import Proposed
 from jaxvision.data.records import Records, Source
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.evals.evaluated import evaluated
@@ -181,7 +182,7 @@ class DetectorSetup:
         records = self.source[split]
         return records if isinstance(self.proposals, ProposalConfig) else Proposed(records, self._searched(split))
 
-    def _searched(self, split: str) -> Stored:
+    def _searched(self, split: str) -> Sequence:  # of boxes; a check of that would read them
         assert isinstance(self.proposals, SelectiveSearchFlags)
         return search_split(self.inputs, self.config.data, split, self.source[split], self.proposals)
 

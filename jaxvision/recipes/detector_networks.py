@@ -28,6 +28,7 @@ class DetectorNetwork:
     roi: Literal["align", "pool", "warp"] = "align"  # how features of RoIs are computed; a pyramid has align only
     rounded_anchors: bool = False  # pyramid: move anchors' corners to whole pixels, as torchvision's detectors do
     roi_aligned: bool = True  # pyramid: shift RoIs by half a cell before they are sampled; torchvision's do not
+    remat: bool = False  # a ResNet keeps a block's ends alone for the gradient: less memory, more time
     legacy_anchors: bool = False  # one map: py-faster-rcnn's nine anchors in place of anchor_sizes and anchor_ratios
 
     def make(self, num_classes: int, masks: bool = False, *, imported: bool = True) -> FasterRCNN:
@@ -46,6 +47,12 @@ class DetectorNetwork:
         """
         if self.norm == "frozen" and not imported:
             raise ValueError("--network.norm=frozen never learns statistics: it needs weights from --init_from")
+        if self.remat and self.backbone == "vgg16":
+            raise ValueError("--network.remat: vgg16 has no blocks to compute anew; choose resnet_fpn or resnet_c4")
+        network = self._network(num_classes, masks)
+        return network.clone(backbone=network.backbone.clone(remat=True)) if self.remat else network
+
+    def _network(self, num_classes: int, masks: bool) -> FasterRCNN:
         if self.backbone == "resnet_fpn":
             return self._with_pyramid(num_classes, masks)
         anchors = LEGACY if self.legacy_anchors else Anchors((self.anchor_sizes,), self.anchor_ratios)

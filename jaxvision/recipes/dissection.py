@@ -23,6 +23,7 @@ from jaxvision.data.scenes import LUMA
 from jaxvision.data.transforms import compose
 from jaxvision.evals.segmentation import confusion
 from jaxvision.models.layers import BatchNorm
+from jaxvision.models.precision import in_precision
 from jaxvision.models.unet import UNet
 from jaxvision.ops.images import normalise
 from jaxvision.recipes.gan import FAST_DCGAN_ADAM, GanConfig, GanRules, GanSetup, draw_samples
@@ -35,6 +36,7 @@ from jaxvision.tasks.segmentation import segmentation
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.rates import log_rate
+from jaxvision.train.steps import as_float32
 from jaxvision.train.types import Data, Hook, Key, PyTree, Stage, TrainState
 
 SHADES = ("background", "dark", "bright")
@@ -120,7 +122,8 @@ class DissectionSetup:
     def dissection(self, hooks: tuple[Hook, ...] = ()) -> Stage:
         """Return the stage that learns how strongly each unit draws each concept, with `hooks` at its end."""
         settings = self.config.dissect
-        nets = networks(self.config.network.generator(), self._unet, self.source.mean, self.source.std)
+        generator = in_precision(self.config.network.generator(), self.inputs.precision)
+        nets = networks(generator, self._unet, self.source.mean, self.source.std)
         task = dissection(
             nets,
             settings.alpha.make(settings.alpha_steps),
@@ -142,7 +145,9 @@ class DissectionSetup:
     @cached_property
     def _unet(self) -> UNet:
         settings = self.config.dissect
-        return UNet(self.source.num_classes, levels=settings.levels, width=settings.width, dropout=0.0, norm=BatchNorm)
+        classes, levels, width = self.source.num_classes, settings.levels, settings.width
+        unet = UNet(classes, levels=levels, width=width, dropout=0.0, norm=BatchNorm)
+        return in_precision(unet, self.inputs.precision)
 
 
 def shaded(record: Record, rng: np.random.Generator) -> Record:
@@ -177,7 +182,7 @@ def _segmenter_features(unet: UNet, source: Source) -> Extractor:
         return unet.init(key, normalised(images), train=False)
 
     def apply(variables: PyTree, images: jax.Array) -> dict[str, jax.Array]:
-        outputs: Any = unet.apply(variables, normalised(images), train=False)
+        outputs: Any = as_float32(unet.apply(variables, normalised(images), train=False))
         probabilities = jax.nn.softmax(outputs["logits"]).mean(axis=(1, 2))
         return {"features": outputs[f"down{unet.levels}"].mean(axis=(1, 2)), "probabilities": probabilities}
 

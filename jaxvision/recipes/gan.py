@@ -14,6 +14,7 @@ from jaxvision.data.records import Source
 from jaxvision.data.transforms import Transform
 from jaxvision.losses.gan import Objective
 from jaxvision.models.dcgan import Discriminator, Encoder, Generator
+from jaxvision.models.precision import in_precision
 from jaxvision.recipes.run_config import RunConfig
 from jaxvision.tasks.extractor import Extractor
 from jaxvision.tasks.gan import gan
@@ -140,10 +141,10 @@ class GanSetup:
         Returns:
             The task of `tasks.gan.gan` with the losses and optimizers of the settings.
         """
-        network, play = self.config.network, self.config.play
+        network, play, precision = self.config.network, self.config.play, self.inputs.precision
         task = gan(
-            generator,
-            discriminator,
+            in_precision(generator, precision),
+            in_precision(discriminator, precision),
             self.config.generator.make(self.config.steps),
             self.config.discriminator.make(self.config.steps * play.discriminator_steps),
             latent_dim=network.latent_dim,
@@ -153,7 +154,7 @@ class GanSetup:
             smooth=play.smooth,
             average_decay=play.average_decay,
             conditional=self.conditional,
-            encoder=encoder,
+            encoder=None if encoder is None else in_precision(encoder, precision),
             extract=extract,
             sample_norm=play.sample_norm,
         )

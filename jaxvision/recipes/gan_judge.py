@@ -17,6 +17,7 @@ from jaxvision.evals.frechet import frechet
 from jaxvision.evals.gan import class_accuracy, inception_score, of_blurred_noise
 from jaxvision.evals.latent_space import between
 from jaxvision.evals.means import means
+from jaxvision.models.precision import in_precision
 from jaxvision.models.pretext_heads import PieceClassifier
 from jaxvision.models.resnet import ResNet
 from jaxvision.recipes.backbone import Backbone
@@ -102,7 +103,7 @@ class GanJudge:
             task = classification(self._network, optimizer.make(self.steps), **pixels)
             metrics = (accuracy((1,)), most_frequent(source.num_classes))
         else:
-            model = PieceClassifier(self._network, TURNS)
+            model = in_precision(PieceClassifier(self._network, TURNS), inputs.precision)
             task = pretext(model, optimizer.make(self.steps), rotation(**pixels), **pixels)
             metrics = (means("pretext_accuracy"),)
         task = log_rate(task, optimizer, self.steps)
@@ -117,7 +118,8 @@ class GanJudge:
     @cached_property
     def _network(self) -> ResNet:
         classes = self.setup.source.num_classes if self.labelled else None
-        return ResNet(classes, self.network.depth, stem=self.network.stem, width=self.network.width)
+        judge = ResNet(classes, self.network.depth, stem=self.network.stem, width=self.network.width)
+        return in_precision(judge, self.setup.inputs.precision)
 
     def _trusted(self, hook: Hook) -> Hook:
         """Return the hook without its figures where the judge has learned nothing, but with the reason."""

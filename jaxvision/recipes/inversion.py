@@ -19,6 +19,7 @@ from jaxvision.data.records import INDEX, Record
 from jaxvision.data.transforms import compose
 from jaxvision.evals.dissection import best, under
 from jaxvision.evals.inversion import image_psnr, recovery
+from jaxvision.models.precision import in_precision
 from jaxvision.ops.interventions import chosen
 from jaxvision.recipes.dissection import DissectionConfig, DissectionSetup
 from jaxvision.tasks.dissection import values
@@ -77,7 +78,8 @@ class InversionSetup:
         """Return the stage that trains an encoder from images to latents."""
         settings, network = self.config.invert, self.config.network
         tx = settings.encoder.make(settings.encoder_steps)
-        task = encoding(self._nets, network.encoder(), tx, prior=network.prior)
+        encoder = in_precision(network.encoder(), self.dissection.inputs.precision)
+        task = encoding(self._nets, encoder, tx, prior=network.prior)
         task = log_rate(task, settings.encoder, settings.encoder_steps)
         hooks, start = _hooks("encoder", self._targets), partial(_start, None, self._targets)
         return Stage("encoder", task, self.dissection.data("train"), settings.encoder_steps, hooks, start)
@@ -109,10 +111,10 @@ class InversionSetup:
 
     @cached_property
     def _nets(self) -> Frozen:
-        settings, network = self.config.invert, self.config.network
+        settings, network, precision = self.config.invert, self.config.network, self.dissection.inputs.precision
         return Frozen(
-            network.generator(),
-            network.discriminator(),
+            in_precision(network.generator(), precision),
+            in_precision(network.discriminator(), precision),
             network.latent_dim,
             self.config.dissect.layer,
             settings.late,

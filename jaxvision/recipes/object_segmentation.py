@@ -1,12 +1,13 @@
 """The parts of DeconvNet's recipe: a stage on single objects, one on proposals, and a test on the best proposals."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxvision.data import object_crops
-from jaxvision.data.proposals import Proposed, Stored
+from jaxvision.data.proposals import Proposed
 from jaxvision.data.records import Records
 from jaxvision.recipes.lazy_data import lazily
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_split, search_when_read
@@ -85,5 +86,5 @@ class ObjectSetup(SegmenterSetup):
     def _searched(self, split: str) -> Records:
         return Proposed(self.source[split], self._stored(split))
 
-    def _stored(self, split: str) -> Stored:
+    def _stored(self, split: str) -> Sequence:  # of boxes; a check of that would read them
         return search_split(self.inputs, self.config.data, split, self.source[split], self.search)

@@ -14,6 +14,7 @@ from jaxvision.data.records import Records, Source
 from jaxvision.data.seeds import with_seed
 from jaxvision.data.transforms import Transform, compose, horizontal_flip
 from jaxvision.evals.means import means
+from jaxvision.models.precision import in_precision
 from jaxvision.recipes.backbone import RESNET18, TINY, Backbone
 from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.tasks.pretext import pretext
@@ -76,6 +77,7 @@ class PretextSetup:
     def task(self, model: nn.Module, ask: Ask) -> Task:
         """Return the task of training `model` to answer the questions that `ask` makes of an image."""
         optimizer, steps = self.config.optimizer.at(self.config.batch_size), self.config.steps
+        model = in_precision(model, self.inputs.precision)
         task = pretext(model, optimizer.make(steps), ask, mean=self.source.mean, std=self.source.std)
         return log_rate(task, optimizer, steps)
 

@@ -3,14 +3,13 @@
 import dataclasses
 import functools
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from jaxvision.data import pipeline
 from jaxvision.data.canvas import Canvases
 from jaxvision.data.feature_store import FeatureStore
 from jaxvision.data.inputs import Inputs
@@ -23,6 +22,7 @@ from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.evals.evaluated import evaluated
 from jaxvision.fits.box_regression import RegressionConfig
 from jaxvision.fits.hard_negatives import MiningConfig
+from jaxvision.models.precision import in_precision
 from jaxvision.recipes.detection_data import check_objects
 from jaxvision.recipes.detection_outputs import average_precision, draw, results_file, unmoved
 from jaxvision.recipes.detection_times import window_times
@@ -87,7 +87,7 @@ class RCNNSetup:
     def look(self) -> Look:
         """The network, with how windows are warped for it."""
         network, mean, std = self.config.network, self.source.mean, self.source.std
-        model, at_once = network.make(None), self.config.features.windows
+        model, at_once = in_precision(network.make(None), self.inputs.precision), self.config.features.windows
         return Look(model, self.config.warping, mean, std, *network.features, at_once=at_once)
 
     @functools.cached_property
@@ -123,7 +123,8 @@ class RCNNSetup:
     def classifier(self) -> Task:
         """Return the task of fine-tuning: the network as a classifier of windows."""
         optimizer = self.config.optimizer.at(self.config.batch_size)
-        model, tx = self.config.network.make(self.source.num_classes), optimizer.make(self.config.steps)
+        model = in_precision(self.config.network.make(self.source.num_classes), self.inputs.precision)
+        tx = optimizer.make(self.config.steps)
         task = classification(model, tx, mean=self.source.mean, std=self.source.std)
         return rcnn.on_windows(log_rate(task, optimizer, self.config.steps), self.look.pixels)
 
@@ -136,8 +137,7 @@ class RCNNSetup:
             transform = self.frames.train(1, flip=config.view.flip, fill=self.source.mean)
             positives = round(config.finetune.positives * config.batch_size)
             order = InShares(windows.labels > 0, positives, config.batch_size, inputs.seed)
-            options: dict[str, Any] = {"seed": inputs.seed, "workers": inputs.workers, "strict": inputs.strict}
-            return pipeline.train(windows, transform, config.batch_size, order=order, **options)
+            return inputs.train(windows, transform, config.batch_size, order=order)
 
         return lazily(read)
 

@@ -16,6 +16,7 @@ from jaxvision.data.pixel_weights import balanced, median_frequency, with_border
 from jaxvision.data.records import Records, Source
 from jaxvision.evals.segmentation import confusion
 from jaxvision.losses.segmentation import Normalisation
+from jaxvision.models.precision import in_precision
 from jaxvision.ops.looks import Look, multi_scale, proposals, sliding, whole
 from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.tasks.segmentation import segmentation
@@ -139,7 +140,7 @@ class SegmenterSetup:
         """Return the task of labelling every pixel with `model`; `normalise` says what the loss is divided by."""
         optimizer = self.config.optimizer.at(self.config.batch_size)
         task = segmentation(
-            model,
+            in_precision(model, self.inputs.precision),
             optimizer.make(self.config.steps),
             mean=self.source.mean,
             std=self.source.std,

@@ -42,10 +42,14 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
     name = values.experiment or saved.get("experiment", "") or next(iter(imported), "")
     if not name and (values.help or not argv[1:]):
         return values, "", None
+    if values.mode == "plan" and not name:
+        _parse_all(values, argv)  # a plan of every experiment: one's flags would be a mistake
+        return values, "", None
     if not name and (stray := [word for word in rest if not word.startswith("-")]):
         raise ValueError(mistakes.stray_word(stray[0], values))
     config = preset(load(name), "smoke" if values.smoke else values.preset)
     if values.mode != "train" and saved:
+        values.set_default("precision", saved.get("precision", values.precision))
         config = settings.from_dict(
             config, completed(saved["config"], settings.to_dict(type(config)()), logging.warning)
         )
@@ -59,6 +63,16 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
     if not values.workdir:
         values["workdir"].value = tempfile.mkdtemp(prefix="jaxvision-") if values.smoke else _workdir(values, name)
     return values, name, settings.read_flags(config, values)
+
+
+def deterministic(argv: list[str]) -> bool:
+    """Return whether a command line has `--deterministic`, which is set before jax starts and the rest is parsed."""
+    values = launcher_flags()
+    try:
+        values(argv, known_only=True)
+    except flags.Error:
+        return False  # the parsing of the rest says what is wrong
+    return bool(values.deterministic)
 
 
 def request(values: flags.FlagValues, name: str, config: Any) -> Request:

@@ -24,6 +24,7 @@ from jaxvision.data.image_files import image_files
 from jaxvision.files import atomic_write
 from jaxvision.ops import dispatch
 from jaxvision.run.network import ready
+from jaxvision.run.precision import products
 from jaxvision.run.request import Request
 from jaxvision.run.saved_run import read
 from jaxvision.run.workdir_config import LEARNED
@@ -35,7 +36,8 @@ from jaxvision.weights.imported import Imported
 from jaxvision.weights.rename import flat
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-_TOLERANCE = 1e-4  # of each output's largest value: other programs add numbers in another order
+# Of each output's largest value: other programs add numbers in another order, and round at other places.
+_TOLERANCE = {"float32": 1e-4, "tensorfloat32": 1e-2, "bfloat16": 0.05}
 
 Function = Callable[[Batch], Mapping[str, Any]]
 
@@ -66,9 +68,11 @@ def export_network(experiment: Experiment, run: Run, request: Request, imported:
         variables = {"params": state.aux.get("average", state.params), **state.model_state}
         path = write_safetensors(run.workdir / "export", variables, pixels)
     else:
-        path = write_stablehlo(
-            run.workdir / "export", partial(stage.task.predict, state), batch, expected, run.writer.say, pixels
-        )
+        predict, tolerance = partial(stage.task.predict, state), _TOLERANCE[flags.precision]
+        with products(flags.precision):  # also in a program that a CPU writes for others
+            path = write_stablehlo(
+                run.workdir / "export", predict, batch, expected, run.writer.say, pixels, tolerance=tolerance
+            )
     run.writer.say(f"written to {path}")
 
 
@@ -146,6 +150,8 @@ def write_stablehlo(
     expected: Mapping[str, Any],
     say: Callable[[str], None],
     pixels: Mapping[str, Any] = {},
+    *,
+    tolerance: float = _TOLERANCE["float32"],
 ) -> Path:
     """Write predict.stablehlo, and predict.json with the names, shapes and types of its inputs and outputs.
 
@@ -156,6 +162,7 @@ def write_stablehlo(
         expected: the outputs of `predict` for `batch`.
         say: shows a line, see `stablehlo`.
         pixels: as of `pixels_of`; the program does this itself.
+        tolerance: largest difference of an output, as a share of its largest value.
 
     Returns:
         The path of predict.stablehlo.
@@ -164,7 +171,7 @@ def write_stablehlo(
         ValueError: the exported program does not give the expected outputs for `batch`.
     """
     exported = stablehlo(predict, batch, say)
-    check_equal(exported, batch, expected)
+    check_equal(exported, batch, expected, tolerance)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "predict.stablehlo"
     atomic_write(path, bytes(exported.serialize()))
@@ -202,13 +209,16 @@ def write_safetensors(directory: Path, variables: Mapping[str, Any], pixels: Map
     return path
 
 
-def check_equal(exported: export.Exported, batch: Batch, expected: Mapping[str, Any]) -> None:
+def check_equal(
+    exported: export.Exported, batch: Batch, expected: Mapping[str, Any], tolerance: float = _TOLERANCE["float32"]
+) -> None:
     """Compare an exported program with the network it was made from.
 
     Args:
         exported: the program.
         batch: the inputs to run it with.
         expected: the network's outputs for these inputs.
+        tolerance: largest difference of an output, as a share of its largest value.
 
     Raises:
         ValueError: an output differs by more than rounding; the text names it.
@@ -218,7 +228,7 @@ def check_equal(exported: export.Exported, batch: Batch, expected: Mapping[str, 
     for path, output in flat(jax.device_get(exported.call({k: batch[k] for k in names}))).items():
         difference = np.abs(np.asarray(output, np.float64) - np.asarray(reference[path], np.float64)).max(initial=0)
         largest = np.abs(np.asarray(reference[path], np.float64)).max(initial=1)
-        if not difference <= _TOLERANCE * largest:
+        if not difference <= tolerance * largest:
             raise ValueError(f"--mode=export: {'/'.join(path)} of the exported program differs by {difference:.3g}")
 
 

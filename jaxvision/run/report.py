@@ -84,7 +84,7 @@ def report(run: Run) -> str:
 
 
 def _lead(run: Run) -> str:
-    """Return the line under the title: workdir, state, date, duration, devices and seed."""
+    """Return the line under the title: workdir, state, date, duration, devices, precision and seed."""
     began = time.strftime("%d %B %Y, %H:%M", time.localtime(run.rows[0]["time"])).lstrip("0")
     took = sum(results.seconds(run, stage) for stage in results.stages(run))
     seed = f"seed {run.about['seed']}" if "seed" in run.about else ""
@@ -94,6 +94,7 @@ def _lead(run: Run) -> str:
         f"began {began}",
         f"took {duration(took)}" if took else "",
         run.about.get("devices", ""),
+        precision if (precision := run.about.get("precision", "float32")) != "float32" else "",
         seed,
     )
     return _quiet(known)

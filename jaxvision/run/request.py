@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-Mode = Literal["train", "show", "evaluate", "predict", "export", "gallery"]
-FOR_TRAINING: tuple[Mode, ...] = ("train", "show")
+Mode = Literal["train", "show", "plan", "evaluate", "predict", "export", "gallery"]
+FOR_TRAINING: tuple[Mode, ...] = ("train", "show", "plan")
 """The modes that open the training data, with the settings of the command line alone."""
 
 Format = Literal["stablehlo", "safetensors"]
+Precision = Literal["float32", "bfloat16", "tensorfloat32"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Flags:
     help: bool = False  # show these flags and, with --experiment, that experiment's own
     list: bool = False  # show the name of every experiment and one line about it
     experiment: str = ""  # <area>/<name>, see --list; by default the experiment that was run in --workdir
-    mode: Mode = "train"  # what to do; show draws and counts the data; gallery makes a page of all runs below --workdir
+    mode: Mode = "train"  # what to do; show: draw the data; plan: memory of a step; gallery: a page of all runs
     preset: str = "quick"  # set of defaults: quick takes minutes on a laptop, paper has the paper's data and schedule
     epochs: float = 0.0  # length of the training in passes over its images, in place of --steps; 0: as --steps says
     smoke: bool = False  # try everything in seconds: two training steps on tiny data, in a temporary folder
@@ -34,14 +35,19 @@ class Flags:
     checkpoint: Literal["latest", "best"] = "latest"  # checkpoint to evaluate, predict or export with
     seed: int = 0  # seed of the initial weights, the order of the data and the augmentation
     workers: int = 0  # processes that read and augment images; 0 uses threads instead
+    precision: Precision = "float32"  # what networks compute in; tensorfloat32: float32, faster products on GPUs
     strict: bool = False  # stop at an image or annotation that cannot be read, instead of skipping it
-    parallel: Literal["auto", "jit", "pmap"] = "auto"  # how several devices share a batch; auto chooses pmap
+    parallel: Literal["auto", "jit", "pmap", "shard_map"] = "auto"  # how several devices share a batch; auto: pmap
+    deterministic: bool = False  # on GPUs: only operations that give the same bits again, which takes longer
     log_every: int = 20  # training steps between lines in metrics.jsonl
     save_every: int = 500  # training steps between checkpoints
     keep: int = 2  # number of latest checkpoints to keep, beside the best one
+    devices: int = 8  # --mode=plan: devices that share a batch
+    memory: float = 80.0  # --mode=plan: memory of each of them, in GB (10⁹ bytes)
     coordinator: str = ""  # HOST:PORT of process 0, where several processes train together
     num_processes: int = 1  # number of processes that train together
     process_id: int = 0  # number of this process among them, from 0
+    distributed: bool = False  # join the processes that a TPU pod, Slurm, Open MPI or Kubernetes has started
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
@@ -49,7 +55,10 @@ class Flags:
                 raise ValueError(f"--{name}={getattr(self, name)}: should be {least} or more")
 
 
-_LEAST = {"epochs": 0, "workers": 0, "log_every": 1, "save_every": 1, "keep": 1, "num_processes": 1, "process_id": 0}
+_LEAST = {
+    **{"epochs": 0, "workers": 0, "process_id": 0},
+    **{"log_every": 1, "save_every": 1, "keep": 1, "devices": 1, "memory": 1, "num_processes": 1},
+}
 
 
 class Request(NamedTuple):

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import jax
+from absl import logging
 
 from jaxvision.data.classes import NO_DATA
 from jaxvision.data.inputs import Inputs
@@ -15,11 +16,12 @@ from jaxvision.data.readable import check_readable
 from jaxvision.data.source_log import SourceLog
 from jaxvision.files import atomic_write
 from jaxvision.run import config as settings
-from jaxvision.run import epochs, report, restart, show
+from jaxvision.run import epochs, report, restart, show, xla
 from jaxvision.run.evaluation import evaluate
 from jaxvision.run.export import export_network
 from jaxvision.run.lock import one_writer
 from jaxvision.run.network import imported_weights, start_from
+from jaxvision.run.precision import products_here
 from jaxvision.run.prediction import predict
 from jaxvision.run.request import FOR_TRAINING, Request
 from jaxvision.run.saved_run import read
@@ -53,10 +55,11 @@ def run(request: Request, module: ModuleType) -> None:
         Interrupted: a signal stopped the training, which is saved.
     """
     flags = request.flags
-    devices.join_cluster(flags.coordinator, flags.num_processes, flags.process_id)
+    devices.join_cluster(flags.coordinator, flags.num_processes, flags.process_id, flags.distributed)
+    xla.check_determinism(flags.deterministic)
     writes = flags.mode == "train" and jax.process_index() == 0
     alone = one_writer(Path(flags.workdir)) if writes else contextlib.nullcontext()
-    with progress.shown(jax.process_index() == 0), alone:
+    with progress.shown(jax.process_index() == 0), alone, products_here(flags.precision, logging.warning):
         _run(request, module)
 
 
@@ -70,7 +73,7 @@ def _run(request: Request, module: ModuleType) -> None:
     workdir = Path(flags.workdir)
     imported = imported_weights(flags)
     origin = origin_of(flags.init_from, imported) if imported else {}
-    about = {**origin, "command": request.command, "devices": devices.named(machine)}
+    about = {**origin, "command": request.command, "devices": devices.named(machine), "precision": flags.precision}
     if flags.mode == "train":
         described = remember(
             workdir,
@@ -153,6 +156,7 @@ def _inputs(request: Request, origin: Mapping[str, Any], saved: Mapping[str, Any
         by_name=bool(learned),
         whole=flags.mode == "evaluate" and other_data(request.config, saved),
         log=log,
+        precision=flags.precision,
     )
 
 

@@ -14,6 +14,7 @@ from jaxvision.run.saved_run import FORMAT, completed, read
 from jaxvision.weights.imported import Imported
 
 LEARNED = "learned"  # the entry with the data, class names and pixel statistics of the training
+_float32 = {"precision": "float32"}  # of runs that were made before there was a choice
 
 
 def remember(
@@ -48,8 +49,8 @@ def remember(
     described = json.loads(json.dumps({"format": FORMAT, "experiment": name, "seed": seed, "config": config, **about}))
     if (workdir / "metrics.jsonl").exists() and (saved := read(workdir)):
         saved["config"] = completed(saved["config"], json.loads(json.dumps(defaults or config)))
-        compared = ("experiment", "seed", "init_from")
-        flat = [{key: c[key] for key in compared if key in c} | c["config"] for c in (saved, described)]
+        compared = ("experiment", "seed", "init_from", "precision")
+        flat = [_float32 | {key: c[key] for key in compared if key in c} | c["config"] for c in (saved, described)]
         if flat[0]["experiment"] != name:
             flat = [{"experiment": c["experiment"]} for c in flat]
         flat = [{k: v for k, v in c.items() if not (repeat and k.startswith(f"{repeat}."))} for c in flat]

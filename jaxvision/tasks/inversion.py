@@ -27,7 +27,7 @@ from jaxvision.ops.interventions import insert
 from jaxvision.ops.psnr import psnr
 from jaxvision.tasks import one_network
 from jaxvision.tasks.gan import latents, to_pixels, to_unit
-from jaxvision.train.steps import advance, descend, example_keys, init_state
+from jaxvision.train.steps import advance, as_float32, descend, example_keys, init_state
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
 Searched = Literal["latent", "layer", "tuned"]
@@ -85,7 +85,7 @@ class Frozen:
 
     def maps(self, variables: PyTree, images: Float[Array, "B S S C"]) -> dict[str, Float[Array, "B ..."]]:
         """Compute everything that images are compared by: themselves, and the critic's maps."""
-        outputs: Any = self.critic.apply(variables["critic"], images, train=False)
+        outputs: Any = as_float32(self.critic.apply(variables["critic"], images, train=False))
         return {**{name: x for name, x in outputs.items() if x.ndim == 4}, "image": images}
 
     def total(self, distance: Mapping[str, jax.Array]) -> Float[Array, " B"]:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxvision.losses.contrastive import info_nce, unit
 from jaxvision.ops.augment import Augmentation
@@ -41,13 +41,15 @@ def moco(
     queue: int,
     momentum: float,
     groups: int,
+    sent_as: jax.typing.DTypeLike = jnp.float32,
 ) -> Task:
     """Make the task of telling an image's key from those of earlier images (algorithm 1).
 
     In a step the key network moves towards the query network and makes the keys of the second views; the query network
     learns to tell its image's key from those in the queue; then the new keys replace the oldest ones. Keys are dealt
     out to the groups in another order than queries: statistics that a query shared with its key would give the key away
-    (shuffling BN, section 3.3).
+    (shuffling BN, section 3.3). Where the batch divides by the square of the groups, every group gets equally many
+    images of each, so that a device sends and receives no more than its own share.
 
     Args:
         network: makes a network, which returns "pool" and "embedding", with batch norm in n equal parts of its batch.
@@ -59,6 +61,7 @@ def moco(
         queue: K, keys that are remembered.
         momentum: share of itself that the key network keeps in a step.
         groups: parts of the global batch, whatever the number of devices; with more devices each is a part.
+        sent_as: type in which images travel between devices; nothing is lost if the network computes in it.
 
     Returns:
         The task. Metrics are "loss" and "accuracy", of K + 1 choices; `predict` returns "features" [B, D] of the query
@@ -80,7 +83,8 @@ def moco(
         queries, second = views.reshape(2, -1, *views.shape[1:])
         key_params = ema(state.aux["key_params"], state.params, momentum)
         variables, key = {"params": key_params, **state.aux["key_state"]}, jax.random.fold_in(step_key(state), _NO_ROW)
-        keys, key_state = shuffled(model, variables, second, key, axis_name)
+        parts = max(groups, _devices(axis_name))
+        keys, key_state = shuffled(model, variables, second.astype(sent_as), key, parts, axis_name)
 
         def contrast(outputs: Any) -> tuple[jax.Array, Metrics]:
             result = info_nce(outputs["embedding"], _own(keys, axis_name), state.aux["queue"], temperature)
@@ -96,7 +100,7 @@ def moco(
 
 
 def shuffled(
-    model: nn.Module, variables: PyTree, images: Float[Array, "B H W 3"], key: Key, axis_name: str | None
+    model: nn.Module, variables: PyTree, images: Float[Array, "B H W 3"], key: Key, parts: int, axis_name: str | None
 ) -> tuple[Float[Array, "N D"], PyTree]:
     """Compute embeddings of the global batch with its rows dealt out to devices and groups in a random order.
 
@@ -105,18 +109,53 @@ def shuffled(
         variables: its parameters and batch statistics.
         images: this device's rows, normalised.
         key: draws the order; the same on every device.
+        parts: groups of the global batch, a multiple of the number of devices.
         axis_name: axis of the devices that share the batch, if there are several.
 
     Returns:
         Embeddings of length 1 of all devices' rows, in their original order, and the network's new batch statistics,
         averaged over the devices.
     """
-    total = images.shape[0] * _devices(axis_name)
-    order = jax.random.permutation(key, total)
-    dealt = _all(images, axis_name)[_own(order, axis_name)]
+    order = dealing(key, images.shape[0] * _devices(axis_name), parts)
+    dealt = _dealt(images, order, parts, axis_name)
     collections = [name for name in variables if name != "params"]
     outputs, state = model.apply(variables, dealt, train=True, mutable=collections)
     return unit(_all(outputs["embedding"], axis_name)[jnp.argsort(order)]), pmean(state, axis_name)
+
+
+def dealing(key: Key, total: int, parts: int) -> Int[Array, " N"]:
+    """Draw the order in which rows are dealt out.
+
+    Args:
+        key: draws it.
+        total: N, rows of the global batch.
+        parts: groups that they are dealt out to, and that they come from.
+
+    Returns:
+        The row at each place: equally many of every group in every group where N divides by the square of `parts`, any
+        otherwise.
+    """
+    if total % parts**2:
+        return jax.random.permutation(key, total)
+    rows = jnp.arange(total).reshape(parts, -1)
+    mixed = jax.random.permutation(key, rows, axis=1, independent=True)
+    return mixed.reshape(parts, parts, -1).swapaxes(0, 1).reshape(-1)
+
+
+def _dealt(
+    images: Float[Array, "B H W 3"], order: Int[Array, " N"], parts: int, axis_name: str | None
+) -> Float[Array, "B H W 3"]:
+    """Return the images of this device's places in the order of `dealing`."""
+    devices, own = _devices(axis_name), images.shape[0]
+    if axis_name is None or len(order) % parts**2:
+        return _all(images, axis_name)[_own(order, axis_name)]
+    # Axes: the device and the part that a row goes to, the part that it comes from, its number.
+    first = lax.axis_index(axis_name) * (parts // devices)
+    leaving = lax.dynamic_slice_in_dim(order.reshape(parts, parts, -1), first, parts // devices, axis=1)
+    leaving = leaving.reshape(devices, -1) - lax.axis_index(axis_name) * own
+    arrived = lax.all_to_all(images[leaving], axis_name, 0, 0)
+    pieces = arrived.reshape(devices, parts // devices, -1, *images.shape[1:])
+    return pieces.swapaxes(0, 1).reshape(images.shape)
 
 
 def _parts(groups: int, axis_name: str | None) -> int:

@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import optax
 
-from jaxvision.train.steps import advance, descend, init_state
+from jaxvision.train.steps import advance, as_float32, descend, init_state
 from jaxvision.train.types import Key, Metrics, PyTree, TrainState
 
 
@@ -59,7 +59,7 @@ def train(
     def loss_fn(params: PyTree) -> tuple[jax.Array, tuple[PyTree, Metrics]]:
         variables = {"params": params, **state.model_state}
         outputs, model_state = model.apply(variables, inputs, train=True, rngs=rngs, mutable=list(state.model_state))
-        loss, metrics = loss_of(outputs)
+        loss, metrics = loss_of(as_float32(outputs))
         return loss, (model_state, metrics)
 
     params, opt_state, loss, (model_state, metrics) = descend(
@@ -77,6 +77,6 @@ def evaluate(model: nn.Module, state: TrainState, inputs: Any) -> Any:
         inputs: what the network is given.
 
     Returns:
-        Its outputs.
+        Its outputs, in float32.
     """
-    return model.apply({"params": state.params, **state.model_state}, inputs, train=False)
+    return as_float32(model.apply({"params": state.params, **state.model_state}, inputs, train=False))

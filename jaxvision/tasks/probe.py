@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 from jaxvision.losses.classification import cross_entropy, soft_targets
 from jaxvision.ops.images import Color, normalise
 from jaxvision.tasks.encoder import encoder_variables, pool
-from jaxvision.train.steps import advance, descend, init_state
+from jaxvision.train.steps import advance, as_float32, descend, init_state
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
 
 FeatureNorm = Literal["none", "batch"]
@@ -158,7 +158,7 @@ def finetune(
             variables = {**encoder_variables(state), "params": params["encoder"]}
             collections = [name for name in variables if name != "params"]
             outputs, stats = encoder.apply(variables, images, train=True, mutable=collections)
-            scores = _linear(params["head"], outputs["pool"])
+            scores = _linear(params["head"], as_float32(outputs["pool"]))
             correct = jnp.mean((scores.argmax(-1) == labels).astype(jnp.float32))
             return cross_entropy(scores, soft_targets(labels, num_classes)), (stats, correct)
 

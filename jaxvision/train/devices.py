@@ -1,15 +1,16 @@
 """Where a step runs: one device, several, or several hosts. The only file that says mesh, pmap or distributed.
 
-One device: `jit`. Several: `pmap` over the axis "data" by default, or the same step as one program over a sharded
-batch (`jit`). The state is the same full copy on every device in either, so a checkpoint fits every mode. Batch
-norm sees one device's rows under pmap and the global batch under jit.
+One device: `jit`. Several: `pmap` over the axis "data" by default; `shard_map` over the same axis, which is the same
+step with the same collectives and less work for the host; or one program over a sharded batch (`jit`). The state is the
+same full copy on every device in all of them, so a checkpoint fits every mode. Batch norm sees the global batch under
+jit and one device's rows in the others.
 """
 
 import contextlib
 import pickle
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +21,14 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxvision.train.types import Batch, Batches, Data, Key, Metrics, Predict, PyTree, Task, TrainState
 
 AXIS = "data"
+Way = Literal["jit", "pmap", "shard_map"]
 RunStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 class Devices(NamedTuple):
     """The devices that share each batch, and the way they do. `mesh` is None on a single one."""
 
-    mode: Literal["jit", "pmap"]
+    mode: Way
     mesh: jax.sharding.Mesh | None
 
     @property
@@ -35,17 +37,30 @@ class Devices(NamedTuple):
         return 1 if self.mesh is None else int(self.mesh.size)
 
 
-def join_cluster(coordinator: str, num_processes: int, process_id: int) -> None:
+def join_cluster(coordinator: str, num_processes: int, process_id: int, detect: bool = False) -> None:
     """Join the other processes that train together.
 
     Args:
         coordinator: HOST:PORT of process 0; "" for a single process, which joins nothing.
         num_processes: number of processes.
         process_id: number of this process, from 0.
+        detect: take all three from what started the processes: a TPU pod, Slurm, Open MPI or Kubernetes.
 
     Raises:
-        ValueError: several processes without a coordinator.
+        ValueError: several processes without a coordinator, both ways at once, or nothing to take them from.
     """
+    if detect:
+        if coordinator or num_processes > 1:
+            raise ValueError("--distributed finds the processes by itself: leave --coordinator and --num_processes out")
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        try:
+            jax.distributed.initialize()
+        except (ValueError, RuntimeError) as error:  # of jax, where no kind of cluster is recognised
+            raise ValueError(
+                "--distributed: neither a TPU pod nor Slurm, Open MPI or Kubernetes has started this process "
+                f"({next(iter(str(error).splitlines()), '')}); give --coordinator, --num_processes and --process_id"
+            ) from None
+        return
     if not coordinator and num_processes > 1:
         raise ValueError("--num_processes needs --coordinator=HOST:PORT, the address of process 0")
     if coordinator:
@@ -54,12 +69,22 @@ def join_cluster(coordinator: str, num_processes: int, process_id: int) -> None:
 
 
 def choose(parallel: str = "auto", devices: list[jax.Device] | None = None) -> Devices:
-    """Choose how `devices` (default: all) share a batch; `auto` is jit on one device and pmap on several."""
+    """Choose how devices share a batch.
+
+    Args:
+        parallel: the value of `--parallel`; "auto" is pmap, and shard_map where jax has no pmap any more.
+        devices: those that share it; None: all.
+
+    Returns:
+        The devices and the way; on a single one it is always jit.
+    """
     devices = jax.devices() if devices is None else devices
     if len(devices) == 1:
         return Devices("jit", None)
     mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
-    return Devices("jit" if parallel == "jit" else "pmap", mesh)
+    if parallel == "auto":
+        parallel = "pmap" if hasattr(jax, "pmap") else "shard_map"
+    return Devices(cast(Way, parallel), mesh)
 
 
 def named(devices: Devices) -> str:
@@ -110,7 +135,10 @@ def compile_step(task: Task, devices: Devices) -> RunStep:
             devices=_pmap_devices(devices),
         )
         return lambda state, batch: run(state, _split(batch, devices))
-    step = jax.jit(task.step, donate_argnums=0, out_shardings=_replicated(devices))
+    if devices.mode == "shard_map":
+        step = jax.jit(_mapped(partial(task.step, axis_name=AXIS), devices, PartitionSpec()), donate_argnums=0)
+    else:
+        step = jax.jit(task.step, donate_argnums=0, out_shardings=_replicated(devices))
     return lambda state, batch: step(state, _shard(batch, devices))
 
 
@@ -122,8 +150,11 @@ def compile_predict(task: Task, devices: Devices) -> Predict:
     if devices.mode == "pmap":
         run = jax.pmap(task.predict, AXIS, in_axes=(None, 0), devices=_pmap_devices(devices))
         return lambda state, batch: jax.tree.map(_merge, run(state, _split(batch, devices)))
-    rows = NamedSharding(devices.mesh, PartitionSpec(AXIS))
-    run = jax.jit(task.predict, out_shardings=rows)
+    rows = PartitionSpec(AXIS)
+    if devices.mode == "shard_map":
+        run = jax.jit(_mapped(task.predict, devices, rows))
+    else:
+        run = jax.jit(task.predict, out_shardings=NamedSharding(devices.mesh, rows))
     return lambda state, batch: jax.tree.map(_local_rows, run(state, _shard(batch, devices)))
 
 
@@ -164,6 +195,13 @@ def check_batch_size(batch_size: int, devices: Devices) -> None:
 def _replicated(devices: Devices) -> NamedSharding:
     assert devices.mesh is not None
     return NamedSharding(devices.mesh, PartitionSpec())
+
+
+def _mapped(function: Callable[..., Any], devices: Devices, outputs: PartitionSpec) -> Callable[..., Any]:
+    """Run a function of state and rows on each device; its outputs are equal on all, or rows."""
+    # Its check of what is equal would turn the mean of gradients into a sum, see jax's documentation of `check_vma`.
+    specs = (PartitionSpec(), PartitionSpec(AXIS))
+    return jax.shard_map(function, mesh=devices.mesh, in_specs=specs, out_specs=outputs, check_vma=False)
 
 
 def _pmap_devices(devices: Devices) -> list[jax.Device]:

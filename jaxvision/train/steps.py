@@ -100,6 +100,11 @@ def path_name(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
+def as_float32(tree: Tree) -> Tree:
+    """Return a network's outputs with bfloat16 maps as float32, so that what is computed of them is exact."""
+    return jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x, tree)
+
+
 def ema(average: Tree, new: PyTree, decay: float) -> Tree:
     """Return the exponential moving average `decay · average + (1 − decay) · new`, leaf by leaf.
 

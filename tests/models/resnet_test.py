@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import chex
 import flax.linen as nn
@@ -10,6 +11,7 @@ import pytest
 
 from jaxvision.models.layers import BatchNorm, Conv
 from jaxvision.models.resnet import Bottleneck, CifarResNet, ResNet, ResNet18, ResNet50, Shortcut
+from jaxvision.ops.dispatch import plain_forms
 
 
 def _shapes(model: nn.Module, size: int = 224) -> tuple[dict, dict]:
@@ -170,3 +172,26 @@ def test_bfloat16_computes_with_float32_parameters() -> None:
     features, variables = _shapes(ResNet50(dtype=jnp.bfloat16))
     assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
     assert {x.dtype for x in features.values()} == {jnp.dtype(jnp.bfloat16)}
+
+
+@pytest.mark.parametrize(
+    "model", [CifarResNet(3, 8), pytest.param(ResNet(3, 10, stem="cifar", width=1 / 8), marks=pytest.mark.long)]
+)
+def test_blocks_computed_anew_are_the_same_network_and_keep_less(model: nn.Module) -> None:
+    """Of the forward pass as much is kept for the gradient as there are values between both passes."""
+    again, images = model.clone(remat=True), jnp.zeros((2, 64, 64, 3))
+
+    def kept(net: nn.Module) -> tuple[Any, int]:
+        variables = jax.eval_shape(partial(net.init, train=True), jax.random.PRNGKey(0), images)
+
+        def loss(params: Any) -> jax.Array:
+            outputs, _ = net.apply({**variables, "params": params}, images, train=True, mutable=["batch_stats"])
+            return outputs["logits"].sum()
+
+        variables = jax.tree.map(lambda x: jnp.zeros(x.shape), variables)
+        with plain_forms():
+            pullback = jax.eval_shape(lambda p: jax.vjp(loss, p)[1], variables["params"])
+        return jax.tree.map(jnp.shape, variables), _count(pullback) - _count(variables["params"])
+
+    (shapes, whole), (same, part) = kept(model), kept(again)
+    assert shapes == same and part < 0.7 * whole

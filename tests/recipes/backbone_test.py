@@ -28,3 +28,4 @@ def test_the_first_layers_and_the_normalisation_are_those_asked_for():
     norm = partial(SplitBatchNorm, groups=2)
     network = Backbone(stem="imagenet").make(norm)
     assert network.norm is norm and network.stem == "imagenet"
+    assert Backbone(remat=True).make().remat and not network.remat

@@ -63,3 +63,11 @@ def test_the_named_sizes_have_a_pyramid_and_masks_where_they_are_asked_for():
         model = network.make(5, masks=True)
         assert isinstance(model.neck, nn.Module) and model.mask_head is not None
         assert network.make(5).mask_head is None and len(network.anchor_sizes) == 5
+
+
+@pytest.mark.parametrize("backbone", ["resnet_fpn", "resnet_c4"])
+def test_blocks_are_computed_anew_where_there_are_any(backbone: str):
+    assert DetectorNetwork(backbone, remat=True).make(3).backbone.remat
+    assert not DetectorNetwork(backbone).make(3).backbone.remat
+    with pytest.raises(ValueError, match="--network.remat: vgg16 has no blocks"):
+        DetectorNetwork("vgg16", remat=True).make(3)

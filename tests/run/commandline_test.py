@@ -1,5 +1,6 @@
 """What is typed becomes one frozen record; --help and --version."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,18 @@ def test_a_request_has_the_flags_with_their_types(tmp_path: Path):
     assert request.flags.workdir == str(tmp_path) and "--seed=3" in request.command
     with pytest.raises(ValueError, match="--keep=0: should be 1 or more"):
         commandline.request(*parsed(EXPERIMENT, "--keep=0"))
+
+
+def test_a_trained_network_is_used_in_the_precision_of_its_run(tmp_path: Path):
+    about = {"experiment": "classification/resnet", "config": {}, "precision": "bfloat16"}
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    for mode, given, expected in (
+        ("evaluate", [], "bfloat16"),
+        ("predict", ["--precision=float32"], "float32"),
+        ("train", [], "float32"),  # which is then refused
+    ):
+        request = commandline.request(*parsed(EXPERIMENT, f"--workdir={tmp_path}", f"--mode={mode}", *given))
+        assert request.flags.precision == expected
 
 
 def test_the_workdir_is_called_after_the_experiment():
@@ -60,3 +73,16 @@ def test_no_words_and_forgotten_names():
 def test_versions():
     ours, jax = commandline.versions().splitlines()
     assert ours.startswith("jaxvision 0.") and jax.startswith("jax 0.")
+
+
+def test_what_is_set_before_jax_starts_is_found_on_any_command_line():
+    for given, expected in (([], False), (["--deterministic"], True), (["--deterministic=false", "--steps=2"], False)):
+        assert commandline.deterministic(["launch.py", EXPERIMENT, *given]) is expected
+    assert not commandline.deterministic(["launch.py", "--deterministic", "--workers=many"])  # an error, told later
+
+
+def test_a_plan_needs_no_experiment_and_then_none_of_its_flags():
+    values, name, config = parsed("--mode=plan", "--preset=paper", "--devices=4")
+    assert (values.devices, values.memory, name, config) == (4, 80.0, "", None)
+    with pytest.raises(ValueError, match="depth"):
+        parsed("--mode=plan", "--depth=34")

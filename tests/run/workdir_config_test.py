@@ -31,6 +31,19 @@ def test_the_same_run_goes_on_and_another_is_refused_by_the_flags_that_differ(tm
         remember(tmp_path, "area/other", 0, config)
 
 
+def test_a_run_goes_on_in_its_own_precision(tmp_path: Path):
+    half = {"precision": "bfloat16"}
+    for name, about in (("older", {}), ("half", half)):
+        remember(tmp_path / name, "area/name", 0, {"depth": 18}, about)
+        (tmp_path / name / "metrics.jsonl").write_text("{}\n")
+    remember(tmp_path / "older", "area/name", 0, {"depth": 18}, {"precision": "float32"})
+    remember(tmp_path / "half", "area/name", 0, {"depth": 18}, half)
+    with pytest.raises(ValueError, match=r"--precision is bfloat16 \(saved: float32\)"):
+        remember(tmp_path / "older", "area/name", 0, {"depth": 18}, half)
+    with pytest.raises(ValueError, match=r"--precision is float32 \(saved: bfloat16\)"):
+        remember(tmp_path / "half", "area/name", 0, {"depth": 18}, {"precision": "float32"})
+
+
 def test_a_run_that_never_began_is_replaced(tmp_path: Path):
     remember(tmp_path, "area/name", 0, {"depth": 19})
     remember(tmp_path, "area/name", 0, {"depth": 18})

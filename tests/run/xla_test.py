@@ -35,6 +35,19 @@ def test_flags_and_cache_are_set_and_jax_starts_with_them():
     assert env["XLA_FLAGS"] == f"{YNN}=LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"
 
 
+def test_determinism_is_for_gpus_and_only_where_it_is_asked_for(monkeypatch):
+    call = "from jaxvision.run import xla; xla.configure(True); "
+    assert "--xla_gpu_deterministic_ops=true" in run(call + SHOW)["XLA_FLAGS"].split()
+    mine = "--xla_gpu_deterministic_ops=false"
+    assert run(call + SHOW, XLA_FLAGS=mine)["XLA_FLAGS"].count("deterministic") == 1
+    monkeypatch.setenv("XLA_FLAGS", "")
+    xla.check_determinism(True)  # a CPU gives the same bits anyway
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    xla.check_determinism(False)
+    with pytest.raises(ValueError, match="--deterministic: this jaxlib has no setting xla_gpu_deterministic_ops"):
+        xla.check_determinism(True)
+
+
 def test_what_the_user_set_stays():
     mine = {"XLA_FLAGS": f"{YNN}=LIBRARY_FUSION_TYPE_DOT", "JAX_COMPILATION_CACHE_DIR": "/tmp/mine"}
     env = run("from jaxvision.run import xla; xla.configure(); " + SHOW, **mine)

@@ -13,7 +13,8 @@ import pytest
 from jaxvision.losses.contrastive import info_nce
 from jaxvision.models.norms import SplitBatchNorm
 from jaxvision.ops.queue import oldest_first
-from jaxvision.tasks.moco import moco, shuffled
+from jaxvision.run.program import collectives
+from jaxvision.tasks.moco import dealing, moco, shuffled
 from jaxvision.tasks.views import two_views
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
@@ -77,7 +78,7 @@ def test_the_queue_holds_the_last_keys_in_order(queue: int):
         views = two_views(state, jnp.asarray(batch_of()["image"]), AUGMENT, **GREY, axis_name=None)
         variables = {"params": ema(state.aux["key_params"], state.params, 0.9), **state.aux["key_state"]}
         key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), 2**31 - 1)
-        keys, _ = shuffled(of_groups(4), variables, views[8:], key, None)
+        keys, _ = shuffled(of_groups(4), variables, views[8:], key, 4, None)
         came.extend(np.asarray(keys))
         state, _ = step(state, batch_of())
         found = oldest_first(state.aux["queue"], state.aux["head"])
@@ -111,10 +112,10 @@ def members(count: int, key: jax.Array) -> np.ndarray:
     """Of the groups in which the keys of 16 images are computed, two groups a device."""
     images = jnp.broadcast_to(jnp.arange(16.0).reshape(16, 1, 1, 1), (16, 1, 1, 3))
     if count == 1:
-        return np.asarray(shuffled(Members(4), {"params": {}}, images, key, None)[0]) > 0
+        return np.asarray(shuffled(Members(4), {"params": {}}, images, key, 4, None)[0]) > 0
 
     def run(images):
-        return shuffled(Members(4 // count), {"params": {}}, images, key, "data")[0]
+        return shuffled(Members(4 // count), {"params": {}}, images, key, 4, "data")[0]
 
     spread = jax.pmap(run, "data", devices=jax.devices()[:count])
     return np.asarray(spread(images.reshape(count, -1, 1, 1, 3)))[0] > 0
@@ -129,6 +130,25 @@ def test_keys_and_queries_share_no_groups(count: int):
     assert not (found == queries).all(1).any()
     np.testing.assert_array_equal(found, members(1, jax.random.PRNGKey(1)))
     assert not np.array_equal(found, members(count, jax.random.PRNGKey(2)))
+
+
+@pytest.mark.parametrize(("rows", "equal"), [(16, True), (32, True), (8, False), (20, False)])
+def test_every_group_gets_equally_many_of_each_where_they_divide(rows: int, equal: bool):
+    order = np.asarray(dealing(jax.random.PRNGKey(0), rows, 4))
+    assert sorted(order) == list(range(rows)) and list(order) != list(range(rows))
+    came_from = order.reshape(4, -1) // (rows // 4)
+    shares = {tuple(np.bincount(group, minlength=4)) for group in came_from}
+    assert (shares == {(rows // 16,) * 4}) is equal
+
+
+@pytest.mark.parametrize(("rows", "sent"), [(4, {"all_to_all": 4}), (2, {"all_gather": 8})])
+def test_a_device_receives_its_own_share_where_they_divide(rows: int, sent: dict):
+    """Of images of one pixel in bfloat16, on 4 devices; the keys, 16 numbers a row, are gathered."""
+    images, key = jnp.zeros((rows, 1, 1, 3), jnp.bfloat16), jax.random.PRNGKey(0)
+    run = lambda x: shuffled(Members(1), {"params": {}}, x, key, 4, "d")[0]  # noqa: E731
+    found = collectives(jax.make_jaxpr(run, axis_env=[("d", 4)])(images).jaxpr)
+    found["all_gather"] -= 4 * rows * 16 * 4
+    assert {kind: size for kind, size in found.items() if size} == {kind: 6 * count for kind, count in sent.items()}
 
 
 def test_groups_that_do_not_divide():

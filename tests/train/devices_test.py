@@ -14,7 +14,7 @@ from jaxvision.train import devices
 from tests.train import toy
 
 ROOT = Path(__file__).parent.parent.parent
-WAYS = [("jit", 1), ("jit", 2), ("jit", 4), ("pmap", 2), ("pmap", 4)]
+WAYS = [("jit", 1), ("jit", 2), ("jit", 4), ("pmap", 2), ("pmap", 4), ("shard_map", 2), ("shard_map", 4)]
 
 
 def three_steps(mode: str, count: int) -> tuple[object, float]:
@@ -60,6 +60,29 @@ def test_the_placed_state_shares_no_memory():
     np.testing.assert_array_equal(host.params["w"], before)
 
 
+def test_without_pmap_several_devices_take_shard_map(monkeypatch: pytest.MonkeyPatch):
+    assert devices.choose().mode == "pmap" and devices.choose(devices=jax.devices()[:1]).mode == "jit"
+    monkeypatch.delattr(jax, "pmap")
+    assert devices.choose().mode == "shard_map" and devices.choose("jit").mode == "jit"
+
+
+def test_a_cluster_is_found_by_itself_or_named_but_not_both(monkeypatch: pytest.MonkeyPatch):
+    joined: list[tuple] = []
+    monkeypatch.setattr(jax.config, "update", lambda name, value: joined.append((name, value)))
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *given: joined.append(given))
+    devices.join_cluster("", 1, 0, detect=True)
+    assert joined == [("jax_cpu_collectives_implementation", "gloo"), ()]
+    with pytest.raises(ValueError, match="--distributed finds the processes by itself"):
+        devices.join_cluster("host0:1234", 2, 0, detect=True)
+
+    def alone(*given: object) -> None:
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr(jax.distributed, "initialize", alone)
+    with pytest.raises(ValueError, match=r"--distributed: neither a TPU pod .*should be defined.*give --coordinator"):
+        devices.join_cluster("", 1, 0, detect=True)
+
+
 def test_batch_size_must_divide():
     with pytest.raises(ValueError, match="--batch_size=6 does not divide by the 4 devices"):
         devices.check_batch_size(6, devices.choose("jit"))
@@ -70,12 +93,21 @@ def test_processes_need_an_address():
         devices.join_cluster("", 2, 0)
 
 
-@pytest.mark.parametrize("mode", ["jit", "pmap"])
-def test_two_processes_agree_with_one(tmp_path: Path, mode: str):
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("mode", "found"),
+    [("jit", False), ("pmap", False), *(pytest.param("shard_map", found, marks=LONG) for found in (False, True))],
+)
+def test_two_processes_agree_with_one(tmp_path: Path, mode: str, found: bool):
+    """Also where Slurm's variables say which processes there are."""
     port = str(20000 + os.getpid() % 20000 + (mode == "pmap"))
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "tests.train.two_processes", mode, port, str(tmp_path)]
-    both = [subprocess.Popen([*command, str(i)], env=env, stderr=subprocess.PIPE, text=True) for i in (0, 1)]
+    slurm = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "127.0.0.1", "SLURM_NTASKS": "2"}
+    command = [sys.executable, "-m", "tests.train.two_processes", mode, "" if found else port, str(tmp_path)]
+    envs = [{**env, **slurm, "SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)} if found else env for i in (0, 1)]
+    both = [subprocess.Popen([*command, str(i)], env=envs[i], stderr=subprocess.PIPE, text=True) for i in (0, 1)]
     errors = [p.communicate(timeout=120)[1] for p in both]
     assert [p.returncode for p in both] == [0, 0], errors
     expected, _ = three_steps("jit", 1)

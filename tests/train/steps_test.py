@@ -81,3 +81,9 @@ def test_a_task_that_only_looks_stays_as_it_is():
 def test_where_nothing_is_learned_there_is_a_state_without_parameters():
     state = steps.nothing().init(jax.random.PRNGKey(0), {})
     assert (int(state.step), jax.tree.leaves((state.params, state.opt_state, state.model_state))) == (0, [])
+
+
+def test_only_bfloat16_becomes_float32():
+    tree = {"a": jnp.ones(2, jnp.bfloat16), "b": jnp.ones(2, jnp.int32), "c": jnp.ones(2, jnp.float16)}
+    found = steps.as_float32(tree)
+    assert [found[name].dtype for name in "abc"] == [jnp.float32, jnp.int32, jnp.float16]

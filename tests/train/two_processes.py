@@ -19,7 +19,10 @@ def rows(shard: int, shards: int):
 
 
 def main(mode: str, port: str, directory: str, process: int) -> None:
-    devices.join_cluster(f"127.0.0.1:{port}", 2, process)
+    if port:
+        devices.join_cluster(f"127.0.0.1:{port}", 2, process)
+    else:
+        devices.join_cluster("", 1, 0, detect=True)
     where = devices.choose(mode)
     assert where.size == 4
     task, data = toy.regression(), toy.Numbers(process, 2)
