@@ -71,7 +71,7 @@ def test_a_test_image_has_the_size_on_the_host_and_the_views_on_the_device(
 @pytest.mark.parametrize(
     ("views", "shape", "count"),
     [
-        (ClassifierViews("144_crop"), (22, 27), 144),
+        (ClassifierViews("144_crop"), (22, 28), 144),
         (ClassifierViews("multi_scale", sizes=(16, 24), whole=True), (24, 30), 4),
     ],
     ids=str,
