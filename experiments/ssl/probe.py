@@ -26,7 +26,7 @@ from jaxvision.evals.knn import knn
 from jaxvision.evals.neighbourhood import maps_and_neighbours
 from jaxvision.evals.probe import of_best_head
 from jaxvision.models.precision import in_precision
-from jaxvision.recipes.backbone import RESNET50, TINY
+from jaxvision.recipes.backbone import RESNET50, TINY, Backbone
 from jaxvision.recipes.probing import Examples, LinearHeads, ProbingConfig
 from jaxvision.tasks.probe import finetune
 from jaxvision.train.hooks import evaluate
@@ -45,23 +45,46 @@ class Config(ProbingConfig):
     batch_size: int = 128
     steps: int = 500
     labels: float = 1.0  # share of the training images whose labels are used, the same share of each class
+    resize: int = 0  # pixels of the shorter side before the central square is cut out; 0: image_size, all of the square
     method: Literal["linear", "finetune"] = "linear"  # heads on a frozen encoder, or the encoder learns too
     crop: Literal["none", "shift", "inception"] = "none"  # training images: whole, moved by 1/8, random parts
     flip: bool = False  # mirror half of the training images, chosen at random
 
 
+ONE_HEAD = LinearHeads(rates=(1.0,), feature_norm="none", held_out=0.0)  # nothing to choose, so nothing is held out
+MOCO = Config(  # He et al. 2020, section 4.1: lr 30, batch 256, 100 epochs of ImageNet, tested on 224 of 256 pixels
+    data="tfds:imagenet2012",
+    image_size=224,
+    resize=256,
+    batch_size=256,
+    steps=500_400,
+    crop="inception",
+    flip=True,
+    heads=ONE_HEAD,
+    backbone=RESNET50,
+    optimizer=Optimizer(lr=30.0, schedule="step", milestones=(0.6, 0.8)),
+)
+
 PRESETS = {
     "quick": Config(),
-    "paper": Config(  # He et al. 2020, section 4.1: lr 30, batch 256, 100 epochs of ImageNet
-        data="tfds:imagenet2012",
-        image_size=224,
-        batch_size=256,
-        steps=500_400,
+    "paper": MOCO,
+    "moco": MOCO,
+    "simclr": dataclasses.replace(  # Chen et al. 2020, appendix B.6: lr 0.1 · batch / 256, 90 epochs, no decay
+        MOCO,
+        batch_size=4096,
+        steps=28_150,
+        optimizer=Optimizer(lr=1.6, nesterov=True, schedule="cosine"),
+    ),
+    "simclr_cifar": Config(  # the released code's command for CIFAR-10: lr 0.1 · 512 / 256, 100 epochs
+        data="tfds:cifar10",
+        val_split="test",
+        batch_size=512,
+        steps=9766,
         crop="inception",
         flip=True,
-        heads=LinearHeads(rates=(0.1, 0.3, 1.0), feature_norm="none", held_out=0.01),
-        backbone=RESNET50,
-        optimizer=Optimizer(lr=30.0, schedule="step", milestones=(0.6, 0.8)),
+        heads=ONE_HEAD,
+        backbone=Backbone(width=1.0),
+        optimizer=Optimizer(lr=0.2, nesterov=True, schedule="cosine"),
     ),
     "smoke": Config(
         data="digits:count=100",
@@ -77,7 +100,7 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Probe the encoder of --init_from, or a random one."""
     source = inputs.source(config.data, "labels")
-    whole = crops.center_crop(config.image_size, config.image_size)
+    whole = _whole(config)
     records = source[config.train_split]
     chosen = _choose(records, config, inputs.seed)
     examples = Examples(records, [chosen], whole, config.batch_size, inputs)
@@ -91,7 +114,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         task = log_rate(task, config.optimizer, config.steps)
         return Experiment.single(task, train, config.steps, (_with_summary(report, config), *embedding_hooks))
     rates = tuple(config.optimizer.lr * rate for rate in config.heads.rates)
-    report = of_best_head(examples.held_out()[0], report, rates)
+    report = of_best_head(examples.held_out()[0] if config.heads.held_out else None, report, rates)
     hooks = (_with_summary(report, config), *embedding_hooks)
     if config.crop != "none" or config.flip:
         task = config.heads.task(encoder, tx, source, config.image_size)
@@ -105,15 +128,21 @@ def _choose(records: Records, config: Config, seed: int) -> Labelled:
     """Choose the images whose labels are used. If all are, no label needs to be read before the training."""
     if config.labels == 1.0:
         order = np.random.default_rng(seed).permutation(len(records))
-        held_out = min(max(1, round(config.heads.held_out * len(records))), len(records) - 1)
+        share = config.heads.held_out
+        held_out = min(max(1, round(share * len(records))), len(records) - 1) if share else 0
         return Labelled(np.sort(order[held_out:]), np.sort(order[:held_out]))
     return class_balanced(labels_of(records), config.labels, held_out=config.heads.held_out, seed=seed)
+
+
+def _whole(config: Config) -> Transform:
+    """Return the transform of an image for evaluation: its central square at the size that the flags say."""
+    return crops.center_crop(config.image_size, config.resize or config.image_size)
 
 
 def _augment(config: Config) -> Transform:
     size = config.image_size
     crop = {
-        "none": crops.center_crop(size, size),
+        "none": _whole(config),
         "shift": crops.crop_pad(size, max(1, size // 8)),
         "inception": crops.inception_crop(size),
     }[config.crop]

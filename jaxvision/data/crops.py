@@ -38,6 +38,23 @@ def inception_crop(
     return FromFile(_inception_crop, size=size, area=area, aspect=aspect)
 
 
+def two_crops(size: int, area: tuple[float, float], aspect: tuple[float, float] = (3 / 4, 4 / 3)) -> Transform:
+    """Return a transform to two random parts of one image, "image" and "second", each as `inception_crop` cuts it.
+
+    They are parts of the whole photograph, not of its central square, as methods that compare two views train
+    (Chen, Kornblith, Norouzi & Hinton 2020, appendix A; He et al. 2020, section 3.3).
+
+    Args:
+        size: Side of each square in pixels.
+        area: Bounds of a part's share of the image's area, which is uniform.
+        aspect: Bounds of a part's aspect ratio (width / height), which is log-uniform.
+
+    Returns:
+        A transform from files.
+    """
+    return FromFile(_two_crops, size=size, area=area, aspect=aspect)
+
+
 def scale_jitter(size: int, low: int, high: int) -> Transform:
     """Return a transform that resizes the shorter side to a random length and cuts out a random square.
 
@@ -142,6 +159,13 @@ def _inception_crop(
 ) -> Record:
     box = inception_box(rng, *decode.extent(record["image"]), area, aspect)
     return _only(record, decode.crop(record["image"], box, (size, size)))
+
+
+def _two_crops(
+    record: Record, rng: np.random.Generator, *, size: int, area: tuple[float, float], aspect: tuple[float, float]
+) -> Record:
+    first, second = (_inception_crop(record, rng, size=size, area=area, aspect=aspect) for _ in range(2))
+    return {**first, "second": second["image"]}
 
 
 def _scale_jitter(record: Record, rng: np.random.Generator, *, size: int, low: int, high: int) -> Record:

@@ -30,14 +30,14 @@ def class_balanced(labels: Int[np.ndarray, " N"], share: float, *, held_out: flo
     Args:
         labels: The class of each record; -1 for one that cannot be read.
         share: The share of all records to choose; a class with too few gives all of its records.
-        held_out: The share of the chosen records of each class that is held out.
+        held_out: The share of the chosen records of each class that is held out, at least one; 0: none.
         seed: Of the choice.
 
     Returns:
         The records to train on and those held out.
 
     Raises:
-        ValueError: `share` is not in (0, 1], or a class has fewer than two chosen records, one for either part.
+        ValueError: `share` is not in (0, 1], or a class has too few chosen records, one for either part.
     """
     if not 0.0 < share <= 1.0:
         raise ValueError(f"--labels: {share} is no share of the training set; give a number above 0 and up to 1")
@@ -47,11 +47,11 @@ def class_balanced(labels: Int[np.ndarray, " N"], share: float, *, held_out: flo
     for label in classes:
         members = np.random.default_rng((seed, label)).permutation(np.flatnonzero(labels == label))
         members = members if share == 1.0 else members[:per_class]
-        if len(members) < 2:
+        if len(members) < (2 if held_out else 1):
             raise ValueError(f"--labels: at a share of {share} class {label} has {len(members)} of {len(labels)} "
                              "examples, and needs one to learn from and one to choose the learning rate by; "
                              "give a larger share")  # fmt: skip
-        count = min(max(1, round(held_out * len(members))), len(members) - 1)
+        count = min(max(1, round(held_out * len(members))), len(members) - 1) if held_out else 0
         kept.append(members[:count])
         fit.append(members[count:])
     return Labelled(np.sort(np.concatenate(fit)), np.sort(np.concatenate(kept)))

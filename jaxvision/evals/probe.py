@@ -58,11 +58,11 @@ def best_heads(held_out: Sequence[Hook], predict: Predict, state: TrainState) ->
     return [int(accuracies(hook, predict, state)[f].argmax()) for f, hook in enumerate(held_out)]
 
 
-def of_best_head(held_out: Hook, report: Hook, rates: Sequence[float]) -> Hook:
+def of_best_head(held_out: Hook | None, report: Hook, rates: Sequence[float]) -> Hook:
     """Evaluate only the head that is best on held-out examples, so that the tested examples do not choose it.
 
     Args:
-        held_out: a hook with `head_accuracies` on the held-out examples of a single subset.
+        held_out: a hook with `head_accuracies` on the held-out examples of a single subset; None for the only head.
         report: a hook whose metrics read "probabilities" [B, K].
         rates: the learning rate of each head.
 
@@ -71,7 +71,7 @@ def of_best_head(held_out: Hook, report: Hook, rates: Sequence[float]) -> Hook:
     """
 
     def run(predict: Predict, state: TrainState) -> Result:
-        (best,) = best_heads([held_out], predict, state)
+        best = best_heads([held_out], predict, state)[0] if held_out else 0
         narrowed = partial(_of_head, predict, best)
         return {**report.run(narrowed, state), "probe/lr": rates[best]}
 

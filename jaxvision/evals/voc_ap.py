@@ -29,8 +29,8 @@ def voc_ap(
 
     Args:
         class_names: names of the classes; the first is background.
-        protocol: "voc07_11pt" is the mean of the highest precision at recalls of 0, 0.1 … 1 and more, compared without
-            rounding; "voc10_area" the area under the falling envelope of precision.
+        protocol: "voc07_11pt" is the mean of the highest precision at recalls of 0, 0.1 … 1 and more, in the arithmetic
+            of the released evaluator; "voc10_area" the area under the falling envelope of precision.
         threshold: the IoU above which a detection matches; the keys hold it in percent.
         inclusive: boxes hold the devkit's whole pixels, both corners inside, with sides x1 - x0 + 1; by default they
             are
@@ -67,15 +67,22 @@ def voc_ap(
 
 
 def eleven_point_ap(hits: Bool[np.ndarray, " D"], objects: int) -> float:
-    """Return the mean of the highest precision at recalls of 0, 0.1 … 1 and more.
+    """Return the mean of the highest precision at recalls of 0, 0.1 … 1 and more, as py-faster-rcnn's `voc_eval`.
 
-    `hits` says which detections, best score first, are true positives; `objects` is the number of objects.
+    The recalls are the multiples of 0.1 in double precision: three of ten objects, a recall of 0.3, do not reach
+    3 × 0.1, which is 0.30000000000000004 there. Published figures have this property, at 0.3, 0.6 and 0.7.
+
+    Args:
+        hits: which detections, best score first, are true positives.
+        objects: the number of objects.
+
+    Returns:
+        The average precision, in 0..1.
     """
     true = np.cumsum(hits)
-    precision = true / np.arange(1, len(hits) + 1)
-    # In whole numbers: 3 of 10 objects are a recall of 0.3, which in floating point is less than 3 × 0.1.
-    at = [precision[10 * true >= tenths * objects].max(initial=0.0) for tenths in range(11)]
-    return float(np.mean(at))
+    precision, recall = true / np.arange(1, len(hits) + 1), true / objects
+    at = [precision[recall >= level].max(initial=0.0) for level in np.arange(0.0, 1.1, 0.1)]
+    return float(sum(at) / 11.0)
 
 
 def area_ap(hits: Bool[np.ndarray, " D"], objects: int) -> float:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxvision.ops.dispatch import dispatch
+from jaxvision.ops.roi_adaptive import adaptive_align
 
 
 class Taps(NamedTuple):
@@ -42,7 +43,7 @@ def roi_align(
         rois: corners in pixels of the canvas.
         output_size: rows and columns of bins.
         spatial_scale: cells a pixel, 1/16 for a map of stride 16.
-        sampling_ratio: samples along each axis of a bin.
+        sampling_ratio: samples along each axis of a bin; 0: as many as the bin has cells, rounded up, for each RoI.
         aligned: whether sample coordinates are at pixel centres. Without it they lie half a pixel off and RoIs are at
             least one cell large, as torchvision's detection weights were trained.
 
@@ -73,7 +74,7 @@ def multilevel_roi_align(
         rois: corners in pixels of the canvas.
         output_size: rows and columns of bins.
         spatial_scales: cells a pixel, for each map.
-        sampling_ratio: samples along each axis of a bin.
+        sampling_ratio: samples along each axis of a bin; 0: see `roi_align`.
         aligned: as for `roi_align`.
 
     Returns:
@@ -136,7 +137,7 @@ def roi_warp(
         rois: corners in pixels of the canvas.
         output_size: rows and columns of bins.
         spatial_scale: cells a pixel, 1/16 for a map of stride 16.
-        sampling_ratio: samples along each axis of a bin.
+        sampling_ratio: samples along each axis of a bin; 0: see `roi_align`.
 
     Returns:
         The features of each RoI.
@@ -159,13 +160,21 @@ def _align(
     aligned: bool,
     taken: Bool[Array, "B R"] | None,
 ) -> Float[Array, "B R P Q C"]:
-    """Compute RoIAlign of RoIs in units of cells; those not `taken` are 0 and cost next to nothing."""
+    """Compute RoIAlign of RoIs in units of cells; those not `taken` are 0 and cost next to nothing.
+
+    ValueError: fewer than 0 samples.
+    """
+    if samples < 0:
+        raise ValueError(f"roi_align: sampling_ratio={samples}; give a number of samples, or 0 for as many as cells")
     batch, height, width, channels = features.shape
     cells = cells.astype(jnp.float32).reshape(-1, 4)
     start, side = cells[:, :2], cells[:, 2:] - cells[:, :2]
     start, side = (start - 0.5, side) if aligned else (start, jnp.maximum(side, 1))
     known = jnp.isfinite(cells).all(axis=-1)
     known = known if taken is None else known & taken.reshape(-1)
+    if samples == 0:
+        pooled = adaptive_align(features, start, side, known, output_size)
+        return pooled.reshape(batch, -1, *output_size, channels)
     take = jax.vmap(_axis_taps, in_axes=(0, 0, 0, None, None, None))
     rows = take(start[:, 1], side[:, 1], known, output_size[0], samples, height)
     columns = take(start[:, 0], side[:, 0], known, output_size[1], samples, width)

@@ -43,6 +43,40 @@ def settings_of(imported: Imported) -> dict[str, FlagValues]:
     return {"detection/yolo": _yolo(params)} if name == "yolo" else {}
 
 
+FIRST_LAYERS = ("backbone/(conv1|bn1|layer1_)",)
+"""The layers of a ResNet that stay as ImageNet's images made them, as torchvision and Detectron train detectors; their
+batch norms stay as they are in all layers, since batches of a few images have no statistics to speak of."""
+
+
+def fitting(flags: FlagValues, preset: Mapping[str, Any]) -> FlagValues:
+    """Return the flags that change a preset so that its network fits the weights.
+
+    Args:
+        flags: of `settings_of`, for one experiment.
+        preset: all flags of the preset that the user chose.
+
+    Returns:
+        The flags. A detector's backbone stays the preset's where that has a ResNet's layers too.
+    """
+    kept = flags.get("network.backbone") == "resnet_fpn" and preset.get("network.backbone") == "resnet_c4"
+    return {name: value for name, value in flags.items() if not (kept and name == "network.backbone")}
+
+
+def for_training(imported: Imported, experiment: str) -> Imported:
+    """Return the weights, without a classifier of whole images where the experiment trains none, as a detector."""
+    trained_for = next(iter(settings_of(imported)), "")
+    foreign = trained_for.startswith("classification/") and not experiment.startswith("classification/")
+    return imported.without_head() if foreign and imported.head else imported
+
+
+def account(imported: Imported, experiment: str, config: Mapping[str, Any]) -> str:
+    """Return a line with the flags that were chosen to fit the weights; "" where there are none."""
+    flags = settings_of(imported).get(experiment, {})
+    as_saved = {name: list(value) if isinstance(value, tuple) else value for name, value in flags.items()}
+    chosen = [f"{name}={flags[name]}" for name, value in as_saved.items() if config.get(name) == value]
+    return f"{imported.origin}: flags chosen to fit it: {', '.join(chosen)}" if chosen else ""
+
+
 # Flags of --mode=predict and --mode=evaluate without training: no data, and small batches for a handful of photos.
 ONLY_LOOKING: Mapping[str, FlagValues] = {
     "classification": {"data": "none", "batch_size": 8},
@@ -77,7 +111,14 @@ def _resnet(imported: Imported) -> dict[str, FlagValues]:
     params = imported.variables["params"]
     depth, small = _depth(params), params["conv1"]["kernel"].shape[0] == 3
     network = {"depth": depth, "version": "v1.5", "shortcut": "B", "stem": "cifar" if small else "imagenet"}
-    backbone = {"network.backbone": "resnet_fpn", "network.depth": depth, "network.width": 1.0}
+    backbone = {
+        "network.backbone": "resnet_fpn",
+        "network.depth": depth,
+        "network.width": 1.0,
+        "network.norm": "frozen",
+        "network.norm_epsilon": 1e-5,
+        "optimizer.freeze": FIRST_LAYERS,
+    }
     return {
         "classification/resnet": {**_classifier(imported), **network},
         "detection/faster_rcnn": backbone,

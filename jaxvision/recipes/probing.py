@@ -31,8 +31,12 @@ class LinearHeads:
     """The settings of the linear heads that learn on frozen features, side by side."""
 
     rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # factors of optimizer.lr, one head for each
-    held_out: float = 0.2  # share of the images with labels that choose among the heads
+    held_out: float = 0.2  # share of the images with labels that choose among the heads; 0: none, with one rate only
     feature_norm: FeatureNorm = "batch"  # batch: a batch norm without scale and shift between encoder and heads
+
+    def __post_init__(self) -> None:
+        if not self.held_out and len(self.rates) != 1:
+            raise ValueError("--heads.held_out=0 leaves no images to choose a head by: give --heads.rates one number")
 
     def task(
         self,

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import UInt8
 
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
@@ -46,10 +47,15 @@ class ContrastiveView:
             if len(getattr(self, field)) != count:
                 raise ValueError(f"--view.{field} is {getattr(self, field)}: give {count} numbers")
 
-    def make(self, size: int) -> Augmentation:
-        """Return the augmentation to views of `size` pixels, without the changes whose probability is 0."""
+    def make(self, size: int, *, cut: bool = True) -> Augmentation:
+        """Return the augmentation to views of `size` pixels, without the changes whose probability is 0.
+
+        Without `cut` it takes images that are parts of that size already (`data.crops.two_crops`).
+        """
         low, high = self.area
-        steps: list[Augmentation] = [partial(augment.random_resized_crop, size=size, area=(low, high))]
+        steps: list[Augmentation] = []
+        if cut:
+            steps.append(partial(augment.random_resized_crop, size=size, area=(low, high)))
         if self.flip:
             steps.append(partial(augment.flip, probability=self.flip))
         if self.jitter_probability:
@@ -70,7 +76,8 @@ class ContrastiveConfig(SplitConfig):
 
     batch_size: int = 128
     image_size: int = 32  # height and width of a view in pixels
-    source_size: int = 32  # height and width in pixels of the central square that views are cut from
+    # Height and width in pixels of the central square that views are cut from; 0: cut them out of whole photographs.
+    source_size: int = 32
     temperature: float = 0.2  # divides the cosines in the loss; the lower, the more hard negatives count
     hidden: int = 128  # width of the projection head's hidden layer
     embedding: int = 64  # width of the projection head's output
@@ -80,7 +87,7 @@ class ContrastiveConfig(SplitConfig):
 
 
 # Fields that presets have in common.
-IMAGENET: dict[str, Any] = {"data": "tfds:imagenet2012", "image_size": 224, "source_size": 320}
+IMAGENET: dict[str, Any] = {"data": "tfds:imagenet2012", "image_size": 224, "source_size": 0}
 IMAGENET |= {"embedding": 128, "backbone": RESNET50}
 SMOKE: dict[str, Any] = {"data": "digits:count=32", "image_size": 16, "source_size": 16, "batch_size": 8}
 SMOKE |= {"steps": 2, "eval_every": 1, "hidden": 8, "embedding": 4, "backbone": TINY}
@@ -95,12 +102,15 @@ class ContrastiveSetup:
     inputs: Inputs  # opens data for training and evaluation
 
     def augmentation(self) -> Augmentation:
-        """Return the augmentation that makes a view of an image."""
-        return self.config.view.make(self.config.image_size)
+        """Return the augmentation that makes a view of an image, or of a part that was cut out as it was read."""
+        return self.config.view.make(self.config.image_size, cut=self.config.source_size > 0)
 
     def train(self) -> Data:
-        """Return the central squares of the training images, from which a task draws views."""
-        return self.inputs.train(self.source[self.config.train_split], self._square(), self.config.batch_size)
+        """Return what a task draws views from: central squares of images, or two parts of each photograph."""
+        config = self.config
+        low, high = config.view.area
+        transform = self._square() if config.source_size else crops.two_crops(config.image_size, (low, high))
+        return self.inputs.train(self.source[config.train_split], transform, config.batch_size)
 
     def val(self) -> Data:
         """Return the central squares of the held-out images."""
@@ -117,13 +127,17 @@ class ContrastiveSetup:
         return knn(known, asked, self.source.num_classes, every=self.config.eval_every), views
 
     def _square(self) -> Transform:
+        if not self.config.source_size:
+            return crops.center_crop(self.config.image_size)
         return crops.center_crop(self.config.source_size, self.config.source_size)
 
     def _evaluation(self, records: Records) -> Data:
         return self.inputs.evaluate(records, self._square(), self.config.batch_size)
 
     def _draw_views(self, predict: Predict, state: TrainState) -> Result:
-        """Draw some held-out images, each followed by views of it."""
+        """Draw some held-out images, each followed by views of it; or the two views of some training images."""
+        if not self.config.source_size:
+            return {"views": self._pairs()}
         images = jnp.asarray(first_batch(self.val())["image"][:_SHOWN])
         pixels = jnp.repeat(unit(images), _VIEWS, axis=0)
         views = jax.jit(self.augmentation())(jax.random.split(jax.random.PRNGKey(0), len(pixels)), pixels)
@@ -133,3 +147,15 @@ class ContrastiveSetup:
         shown = np.asarray(jnp.clip(jnp.round(rows), 0.0, 255.0)).astype(np.uint8).reshape(-1, size, size, 3)
         captions = ["image", *["view"] * _VIEWS] * len(images)
         return {"views": grid(shown, 2 * (_VIEWS + 1), captions)}
+
+    def _pairs(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Draw the two views of the first training images, whose parts are cut out as they are read."""
+        batch = first_batch(self.train())
+        parts = np.stack([batch["image"][:_SHOWN], batch["second"][:_SHOWN]], axis=1).reshape(
+            -1, *batch["image"].shape[1:]
+        )
+        views = jax.jit(self.augmentation())(
+            jax.random.split(jax.random.PRNGKey(0), len(parts)), unit(jnp.asarray(parts))
+        )
+        shown = np.asarray(jnp.clip(jnp.round(255.0 * views), 0.0, 255.0)).astype(np.uint8)
+        return grid(shown, 2 * _VIEWS, ["view", "other view"] * (len(shown) // 2))

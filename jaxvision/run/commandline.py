@@ -54,7 +54,9 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
             config, completed(saved["config"], settings.to_dict(type(config)()), logging.warning)
         )
     elif name in imported:
-        config = settings.from_dict(config, imported[name])
+        from jaxvision.recipes.pretrained import fitting
+
+        config = settings.from_dict(config, fitting(imported[name], settings.to_dict(config)))
     settings.define_flags(config, values)
     values.unparse_flags()
     _parse_all(values, argv)

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from jaxvision.recipes.pretrained import for_training
 from jaxvision.run.request import FOR_TRAINING, Flags
 from jaxvision.train import devices
 from jaxvision.train.compiling import announced
@@ -18,16 +19,24 @@ from jaxvision.weights.finite import unusable
 from jaxvision.weights.imported import Imported, merge
 
 
-def imported_weights(flags: Flags) -> Imported | None:
-    """Load the weights of --init_from, without their classifier if --head=new; None without that flag.
+def imported_weights(flags: Flags, experiment: str) -> Imported | None:
+    """Load the weights of --init_from, without their classifier if --head=new or where the experiment trains none.
 
-    ValueError: the mode is not train or show, and the file has no classifier or the workdir holds a run of its own.
+    Args:
+        flags: the launcher's.
+        experiment: its name, such as "detection/faster_rcnn", which has no place for the classifier of whole images.
+
+    Returns:
+        The weights; None without that flag.
+
+    Raises:
+        ValueError: the mode is not train or show, and the file has no classifier or the workdir holds a run of its own.
     """
     if not flags.init_from:
         return None
     imported = weights.load(flags.init_from, flags.head)
     if flags.mode in FOR_TRAINING:
-        return imported
+        return for_training(imported, experiment)
     if (Path(flags.workdir) / "config.json").exists():
         raise ValueError(
             f"--init_from: {flags.workdir} holds a run with weights of its own; leave --init_from out, or choose "

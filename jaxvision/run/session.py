@@ -15,6 +15,7 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.data.readable import check_readable
 from jaxvision.data.source_log import SourceLog
 from jaxvision.files import atomic_write
+from jaxvision.recipes import pretrained
 from jaxvision.run import config as settings
 from jaxvision.run import epochs, report, restart, show, xla
 from jaxvision.run.evaluation import evaluate
@@ -71,7 +72,7 @@ def _run(request: Request, module: ModuleType) -> None:
     machine = devices.choose(flags.parallel)
     devices.check_batch_size(config.batch_size, machine)
     workdir = Path(flags.workdir)
-    imported = imported_weights(flags)
+    imported = imported_weights(flags, request.experiment)
     origin = origin_of(flags.init_from, imported) if imported else {}
     about = {**origin, "command": request.command, "devices": devices.named(machine), "precision": flags.precision}
     if flags.mode == "train":
@@ -87,6 +88,8 @@ def _run(request: Request, module: ModuleType) -> None:
     writer = Writer(workdir, active=jax.process_index() == 0)
     saved = {} if flags.mode == "show" else read(workdir)  # what an older run learned does not matter
     config = for_use(config, flags.mode, saved, writer.say)
+    if imported and (chosen := pretrained.account(imported, request.experiment, settings.to_dict(config))):
+        writer.say(chosen)
     log = SourceLog(writer.say)
     inputs = _inputs(request, origin or read_origin(workdir), saved, log)
     request = request._replace(config=config)

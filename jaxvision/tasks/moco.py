@@ -79,7 +79,7 @@ def moco(
 
     def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
         model = network(_parts(groups, axis_name))
-        views = two_views(state, batch["image"], augment, mean, std, axis_name)
+        views = two_views(state, batch["image"], augment, mean, std, axis_name, batch.get("second"))
         queries, second = views.reshape(2, -1, *views.shape[1:])
         key_params = ema(state.aux["key_params"], state.params, momentum)
         variables, key = {"params": key_params, **state.aux["key_state"]}, jax.random.fold_in(step_key(state), _NO_ROW)

@@ -37,7 +37,8 @@ class Reported:
 
     min_score: float = -1.0  # least SVM score of a detection; -1 is the margin of the negatives
     nms_iou: float = 0.3  # IoU with a better detection of its class above which a detection is suppressed
-    detections: int = 100  # detections of an image, at most
+    of_class: int = 0  # windows of each class, the best by score, among which suppression chooses; 0: all
+    detections: int = 100  # detections of an image, at most, over all classes
 
 
 class Look(NamedTuple):
@@ -235,8 +236,10 @@ def report(
     """
     images = len(scores)
     boxes = box_ops.decode(offsets, windows[:, :, None])
-    labels = jnp.broadcast_to(jnp.arange(1, scores.shape[-1] + 1)[None, None], scores.shape)
     candidate = valid[..., None] & (scores > config.min_score)
+    if config.of_class:
+        scores, boxes, candidate = _best_of_each_class(scores, boxes, candidate, config.of_class)
+    labels = jnp.broadcast_to(jnp.arange(1, scores.shape[-1] + 1)[None, None], scores.shape)
     return best(
         box_ops.clip(boxes.reshape(images, -1, 4), size),
         scores.reshape(images, -1),
@@ -245,6 +248,16 @@ def report(
         iou_threshold=config.nms_iou,
         count=config.detections,
     )
+
+
+def _best_of_each_class(
+    scores: Float[Array, "B R C"], boxes: Float[Array, "B R C 4"], candidate: Bool[Array, "B R C"], count: int
+) -> tuple[Float[Array, "B N C"], Float[Array, "B N C 4"], Bool[Array, "B N C"]]:
+    """Return scores and boxes of the candidates with the highest scores of each class, and which of them are real."""
+    ranked = jnp.where(candidate, scores, -jnp.inf).swapaxes(1, 2)
+    kept, rows = jax.lax.top_k(ranked, min(count, scores.shape[1]))
+    kept, rows = kept.swapaxes(1, 2), rows.swapaxes(1, 2)
+    return kept, jnp.take_along_axis(boxes, rows[..., None], axis=1), jnp.isfinite(kept)
 
 
 def _solved(shapes: Mapping[str, tuple[int, ...]]) -> Task:

@@ -57,7 +57,7 @@ def simclr(
             result = nt_xent(first, second, temperature, axis_name)
             return result.loss, {"accuracy": result.accuracy}
 
-        views = two_views(state, batch["image"], augment, mean, std, axis_name)
+        views = two_views(state, batch["image"], augment, mean, std, axis_name, batch.get("second"))
         return one_network.train(network(axis_name), tx, state, views, contrast, axis_name=axis_name)
 
     predict, see = partial(features, alone, mean=mean, std=std), partial(see_views, augment=augment)

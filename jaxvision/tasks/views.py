@@ -19,6 +19,7 @@ def two_views(
     mean: Color,
     std: Color,
     axis_name: str | None,
+    second: UInt8[Array, "B H W 3"] | None = None,
 ) -> Float[Array, "V h w 3"]:
     """Draw two views of each image, new ones in each step.
 
@@ -31,11 +32,13 @@ def two_views(
         mean: pixel mean of each channel, in 0..255.
         std: pixel standard deviation of each channel.
         axis_name: axis of the devices that share the batch, if there are several.
+        second: what the second views are drawn from, where reading has cut two parts out of each photograph
+            (`data.crops.two_crops`); None: the images as well.
 
     Returns:
         Normalised views, V = 2B: the first ones of all images, then the second ones.
     """
-    return standardise(255.0 * _drawn(state, images, augment, axis_name), mean, std)
+    return standardise(255.0 * _drawn(state, images, augment, axis_name, second), mean, std)
 
 
 def see_views(state: TrainState, batch: Batch, augment: Augmentation) -> UInt8[Array, "B 2 h w 3"]:
@@ -43,21 +46,25 @@ def see_views(state: TrainState, batch: Batch, augment: Augmentation) -> UInt8[A
 
     Args:
         state: the state before the step, whose key and step the draws come from.
-        batch: with "image".
+        batch: with "image", and perhaps "second", see `two_views`.
         augment: draws a view.
     """
-    views = _drawn(state, batch["image"], augment, None)
+    views = _drawn(state, batch["image"], augment, None, batch.get("second"))
     pixels = jnp.clip(jnp.round(255.0 * views), 0, 255).astype(jnp.uint8)
     return jnp.moveaxis(pixels.reshape(2, -1, *pixels.shape[1:]), 0, 1)
 
 
 def _drawn(
-    state: TrainState, images: UInt8[Array, "B H W 3"], augment: Augmentation, axis_name: str | None
+    state: TrainState,
+    images: UInt8[Array, "B H W 3"],
+    augment: Augmentation,
+    axis_name: str | None,
+    second: UInt8[Array, "B H W 3"] | None = None,
 ) -> Float[Array, "V h w 3"]:
     """Draw views in 0..1: the first ones of all images, then the second ones."""
     keys = jax.vmap(jax.random.split)(example_keys(state, images.shape[0], axis_name))
-    pixels = unit(images)
-    return augment(jnp.concatenate([keys[:, 0], keys[:, 1]]), jnp.concatenate([pixels, pixels]))
+    pixels = unit(jnp.concatenate([images, images if second is None else second]))
+    return augment(jnp.concatenate([keys[:, 0], keys[:, 1]]), pixels)
 
 
 def features(model: nn.Module, state: TrainState, batch: Batch, mean: Color, std: Color) -> dict[str, jax.Array]:

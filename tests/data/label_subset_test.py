@@ -27,6 +27,11 @@ def test_another_seed_draws_others_and_a_larger_share_holds_the_smaller():
     assert set(class_balanced(LABELS, 0.02, seed=2).all) != set(small.all)
 
 
+def test_nothing_is_held_out_where_nothing_is_chosen():
+    chosen = class_balanced(np.array([0, 1, 1]), 1.0, held_out=0.0)
+    assert chosen.fit.tolist() == [0, 1, 2] and not len(chosen.held_out)
+
+
 def test_a_rare_class_gives_what_it_has_and_unreadable_records_nothing():
     labels = np.array([0] * 50 + [1] * 3 + [-1] * 7)
     chosen = class_balanced(labels, 0.5)

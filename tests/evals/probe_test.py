@@ -56,6 +56,8 @@ def test_the_report_does_not_choose():
     chosen = of_best_head(held_out, report, (0.1, 1.0))
     assert chosen.every == 3
     assert chosen.run(predict, STATE) == {"probe/accuracy": 0.6, "probe/lr": 0.1}
+    alone = evaluate((accuracy((1,)),), data_of(GOOD[:, None, None], LABELS), name="probe")
+    assert of_best_head(None, alone, (30.0,)).run(predict, STATE) == {"probe/accuracy": 1.0, "probe/lr": 30.0}
 
 
 def test_no_examples_are_an_error():

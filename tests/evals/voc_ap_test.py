@@ -40,7 +40,7 @@ def plain_class_ap(images, label, protocol, one):
     if not count:
         return None
     if protocol == "voc07_11pt":
-        return sum(max([p for tp, p in points if 10 * tp >= t * count], default=0.0) for t in range(11)) / 11
+        return sum(max([p for tp, p in points if tp / count >= t * 0.1], default=0.0) for t in range(11)) / 11
     levels = [max([p for tp, p in points if tp >= hit], default=0.0) for hit in range(1, count + 1)]
     return sum(levels) / count
 
@@ -96,10 +96,30 @@ def test_an_iou_of_exactly_the_threshold_does_not_match():
     assert evaluate(voc_ap(("bg", "x"), inclusive=True), [half])["AP50"] == 1.0  # 66 / 121
 
 
-def test_recall_is_compared_without_rounding():
-    hits = np.array([True] * 3 + [False])
-    assert eleven_point_ap(hits, 10) == pytest.approx(4 / 11, abs=1e-12)  # recall 0, 0.1, 0.2 and 0.3
-    assert area_ap(hits, 10) == pytest.approx(0.3, abs=1e-12)
+@pytest.mark.parametrize(("found", "reached"), [(1, 2), (3, 3), (4, 5), (6, 6), (7, 7), (8, 9), (10, 11)])
+def test_a_recall_of_tenths_reaches_the_points_that_it_does_in_the_released_evaluator(found: int, reached: int):
+    """3 / 10, 6 / 10 and 7 / 10 lie below 3 × 0.1, 6 × 0.1 and 7 × 0.1 in double precision; the others do not."""
+    hits = np.array([True] * found + [False])
+    assert eleven_point_ap(hits, 10) == pytest.approx(reached / 11, abs=1e-12)
+    assert area_ap(hits, 10) == pytest.approx(found / 10, abs=1e-12)
+
+
+def released_ap(hits: np.ndarray, objects: int) -> float:
+    """The rule as its code states it: from the curve of recall and precision, a sum over eleven levels."""
+    tp, fp = np.cumsum(hits), np.cumsum(~hits)
+    recall, precision = tp / float(objects), tp / np.maximum(tp + fp, np.finfo(np.float64).eps)
+    total = 0.0
+    for level in np.arange(0.0, 1.1, 0.1):
+        total += (np.max(precision[recall >= level]) if np.sum(recall >= level) else 0.0) / 11.0
+    return total
+
+
+def test_equals_the_released_evaluator_for_every_number_of_objects():
+    rng = np.random.default_rng(0)
+    for objects in range(1, 61):
+        hits = rng.permutation([True] * int(rng.integers(objects + 1)) + [False] * int(rng.integers(30)))
+        hits = hits.astype(bool)
+        assert abs(eleven_point_ap(hits, objects) - released_ap(hits, objects)) < 1e-15 * 11
 
 
 def test_equal_scores_go_by_image_id():

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.ssl import moco, simclr
 from jaxvision.data.inputs import Inputs
+from jaxvision.data.records import Record, Source
 from jaxvision.recipes.two_views import SMOKE, ContrastiveConfig, ContrastiveSetup, ContrastiveView
 from jaxvision.train.steps import nothing
 
@@ -53,6 +55,56 @@ def test_data_are_the_squares_of_the_chosen_splits():
     assert data.get_state()["records"] == len(parts.source["train[:90%]"])
     held_out = sum(int(batch["_mask"].sum()) for batch in parts.val()(0, 1))
     assert held_out == len(parts.source["train[90%:]"])
+
+
+class Wide:
+    """Photographs three times as wide as high, black but for the outer thirds, which no central square shows."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Record:
+        image = np.zeros((20, 60, 3), np.uint8)
+        image[:, :20], image[:, 40:] = (255, 0, 0), (0, 0, 255)
+        return {"image": image, "label": 0}
+
+    def name(self, index: int) -> str:
+        return f"wide {index}"
+
+
+def photographs() -> Source:
+    return Source({"train": Wide(), "val": Wide()}, ("a", "b"))
+
+
+def test_views_of_photographs_show_all_of_them():
+    config = dataclasses.replace(CONFIG, source_size=0, batch_size=4, view=ContrastiveView(area=(0.2, 1.0)))
+    parts = ContrastiveSetup(photographs(), config, Inputs())
+    data = parts.train()(0, 1)
+    batches = [next(data) for _ in range(8)]
+    for key in ("image", "second"):
+        seen = np.concatenate([batch[key] for batch in batches]).reshape(-1, 3)
+        assert batches[0][key].shape == (4, 16, 16, 3) and seen[:, 0].max() > 200 and seen[:, 2].max() > 200
+    assert not np.array_equal(batches[0]["image"], batches[0]["second"])
+    square = dataclasses.replace(config, source_size=20)
+    assert next(ContrastiveSetup(photographs(), square, Inputs()).train()(0, 1))["image"].max() == 0
+    keys = jax.random.split(jax.random.PRNGKey(0), 4)
+    colourless = dataclasses.replace(STILL, flip=0.0)
+    alone = dataclasses.replace(parts, config=dataclasses.replace(config, view=colourless)).augmentation()
+    pixels = jnp.asarray(batches[0]["image"], jnp.float32) / 255.0
+    np.testing.assert_array_equal(alone(keys, pixels), pixels)  # nothing is cut a second time
+
+
+def test_the_papers_presets_cut_views_out_of_whole_photographs():
+    for experiment in (simclr, moco):
+        config = experiment.PRESETS["paper"]
+        assert (config.source_size, config.image_size) == (0, 224)
+    assert ContrastiveSetup(photographs(), config, Inputs())._square().keywords == {"size": 224, "shorter": 256}
+
+
+def test_a_picture_shows_the_two_views_of_photographs():
+    config = dataclasses.replace(CONFIG, source_size=0, batch_size=4)
+    picture = ContrastiveSetup(photographs(), config, Inputs()).hooks()[-1].run(lambda state, batch: {}, None)["views"]
+    assert picture.dtype == np.uint8 and picture.shape[2] == 3
 
 
 def test_hooks_are_the_accuracy_of_neighbours_and_a_picture_of_views():

@@ -38,6 +38,13 @@ def test_views_are_normalised_after_the_augmentation():
     np.testing.assert_allclose(found, np.full((4, 6, 6, 3), (200 - 127.5) / 60.0), rtol=1e-5)
 
 
+def test_two_parts_of_a_photograph_give_one_view_each():
+    first, second = jnp.full((2, 6, 6, 3), 100, jnp.uint8), jnp.full((2, 6, 6, 3), 200, jnp.uint8)
+    found = two_views(state_at(0), first, lambda keys, images: images, **GREY, axis_name=None, second=second)
+    np.testing.assert_allclose(found[:2], np.full((2, 6, 6, 3), (100 - 127.5) / 60.0), rtol=1e-5)
+    np.testing.assert_allclose(found[2:], np.full((2, 6, 6, 3), (200 - 127.5) / 60.0), rtol=1e-5)
+
+
 @pytest.mark.parametrize("count", [2, 4])
 def test_devices_draw_the_same_views(count: int):
     whole = np.asarray(jax.jit(views)(state_at(5), IMAGES)).reshape(2, 8, -1)
