@@ -31,12 +31,15 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def commands(path: Path) -> list[list[str]]:
+def written(path: Path) -> list[list[str]]:
     """The arguments of every whole `python launch.py` in a page or docstring; "\\" goes on in the next line."""
     found = re.findall(r"^\W*python (launch\.py .*)$", path.read_text().replace("\\\n", ""), re.MULTILINE)
-    words = [shlex.split(line, comments=True) for line in found if "…" not in line]
-    # Files of weights are other people's.
-    return [[word for word in line if not word.startswith("--init_from=")] for line in words]
+    return [shlex.split(line, comments=True) for line in found if "…" not in line]
+
+
+def commands(path: Path) -> list[list[str]]:
+    """The same without files of weights, which are other people's; see `docs_commands_test` for these."""
+    return [[word for word in line if not word.startswith("--init_from=")] for line in written(path)]
 
 
 def test_the_worked_example_runs(tmp_path: Path):
