@@ -58,7 +58,7 @@ TRUNKS = [  # the ways to start a detector from ImageNet's weights, with and wit
 def _files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("docs"))
-        for name in ("resnet50.pth", "maskrcnn_resnet50_fpn.pth"):
+        for name in ("resnet50.pth", "maskrcnn_resnet50_fpn.pth", "pt_inception-2015-12-05-6726825d.pth"):
             Path(name).touch()
         docs_files.hed(Path("hed.weights.h5"))
         docs_files.yolo_weights(Path("yolov1.weights"))

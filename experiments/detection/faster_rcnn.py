@@ -4,6 +4,8 @@ python launch.py --experiment=detection/faster_rcnn  # scenes: AP50 0.955, 3.8 m
 python launch.py --experiment=detection/faster_rcnn --schedule=alternating --steps=800  # AP50 0.910, 5.5 minutes
 python launch.py --experiment=detection/faster_rcnn --data=voc:/data/VOC2007 --preset=paper --workers=4
 python launch.py --experiment=detection/faster_rcnn --data=voc:/data/VOC2007 --preset=alternating --workers=4
+python launch.py --experiment=detection/faster_rcnn --preset=voc0712 --data=voc:/data/VOC2007+voc:/data/VOC2012
+python launch.py --experiment=detection/faster_rcnn --preset=coco --data=coco:/data/coco --workers=4
 python launch.py --experiment=detection/faster_rcnn --preset=fpn --data=coco:/data/coco --workers=8
 """
 
@@ -76,6 +78,26 @@ PRESETS = {
         alternation=Alternation((80_000, 40_000, 80_000, 40_000), heads_batch=2),
         detecting=dataclasses.replace(regions.PY_FASTER_RCNN, samples=64, positives=16),
         optimizer=dataclasses.replace(_PAPER.optimizer, accumulate=1, milestones=(3 / 4,)),
+    ),
+    # Trainval of both years, at once, by the schedule of tf-faster-rcnn: one image a step, a cut after 80,000; all else
+    # as above. Ren et al. (section 4.1) train in four steps.
+    "voc0712": dataclasses.replace(
+        _PAPER,
+        data="voc:VOCdevkit/VOC2007+voc:VOCdevkit/VOC2012",
+        steps=110_000,
+        optimizer=dataclasses.replace(_PAPER.optimizer, accumulate=1, milestones=(8 / 11,)),
+    ),
+    # py-faster-rcnn's COCO: 490,000 updates of two images, a cut after 350,000, and anchors of 64 pixels too.
+    "coco": dataclasses.replace(
+        _PAPER,
+        data="coco:coco",
+        train_split="train",
+        val_split="val",
+        protocol="coco",
+        steps=980_000,
+        eval_every=70_000,
+        network=dataclasses.replace(_PAPER.network, anchor_sizes=(64.0, 128.0, 256.0, 512.0)),
+        optimizer=dataclasses.replace(_PAPER.optimizer, milestones=(5 / 7,)),
     ),
     "fpn": Config(  # Lin et al. 2017, section 5.2, as torchvision trains it: 26 epochs of COCO, 16 images a step
         **COCO,

@@ -2,6 +2,7 @@
 
 python launch.py --experiment=detection/mask_rcnn  # scenes: mask AP50 0.908, 6.2 minutes, two CPU cores
 python launch.py --experiment=detection/mask_rcnn --preset=paper --data=coco:/data/coco --workers=8
+python launch.py --experiment=detection/mask_rcnn --preset=c4 --data=coco:coco --init_from=torchvision:resnet50.pth
 """
 
 import dataclasses
@@ -47,6 +48,15 @@ PRESETS = {
         steps=160_000,
         network=DetectorNetwork(),
         proposing=ProposalConfig(),
+        optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="step", milestones=(0.75,), warmup_steps=500),
+    ),
+    # Section 3.1 on one map of stride 16, the C4 of tables 2 and 3: 64 RoIs an image, 300 proposals in the test, and
+    # RoIAlign with as many samples as a bin has cells, as Detectron's.
+    "c4": Config(
+        **{**COCO, "detecting": RegionConfig(samples=64, positives=16)},
+        steps=160_000,
+        network=DetectorNetwork("resnet_c4", roi_samples=0),
+        proposing=ProposalConfig(train_before_nms=12_000, test_before_nms=6000, test_after_nms=300),
         optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="step", milestones=(0.75,), warmup_steps=500),
     ),
     "smoke": Config(**SMOKE, network=TINY, proposing=FEWEST_PROPOSALS),

@@ -10,7 +10,8 @@ from typing import Literal
 from jaxvision.data.inputs import Inputs
 from jaxvision.recipes.backbone import TINY
 from jaxvision.recipes.gan import GanSetup, full_size, smoke
-from jaxvision.recipes.gan_judge import GanJudge, JudgedGanConfig, with_judge
+from jaxvision.recipes.gan_inception import judge_of
+from jaxvision.recipes.gan_judge import JudgedGanConfig
 from jaxvision.train.types import Experiment, Stage
 
 
@@ -33,9 +34,9 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a classifier to judge samples by; then a generator that draws an image of a given class."""
     setup, network = GanSetup(inputs.source(config.data, "labels"), config, inputs, conditional=True), config.network
-    judge = GanJudge(setup, config.judge_steps, config.judge)
+    judge = judge_of(setup, config)
     classes = setup.source.num_classes
     discriminator = network.discriminator(classes, config.condition)
     task = setup.task(network.generator(classes), discriminator, extract=judge.extractor())
-    train = Stage("train", task, setup.train(), config.steps, judge.hooks(), with_judge)
-    return Experiment((judge.stage(), train))
+    train = Stage("train", task, setup.train(), config.steps, judge.hooks(), judge.start)
+    return Experiment((*judge.stages(), train))

@@ -8,7 +8,8 @@ import dataclasses
 from jaxvision.data.inputs import Inputs
 from jaxvision.recipes.backbone import TINY
 from jaxvision.recipes.gan import GanSetup, full_size, smoke
-from jaxvision.recipes.gan_judge import GanJudge, JudgedGanConfig, with_judge
+from jaxvision.recipes.gan_inception import judge_of
+from jaxvision.recipes.gan_judge import JudgedGanConfig
 from jaxvision.train.types import Experiment, Stage
 
 
@@ -27,8 +28,8 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a judge of samples; then a BiGAN, whose discriminator sees pairs (x, z)."""
     setup, network = GanSetup(inputs.source(config.data), config, inputs), config.network
-    judge = GanJudge(setup, config.judge_steps, config.judge)
+    judge = judge_of(setup, config)
     discriminator = network.discriminator(latent_dim=network.latent_dim)
     task = setup.task(network.generator(), discriminator, encoder=network.encoder(), extract=judge.extractor())
-    train = Stage("train", task, setup.train(), config.steps, judge.hooks(), with_judge)
-    return Experiment((judge.stage(), train))
+    train = Stage("train", task, setup.train(), config.steps, judge.hooks(), judge.start)
+    return Experiment((*judge.stages(), train))

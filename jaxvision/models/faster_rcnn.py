@@ -43,6 +43,7 @@ class RoIs(NamedTuple):
     mask_size: int = 14  # features a side, for the mask head
     operation: str = "align"  # "align", or on a single map "pool" (Girshick 2015) or "warp" (Dai et al. 2016)
     aligned: bool = True  # see `ops.roi.roi_align`
+    samples: int = 2  # of "align" and "warp" along each axis of a bin; 0: as many as it has cells
 
     def features(self, maps: Maps, rois: Float[Array, "B R 4"], size: int) -> Float[Array, "N P Q C"]:
         """Cut out the features of every RoI.
@@ -61,10 +62,12 @@ class RoIs(NamedTuple):
     def _operation(self) -> Any:
         scales = [1 / stride for stride in self.strides.values()]
         if self.operation == "align":
-            return partial(multilevel_roi_align, spatial_scales=scales, aligned=self.aligned)
+            options: dict[str, Any] = {"aligned": self.aligned, "sampling_ratio": self.samples}
+            return partial(multilevel_roi_align, spatial_scales=scales, **options)
         if self.operation not in ("pool", "warp") or len(scales) != 1:
             raise ValueError(f"RoI operation {self.operation!r}: choose align, or on a single map pool or warp")
-        single = partial({"pool": roi_pool, "warp": roi_warp}[self.operation], spatial_scale=scales[0])
+        warp = partial(roi_warp, sampling_ratio=self.samples)
+        single = partial({"pool": roi_pool, "warp": warp}[self.operation], spatial_scale=scales[0])
         return lambda maps, rois, size: single(maps[0], rois, size)
 
 

@@ -30,12 +30,12 @@ class Anchors(NamedTuple):
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
     offset: float = 0.0  # of anchors' centres from the cell's corner, in cells; see `ops.anchors.grid`
     rounded: bool = False  # round base anchors to whole pixels; see `ops.anchors.base_anchors`
-    legacy: bool = False  # the nine anchors of py-faster-rcnn, in the place of sizes and ratios
+    legacy: bool = False  # py-faster-rcnn's anchors of these sizes; their ratios are 0.5, 1 and 2, sides whole numbers
 
     @property
     def per_cell(self) -> int:
         """Number of anchors of each cell; all maps have the same, since they share the head."""
-        return 9 if self.legacy else len(self.sizes[0]) * len(self.ratios)
+        return len(self.sizes[0]) * (3 if self.legacy else len(self.ratios))
 
     def on(self, canvas: Size, shapes: Sequence[Size]) -> list[Float[Array, "_ 4"]]:
         """Lay the anchors over the cells of each map.
@@ -63,7 +63,7 @@ class Anchors(NamedTuple):
 
     def _base(self, sizes: tuple[float, ...]) -> Float[np.ndarray, "A 4"]:
         if self.legacy:
-            return anchor_ops.legacy_base_anchors()
+            return anchor_ops.legacy_base_anchors([size / 16 for size in sizes])
         return anchor_ops.base_anchors(sizes, self.ratios, rounded=self.rounded)
 
 

@@ -29,8 +29,8 @@ def base_anchors(sizes: Sequence[float], ratios: Sequence[float], *, rounded: bo
     return np.round(anchors) if rounded else anchors
 
 
-def legacy_table() -> Float[np.ndarray, "9 4"]:
-    """Return the nine anchors printed in py-faster-rcnn: ratios 0.5, 1, 2 by scales 8, 16, 32 of a 16-pixel cell.
+def legacy_table(scales: Sequence[float] = (8, 16, 32)) -> Float[np.ndarray, "A 4"]:
+    """Return py-faster-rcnn's anchors: ratios 0.5, 1, 2 by `scales` of a 16-pixel cell, by default those it prints.
 
     Coordinates are the MATLAB release's, 1-based and inclusive; the sides are whole numbers of pixels.
     """
@@ -38,15 +38,15 @@ def legacy_table() -> Float[np.ndarray, "9 4"]:
     for ratio in (0.5, 1.0, 2.0):
         width = np.round(np.sqrt(16 * 16 / ratio))
         height = np.round(width * ratio)
-        for scale in (8, 16, 32):
+        for scale in scales:
             reach = np.array([scale * width - 1, scale * height - 1]) / 2
             rows.append(np.concatenate([center - reach, center + reach]))
     return np.asarray(rows, np.float32)
 
 
-def legacy_base_anchors() -> Float[np.ndarray, "9 4"]:
+def legacy_base_anchors(scales: Sequence[float] = (8, 16, 32)) -> Float[np.ndarray, "A 4"]:
     """Return `legacy_table` in continuous coordinates, where pixel i reaches from i - 1 to i: centred on the cell."""
-    return legacy_table() - np.array([[1, 1, 0, 0]], np.float32)
+    return legacy_table(scales) - np.array([[1, 1, 0, 0]], np.float32)
 
 
 def grid(

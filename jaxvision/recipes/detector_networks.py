@@ -4,7 +4,7 @@ import dataclasses
 from functools import partial
 from typing import Literal
 
-from jaxvision.models.faster_rcnn import LEGACY, FasterRCNN, resnet_c4, resnet_fpn, vgg16
+from jaxvision.models.faster_rcnn import FasterRCNN, resnet_c4, resnet_fpn, vgg16
 from jaxvision.models.layers import Layer
 from jaxvision.models.norms import NORMS, FrozenBatchNorm
 from jaxvision.models.rpn import Anchors
@@ -29,7 +29,8 @@ class DetectorNetwork:
     rounded_anchors: bool = False  # pyramid: move anchors' corners to whole pixels, as torchvision's detectors do
     roi_aligned: bool = True  # pyramid: shift RoIs by half a cell before they are sampled; torchvision's do not
     remat: bool = False  # a ResNet keeps a block's ends alone for the gradient: less memory, more time
-    legacy_anchors: bool = False  # one map: py-faster-rcnn's nine anchors in place of anchor_sizes and anchor_ratios
+    legacy_anchors: bool = False  # one map: py-faster-rcnn's anchors of anchor_sizes, whose ratios are 0.5, 1 and 2
+    roi_samples: int = 2  # align: samples along each axis of a bin; 0: as many as it has cells, as Detectron on one map
 
     def make(self, num_classes: int, masks: bool = False, *, imported: bool = True) -> FasterRCNN:
         """Build the network.
@@ -55,12 +56,12 @@ class DetectorNetwork:
     def _network(self, num_classes: int, masks: bool) -> FasterRCNN:
         if self.backbone == "resnet_fpn":
             return self._with_pyramid(num_classes, masks)
-        anchors = LEGACY if self.legacy_anchors else Anchors((self.anchor_sizes,), self.anchor_ratios)
+        anchors = Anchors((self.anchor_sizes,), self.anchor_ratios, legacy=self.legacy_anchors)
         if self.backbone == "vgg16":
             if masks:
                 raise ValueError("--network.backbone=vgg16 has no mask branch; choose resnet_fpn or resnet_c4")
-            return vgg16(num_classes, width=self.width, anchors=anchors, operation=self.roi)
-        return resnet_c4(
+            return self._sampled(vgg16(num_classes, width=self.width, anchors=anchors, operation=self.roi))
+        single = resnet_c4(
             num_classes,
             depth=self.depth,
             width=self.width,
@@ -69,6 +70,7 @@ class DetectorNetwork:
             anchors=anchors,
             operation=self.roi,
         )
+        return self._sampled(single)
 
     def _with_pyramid(self, num_classes: int, masks: bool) -> FasterRCNN:
         if self.roi != "align":
@@ -76,7 +78,7 @@ class DetectorNetwork:
         if self.legacy_anchors:
             raise ValueError("--network.legacy_anchors are for one map: choose --network.backbone=vgg16 or resnet_c4")
         sizes = tuple((size,) for size in self.anchor_sizes)
-        return resnet_fpn(
+        pyramid = resnet_fpn(
             num_classes,
             depth=self.depth,
             width=self.width,
@@ -85,6 +87,10 @@ class DetectorNetwork:
             anchors=Anchors(sizes, self.anchor_ratios, rounded=self.rounded_anchors),
             aligned=self.roi_aligned,
         )
+        return self._sampled(pyramid)
+
+    def _sampled(self, network: FasterRCNN) -> FasterRCNN:
+        return network.clone(rois=network.rois._replace(samples=self.roi_samples))
 
     def _norm(self) -> Layer:
         return partial(FrozenBatchNorm, epsilon=self.norm_epsilon) if self.norm == "frozen" else NORMS[self.norm]

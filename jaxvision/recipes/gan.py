@@ -11,7 +11,7 @@ from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.latents import Prior, with_latents
 from jaxvision.data.records import Source
-from jaxvision.data.transforms import Transform
+from jaxvision.data.transforms import Transform, compose, horizontal_flip
 from jaxvision.losses.gan import Objective
 from jaxvision.models.dcgan import Discriminator, Encoder, Generator
 from jaxvision.models.precision import in_precision
@@ -85,6 +85,8 @@ class GanConfig(RunConfig):
     batch_size: int = 64  # real images in a training step, shared by its play.discriminator_steps discriminator steps
     steps: int = 1500  # training steps of the GAN
     eval_every: int = 500  # training steps between evaluations
+    flip: bool = False  # mirror half of the training images, chosen at random
+    judged_split: str = "val"  # split whose images samples are compared with, as many samples as it has images
     network: GanNetwork = GanNetwork()
     play: GanRules = GanRules()
     generator: Optimizer = DCGAN_ADAM
@@ -164,13 +166,14 @@ class GanSetup:
 
     def train(self) -> Data:
         """Open the training split: the middle of each image, in batches."""
-        return self.inputs.train(self.source["train"], self.crop, self.config.batch_size)
+        transform = compose(self.crop, horizontal_flip()) if self.config.flip else self.crop
+        return self.inputs.train(self.source["train"], transform, self.config.batch_size)
 
     def val(self) -> Data:
-        """Open the validation split: the middle of each image, with a latent beside it to draw a sample from."""
+        """Open the split that samples are compared with: the middle of each image, and a latent to draw a sample from."""
         network = self.config.network
         transform = with_latents(self.crop, network.latent_dim, network.prior)
-        return self.inputs.evaluate(self.source["val"], transform, self.config.batch_size)
+        return self.inputs.evaluate(self.source[self.config.judged_split], transform, self.config.batch_size)
 
     @cached_property
     def crop(self) -> Transform:

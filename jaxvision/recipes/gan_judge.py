@@ -1,7 +1,7 @@
 """The judge of a GAN: a network that learned from the same images, by whose features samples are compared with them."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -36,6 +36,8 @@ from jaxvision.train.types import Batch, Data, Hook, Metric, Predict, PyTree, Re
 from jaxvision.train.writer import read_metrics
 from jaxvision.viz import gan as viz
 
+WarmStart = Callable[[TrainState, Mapping[str, TrainState]], TrainState]
+
 TURNS = 4  # answers of a judge that tells by which of four angles an image was turned
 LEAST_SKILL = 0.2  # of a judge that is trusted: its accuracy above chance, as a part of what there is above chance
 INTERPOLATED = 8  # samples between one latent and another, both included
@@ -46,6 +48,9 @@ class JudgedGanConfig(GanConfig):
     """The settings of a GAN whose samples are compared with real images by the features of a judge."""
 
     data: str = "digits"  # digits, idx:DIR, folder:DIR, tfds:cifar10; of tfds also sets without labels
+    # The network by whose features samples are compared: judge learns from the same images first; inception:FILE is the
+    # Inception v3 of published figures, in the file of pytorch-fid or torch-fidelity.
+    extractor: str = "judge"
     judge_steps: int = 300  # training steps of the judge
     judge: Backbone = Backbone()  # network of the judge
 
@@ -78,19 +83,17 @@ class GanJudge:
         of mode collapse; "baseline" is the distance of blurred noise. Figures by the judge are left out where it is not
         trusted, and the reason takes their place.
         """
-        setup, config, val = self.setup, self.setup.config, self.setup.val()
-        name = f"{self.name}_{config.play.sample_norm}"
-        metrics = [frechet(name), kid(name), precision_recall(name)]
-        metrics += [inception_score(name)] if self.labelled else []
-        metrics += [class_accuracy()] if setup.conditional else []
-        draw = partial(_draw_classes, class_names=setup.source.class_names) if setup.conditional else draw_samples
-        return (
-            self._trusted(evaluate(tuple(metrics), val, every=config.eval_every)),
-            self._trusted(of_blurred_noise(evaluate((frechet(name),), val, name="baseline"))),
-            picture("samples", val, draw, every=config.eval_every),
-            Hook("interpolations", 0, partial(_interpolate, val, config.network.prior)),
-            collapse.alarm(config.play.objective, every=config.eval_every),
-        )
+        of_classes = self.setup.conditional
+        return comparisons(self.setup, self.name, scored=self.labelled, of_classes=of_classes, trusted=self._trusted)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Return the stages that come before the GAN's: the judge's own."""
+        return (self.stage(),)
+
+    @property
+    def start(self) -> WarmStart:
+        """The `warm_start` of the GAN's stage, which puts the judge into its state."""
+        return with_judge
 
     def stage(self) -> Stage:
         """Return the stage "judge", which trains the judge and measures its accuracy on held-out images."""
@@ -130,6 +133,41 @@ class GanJudge:
             return {"judge": reason} if reason else result
 
         return hook._replace(run=run)
+
+
+def plain(hook: Hook) -> Hook:
+    """Return the hook as it is, for a judge that is trusted without a measurement."""
+    return hook
+
+
+def comparisons(
+    setup: GanSetup, judge: str, *, scored: bool, of_classes: bool, trusted: Callable[[Hook], Hook]
+) -> tuple[Hook, ...]:
+    """Return the hooks that compare samples with real images by a judge's features.
+
+    Args:
+        setup: of the GAN.
+        judge: the judge's name in metric keys.
+        scored: whether the judge has classes, which the Inception score needs.
+        of_classes: whether these are the data's classes, by which a conditional generator is measured.
+        trusted: wraps the hooks whose figures depend on the judge.
+
+    Returns:
+        Hooks of figures, of the baseline, of pictures of samples and interpolations, and of mode collapse.
+    """
+    config, val = setup.config, setup.val()
+    name = f"{judge}_{config.play.sample_norm}"
+    metrics = [frechet(name), kid(name), precision_recall(name)]
+    metrics += [inception_score(name)] if scored else []
+    metrics += [class_accuracy()] if of_classes else []
+    draw = partial(_draw_classes, class_names=setup.source.class_names) if setup.conditional else draw_samples
+    return (
+        trusted(evaluate(tuple(metrics), val, every=config.eval_every)),
+        trusted(of_blurred_noise(evaluate((frechet(name),), val, name="baseline"))),
+        picture("samples", val, draw, every=config.eval_every),
+        Hook("interpolations", 0, partial(_interpolate, val, config.network.prior)),
+        collapse.alarm(config.play.objective, every=config.eval_every),
+    )
 
 
 def distrust(rows: Sequence[Mapping[str, Any]], name: str) -> str:

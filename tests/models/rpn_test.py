@@ -41,7 +41,7 @@ def test_output_order_is_the_anchors_order():
 
 
 def test_anchors_of_py_faster_rcnn():
-    anchors = Anchors(((1.0,),), legacy=True)
+    anchors = Anchors(((128.0, 256.0, 512.0),), legacy=True)
     (found,) = anchors.on((32, 48), [(2, 3)])
     assert anchors.per_cell == 9 and found.shape == (54, 4)
     np.testing.assert_allclose(found[:9], anchor_ops.legacy_base_anchors())

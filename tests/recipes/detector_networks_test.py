@@ -1,10 +1,11 @@
 """The flags of two-stage detectors reach the network, and flags that do not go together are refused."""
 
 import flax.linen as nn
+import jax
 import numpy as np
 import pytest
 
-from experiments.detection import faster_rcnn
+from experiments.detection import faster_rcnn, mask_rcnn
 from jaxvision.recipes.detector_networks import HALF, SMALL, TINY, DetectorNetwork
 
 # The table that py-faster-rcnn prints: (x0, y0, x1, y1), 1-based, both corners inside.
@@ -26,6 +27,24 @@ def test_the_papers_preset_has_the_anchors_of_its_code():
     network = faster_rcnn.PRESETS["paper"].network
     assert network.legacy_anchors and network.backbone == "vgg16"
     np.testing.assert_array_equal(first_anchors(network), np.array(PY_FASTER_RCNN) - [1, 1, 0, 0])
+
+
+def test_the_coco_preset_has_an_anchor_of_64_pixels_too():
+    network = faster_rcnn.PRESETS["coco"].network
+    rpn = network.make(81).rpn
+    assert rpn is not None and rpn.anchors.per_cell == 12
+    anchors = np.asarray(rpn.anchors.on((64, 96), [(4, 6)])[0][:12])
+    np.testing.assert_array_equal(anchors[[1, 2, 3, 5, 6, 7, 9, 10, 11]], np.array(PY_FASTER_RCNN) - [1, 1, 0, 0])
+    np.testing.assert_array_equal(anchors[4], [-24, -24, 40, 40])
+
+
+def test_on_one_map_mask_rcnn_samples_as_many_points_as_cells():
+    model = mask_rcnn.PRESETS["c4"].network.make(81, masks=True)
+    assert model.rois.samples == 0 and model.rois.strides == {"layer3": 16} and model.mask_head is not None
+    assert mask_rcnn.PRESETS["paper"].network.make(81, masks=True).rois.samples == 2
+    maps = {"layer3": jax.ShapeDtypeStruct((1, 4, 6, 8), np.float32)}
+    rois = jax.ShapeDtypeStruct((1, 3, 4), np.float32)
+    assert jax.eval_shape(lambda m, r: model.rois.features(m, r, 14), maps, rois).shape == (3, 14, 14, 8)
 
 
 def test_other_networks_on_one_map_have_exact_anchors_around_the_cells_corner():
