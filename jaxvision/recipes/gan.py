@@ -170,7 +170,7 @@ class GanSetup:
         return self.inputs.train(self.source["train"], transform, self.config.batch_size)
 
     def val(self) -> Data:
-        """Open the split that samples are compared with: the middle of each image, and a latent to draw a sample from."""
+        """Open the split that samples are compared with: the middle of each image, and a latent to draw one from."""
         network = self.config.network
         transform = with_latents(self.crop, network.latent_dim, network.prior)
         return self.inputs.evaluate(self.source[self.config.judged_split], transform, self.config.batch_size)

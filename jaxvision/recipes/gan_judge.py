@@ -48,9 +48,7 @@ class JudgedGanConfig(GanConfig):
     """The settings of a GAN whose samples are compared with real images by the features of a judge."""
 
     data: str = "digits"  # digits, idx:DIR, folder:DIR, tfds:cifar10; of tfds also sets without labels
-    # The network by whose features samples are compared: judge learns from the same images first; inception:FILE is the
-    # Inception v3 of published figures, in the file of pytorch-fid or torch-fidelity.
-    extractor: str = "judge"
+    extractor: str = "judge"  # network that samples are compared by: judge, which learns first, or inception:FILE
     judge_steps: int = 300  # training steps of the judge
     judge: Backbone = Backbone()  # network of the judge
 

@@ -29,6 +29,12 @@ def settings_of(imported: Imported) -> dict[str, FlagValues]:
     name = imported.network.partition("1")[0]  # "vgg16_bn" is a VGG
     if name == "vgg":
         return {"classification/vgg": {**_classifier(imported), **_vgg(params)}}
+    if name == "caffenet":
+        classifier = {**_classifier(imported), "variant": "caffenet"}
+        return {
+            "classification/alexnet": classifier,
+            "detection/rcnn": {"network.kind": "alexnet", "network.width": 1.0},
+        }
     if name in ("alexnet", "googlenet"):
         return {f"classification/{name}": {**_classifier(imported), "variant": "torchvision"}}
     if name in ("resnet", "moco", "simclr"):

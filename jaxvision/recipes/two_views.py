@@ -76,8 +76,7 @@ class ContrastiveConfig(SplitConfig):
 
     batch_size: int = 128
     image_size: int = 32  # height and width of a view in pixels
-    # Height and width in pixels of the central square that views are cut from; 0: cut them out of whole photographs.
-    source_size: int = 32
+    source_size: int = 32  # pixels a side of the central square that views are cut from; 0: of the whole photograph
     temperature: float = 0.2  # divides the cosines in the loss; the lower, the more hard negatives count
     hidden: int = 128  # width of the projection head's hidden layer
     embedding: int = 64  # width of the projection head's output

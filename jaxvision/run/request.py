@@ -28,7 +28,7 @@ class Flags:
     smoke: bool = False  # try everything in seconds: two training steps on tiny data, in a temporary folder
     workdir: str = ""  # folder for checkpoints, metrics and pictures; by default runs/<area>-<name>
     from_stage: str = ""  # name of a stage: repeat it and all later stages of the run in --workdir
-    init_from: str = ""  # initial weights: torchvision:FILE (.pth, .safetensors), workdir:RUN, darknet:FILE, hed:FILE
+    init_from: str = ""  # initial weights: torchvision:FILE, workdir:RUN, caffe:FILE, darknet:FILE or hed:FILE
     head: Literal["keep", "new"] = "keep"  # classifier of the --init_from weights: keep it, or train a new one
     format: Format = "stablehlo"  # what --mode=export writes: the whole program, or weights under torchvision's names
     input: str = ""  # images for --mode=predict: a file, a folder or a quoted pattern such as 'photos/*.jpg'

@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable, Mapping
 
 from jaxvision import foreign
-from jaxvision.weights import darknet, hed, torchvision, workdir
+from jaxvision.weights import caffe, darknet, hed, torchvision, workdir
 from jaxvision.weights.imported import Imported
 
 READERS: Mapping[str, Callable[[str], Imported]] = {
     "torchvision": torchvision.read,
     "darknet": darknet.read,
     "hed": hed.read,
+    "caffe": caffe.read,
     "workdir": workdir.read,
 }
 

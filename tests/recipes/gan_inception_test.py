@@ -61,7 +61,11 @@ def test_nothing_is_trained_before_the_gan_and_figures_name_inception(experiment
         return {"features": features, "real_features": features + 1, "probabilities": np.full((16, 1008), 1 / 1008)}
 
     names = set(figures.run(predict, state))
-    assert {"val/fid_inception_running", "val/kid_inception_running", "val/is_inception_running"} <= names, names
+    assert {
+        "val/fid_inception_running",
+        "val/kid_inception_running",
+        "val/inception_score_inception_running",
+    } <= names, names
     assert not [name for name in names if "resnet" in name or "class" in name]
 
 
