@@ -9,6 +9,7 @@ Data without colours are refused.
 """
 
 import dataclasses
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +33,7 @@ from jaxvision.viz.pretext import triples
 
 _SAMPLE = 512  # training images whose colours are counted
 _GREY = 2.0  # mean distance from grey, in Lab, below which an image is taken to have no colours
+_FARTHEST = 130.0  # a or b of a colour, at most
 _CELL = 4  # height and width in pixels of the cell that one prediction is for
 
 
@@ -42,6 +44,7 @@ class Config(PretextConfig):
     data: str = "tinted"  # where images in colours come from: tinted, folder:DIR, tfds:NAME
     steps: int = 600
     eval_every: int = 300
+    bins: str = ""  # colours to choose from: a .npy file [Q, 2], as the paper's pts_in_hull.npy of 313; "": sRGB's 261
     rebalance: float = 0.5  # λ: 1 weighs all colours alike, 0 the rarest the most
     temperature: float = 0.38  # temperature of the annealed mean: towards 0 vivid and spotted, 1 is dull
     optimizer: Optimizer = Optimizer(rule="adam", lr=1e-3, weight_decay=1e-4, schedule="cosine", warmup_steps=20)
@@ -72,7 +75,8 @@ PRESETS = {
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Learn to give grey images their colours."""
     metrics = ("ab_error", "ab_error_grey", "auc")
-    setup, bins = PretextSetup(inputs.source(config.data), config, inputs, _draw, metrics), color_bins()
+    bins = colors_to_choose(config.bins)
+    setup = PretextSetup(inputs.source(config.data), config, inputs, _draw, metrics)
     task = colorization(
         in_precision(Colorizer(config.backbone.make(), len(bins)), inputs.precision),
         config.optimizer.make(config.steps),
@@ -86,6 +90,26 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     return Experiment.single(task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation())
 
 
+def colors_to_choose(file: str) -> Float[np.ndarray, "Q 2"]:
+    """Return the colours (a, b) that the network chooses from.
+
+    Args:
+        file: what `numpy.save` has written, with a row for each colour; "" for `ops.lab.color_bins`.
+
+    Raises:
+        ValueError: the file is missing, or holds something else.
+    """
+    if not file:
+        return color_bins()
+    try:
+        bins = np.load(Path(file).expanduser(), allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--bins={file}: {error}; give a .npy file of colours (a, b)") from None
+    if bins.ndim != 2 or bins.shape[1] != 2 or not np.abs(bins).max(initial=0.0) <= _FARTHEST:
+        raise ValueError(f"--bins={file}: an array {bins.shape}; give one [Q, 2] of colours (a, b) of CIE Lab")
+    return bins.astype(np.float32)
+
+
 def frequencies(setup: PretextSetup) -> Float[Array, " Q"]:
     """Count how often the colours of each bin occur in the first training images.
 
@@ -97,7 +121,8 @@ def frequencies(setup: PretextSetup) -> Float[Array, " Q"]:
     records = Subset(known, np.arange(min(_SAMPLE, len(known))))
     data = setup.inputs.evaluate(records, crops.center_crop(size, size), config.batch_size)
     batches = data(0, 1)  # the same in every process
-    counts, chroma = zip(*(_count(batch["image"], batch["_mask"]) for batch in batches), strict=True)
+    bins = jnp.asarray(colors_to_choose(getattr(config, "bins", "")))
+    counts, chroma = zip(*(_count(batch["image"], batch["_mask"], bins) for batch in batches), strict=True)
     if float(np.max([np.max(each) for each in chroma])) < _GREY:
         raise ValueError(
             f"--data={config.data}: the images are grey, there are no colours to learn; give coloured ones"
@@ -106,11 +131,13 @@ def frequencies(setup: PretextSetup) -> Float[Array, " Q"]:
 
 
 @jax.jit
-def _count(images: UInt8[Array, "B S S 3"], mask: Bool[Array, " B"]) -> tuple[Float[Array, " Q"], Float[Array, " B"]]:
+def _count(
+    images: UInt8[Array, "B S S 3"], mask: Bool[Array, " B"], bins: Float[Array, "Q 2"]
+) -> tuple[Float[Array, " Q"], Float[Array, " B"]]:
     """Sum the soft codes of all cells, and measure each image's mean distance from grey; padding counts as 0."""
     colors = to_lab(unit(images))[..., 1:]
     cells = colors.reshape(len(colors), -1, 2)[:, :: _CELL * _CELL]
-    codes = soft_encode(cells, jnp.asarray(color_bins())) * mask[:, None, None]
+    codes = soft_encode(cells, bins) * mask[:, None, None]
     return codes.sum((0, 1)), jnp.sqrt(jnp.square(colors).sum(-1)).mean((1, 2)) * mask
 
 

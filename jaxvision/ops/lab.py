@@ -55,7 +55,8 @@ def grey(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
 def color_bins(grid: int = 10) -> Float32[np.ndarray, "Q 2"]:
     """Return the grid points (a, b) that are the nearest to some colour of sRGB, sorted by a and then b.
 
-    With the `grid` of 10 of Zhang et al. 2016 (section 2.1) there are 261. The paper counts 313 without saying how.
+    With the `grid` of 10 of Zhang et al. 2016 (section 2.1) there are 261. The paper counts 313 without saying how; its
+    code has them in a file, pts_in_hull.npy.
     """
     levels = np.linspace(0, 1, _LEVELS, dtype=np.float32)
     colors = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
