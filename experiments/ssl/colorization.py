@@ -2,7 +2,7 @@
 
 python launch.py --experiment=ssl/colorization  # 2.5 from the true colour, grey is 12.0; 4 minutes beside other jobs
 python launch.py --experiment=ssl/colorization --data=folder:photos --image_size=64 --crop.shorter=64,80
-python launch.py --experiment=ssl/colorization --preset=paper --data=tfds:imagenet2012 --workers=8
+python launch.py --experiment=ssl/colorization --preset=resnet18 --data=tfds:imagenet2012 --workers=8
 
 The embedded data are digits in ink of ten hues, one for each digit: to find the hue the network must know the digit.
 Data without colours are refused.
@@ -52,7 +52,7 @@ class Config(PretextConfig):
 
 PRESETS = {
     "quick": Config(),
-    "paper": Config(  # section 3.1, with a ResNet and ways up in the place of dilated VGG-like blocks
+    "resnet18": Config(  # section 3.1 with another network: a ResNet-18 and ways up, no dilated VGG-like blocks
         **IMAGENET,
         image_size=256,
         batch_size=40,
@@ -78,7 +78,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     bins = colors_to_choose(config.bins)
     setup = PretextSetup(inputs.source(config.data), config, inputs, _draw, metrics)
     task = colorization(
-        in_precision(Colorizer(config.backbone.make(), len(bins)), inputs.precision),
+        in_precision(Colorizer(config.backbone.with_maps(), len(bins)), inputs.precision),
         config.optimizer.make(config.steps),
         mean=setup.source.mean,
         std=setup.source.std,

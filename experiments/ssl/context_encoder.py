@@ -2,7 +2,7 @@
 
 python launch.py --experiment=ssl/context_encoder  # digits: PSNR 22.6 dB; 5 minutes beside other jobs
 python launch.py --experiment=ssl/context_encoder --data=idx:fashion-mnist
-python launch.py --experiment=ssl/context_encoder --preset=paper --data=tfds:imagenet2012 --workers=8
+python launch.py --experiment=ssl/context_encoder --preset=resnet18 --data=tfds:imagenet2012 --workers=8
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ class Config(PretextConfig):
 
 PRESETS = {
     "quick": Config(),
-    "paper": Config(  # sections 3.3 and 4, with a ResNet in the place of AlexNet's layers
+    "resnet18": Config(  # sections 3.3 and 4 with another network: a ResNet-18 in the place of AlexNet's layers
         **IMAGENET,
         image_size=128,
         hole=64,
@@ -57,7 +57,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Learn to fill a hole in an image from its surroundings."""
     setup = PretextSetup(inputs.source(config.data), config, inputs, _draw, ("l1", "l2", "l2_mean", "psnr"))
     task = context_encoder(
-        in_precision(ContextEncoder(config.backbone.make(), config.hole), inputs.precision),
+        in_precision(ContextEncoder(config.backbone.with_maps(), config.hole), inputs.precision),
         in_precision(Discriminator(config.hole, config.judge_width, kernel=4), inputs.precision),
         config.optimizer.make(config.steps),
         config.discriminator.make(config.steps),

@@ -15,6 +15,7 @@ from jaxtyping import Int, UInt8
 from jaxvision.data.inputs import Inputs
 from jaxvision.models.pretext_heads import PieceClassifier
 from jaxvision.ops.permutations import spread
+from jaxvision.recipes.backbone import Backbone
 from jaxvision.recipes.pretext import IMAGENET, SMOKE, PretextConfig, PretextCrop, PretextSetup
 from jaxvision.tasks.questions import jigsaw
 from jaxvision.train.optim import Optimizer
@@ -39,8 +40,8 @@ class Config(PretextConfig):
 
 PRESETS = {
     "quick": Config(),
-    "paper": Config(  # section 4, with a ResNet in the place of AlexNet's layers
-        **IMAGENET,
+    "paper": Config(  # section 4: CaffeNet's convolutions on each tile; fc6 and fc7 have batch norm, the paper's none
+        **{**IMAGENET, "backbone": Backbone("alexnet_pieces", width=1.0)},
         image_size=256,
         cell=75,
         tile=64,

@@ -2,7 +2,7 @@
 
 python launch.py --experiment=ssl/relative_patch  # digits: 0.713 of held-out pairs, of which chance is 0.125
 python launch.py --experiment=ssl/relative_patch --data=idx:fashion-mnist
-python launch.py --experiment=ssl/relative_patch --preset=paper --data=tfds:imagenet2012 --workers=8
+python launch.py --experiment=ssl/relative_patch --preset=resnet18 --data=tfds:imagenet2012 --workers=8
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ class Config(PretextConfig):
 
 PRESETS = {
     "quick": Config(),
-    "paper": Config(  # section 3, with a ResNet in the place of AlexNet's layers and a schedule of its own
+    "resnet18": Config(  # section 3 with another network, a ResNet-18 in the place of AlexNet's layers, and schedule
         **IMAGENET,
         image_size=448,
         patch=96,

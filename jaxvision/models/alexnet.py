@@ -67,6 +67,7 @@ class AlexNet(nn.Module):
     variant: str = "paper"
     width: float = 1.0  # fraction of the paper's channels
     head: bool = True  # False: the network ends at "pool5"
+    first_stride: int = 4  # of conv1; 2 for pieces of images (Noroozi & Favaro 2016)
     dropout: float = 0.5  # share of the units of fc6 and of fc7 that training drops
     kernel_init: Initializer | None = None  # in the place of the variant's
     dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
@@ -74,9 +75,11 @@ class AlexNet(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "..."]]:
         variant = self._variant()
-        _require_size(x.shape[1:3], 67 - 2 * variant.padding)
+        _require_size(x.shape[1:3], 11 + 14 * self.first_stride - 2 * variant.padding)
         features: dict[str, Array] = {}
-        for i, (kernel_size, strides, padding) in enumerate(((11, 4, variant.padding), *_LATER), start=1):
+        for i, (kernel_size, strides, padding) in enumerate(
+            ((11, self.first_stride, variant.padding), *_LATER), start=1
+        ):
             x = features[f"conv{i}"] = nn.relu(self._conv(i, kernel_size, strides, padding)(x))
             if i in (1, 2):
                 x = _normalise_and_pool(features, i, variant.response_norm)

@@ -3,22 +3,39 @@
 import dataclasses
 from typing import Literal
 
+import flax.linen as nn
+
 from jaxvision.models.layers import BatchNorm, Layer
+from jaxvision.models.pretext_networks import AlexNetTrunk, NetworkInNetwork
 from jaxvision.models.resnet import ResNet
 
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """A residual network whose features are learned."""
+    """A network whose features are learned."""
 
-    depth: int = 18  # layers: 18, 34, 50, 101, 152; 10 for tiny data
-    stem: Literal["imagenet", "cifar"] = "cifar"  # first layers: 7×7/2 and max-pool, or 3×3
+    kind: Literal["resnet", "alexnet", "alexnet_pieces", "nin"] = "resnet"  # pieces: conv1 of stride 2; nin: for CIFAR
+    depth: int = 18  # resnet: layers, 18, 34, 50, 101 or 152; 10 for tiny data
+    stem: Literal["imagenet", "cifar"] = "cifar"  # resnet: first layers, 7×7/2 and max-pool, or 3×3
     width: float = 0.25  # fraction of the paper's channels
     remat: bool = False  # keep a block's ends alone for the gradient: less memory, a third more time
 
-    def make(self, norm: Layer = BatchNorm) -> ResNet:
-        """Return the network without a classifier, with `norm` as its normalisation; its features are "pool"."""
+    def make(self, norm: Layer = BatchNorm) -> nn.Module:
+        """Return the network without a classifier, with `norm` as its normalisation; its features are "pool".
+
+        AlexNet has response normalisation instead.
+        """
+        if self.kind == "nin":
+            return NetworkInNetwork(self.width, norm)
+        if self.kind != "resnet":
+            return AlexNetTrunk(self.width, first_stride=2 if self.kind == "alexnet_pieces" else 4)
         return ResNet(None, self.depth, stem=self.stem, width=self.width, norm=norm, remat=self.remat)
+
+    def with_maps(self) -> nn.Module:
+        """Return the network where a task reads its last map, "layer4". ValueError: it is no ResNet, and has none."""
+        if self.kind != "resnet":
+            raise ValueError(f"--backbone.kind={self.kind}: this task reads the last map of a ResNet; choose resnet")
+        return self.make()
 
 
 RESNET18 = Backbone(stem="imagenet", width=1.0)

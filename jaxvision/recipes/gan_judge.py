@@ -118,6 +118,8 @@ class GanJudge:
 
     @cached_property
     def _network(self) -> ResNet:
+        if self.network.kind != "resnet":
+            raise ValueError(f"--judge.kind={self.network.kind}: a judge is a ResNet; choose resnet")
         classes = self.setup.source.num_classes if self.labelled else None
         judge = ResNet(classes, self.network.depth, stem=self.network.stem, width=self.network.width)
         return in_precision(judge, self.setup.inputs.precision)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from experiments.ssl import colorization, context_encoder, jigsaw, relative_patch, rotation
 from jaxvision.models.norms import SplitBatchNorm
 from jaxvision.recipes.backbone import RESNET18, RESNET50, TINY, Backbone
 
@@ -22,6 +23,29 @@ def test_features_have_the_channels_of_depth_and_width(backbone: Backbone, chann
     )  # fmt: skip
     assert outputs["pool"].shape == (2, channels)
     assert "logits" not in outputs
+
+
+@pytest.mark.parametrize(
+    ("kind", "side", "features"), [("alexnet", 227, 9216), ("alexnet_pieces", 64, 1024), ("nin", 32, 192)]
+)
+def test_the_networks_of_pretext_papers_give_features(kind: str, side: int, features: int):
+    network, images = Backbone(kind, width=1.0).make(), jnp.zeros((2, side, side, 3))
+    outputs, _ = jax.eval_shape(partial(network.init_with_output, train=True), jax.random.PRNGKey(0), images)
+    assert outputs["pool"].shape == (2, features)
+
+
+def test_tasks_on_maps_need_a_resnet_and_so_does_a_judge():
+    assert Backbone().with_maps().depth == 18
+    with pytest.raises(ValueError, match="--backbone.kind=nin: this task reads the last map of a ResNet"):
+        Backbone("nin").with_maps()
+
+
+def test_the_presets_that_are_called_paper_are_on_the_papers_networks():
+    assert (
+        jigsaw.PRESETS["paper"].backbone.kind == "alexnet_pieces" and rotation.PRESETS["paper"].backbone.kind == "nin"
+    )
+    for experiment in (relative_patch, colorization, context_encoder):
+        assert "paper" not in experiment.PRESETS and experiment.PRESETS["resnet18"].backbone == RESNET18
 
 
 def test_the_first_layers_and_the_normalisation_are_those_asked_for():

@@ -1,0 +1,67 @@
+"""Networks that papers on pretext tasks train instead of a ResNet, each with its features as "pool" [B, D].
+
+Input: images [B, S, S, 3], float, normalised. Output, a dict of every map by its name, and "pool".
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxvision.models.alexnet import AlexNet
+from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, he_normal, scaled
+from jaxvision.ops.pooling import avg_pool, max_pool
+
+# Channels and kernel of the three convolutions of each block, behind which the first two are pooled.
+_NIN = (((192, 5), (160, 1), (96, 1)), ((192, 5), (192, 1), (192, 1)), *(((192, 3), (192, 1), (192, 1)),) * 2)
+
+
+class AlexNetTrunk(nn.Module):
+    """CaffeNet's convolutions; "pool" is the last map, flattened.
+
+    Noroozi & Favaro (2016, section 3) let conv1 of each tile take steps of 2, not 4.
+    """
+
+    width: float = 1.0  # fraction of the paper's channels
+    first_stride: int = 4  # of conv1
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "B ..."]]:
+        net = AlexNet(None, "caffenet", self.width, head=False, first_stride=self.first_stride, dtype=self.dtype)
+        nn.share_scope(self, net)
+        features = net(x, train=train)
+        return {**features, "pool": features["pool5"].reshape(len(x), -1)}
+
+
+class NetworkInNetwork(nn.Module):
+    """Four blocks of three convolutions with batch norm (Gidaris et al. 2018, section 3.1; Lin et al. 2014).
+
+    The first block is pooled by its maxima, the second by means; "pool" averages the last block's map.
+    """
+
+    width: float = 1.0  # fraction of the paper's channels
+    norm: Layer = BatchNorm  # normalisation behind each convolution
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "B ..."]]:
+        features: dict[str, Array] = {}
+        for block, layers in enumerate(_NIN, start=1):
+            for i, (channels, kernel) in enumerate(layers, start=1):
+                conv = Conv(
+                    scaled(channels, self.width),
+                    kernel,
+                    padding=kernel // 2,
+                    use_bias=False,
+                    kernel_init=he_normal,
+                    dtype=self.dtype,
+                    name=f"conv{block}_{i}",
+                )
+                norm = self.norm(use_running_average=not train, dtype=self.dtype, name=f"bn{block}_{i}")
+                x = nn.relu(norm(conv(x)))
+            features[f"block{block}"] = x
+            if block == 1:
+                x = max_pool(x, 3, 2, 1)
+            elif block == 2:
+                x = avg_pool(x, 3, 2, 1)
+        return {**features, "pool": x.mean(axis=(1, 2))}

@@ -1,0 +1,39 @@
+"""Networks of pretext papers: sizes by hand, maps by name, and smaller steps for pieces of images."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvision.models.pretext_networks import AlexNetTrunk, NetworkInNetwork
+
+KEY = jax.random.PRNGKey(0)
+
+
+def outputs(net, side: int):
+    return jax.eval_shape(partial(net.init_with_output, train=True), KEY, jnp.zeros((1, side, side, 3)))
+
+
+def count(variables) -> int:
+    return sum(int(np.prod(p.shape)) for p in jax.tree.leaves(variables["params"]))
+
+
+def test_network_in_network_has_the_layers_of_gidaris():
+    made, variables = outputs(NetworkInNetwork(), 32)
+    one = 192 * 192
+    kernels = 75 * 192 + 192 * 160 + 160 * 96 + 25 * 96 * 192 + 2 * one + 2 * (9 * one + 2 * one)
+    assert count(variables) == kernels + 2 * (192 + 160 + 96 + 9 * 192)
+    assert [made[f"block{i}"].shape[1:3] for i in range(1, 5)] == [(32, 32), (16, 16), (8, 8), (8, 8)]
+    assert made["pool"].shape == (1, 192)
+
+
+def test_alexnets_convolutions_are_caffenets_and_take_smaller_steps_on_tiles():
+    made, variables = outputs(AlexNetTrunk(), 227)
+    assert count(variables) == 60_965_224 - (9216 * 4096 + 4096 * 4096 + 4096 * 1000 + 4096 + 4096 + 1000)
+    assert made["pool"].shape == (1, 9216) and "norm2" in made and "fc6" not in made
+    tiles, _ = outputs(AlexNetTrunk(first_stride=2), 64)
+    assert tiles["conv1"].shape[1:3] == (27, 27) and tiles["pool5"].shape == (1, 2, 2, 256)
+    with pytest.raises(ValueError, match="image_size must be at least 67"):
+        outputs(AlexNetTrunk(), 64)
