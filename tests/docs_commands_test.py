@@ -15,7 +15,7 @@ import launch
 from jaxvision.data import sources
 from jaxvision.data.image_files import image_files
 from jaxvision.data.source_log import SourceLog
-from jaxvision.run import session
+from jaxvision.run import commandline, session
 from jaxvision.run.config import to_dict
 from jaxvision.run.network import imported_weights
 from jaxvision.run.request import FOR_TRAINING
@@ -83,7 +83,7 @@ def asked(command: str) -> tuple[Experiment, Imported | None, Any]:
     inside = inside.replace("+voc:/data/", "+voc:data/")
     values, name, config = launch.parse(["launch.py", *shlex.split(inside), "--workdir=out"])
     docs_files.make(getattr(config, "data", ""))
-    request = launch.request(values, name, config)
+    request = commandline.request(values, name, config)
     imported = imported_weights(request.flags, name)
     origin = origin_of(request.flags.init_from, imported) if imported else {}
     config = for_use(config, request.flags.mode, {}, print)
@@ -159,7 +159,11 @@ def test_frozen_layers_of_a_trunk_stay_as_they_are(tmp_path: Path, monkeypatch: 
     """Two steps of a detector on ImageNet's trunk: the first layers and all batch statistics are the file's."""
     drawn = np.random.default_rng(0)
     small = torchvision.write(docs_files.zeros(docs_files.ResNet(10, 18), 32))[1]
-    tensors = {name: np.abs(drawn.normal(0, 0.05, value.shape)).astype(np.float32) for name, value in small.items()}
+    ones = ("running_var", "bn1.weight", "bn2.weight", "downsample.1.weight")
+    tensors = {
+        name: (float(name.endswith(ones)) + drawn.normal(0, 0.03, value.shape)).astype(np.float32)
+        for name, value in small.items()
+    }
     monkeypatch.setattr(state_dict, "read", lambda file: tensors)
     (tmp_path / "resnet18.pth").touch()
     flags = ["--experiment=detection/faster_rcnn", "--smoke", f"--init_from=torchvision:{tmp_path}/resnet18.pth"]

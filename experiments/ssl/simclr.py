@@ -42,6 +42,8 @@ PAPER = Config(  # sections 2.1 and 2.2, appendix A: lr 0.3 · batch / 256, 100 
     optimizer=Optimizer(rule="lars", lr=4.8, weight_decay=1e-6, schedule="cosine", warmup_steps=3128),
 )
 
+CIFAR_VIEW = dataclasses.replace(PAPER.view, jitter=(0.4, 0.4, 0.4, 0.1), blur=0.0)
+
 PRESETS = {
     "quick": Config(),
     "paper": PAPER,
@@ -55,8 +57,20 @@ PRESETS = {
         steps=48_830,
         temperature=0.5,
         backbone=Backbone(depth=50, width=1.0),
-        view=dataclasses.replace(PAPER.view, jitter=(0.4, 0.4, 0.4, 0.1), blur=0.0),
+        view=CIFAR_VIEW,
         optimizer=dataclasses.replace(PAPER.optimizer, lr=1.0, warmup_steps=488),
+    ),
+    "cifar_resnet18": dataclasses.replace(  # the released code's command: batch 512, 1000 epochs, lr 512 / 256
+        PAPER,
+        data="tfds:cifar10",
+        image_size=32,
+        source_size=32,
+        batch_size=512,
+        steps=97_656,
+        temperature=0.5,
+        backbone=Backbone(width=1.0),
+        view=CIFAR_VIEW,
+        optimizer=dataclasses.replace(PAPER.optimizer, lr=2.0, warmup_steps=977),
     ),
     "smoke": Config(**SMOKE),
 }
