@@ -76,7 +76,16 @@ def for_training(imported: Imported, experiment: str) -> Imported:
 
 
 def account(imported: Imported, experiment: str, config: Mapping[str, Any]) -> str:
-    """Return a line with the flags that were chosen to fit the weights; "" where there are none."""
+    """Return a line with the flags that were chosen to fit the weights.
+
+    Args:
+        imported: the weights.
+        experiment: its name, such as "detection/faster_rcnn".
+        config: all flags of the run.
+
+    Returns:
+        The line; "" where no flag was chosen, or the user gave others.
+    """
     flags = settings_of(imported).get(experiment, {})
     as_saved = {name: list(value) if isinstance(value, tuple) else value for name, value in flags.items()}
     chosen = [f"{name}={flags[name]}" for name, value in as_saved.items() if config.get(name) == value]

@@ -68,6 +68,21 @@ def test_a_trunk_fits_the_detectors_that_start_from_it(filled: Callable[..., dic
     assert list(found)[1:] == ["detection/faster_rcnn", "detection/mask_rcnn", "detection/rcnn"]
 
 
+def test_a_detector_keeps_norms_and_first_layers_and_says_so(filled: Callable[..., dict], tmp_path: Path):
+    """As torchvision and Detectron train from ImageNet's weights; the classifier of whole images has no place there."""
+    weights = imported(ResNet(10, 34, width=WIDTH), 32, filled, tmp_path / "w.pth")
+    flags = pretrained.settings_of(weights)["detection/faster_rcnn"]
+    assert flags["network.norm"] == "frozen" and flags["optimizer.freeze"] == ("backbone/(conv1|bn1|layer1_)",)
+    c4 = pretrained.fitting(flags, {"network.backbone": "resnet_c4"})
+    assert "network.backbone" not in c4 and c4["network.norm"] == "frozen"
+    assert pretrained.fitting(flags, {"network.backbone": "vgg16"})["network.backbone"] == "resnet_fpn"
+    said = pretrained.account(weights, "detection/faster_rcnn", {"network.norm": "frozen", "network.depth": 18})
+    assert said == f"{tmp_path / 'w.pth'}: flags chosen to fit it: network.norm=frozen"
+    assert pretrained.account(weights, "gan/dcgan", {}) == ""
+    for experiment, kept in (("detection/faster_rcnn", False), ("ssl/probe", False), ("classification/resnet", True)):
+        assert ("fc" in pretrained.for_training(weights, experiment).variables["params"]) == kept
+
+
 def test_weights_that_say_nothing_of_a_network_change_no_settings():
     assert pretrained.settings_of(Imported({"params": {"conv1_1": {}}}, None, None, "a trunk")) == {}
 
