@@ -158,6 +158,7 @@ def _rcnn(imported: Imported) -> FlagValues:
         "network.width": 1.0,
         "network.norm": "frozen",
         "network.norm_epsilon": 0.0,
+        "optimizer.freeze": FIRST_LAYERS,
         "network.anchor_sizes": (32.0, 64.0, 128.0, 256.0, 512.0),
         "network.rounded_anchors": True,
         "network.roi_aligned": False,

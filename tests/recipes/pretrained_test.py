@@ -41,7 +41,8 @@ CASES: dict[str, tuple[nn.Module, int, str, dict]] = {
         resnet_fpn(91, width=WIDTH, masks=True),
         64,
         "detection/mask_rcnn",
-        {"network.norm": "frozen", "network.norm_epsilon": 0.0, "view.short": 800, "proposing.test_after_nms": 1000},
+        {"network.norm": "frozen", "network.norm_epsilon": 0.0, "view.short": 800, "proposing.test_after_nms": 1000}
+        | {"optimizer.freeze": ("backbone/(conv1|bn1|layer1_)",)},
     ),
 }
 
