@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.classification import alexnet, googlenet, vgg
-from experiments.detection import fast_rcnn, faster_rcnn, lineage, rcnn, yolo
+from experiments.detection import fast_rcnn, faster_rcnn, lineage, mask_rcnn, rcnn, yolo
 from experiments.segmentation import deconvnet, fcn, segnet
 from jaxvision.data.inputs import Inputs
 from jaxvision.models import faster_rcnn as detectors
@@ -116,6 +116,22 @@ def test_faster_rcnn_takes_the_released_codes_number_of_updates():
     assert alternating.alternation.steps == (80_000, 40_000, 80_000, 40_000) and alternating.optimizer.accumulate == 1
     assert (alternating.batch_size, alternating.alternation.heads_batch) == (1, 2)
     assert paper.network.legacy_anchors and alternating.network.legacy_anchors
+
+
+def test_other_sets_have_the_schedules_of_the_code_that_trained_them():
+    voc, coco = (faster_rcnn.PRESETS[name] for name in ("voc0712", "coco"))
+    assert voc.data.count("voc:") == 2 and (voc.steps, voc.optimizer.accumulate, voc.batch_size) == (110_000, 1, 1)
+    assert round(voc.steps * voc.optimizer.milestones[0]) == 80_000
+    updates = coco.steps // coco.optimizer.accumulate
+    assert (updates, round(updates * coco.optimizer.milestones[0])) == (490_000, 350_000)
+    assert coco.optimizer.accumulate * coco.batch_size == 2 and len(coco.network.anchor_sizes) == 4
+
+
+def test_mask_rcnn_on_one_map_samples_64_rois_and_is_tested_on_300():
+    c4, fpn = (mask_rcnn.PRESETS[name] for name in ("c4", "paper"))
+    assert (c4.detecting.samples, c4.detecting.positives, c4.proposing.test_after_nms) == (64, 16, 300)
+    assert (fpn.detecting.samples, fpn.proposing.test_after_nms) == (512, 1000)
+    assert c4.batch_size == fpn.batch_size == 16 and c4.optimizer == fpn.optimizer
 
 
 @pytest.mark.parametrize("preset", ["paper", "staged"])

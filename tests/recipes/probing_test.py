@@ -9,6 +9,7 @@ import pytest
 import launch
 from experiments.ssl import probe
 from jaxvision.data.inputs import Inputs
+from jaxvision.recipes.probing import LinearHeads
 from jaxvision.weights import load
 
 SMOKE = ["launch.py", "--experiment=ssl/probe", "--smoke"]
@@ -43,6 +44,26 @@ def test_the_encoder_of_another_run_is_probed_and_one_that_does_not_fit_is_named
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("error: ")
     assert "classification/resnet with depth 10, stem cifar, width 0.03125" in said and "in the network" in said
+
+
+@pytest.mark.parametrize(("preset", "batch", "lr", "epochs"), [("moco", 256, 30.0, 100), ("simclr", 4096, 1.6, 90)])
+def test_the_papers_probe_one_head_on_224_of_256_pixels(preset: str, batch: int, lr: float, epochs: int):
+    config = probe.PRESETS[preset]
+    assert probe._whole(config).keywords == {"size": 224, "shorter": 256}
+    assert (config.batch_size, config.optimizer.lr, config.heads.rates) == (batch, lr, (1.0,))
+    assert config.steps == pytest.approx(epochs * 1_281_167 / batch, rel=1e-3)
+    assert config.optimizer.weight_decay == 0 and config.heads.feature_norm == "none" and config.crop == "inception"
+    chosen = probe._choose(range(10), config, seed=0)
+    assert chosen.fit.tolist() == list(range(10)) and not len(chosen.held_out)
+    assert probe.PRESETS["paper"] == probe.PRESETS["moco"]
+
+
+def test_one_head_needs_no_images_to_be_chosen_by_and_several_do(tmp_path: Path):
+    flags = ["--heads.rates=1", "--heads.held_out=0", "--resize=20", f"--workdir={tmp_path}"]
+    assert launch.main([*SMOKE, *flags]) == 0
+    assert figures(tmp_path)["probe/lr"] == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="--heads.held_out=0 leaves no images to choose a head by"):
+        LinearHeads(rates=(1.0, 3.0), held_out=0.0)
 
 
 def test_images_are_used_once_and_none_that_chooses_also_teaches():
