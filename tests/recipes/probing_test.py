@@ -53,8 +53,9 @@ def test_the_papers_probe_one_head_on_224_of_256_pixels(preset: str, batch: int,
     assert (config.batch_size, config.optimizer.lr, config.heads.rates) == (batch, lr, (1.0,))
     assert config.steps == pytest.approx(epochs * 1_281_167 / batch, rel=1e-3)
     assert config.optimizer.weight_decay == 0 and config.heads.feature_norm == "none" and config.crop == "inception"
-    chosen = probe._choose(range(10), config, seed=0)
-    assert chosen.fit.tolist() == list(range(10)) and not len(chosen.held_out)
+    records = Inputs().source("digits:count=20")["train"]
+    chosen = probe._choose(records, config, seed=0)
+    assert chosen.fit.tolist() == list(range(len(records))) and not len(chosen.held_out)
     assert probe.PRESETS["paper"] == probe.PRESETS["moco"]
 
 
