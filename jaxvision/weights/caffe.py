@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxvision import foreign
 from jaxvision.channels import Channels
 from jaxvision.weights import protobuf
 from jaxvision.weights.classifiers import VGG
@@ -37,6 +38,11 @@ class Layer(NamedTuple):
 
 def read(file: str) -> Imported:
     """Read CaffeNet, VGG-16 or VGG-19; ValueError, in one line, where the file holds another network."""
+    with foreign.named(file):
+        return _read(file)
+
+
+def _read(file: str) -> Imported:
     layers = list(_layers(file))
     learned = {layer.name: layer.blobs for layer in layers if len(layer.blobs) == 2}
     convolutions = [name for name in learned if name.startswith("conv")]

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
+from tests.weights import caffe_bytes
 from tests.weights.torch_bytes import saved, saved_long_ago
 
 WIDTH, HEIGHT = 12, 10
@@ -242,6 +243,13 @@ def _darknet(root: Path) -> list[Path]:
     return [put(root / "w.weights", struct.pack("<3iq", 0, 2, 0, 100) + np.ones(1000, np.float32).tobytes())]
 
 
+def _caffe(root: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    layers = {f"conv{i}": (rng.normal(size=(2, 3 if i == 1 else 2, 3, 3)), np.zeros(2)) for i in range(1, 6)}
+    layers |= {"fc6": (rng.normal(size=(3, 72)), np.zeros(3)), "fc8": (rng.normal(size=(4, 3)), np.zeros(4))}
+    return [caffe_bytes.saved(root / "w.caffemodel", layers)]
+
+
 SPECIMENS = {
     "folder": Specimen(_folder, source("folder", "folder:{}")),
     "coco": Specimen(_coco, source("coco", "coco:{}")),
@@ -260,5 +268,6 @@ SPECIMENS = {
     "packed npz": Specimen(_packed_npz, weights("state_dict", "w.npz")),
     "safetensors": Specimen(_safetensors, weights("state_dict", "w.safetensors")),
     "h5": Specimen(_h5, weights("hed", "w.h5")),
+    "caffe": Specimen(_caffe, weights("caffe", "w.caffemodel")),
     "darknet": Specimen(_darknet, weights("darknet", "w.weights")),
 }
