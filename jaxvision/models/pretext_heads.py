@@ -49,11 +49,13 @@ class Colorizer(nn.Module):
     """Predict the colour of a grey image [B, S, S, 3], as a distribution over bins (Zhang et al. 2016, section 3).
 
     From the encoder's last map, transposed convolutions of stride 2 lead up to a quarter of the image's resolution,
-    where the paper predicts; its network keeps the resolution by dilation instead. There are no skip connections.
+    where the paper predicts: one from its own encoder (`pretext_networks.DilatedVGG`) with two 3×3 convolutions behind.
+    There are no skip connections.
     """
 
     encoder: nn.Module
     bins: int  # Q, colours to choose from
+    refining: int = 0  # 3×3 convolutions between the last transposed one and the colours; the paper's network has 2
     norm: Layer = BatchNorm  # normalisation behind each transposed convolution
     dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
@@ -63,6 +65,8 @@ class Colorizer(nn.Module):
         channels = max(1, x.shape[-1] // 2)
         for i in range(doublings(x.shape[1], images.shape[1] / 4, "a quarter of the image")):
             x = up(x, channels, i + 1, self.norm, self.dtype, train)
+        for i in range(1, self.refining + 1):
+            x = nn.relu(Conv(x.shape[-1], 3, padding=1, kernel_init=he_normal, dtype=self.dtype, name=f"refine{i}")(x))
         return {"logits": Conv(self.bins, 1, dtype=self.dtype, name="colors")(x)}
 
 

@@ -15,6 +15,18 @@ from jaxvision.ops.pooling import avg_pool, max_pool
 _NIN = (((192, 5), (160, 1), (96, 1)), ((192, 5), (192, 1), (192, 1)), *(((192, 3), (192, 1), (192, 1)),) * 2)
 
 
+# Channels, convolutions, stride of the last one and dilation of each block (Zhang et al. 2016, figure 2 and its table).
+_DILATED = (
+    (64, 2, 2, 1),
+    (128, 2, 2, 1),
+    (256, 3, 2, 1),
+    (512, 3, 1, 1),
+    (512, 3, 1, 2),
+    (512, 3, 1, 2),
+    (512, 3, 1, 1),
+)
+
+
 class AlexNetTrunk(nn.Module):
     """CaffeNet's convolutions; "pool" is the last map, flattened.
 
@@ -65,3 +77,35 @@ class NetworkInNetwork(nn.Module):
             elif block == 2:
                 x = avg_pool(x, 3, 2, 1)
         return {**features, "pool": x.mean(axis=(1, 2))}
+
+
+class DilatedVGG(nn.Module):
+    """Seven blocks of 3×3 convolutions, with batch norm behind each block (Zhang, Isola & Efros 2016, section 3).
+
+    Three strides bring the map to an eighth of the image; dilation widens the view of blocks 5 and 6 instead of more.
+    "layer4" is the last map, which a `pretext_heads.Colorizer` reads; "pool" is its mean.
+    """
+
+    width: float = 1.0  # fraction of the paper's channels
+    norm: Layer = BatchNorm  # normalisation behind each block
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "B ..."]]:
+        features: dict[str, Array] = {}
+        for block, (channels, count, stride, dilation) in enumerate(_DILATED, start=1):
+            for i in range(1, count + 1):
+                conv = Conv(
+                    scaled(channels, self.width),
+                    3,
+                    strides=stride if i == count else 1,
+                    padding=dilation,
+                    dilation=dilation,
+                    kernel_init=he_normal,
+                    dtype=self.dtype,
+                    name=f"conv{block}_{i}",
+                )
+                x = nn.relu(conv(x))
+            x = self.norm(use_running_average=not train, dtype=self.dtype, name=f"bn{block}")(x)
+            features[f"block{block}"] = x
+        return {**features, "layer4": x, "pool": x.mean(axis=(1, 2))}

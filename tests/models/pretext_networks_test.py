@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision.models.pretext_networks import AlexNetTrunk, NetworkInNetwork
+from jaxvision.models.pretext_heads import Colorizer
+from jaxvision.models.pretext_networks import AlexNetTrunk, DilatedVGG, NetworkInNetwork
 
 KEY = jax.random.PRNGKey(0)
 
@@ -37,3 +38,12 @@ def test_alexnets_convolutions_are_caffenets_and_take_smaller_steps_on_tiles():
     assert tiles["conv1"].shape[1:3] == (27, 27) and tiles["pool5"].shape == (1, 2, 2, 256)
     with pytest.raises(ValueError, match="image_size must be at least 67"):
         outputs(AlexNetTrunk(), 64)
+
+
+def test_colourisations_network_sees_an_eighth_and_predicts_at_a_quarter():
+    made, variables = outputs(DilatedVGG(), 64)
+    assert made["layer4"].shape == (1, 8, 8, 512) and made["block2"].shape == (1, 16, 16, 128)
+    assert variables["params"]["conv5_1"]["kernel"].shape == (3, 3, 512, 512)
+    whole, heads = outputs(Colorizer(DilatedVGG(width=1 / 16), 313, refining=2), 64)
+    assert whole["logits"].shape == (1, 16, 16, 313)
+    assert {"up1", "refine1", "refine2", "colors"} <= set(heads["params"]) and "up2" not in heads["params"]

@@ -26,7 +26,8 @@ def test_features_have_the_channels_of_depth_and_width(backbone: Backbone, chann
 
 
 @pytest.mark.parametrize(
-    ("kind", "side", "features"), [("alexnet", 227, 9216), ("alexnet_pieces", 64, 1024), ("nin", 32, 192)]
+    ("kind", "side", "features"),
+    [("alexnet", 227, 9216), ("alexnet_pieces", 64, 1024), ("nin", 32, 192), ("dilated", 32, 512)],
 )
 def test_the_networks_of_pretext_papers_give_features(kind: str, side: int, features: int):
     network, images = Backbone(kind, width=1.0).make(), jnp.zeros((2, side, side, 3))
@@ -36,7 +37,7 @@ def test_the_networks_of_pretext_papers_give_features(kind: str, side: int, feat
 
 def test_tasks_on_maps_need_a_resnet_and_so_does_a_judge():
     assert Backbone().with_maps().depth == 18
-    with pytest.raises(ValueError, match="--backbone.kind=nin: this task reads the last map of a ResNet"):
+    with pytest.raises(ValueError, match="--backbone.kind=nin: this task reads the last map; choose resnet or dilated"):
         Backbone("nin").with_maps()
 
 
@@ -44,7 +45,8 @@ def test_the_presets_that_are_called_paper_are_on_the_papers_networks():
     assert (
         jigsaw.PRESETS["paper"].backbone.kind == "alexnet_pieces" and rotation.PRESETS["paper"].backbone.kind == "nin"
     )
-    for experiment in (relative_patch, colorization, context_encoder):
+    assert colorization.PRESETS["paper"].backbone.kind == "dilated" and colorization.PRESETS["paper"].refining == 2
+    for experiment in (relative_patch, context_encoder):
         assert "paper" not in experiment.PRESETS and experiment.PRESETS["resnet18"].backbone == RESNET18
 
 
