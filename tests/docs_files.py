@@ -129,7 +129,8 @@ class Memory:
     def __getitem__(self, index: int) -> Record:
         boxes = {"boxes": np.array([[2.0, 2, 20, 20]], np.float32), "labels": np.array([1], np.int32)}
         flags = {"difficult": np.zeros(1, bool), "crowd": np.zeros(1, bool)}
-        pixels = {"image": np.full((*SIZE[::-1], 3), 90, np.uint8), "label_map": np.zeros(SIZE[::-1], np.uint8)}
+        coloured = np.full((*SIZE[::-1], 3), (0, 90, 200), np.uint8)
+        pixels = {"image": coloured, "label_map": np.zeros(SIZE[::-1], np.uint8)}
         return {**pixels, "label": index % 2, **boxes, **flags}
 
     def name(self, index: int) -> str:
