@@ -4,6 +4,7 @@ FILE is TensorFlow's network of 5 December 2015 as pytorch-fid and torch-fidelit
 pt_inception-2015-12-05-6726825d.pth.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,6 +41,7 @@ def read(file: str) -> dict[str, Any]:
     return nested(arrays)
 
 
+@functools.cache
 def shapes() -> dict[Path, tuple[int, ...]]:
     """Return the shape of each of the network's arrays."""
     images = np.zeros((1, 299, 299, 3), np.float32)
