@@ -2,7 +2,7 @@
 
 python launch.py --experiment=ssl/context_encoder  # digits: PSNR 22.6 dB; 5 minutes beside other jobs
 python launch.py --experiment=ssl/context_encoder --data=idx:fashion-mnist
-python launch.py --experiment=ssl/context_encoder --preset=resnet18 --data=tfds:imagenet2012 --workers=8
+python launch.py --experiment=ssl/context_encoder --preset=paper --data=tfds:imagenet2012 --workers=8
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.models.dcgan import Discriminator
 from jaxvision.models.precision import in_precision
 from jaxvision.models.pretext_heads import ContextEncoder
+from jaxvision.recipes.backbone import Backbone
 from jaxvision.recipes.pretext import IMAGENET, SMOKE, PretextConfig, PretextCrop, PretextSetup
 from jaxvision.tasks.context_encoder import context_encoder
 from jaxvision.train.optim import Optimizer
@@ -31,6 +32,7 @@ class Config(PretextConfig):
     eval_every: int = 300
     hole: Literal[16, 32, 64] = 16  # height and width in pixels of the hole in the middle, which is filled
     overlap: int = 2  # pixels at the hole's border that are seen
+    bottleneck: int = 0  # numbers between encoder and decoder, 4000 in the released code; 0: a channel-wise layer
     adversarial: float = 0.001  # share of the discriminator in the loss
     judge_width: float = 0.25  # fraction of the channels of DCGAN's discriminator
     optimizer: Optimizer = Optimizer(rule="adam", lr=2e-3, momentum=0.5)
@@ -39,15 +41,18 @@ class Config(PretextConfig):
 
 PRESETS = {
     "quick": Config(),
-    "resnet18": Config(  # sections 3.3 and 4 with another network: a ResNet-18 in the place of AlexNet's layers
-        **IMAGENET,
+    # Section 5.1, on the networks of the released code: an encoder of 128 pixels, a bottleneck of 4000 numbers, a
+    # discriminator of 64 to 512 channels, crops of images of 350 pixels.
+    "paper": Config(
+        **{**IMAGENET, "backbone": Backbone("strided", width=1.0)},
+        bottleneck=4000,
         image_size=128,
         hole=64,
         overlap=7,
-        judge_width=1.0,
+        judge_width=0.5,
         batch_size=64,
         steps=500_000,
-        crop=PretextCrop((128, 160), flip=True),
+        crop=PretextCrop((350, 350), flip=True),
     ),
     "smoke": Config(**SMOKE, judge_width=1 / 64, batch_size=4),
 }
@@ -57,7 +62,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Learn to fill a hole in an image from its surroundings."""
     setup = PretextSetup(inputs.source(config.data), config, inputs, _draw, ("l1", "l2", "l2_mean", "psnr"))
     task = context_encoder(
-        in_precision(ContextEncoder(config.backbone.with_maps(), config.hole), inputs.precision),
+        in_precision(ContextEncoder(config.backbone.with_maps(), config.hole, config.bottleneck), inputs.precision),
         in_precision(Discriminator(config.hole, config.judge_width, kernel=4), inputs.precision),
         config.optimizer.make(config.steps),
         config.discriminator.make(config.steps),

@@ -74,12 +74,14 @@ class ContextEncoder(nn.Module):
     """Fill the hole of an image [B, S, S, 3] (Pathak et al. 2016, section 3).
 
     The encoder's last map passes through a bottleneck: a fully connected layer within each channel, by which every
-    place of the hole can draw on every place around it, and a 1×1 convolution across channels. Transposed convolutions
-    of stride 2 lead up to the hole's size. ValueError: a hole that no doubling of the last map gives.
+    place of the hole can draw on every place around it, and a 1×1 convolution across channels. With `bottleneck` it is
+    one vector of so many numbers, as in the released code. Transposed convolutions of stride 2 lead up to the hole's
+    size. ValueError: a hole that no doubling of the last map gives.
     """
 
     encoder: nn.Module
     hole: int  # pixels a side
+    bottleneck: int = 0  # numbers of the vector between encoder and decoder; 0: the paper's channel-wise layer
     norm: Layer = BatchNorm  # normalisation behind each layer of the decoder
     dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
@@ -89,13 +91,25 @@ class ContextEncoder(nn.Module):
         count = doublings(x.shape[1], self.hole, "the hole")
         if not count:
             raise ValueError(f"--hole={self.hole}: not larger than the encoder's last map; give twice as much or more")
-        x = nn.relu(ChannelwiseDense(dtype=self.dtype, name="bottleneck")(x))
-        x = Conv(x.shape[-1], 1, use_bias=False, kernel_init=he_normal, dtype=self.dtype, name="across")(x)
+        if self.bottleneck:
+            x = self._through_a_vector(x, train)
+        else:
+            x = nn.relu(ChannelwiseDense(dtype=self.dtype, name="bottleneck")(x))
+            x = Conv(x.shape[-1], 1, use_bias=False, kernel_init=he_normal, dtype=self.dtype, name="across")(x)
         x = nn.relu(self.norm(use_running_average=not train, dtype=self.dtype, name="across_bn")(x))
         for i in range(1, count):
             x = up(x, max(8, x.shape[-1] // 2), i, self.norm, self.dtype, train)
         x = ConvTranspose(3, 4, 2, 1, dtype=self.dtype, name="fill")(x)
         return {"fill": jnp.tanh(x.astype(jnp.float32))}
+
+    def _through_a_vector(self, x: Float[Array, "B h h C"], train: bool) -> Float[Array, "B h h C"]:
+        """Take the whole map into one vector, and from it a map of the same size, not yet normalised."""
+        side, channels = x.shape[1], x.shape[-1]
+        x = Conv(self.bottleneck, side, use_bias=False, kernel_init=he_normal, dtype=self.dtype, name="bottleneck")(x)
+        x = nn.leaky_relu(self.norm(use_running_average=not train, dtype=self.dtype, name="bottleneck_bn")(x), 0.2)
+        return ConvTranspose(
+            channels, side, 1, 0, use_bias=False, kernel_init=he_normal, dtype=self.dtype, name="across"
+        )(x)
 
 
 class ChannelwiseDense(nn.Module):

@@ -3,6 +3,8 @@
 Input: images [B, S, S, 3], float, normalised. Output, a dict of every map by its name, and "pool".
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -15,6 +17,7 @@ from jaxvision.ops.pooling import avg_pool, max_pool
 _NIN = (((192, 5), (160, 1), (96, 1)), ((192, 5), (192, 1), (192, 1)), *(((192, 3), (192, 1), (192, 1)),) * 2)
 
 
+_STRIDED = (64, 64, 128, 256, 512)  # channels of the context encoder's convolutions
 # Channels, convolutions, stride of the last one and dilation of each block (Zhang et al. 2016, figure 2 and its table).
 _DILATED = (
     (64, 2, 2, 1),
@@ -108,4 +111,28 @@ class DilatedVGG(nn.Module):
                 x = nn.relu(conv(x))
             x = self.norm(use_running_average=not train, dtype=self.dtype, name=f"bn{block}")(x)
             features[f"block{block}"] = x
+        return {**features, "layer4": x, "pool": x.mean(axis=(1, 2))}
+
+
+class StridedEncoder(nn.Module):
+    """Five 4×4 convolutions of stride 2, with batch norm behind all but the first, and LeakyReLU 0.2.
+
+    It is the encoder of 128 pixels in the released code of Pathak et al. (2016). "layer4" is the last map, which
+    `pretext_heads.ContextEncoder` reads; "pool" is its mean.
+    """
+
+    width: float = 1.0  # fraction of the code's channels
+    norm: Layer = BatchNorm  # normalisation behind each convolution but the first
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "B ..."]]:
+        features: dict[str, Array] = {}
+        for i, channels in enumerate(_STRIDED, start=1):
+            init = nn.initializers.normal(0.02)
+            settings: dict[str, Any] = {"use_bias": i == 1, "kernel_init": init, "dtype": self.dtype}
+            x = Conv(scaled(channels, self.width), 4, strides=2, padding=1, name=f"conv{i}", **settings)(x)
+            if i > 1:
+                x = self.norm(use_running_average=not train, dtype=self.dtype, name=f"bn{i}")(x)
+            x = features[f"block{i}"] = nn.leaky_relu(x, 0.2)
         return {**features, "layer4": x, "pool": x.mean(axis=(1, 2))}

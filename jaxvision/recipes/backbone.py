@@ -6,7 +6,7 @@ from typing import Literal
 import flax.linen as nn
 
 from jaxvision.models.layers import BatchNorm, Layer
-from jaxvision.models.pretext_networks import AlexNetTrunk, DilatedVGG, NetworkInNetwork
+from jaxvision.models.pretext_networks import AlexNetTrunk, DilatedVGG, NetworkInNetwork, StridedEncoder
 from jaxvision.models.resnet import ResNet
 
 
@@ -14,8 +14,8 @@ from jaxvision.models.resnet import ResNet
 class Backbone:
     """A network whose features are learned."""
 
-    kind: Literal["resnet", "alexnet", "alexnet_pieces", "nin", "dilated"] = (
-        "resnet"  # pieces: conv1 of stride 2; nin: Network in Network, for CIFAR; dilated: VGG-like, of colourisation
+    kind: Literal["resnet", "alexnet", "alexnet_pieces", "nin", "dilated", "strided"] = (
+        "resnet"  # pieces: conv1 of stride 2; nin: Network in Network; dilated: of colourisation; strided: of fillings
     )
     depth: int = 18  # resnet: layers, 18, 34, 50, 101 or 152; 10 for tiny data
     stem: Literal["imagenet", "cifar"] = "cifar"  # resnet: first layers, 7×7/2 and max-pool, or 3×3
@@ -29,16 +29,18 @@ class Backbone:
         """
         if self.kind == "nin":
             return NetworkInNetwork(self.width, norm)
-        if self.kind == "dilated":
-            return DilatedVGG(self.width, norm)
+        if self.kind in ("dilated", "strided"):
+            return {"dilated": DilatedVGG, "strided": StridedEncoder}[self.kind](self.width, norm)
         if self.kind != "resnet":
             return AlexNetTrunk(self.width, first_stride=2 if self.kind == "alexnet_pieces" else 4)
         return ResNet(None, self.depth, stem=self.stem, width=self.width, norm=norm, remat=self.remat)
 
     def with_maps(self) -> nn.Module:
         """Return the network where a task reads its last map, "layer4". ValueError: it has none."""
-        if self.kind not in ("resnet", "dilated"):
-            raise ValueError(f"--backbone.kind={self.kind}: this task reads the last map; choose resnet or dilated")
+        if self.kind not in ("resnet", "dilated", "strided"):
+            raise ValueError(
+                f"--backbone.kind={self.kind}: this task reads the last map; choose resnet, dilated or strided"
+            )
         return self.make()
 
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision.models.pretext_heads import Colorizer
-from jaxvision.models.pretext_networks import AlexNetTrunk, DilatedVGG, NetworkInNetwork
+from jaxvision.models.pretext_heads import Colorizer, ContextEncoder
+from jaxvision.models.pretext_networks import AlexNetTrunk, DilatedVGG, NetworkInNetwork, StridedEncoder
 
 KEY = jax.random.PRNGKey(0)
 
@@ -47,3 +47,14 @@ def test_colourisations_network_sees_an_eighth_and_predicts_at_a_quarter():
     whole, heads = outputs(Colorizer(DilatedVGG(width=1 / 16), 313, refining=2), 64)
     assert whole["logits"].shape == (1, 16, 16, 313)
     assert {"up1", "refine1", "refine2", "colors"} <= set(heads["params"]) and "up2" not in heads["params"]
+
+
+def test_the_context_encoders_vector_has_the_channels_of_the_released_code():
+    made, variables = outputs(ContextEncoder(StridedEncoder(), 64, bottleneck=4000), 128)
+    params = variables["params"]
+    assert made["fill"].shape == (1, 64, 64, 3)
+    assert params["bottleneck"]["kernel"].shape == (4, 4, 512, 4000) and "bn1" not in params["encoder"]
+    assert [params[f"up{i}_bn"]["scale"].shape for i in (1, 2, 3)] == [(256,), (128,), (64,)]
+    assert params["encoder"]["conv5"]["kernel"].shape == (4, 4, 256, 512) and params["across_bn"]["scale"].shape == (
+        512,
+    )

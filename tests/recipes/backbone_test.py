@@ -27,7 +27,13 @@ def test_features_have_the_channels_of_depth_and_width(backbone: Backbone, chann
 
 @pytest.mark.parametrize(
     ("kind", "side", "features"),
-    [("alexnet", 227, 9216), ("alexnet_pieces", 64, 1024), ("nin", 32, 192), ("dilated", 32, 512)],
+    [
+        ("alexnet", 227, 9216),
+        ("alexnet_pieces", 64, 1024),
+        ("nin", 32, 192),
+        ("dilated", 32, 512),
+        ("strided", 32, 512),
+    ],
 )
 def test_the_networks_of_pretext_papers_give_features(kind: str, side: int, features: int):
     network, images = Backbone(kind, width=1.0).make(), jnp.zeros((2, side, side, 3))
@@ -37,7 +43,9 @@ def test_the_networks_of_pretext_papers_give_features(kind: str, side: int, feat
 
 def test_tasks_on_maps_need_a_resnet_and_so_does_a_judge():
     assert Backbone().with_maps().depth == 18
-    with pytest.raises(ValueError, match="--backbone.kind=nin: this task reads the last map; choose resnet or dilated"):
+    with pytest.raises(
+        ValueError, match="--backbone.kind=nin: this task reads the last map; choose resnet, dilated or strided"
+    ):
         Backbone("nin").with_maps()
 
 
@@ -46,8 +54,9 @@ def test_the_presets_that_are_called_paper_are_on_the_papers_networks():
         jigsaw.PRESETS["paper"].backbone.kind == "alexnet_pieces" and rotation.PRESETS["paper"].backbone.kind == "nin"
     )
     assert colorization.PRESETS["paper"].backbone.kind == "dilated" and colorization.PRESETS["paper"].refining == 2
-    for experiment in (relative_patch, context_encoder):
-        assert "paper" not in experiment.PRESETS and experiment.PRESETS["resnet18"].backbone == RESNET18
+    filling = context_encoder.PRESETS["paper"]
+    assert (filling.backbone.kind, filling.bottleneck, filling.judge_width) == ("strided", 4000, 0.5)
+    assert "paper" not in relative_patch.PRESETS and relative_patch.PRESETS["resnet18"].backbone == RESNET18
 
 
 def test_the_first_layers_and_the_normalisation_are_those_asked_for():
