@@ -66,8 +66,10 @@ class RoIs(NamedTuple):
             return partial(multilevel_roi_align, spatial_scales=scales, **options)
         if self.operation not in ("pool", "warp") or len(scales) != 1:
             raise ValueError(f"RoI operation {self.operation!r}: choose align, or on a single map pool or warp")
-        warp = partial(roi_warp, sampling_ratio=self.samples)
-        single = partial({"pool": roi_pool, "warp": warp}[self.operation], spatial_scale=scales[0])
+        if self.operation == "pool":
+            single: Any = partial(roi_pool, spatial_scale=scales[0])
+        else:
+            single = partial(roi_warp, spatial_scale=scales[0], sampling_ratio=self.samples)
         return lambda maps, rois, size: single(maps[0], rois, size)
 
 

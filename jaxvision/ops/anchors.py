@@ -29,7 +29,7 @@ def base_anchors(sizes: Sequence[float], ratios: Sequence[float], *, rounded: bo
     return np.round(anchors) if rounded else anchors
 
 
-def legacy_table(scales: Sequence[float] = (8, 16, 32)) -> Float[np.ndarray, "A 4"]:
+def legacy_table(scales: Sequence[float] = (8.0, 16.0, 32.0)) -> Float[np.ndarray, "A 4"]:
     """Return py-faster-rcnn's anchors: ratios 0.5, 1, 2 by `scales` of a 16-pixel cell, by default those it prints.
 
     Coordinates are the MATLAB release's, 1-based and inclusive; the sides are whole numbers of pixels.
@@ -44,7 +44,7 @@ def legacy_table(scales: Sequence[float] = (8, 16, 32)) -> Float[np.ndarray, "A 
     return np.asarray(rows, np.float32)
 
 
-def legacy_base_anchors(scales: Sequence[float] = (8, 16, 32)) -> Float[np.ndarray, "A 4"]:
+def legacy_base_anchors(scales: Sequence[float] = (8.0, 16.0, 32.0)) -> Float[np.ndarray, "A 4"]:
     """Return `legacy_table` in continuous coordinates, where pixel i reaches from i - 1 to i: centred on the cell."""
     return legacy_table(scales) - np.array([[1, 1, 0, 0]], np.float32)
 

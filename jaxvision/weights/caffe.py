@@ -4,7 +4,7 @@ The networks saw pixels 0..255 minus a mean, in the order blue, green, red. Caff
 which the mean of each channel is taken here, as in all later code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from jaxvision.weights import protobuf
 from jaxvision.weights.classifiers import VGG
 from jaxvision.weights.imported import Imported
 from jaxvision.weights.preprocess import Preprocess, label_names
-from jaxvision.weights.rename import nested
+from jaxvision.weights.rename import Path, nested
 from jaxvision.weights.table import Table
 
 CAFFENET_MEAN: Channels = (122.6789143406786, 116.66876761696767, 104.0069879317889)  # red, green, blue
@@ -60,8 +60,8 @@ def _read(file: str) -> Imported:
     return _imported(file, net, learned)
 
 
-def _imported(file: str, net: str, learned: dict[str, tuple[np.ndarray, ...]]) -> Imported:
-    arrays = {}
+def _imported(file: str, net: str, learned: Mapping[str, tuple[np.ndarray, ...]]) -> Imported:
+    arrays: dict[Path, np.ndarray] = {}
     for name, (kernel, bias) in learned.items():
         arrays["params", name, "kernel"] = _kernel(name, kernel, _FLATTENED[net])
         arrays["params", name, "bias"] = bias.reshape(-1)
@@ -100,7 +100,7 @@ def _vgg_names(net: str) -> list[str]:
 def _layers(file: str) -> Iterator[Layer]:
     """Yield the layers of a file in their order, those without weights too."""
     try:
-        content = memoryview(np.memmap(file, np.uint8, "r"))
+        content = np.memmap(file, np.uint8, "r").data
         for number, value in protobuf.fields(content):
             if number in _NAME and isinstance(value, memoryview):
                 yield _layer(number, value)

@@ -103,7 +103,8 @@ def test_the_papers_presets_cut_views_out_of_whole_photographs():
 
 def test_a_picture_shows_the_two_views_of_photographs():
     config = dataclasses.replace(CONFIG, source_size=0, batch_size=4)
-    picture = ContrastiveSetup(photographs(), config, Inputs()).hooks()[-1].run(lambda state, batch: {}, None)["views"]
+    views = ContrastiveSetup(photographs(), config, Inputs()).hooks()[-1]
+    picture = views.run(lambda state, batch: {}, nothing().init(jax.random.PRNGKey(0), {}))["views"]
     assert picture.dtype == np.uint8 and picture.shape[2] == 3
 
 
