@@ -81,8 +81,8 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def asked(command: str) -> tuple[Experiment, Imported | None, Any]:
     """Do what the launcher does before it trains; return the experiment, the weights and the request."""
-    inside = re.sub(r"(?<==)(\w+):(?:/data/|~/)", r"\1:data/", command)
-    inside = inside.replace("+voc:/data/", "+voc:data/")
+    inside = re.sub(r"(?<==)(\w+):(?:/data/|~/)", r"\1:data/\1/", command)
+    inside = inside.replace("+voc:/data/", "+voc:data/voc/")
     values, name, config = launch.parse(["launch.py", *shlex.split(inside), "--workdir=out"])
     docs_files.make(getattr(config, "data", ""))
     request = commandline.request(values, name, config)

@@ -8,6 +8,7 @@ from typing import Any
 import flax.linen as nn
 import h5py
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -144,9 +145,7 @@ def tfds(class_names: tuple[str, ...]) -> Source:
 
 def zeros(network: nn.Module, size: int) -> dict[str, Any]:
     """A network's variables, all 0, of which none takes memory."""
-    shapes = jax.eval_shape(
-        lambda: network.init(jax.random.PRNGKey(0), np.zeros((1, size, size, 3), np.float32), train=False)
-    )
+    shapes = jax.eval_shape(lambda: network.init(jax.random.PRNGKey(0), jnp.zeros((1, size, size, 3)), train=False))
     return nested({path: np.broadcast_to(np.float32(0), array.shape) for path, array in flat(shapes).items()})
 
 

@@ -152,7 +152,8 @@ def encoders(config: Config, source: Source) -> list[str]:
 def method_config(name: str, config: Config) -> object:
     """Return the Config of the method `name`, with the network and the budget of all."""
     presets, size = MODULES[name].PRESETS, config.image_size
-    preset = presets.get(config.recipe, presets["quick"])
+    recipes = (config.recipe, *(("resnet18",) if config.recipe == "paper" else ()), "quick")  # one has its own name
+    preset = next(presets[recipe] for recipe in recipes if recipe in presets)
     shared = ("data", "train_split", "val_split", "batch_size", "steps", "backbone")
     same = {field: getattr(config, field) for field in shared}
     if name in ("simclr", "moco"):

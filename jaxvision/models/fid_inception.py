@@ -18,7 +18,7 @@ from jaxvision.models.layers import Dtype, scaled
 from jaxvision.ops.convolution import conv_general_dilated
 from jaxvision.ops.pooling import avg_pool, max_pool
 
-Maps = Float[Array, "B _ _ C"]
+Maps = Float[Array, "B _ _ _"]
 Size = tuple[int, int]
 
 

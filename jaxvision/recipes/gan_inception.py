@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -75,7 +76,7 @@ def inception() -> Extractor:
     return Extractor(init, partial(_features, model))
 
 
-def _features(model: FIDInception, variables: PyTree, images: Float[Array, "B H W 3"]) -> dict[str, Array]:
+def _features(model: nn.Module, variables: PyTree, images: Float[Array, "B H W 3"]) -> dict[str, Array]:
     shape = (len(images), SIDE, SIDE, 3)
     resized = jax.image.resize(images.astype(jnp.float32), shape, "bilinear", antialias=False)
     outputs: Any = model.apply(variables, resized / 127.5 - 1.0)

@@ -173,5 +173,13 @@ def _yolo(params: Mapping[str, Any]) -> FlagValues:
     net = "darknet" if "local" in params else "fast" if "fc2" in params else "paper" if "fc1" in params else "tiny"
     _, boxes = class_count(len(params["predictions"]["bias"]))
     normed = "bn1" in params and not YOLO_NETS[net].batch_norm  # the net is published without norms
-    network = {"net": net, "grid": GRID, "boxes": boxes, "width": 1.0, "stride": 64, "batch_norm": normed}
+    network = {
+        "net": net,
+        "grid": GRID,
+        "boxes": boxes,
+        "width": 1.0,
+        "stride": 64,
+        "batch_norm": normed,
+        "per_cell": False,
+    }
     return {"view.size": 448, "pretraining.steps": 0} | {f"network.{field}": value for field, value in network.items()}

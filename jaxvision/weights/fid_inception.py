@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
 from jaxvision.models.fid_inception import BLOCKS, STEM, FIDInception, Unit
 from jaxvision.weights import state_dict
@@ -44,7 +44,7 @@ def read(file: str) -> dict[str, Any]:
 @functools.cache
 def shapes() -> dict[Path, tuple[int, ...]]:
     """Return the shape of each of the network's arrays."""
-    images = np.zeros((1, 299, 299, 3), np.float32)
+    images = jnp.zeros((1, 299, 299, 3))
     variables = jax.eval_shape(lambda: FIDInception().init(jax.random.PRNGKey(0), images))
     return {path: array.shape for path, array in flat(variables).items()}
 
