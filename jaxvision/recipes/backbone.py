@@ -27,6 +27,8 @@ class Backbone:
 
         AlexNet has response normalisation instead.
         """
+        if self.remat and self.kind != "resnet":
+            raise ValueError(f"--backbone.remat: {self.kind} has no blocks to compute anew; choose resnet")
         if self.kind == "nin":
             return NetworkInNetwork(self.width, norm)
         if self.kind in ("dilated", "strided"):
