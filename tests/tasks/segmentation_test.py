@@ -184,8 +184,8 @@ def test_the_proposals_of_a_batch_reach_the_look():
     batch = batch_of(2)
     boxes, valid = np.array([[[2, 2, 10, 10]], [[0, 0, 0, 0]]], np.float32), np.array([[True], [False]])
     task = task_of(look=looks.proposals(SIZE))
-    state = task.init(jax.random.PRNGKey(0), batch)
-    found = task.predict(state, {**batch, "proposals": boxes, "proposal_valid": valid})
+    state = jax.jit(task.init)(jax.random.PRNGKey(0), batch)
+    found = jax.jit(task.predict)(state, {**batch, "proposals": boxes, "proposal_valid": valid})
     even = np.float16(1 / Net().num_classes)
     assert (found["confidence"][1] == even).all() and (found["confidence"][0, :2] == even).all()
     assert (found["confidence"][0, 2:10, 2:10] > even).mean() > 0.5
