@@ -64,5 +64,5 @@ def test_images_make_a_difference_to_alexnet_at_its_own_start():
         varied[scale] = float(jnp.std(logits, axis=0).mean() / jnp.sqrt(jnp.mean(logits**2)))
         summed[scale] = 1e-4 * 5 * float(jnp.square(outputs["conv1"]).mean())  # of five channels
     paper = alexnet.PRESETS["paper"].pixels
-    assert varied[paper] > max(0.003, 20 * varied[AS_DATA])
+    assert varied[paper] > max(0.001, 20 * varied[AS_DATA])
     assert summed[paper] > max(0.01, 1000 * summed[AS_DATA])  # beside k = 2
