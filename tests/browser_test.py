@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxvision.run import gallery, report
+from jaxvision.run import gallery, prediction_page
 from tests.run.report_test import finished_run, picture
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -44,8 +44,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     finished_run(folder / "a run")
     gallery.write(folder, print)
-    picture(folder / "a run" / "predictions-000.png")
-    report.write_predictions(folder / "a run", 1, "python launch.py --mode=predict '--input=photos/*.jpg' " + "x" * 200)
+    for name in ("predictions-000.png", "predictions/a.png", "predictions/small/a.png"):
+        picture(folder / "a run" / name)
+    found = (("cat", 0.9), ("dog", 0.5))
+    photo = prediction_page.Photo("photos/a.png", found, "predictions/a.png", "predictions/small/a.png", (40, 30))
+    command = "python launch.py --mode=predict '--input=photos/*.jpg' " + "x" * 200
+    prediction_page.write(folder / "a run", [photo], 1, command, ["predictions.json"])
     return folder
 
 

@@ -24,6 +24,7 @@ EXTENSIONS = {  # heading: the most files that it touches, what to run, what it 
     "A method": (1, ["--experiment=ssl/own_method"], "train/align"),
     "A data format": (2, ["--experiment=classification/resnet", "--data=lines:labels.csv"], "val/accuracy"),
     "A metric": (1, ["--experiment=classification/own_metric"], "val/calibration_error"),
+    "A logger": (1, ["--experiment=classification/own_logger"], "val/accuracy"),
 }
 
 

@@ -33,7 +33,7 @@ def error(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         ((EXPERIMENT, "--dept=3"), "depth"),
         ((EXPERIMENT, "--depth=many"), "--depth"),
         ((EXPERIMENT, "depth=3"), "depth=3: not a flag"),
-        ((EXPERIMENT, "--preset=fast"), "--preset=fast: should be one of quick, paper, smoke"),
+        ((EXPERIMENT, "--preset=fast"), "--preset=fast: should be one of quick, paper, "),
         ((EXPERIMENT, "--parallel=all"), "parallel"),
         ((EXPERIMENT, "--smoke", "--data=folder:/nowhere"), "/nowhere"),
         ((EXPERIMENT, "--smoke", "--data=nonsense"), "nonsense"),
@@ -88,13 +88,17 @@ def test_train_then_evaluate_then_predict(tmp_path: Path, capsys: pytest.Capture
     said = json.loads((tmp_path / "run" / "predictions.json").read_text())
     assert [Path(s["file"]).name for s in said] == ["0.png", "1.png", "2.png"]
     assert all(s["label"] in "0123456789" and len(s["probabilities"]) == 5 for s in said)
-    assert (tmp_path / "run" / "predictions-000.png").exists()
+    with (
+        Image.open(tmp_path / "run" / "predictions" / "1.png") as drawn,
+        Image.open(tmp_path / "photos/1.png") as photo,
+    ):
+        assert np.array_equal(np.asarray(drawn)[:20, :31], np.asarray(photo))
     assert "nothing" in error(capsys, workdir, "--mode=predict", f"--input={tmp_path}/nothing/*.jpg")
     report = re.sub("</?span>", "", (tmp_path / "run" / "report.html").read_text())
     assert (
         f"python launch.py {EXPERIMENT} --smoke {workdir}" in report and "--checkpoint=best --mode=evaluate" in report
     )
-    assert "predictions-000.png" in (tmp_path / "run" / "predictions.html").read_text()
+    assert 'src="predictions/small/2.jpg"' in (tmp_path / "run" / "predictions.html").read_text()
     assert launch.main(["launch.py", "--mode=gallery", f"--workdir={tmp_path}"]) == 0
     assert 'href="run/report.html"' in (tmp_path / "gallery.html").read_text()
 

@@ -63,5 +63,11 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     model = AlexNet(setup.source.num_classes, config.variant, config.width, kernel_init=kernel_init)
     task = setup.task(model)
     return Experiment.single(
-        task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation(), best="val/accuracy"
+        task,
+        setup.train(),
+        config.steps,
+        setup.hooks(),
+        presentation=setup.presentation(),
+        best="val/accuracy",
+        embedding=setup.embedding,
     )

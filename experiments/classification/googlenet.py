@@ -29,7 +29,6 @@ class Config(ClassifierConfig):
     variant: Literal["paper", "torchvision"] = "torchvision"  # 5×5 and response norm, or 3×3 and batch norm
     image_size: int = 64  # height and width in pixels; 224 in the paper
     optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=2e-4, schedule="cosine", warmup_steps=20)
-    average_decay: float = 0.0  # decay of a moving average of the parameters, which is then evaluated; 0: no average
 
 
 PRESETS = {
@@ -59,7 +58,13 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Train GoogLeNet to name the class of an image."""
     setup = ClassifierSetup(inputs.source(config.data, "labels", config.pixels), config, inputs)
     model = GoogLeNet(setup.source.num_classes, config.variant, config.width)
-    task = setup.task(model, average_decay=config.average_decay)
+    task = setup.task(model)
     return Experiment.single(
-        task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation(), best="val/accuracy"
+        task,
+        setup.train(),
+        config.steps,
+        setup.hooks(),
+        presentation=setup.presentation(),
+        best="val/accuracy",
+        embedding=setup.embedding,
     )

@@ -117,7 +117,13 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     model = network(config, setup.source.num_classes)
     task = setup.task(model)
     return Experiment.single(
-        task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation(), best="val/accuracy"
+        task,
+        setup.train(),
+        config.steps,
+        setup.hooks(),
+        presentation=setup.presentation(),
+        best="val/accuracy",
+        embedding=setup.embedding,
     )
 
 

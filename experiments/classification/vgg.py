@@ -61,5 +61,11 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     model = VGG(setup.source.num_classes, config.net, config.batch_norm, config.width, dense=True, window=window)
     task = setup.task(model)
     return Experiment.single(
-        task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation(), best="val/accuracy"
+        task,
+        setup.train(),
+        config.steps,
+        setup.hooks(),
+        presentation=setup.presentation(),
+        best="val/accuracy",
+        embedding=setup.embedding,
     )

@@ -60,5 +60,11 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     model = Classifier(setup.source.num_classes, config.net, config.width, config.stride, batch_norm)
     task = setup.task(model)
     return Experiment.single(
-        task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation(), best="val/accuracy"
+        task,
+        setup.train(),
+        config.steps,
+        setup.hooks(),
+        presentation=setup.presentation(),
+        best="val/accuracy",
+        embedding=setup.embedding,
     )

@@ -22,16 +22,17 @@ from jaxvision.data import stretch
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.object_counts import Slots, evaluation_slots, rounded
 from jaxvision.data.pixel_scale import UNIT
-from jaxvision.data.records import Records, Source
+from jaxvision.data.records import Records, Source, evenly
 from jaxvision.data.transforms import Transform
 from jaxvision.evals.classification import accuracy
+from jaxvision.evals.detection_curves import detection_curves
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.evals.evaluated import evaluated
 from jaxvision.models.precision import in_precision
 from jaxvision.models.yolo import YOLO, Classifier
 from jaxvision.recipes.classification import first_kernel
 from jaxvision.recipes.detection_data import check_objects, slots_of
-from jaxvision.recipes.detection_outputs import average_precision, draw, presentation, results_file
+from jaxvision.recipes.detection_outputs import SHOWN, average_precision, draw, file_names, presentation, results_file
 from jaxvision.recipes.detection_times import yolo_times
 from jaxvision.recipes.detector_config import VOC07, DetectorConfig
 from jaxvision.recipes.lazy_data import lazily
@@ -247,10 +248,12 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
     slots = slots_of(train, config.train_split, config.view.max_objects, training=inputs.training)
     held_out = lazily(lambda: each_once(val, evaluation_slots(val)))
+    sample = lazily(lambda: each_once(evenly(val, min(SHOWN, config.batch_size)), evaluation_slots(val)))
     metrics = (
         evaluated(len(val), len(source.left_out)),
         average_precision(names, config.protocol),
-        worst_errors(names, min_score=SHOWN_FROM),
+        detection_curves(names),
+        worst_errors(names, min_score=SHOWN_FROM, name_of=file_names(val)),
         *results_file(inputs, val),
     )
 
@@ -264,8 +267,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         config.steps,
         (
             evaluate(metrics, held_out, every=every),
-            picture("detections", held_out, partial(draw, class_names=names, min_score=SHOWN_FROM), every=every),
-            picture("cells", held_out, draw_cells, every=every),
+            picture("detections", sample, partial(draw, class_names=names, min_score=SHOWN_FROM), every=every),
+            picture("cells", sample, draw_cells, every=every),
             yolo_times(network, source.mean, source.std, config.reporting, held_out),
             parameters("filters", lambda state: filters.filters(np.asarray(first_kernel(state.params)))),
         ),
@@ -274,7 +277,9 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     if config.pretraining.steps:
         stages = (pretrain(config, source, inputs), detect._replace(warm_start=_trunk))
     read = partial(each_once, slots=rounded(0))
-    return Experiment(stages, presentation(names, read, min_score=SHOWN_FROM), "val/AP50")
+    return Experiment(
+        stages, presentation(names, read, min_score=SHOWN_FROM, prepare={"stretch": config.view.size}), "val/AP50"
+    )
 
 
 def pretrain(config: Config, source: Source, inputs: Inputs) -> Stage:

@@ -39,4 +39,4 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     discriminator = network.discriminator(classes, config.condition)
     task = setup.task(network.generator(classes), discriminator, extract=judge.extractor())
     train = Stage("train", task, setup.train(), config.steps, judge.hooks(), judge.start)
-    return Experiment((*judge.stages(), train))
+    return Experiment((*judge.stages(), train), sampler=setup.sampler())

@@ -63,7 +63,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     generator, discriminator = _networks(config)
     task = setup.task(generator, discriminator, extract=judge.extractor())
     train = Stage("train", task, setup.train(), config.steps, judge.hooks(), judge.start)
-    return Experiment((*judge.stages(), train))
+    return Experiment((*judge.stages(), train), sampler=setup.sampler())
 
 
 def _networks(config: Config) -> tuple[nn.Module, nn.Module]:

@@ -32,4 +32,4 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     discriminator = network.discriminator(latent_dim=network.latent_dim)
     task = setup.task(network.generator(), discriminator, encoder=network.encoder(), extract=judge.extractor())
     train = Stage("train", task, setup.train(), config.steps, judge.hooks(), judge.start)
-    return Experiment((*judge.stages(), train))
+    return Experiment((*judge.stages(), train), sampler=setup.sampler())

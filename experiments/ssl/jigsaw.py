@@ -88,7 +88,14 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     )
     model = PieceClassifier(config.backbone.make(), config.permutations, config.tower, config.joint)
     task = setup.task(model, ask)
-    return Experiment.single(task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation())
+    return Experiment.single(
+        task,
+        setup.train(),
+        config.steps,
+        setup.hooks(),
+        presentation=setup.presentation(),
+        embedding=setup.embedding,
+    )
 
 
 def _draw(outputs: PyTree, batch: Batch, *, orders: Int[np.ndarray, "P 9"]) -> UInt8[np.ndarray, "H W 3"]:

@@ -94,7 +94,9 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         sent_as="bfloat16" if inputs.precision == "bfloat16" else "float32",
     )
     task = log_rate(task, optimizer, config.steps)
-    return Experiment.single(task, setup.train(), config.steps, setup.hooks(), best="knn/accuracy")
+    return Experiment.single(
+        task, setup.train(), config.steps, setup.hooks(), best="knn/accuracy", embedding=setup.embedding
+    )
 
 
 def network(config: Config, precision: str, groups: int) -> nn.Module:

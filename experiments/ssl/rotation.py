@@ -49,7 +49,14 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     setup = PretextSetup(inputs.source(config.data), config, inputs, _draw)
     model = PieceClassifier(config.backbone.make(), num_classes=4)
     task = setup.task(model, rotation(mean=setup.source.mean, std=setup.source.std))
-    return Experiment.single(task, setup.train(), config.steps, setup.hooks(), presentation=setup.presentation())
+    return Experiment.single(
+        task,
+        setup.train(),
+        config.steps,
+        setup.hooks(),
+        presentation=setup.presentation(),
+        embedding=setup.embedding,
+    )
 
 
 def _draw(outputs: PyTree, batch: Batch) -> UInt8[np.ndarray, "H W 3"]:

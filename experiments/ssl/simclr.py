@@ -89,7 +89,9 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         temperature=config.temperature,
     )
     task = log_rate(task, optimizer, config.steps)
-    return Experiment.single(task, setup.train(), config.steps, setup.hooks(), best="knn/accuracy")
+    return Experiment.single(
+        task, setup.train(), config.steps, setup.hooks(), best="knn/accuracy", embedding=setup.embedding
+    )
 
 
 def network(config: Config, precision: str, axis_name: str | None) -> nn.Module:

@@ -6,6 +6,7 @@ batches of one shape are formed before images are decoded (`Canvases.groups`, `o
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int
@@ -121,6 +122,15 @@ class Canvases:
             FromFile(_resize, canvases=self, shorts=(), mask_size=mask_size),
             functools.partial(place, max_boxes=max_boxes, max_proposals=max_proposals, fill=fill),
         )
+
+    def prepare(self, fill: Channels) -> dict[str, Any]:
+        """Return in words for JSON how images are put on the canvases; `fill` is the RGB around them."""
+        return {
+            "short": self.short,
+            "long": self.long,
+            "canvases": [list(shape) for shape in self.shapes],
+            "fill": [round(value) for value in fill],
+        }
 
     def _group(self, records: Records, index: int) -> int:
         try:

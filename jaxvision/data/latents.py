@@ -4,6 +4,7 @@ import functools
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float32
 
 from jaxvision.data.records import Record
 from jaxvision.data.transforms import Transform, compose
@@ -31,6 +32,18 @@ def with_latents(transform: Transform, dim: int, prior: Prior = "uniform") -> Tr
     return compose(transform, functools.partial(_add_latent, dim=dim, prior=prior))
 
 
+def draw_latents(rng: np.random.Generator, count: int, *, dim: int, prior: Prior) -> Float32[np.ndarray, "N Z"]:
+    """Draw latents.
+
+    Args:
+        rng: The random generator.
+        count: The number of latents.
+        dim: The number of coordinates of each.
+        prior: The distribution of each coordinate.
+    """
+    shape = (count, dim)
+    return (rng.uniform(-1.0, 1.0, shape) if prior == "uniform" else rng.standard_normal(shape)).astype(np.float32)
+
+
 def _add_latent(record: Record, rng: np.random.Generator, *, dim: int, prior: Prior) -> Record:
-    z = rng.uniform(-1.0, 1.0, dim) if prior == "uniform" else rng.standard_normal(dim)
-    return {**record, "z": z.astype(np.float32)}
+    return {**record, "z": draw_latents(rng, 1, dim=dim, prior=prior)[0]}

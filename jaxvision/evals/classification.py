@@ -29,7 +29,7 @@ def accuracy(top: tuple[int, ...] = (1, 5)) -> Metric:
     """
 
     def update(state: Int[np.ndarray, " n"], outputs: Mapping, batch: Mapping) -> Int[np.ndarray, " n"]:
-        scores, labels = _real_rows(outputs, batch)
+        scores, labels = real_rows(outputs, batch)
         ranks = _ranks(scores, labels)
         hits = [np.sum(ranks < min(k, scores.shape[1])) for k in top]
         return state + np.array([len(labels), *hits])
@@ -74,7 +74,7 @@ def nll() -> Metric:
     """
 
     def update(state: Float[np.ndarray, " 2"], outputs: Mapping, batch: Mapping) -> Float[np.ndarray, " 2"]:
-        scores, labels = _real_rows(outputs, batch)
+        scores, labels = real_rows(outputs, batch)
         own = np.take_along_axis(scores, labels[:, None], axis=1)[:, 0]
         if "probabilities" in outputs:
             losses = -np.log(np.maximum(own, np.finfo(np.float64).eps))
@@ -102,7 +102,7 @@ def confusion_matrix(class_names: Sequence[str], draw: Draw = confusion.confusio
     k = len(class_names)
 
     def update(state: Int[np.ndarray, "K K"], outputs: Mapping, batch: Mapping) -> Int[np.ndarray, "K K"]:
-        scores, labels = _real_rows(outputs, batch)
+        scores, labels = real_rows(outputs, batch)
         if scores.shape[1] != k:
             raise ValueError(
                 f"confusion_matrix: {k} class names for a model of {scores.shape[1]} outputs; give as many"
@@ -116,7 +116,7 @@ def confusion_matrix(class_names: Sequence[str], draw: Draw = confusion.confusio
     return Metric(lambda: np.zeros((k, k), np.int64), update, result)
 
 
-def _real_rows(outputs: Mapping, batch: Mapping) -> tuple[Float[np.ndarray, "N K"], Int[np.ndarray, " N"]]:
+def real_rows(outputs: Mapping, batch: Mapping) -> tuple[Float[np.ndarray, "N K"], Int[np.ndarray, " N"]]:
     """Scores and labels without the rows that pad the last batch."""
     mask: Bool[np.ndarray, " B"] = np.asarray(batch["_mask"])
     scores = np.asarray(outputs["probabilities"] if "probabilities" in outputs else outputs["logits"])

@@ -1,6 +1,6 @@
 """Wrong detections and missed objects, with the cause of each (after Hoiem et al. 2012, section 2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +14,12 @@ _NEAR = 0.1  # IoU from which a detection is a misplaced one of the object, not 
 
 
 def worst_errors(
-    class_names: Sequence[str], *, threshold: float = 0.5, min_score: float = 0.5, each: int = 4
+    class_names: Sequence[str],
+    *,
+    threshold: float = 0.5,
+    min_score: float = 0.5,
+    each: int = 4,
+    name_of: Callable[[int], str] = lambda image_id: f"#{image_id}",
 ) -> Metric:
     """Collect the false positives with the highest scores and the largest missed objects of each class.
 
@@ -26,6 +31,7 @@ def worst_errors(
         threshold: the IoU above which a detection matches an object.
         min_score: detections of lower scores are left out.
         each: the number of errors of each kind that are shown for a class.
+        name_of: gives the name of an image by its image_id.
 
     Returns:
         A metric with the key "worst_errors", a picture of all of them.
@@ -43,7 +49,7 @@ def worst_errors(
         return _forget_tiles(state, new, each)
 
     def result(state: list[DetectionError]) -> Result:
-        return {"worst_errors": detection_errors.worst_errors(state, class_names, each=each)}
+        return {"worst_errors": detection_errors.worst_errors(state, class_names, each=each, name_of=name_of)}
 
     return Metric(list, update, result)
 

@@ -12,7 +12,9 @@ from jaxtyping import Int, Integer
 
 from jaxvision.evals.classification import Draw
 from jaxvision.train.types import Metric, Result
+from jaxvision.viz.class_bars import ClassBar, class_bars
 from jaxvision.viz.confusion import confusion_matrix
+from jaxvision.viz.segmentation import class_color
 
 _DRAW = partial(confusion_matrix, unit="pixels")
 
@@ -20,8 +22,8 @@ _DRAW = partial(confusion_matrix, unit="pixels")
 def confusion(class_names: Sequence[str], *, ignore: int = 255, draw: Draw = _DRAW) -> Metric:
     """Count pairs of labels and predicted classes over all pixels, and measure the figures of `figures` from them.
 
-    The state is int64 [true, predicted]. Keys: those of `figures`, "iou_<class name>", and "confusion_matrix", a
-    picture.
+    The state is int64 [true, predicted]. Keys: those of `figures`, "iou_<class name>", and the pictures
+    "confusion_matrix" and "class_iou", a bar for each class.
 
     Args:
         class_names: names of the classes.
@@ -50,7 +52,9 @@ def confusion(class_names: Sequence[str], *, ignore: int = 255, draw: Draw = _DR
             raise ValueError("confusion: no pixel of the evaluation data has a label that counts; check --data")
         iou = _ratio(np.diagonal(state), _union(state))
         each = {f"iou_{name}": float(x) for name, x in zip(class_names, iou, strict=True) if not np.isnan(x)}
-        return {**figures(state), **each, "confusion_matrix": draw(state, class_names)}
+        rows = [ClassBar(name, class_color(k, class_names), float(iou[k])) for k, name in enumerate(class_names)]
+        bars = class_bars(rows, "Intersection over union of the classes")
+        return {**figures(state), **each, "confusion_matrix": draw(state, class_names), "class_iou": bars}
 
     return Metric(lambda: np.zeros((k, k), np.int64), update, result)
 

@@ -59,7 +59,7 @@ def voc_ap(
         for label, class_name in list(enumerate(class_names))[1:]:
             objects = sum(int(np.sum((r.true_labels == label) & ~r.ignore)) for r in records)
             if objects:
-                hits = _ranked_hits(records, label, threshold, inclusive)
+                _, hits = ranked_hits(records, label, threshold, inclusive=inclusive)
                 found[f"{name}_{class_name}"] = average(hits, objects)
         return {name: float(np.mean(list(found.values())))} | found if found else {}
 
@@ -95,13 +95,24 @@ def area_ap(hits: Bool[np.ndarray, " D"], objects: int) -> float:
     return float(envelope[hits].sum() / objects)
 
 
-def _ranked_hits(
-    records: Sequence[ImageRecord], label: int, threshold: float, inclusive: bool
-) -> Bool[np.ndarray, " D"]:
-    """Return, by falling score over all images, which detections of a class are true positives."""
+def ranked_hits(
+    records: Sequence[ImageRecord], label: int, threshold: float, *, inclusive: bool = False
+) -> tuple[Float[np.ndarray, " D"], Bool[np.ndarray, " D"]]:
+    """Rank a class's detections over all images by falling score.
+
+    Args:
+        records: detections and objects of each image.
+        label: the class.
+        threshold: the IoU above which a detection matches an object.
+        inclusive: see `voc_ap`.
+
+    Returns:
+        The scores, and which of the detections are true positives.
+    """
     parts = [_match(record, label, threshold, inclusive) for record in records]
     scores, hits = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return hits[np.argsort(-scores, kind="stable")]
+    order = np.argsort(-scores, kind="stable")
+    return scores[order], hits[order]
 
 
 def _match(

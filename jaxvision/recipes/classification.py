@@ -11,21 +11,25 @@ from jaxtyping import Array, Float, Int, UInt8
 from jaxvision.data import color, crops
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.pixel_scale import AS_DATA, PixelScale
-from jaxvision.data.records import Records, Source
+from jaxvision.data.records import Records, Source, evenly
 from jaxvision.data.transforms import Transform, compose, horizontal_flip
-from jaxvision.evals.classification import accuracy, confusion_matrix
+from jaxvision.evals.calibration import calibration
+from jaxvision.evals.classification import accuracy, confusion_matrix, nll
 from jaxvision.models.precision import in_precision
 from jaxvision.ops.views import Views, crops_144, multi_scale, ten_crops, whole
+from jaxvision.recipes.embedding import wanting_features
 from jaxvision.recipes.lazy_data import lazily
 from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.tasks.classification import classification
 from jaxvision.train.hooks import evaluate, parameters, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.rates import log_rate
-from jaxvision.train.types import Batch, Data, Hook, Presentation, PyTree, Task, TrainState
+from jaxvision.train.types import Batch, Data, Hook, Presentation, PyTree, Shown, Task, TrainState
 from jaxvision.viz import confusion, filters, grid
+from jaxvision.viz.photo import with_classes
 
 SHOWN = 18  # predictions in a picture
+NAMED = 5  # classes that are named of an image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +88,11 @@ class ClassifierViews:
         """Whether images keep their proportions, so that they have several shapes."""
         return self.views == "144_crop" or (self.views == "multi_scale" and self.whole)
 
+    def prepare(self, size: int) -> dict[str, int]:
+        """Return the pixels of the shorter side and of the square that is cut from the middle; {} without one."""
+        resize = max(self.sizes) if self.views == "multi_scale" else self.resize or size
+        return {} if self.in_proportion else {"resize": resize, "crop": size if self.views == "center" else resize}
+
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierConfig(SplitConfig):
@@ -111,8 +120,8 @@ class ClassifierSetup:
     config: ClassifierConfig
     inputs: Inputs  # opens data for training and evaluation
 
-    def task(self, model: nn.Module, *, average_decay: float = 0.0) -> Task:
-        """Return the task of training `model`; `average_decay` > 0 evaluates its averaged parameters."""
+    def task(self, model: nn.Module) -> Task:
+        """Return the task of training `model`."""
         config, source = self.config, self.source
         optimizer = config.optimizer.at(config.batch_size)
         task = classification(
@@ -122,7 +131,6 @@ class ClassifierSetup:
             std=source.std,
             label_smoothing=config.augment.label_smoothing,
             mixup_alpha=config.augment.mixup,
-            average_decay=average_decay,
             views=config.test.make(config.image_size)[1],
         )
         return log_rate(task, optimizer, config.steps)
@@ -136,18 +144,28 @@ class ClassifierSetup:
         """Return the held-out images with labels."""
         return self._evaluation(self.source[self.config.val_split])
 
+    def sample(self) -> Data:
+        """Return held-out images for a picture, spread over the whole split: folders are sorted by class."""
+        return self._evaluation(evenly(self.source[self.config.val_split], min(SHOWN, self.config.batch_size)))
+
     def hooks(self) -> tuple[Hook, ...]:
         """Return the hooks for accuracy and confusion matrix, and for pictures of predictions and first filters."""
-        metrics = (accuracy(top=(1, 5)), confusion_matrix(self.source.class_names, confusion.confusion_matrix))
+        matrix = confusion_matrix(self.source.class_names, confusion.confusion_matrix)
+        metrics = (accuracy(top=(1, 5)), nll(), calibration(), matrix)
         return (
             evaluate(metrics, self.val(), every=self.config.eval_every),
-            picture("predictions", self.val(), self._draw),
+            picture("predictions", self.sample(), self._draw),
             parameters("filters", _draw_filters),
         )
 
+    def embedding(self, records: Records) -> Data:
+        """Return a user's images, of which the features before the last layer are wanted."""
+        return wanting_features(self._evaluation(records))
+
     def presentation(self) -> Presentation:
         """Return how --mode=predict names and draws the classes of a user's images."""
-        return Presentation(self._evaluation, self._describe, self._draw)
+        prepare = self.config.test.prepare(self.config.image_size)
+        return Presentation(self._evaluation, self._describe, self._draw, overlay=self._on_photo, prepare=prepare)
 
     def _evaluation(self, records: Records) -> Data:
         test, size = self.config.test, self.config.batch_size
@@ -159,6 +177,14 @@ class ClassifierSetup:
     def _describe(self, outputs: PyTree, batch: Batch, row: int) -> dict[str, Any]:
         return describe(outputs["probabilities"][row], self.source.class_names)
 
+    def _on_photo(
+        self, image: UInt8[np.ndarray, "H W 3"], outputs: PyTree, batch: Batch, row: int, shown: Shown
+    ) -> UInt8[np.ndarray, "H2 W2 3"]:
+        probabilities = outputs["probabilities"][row]
+        top = np.argsort(-probabilities, kind="stable")[: min(shown.most, NAMED)]
+        top = top[probabilities[top] >= (shown.min_score or 0.0)]
+        return with_classes(image, [self.source.class_names[i] for i in top], probabilities[top])
+
     def _draw(self, outputs: PyTree, batch: Batch) -> UInt8[np.ndarray, "H W 3"]:
         rows = np.flatnonzero(batch["_mask"])[:SHOWN]
         labels = batch["label"][rows] if "label" in batch else None
@@ -167,7 +193,7 @@ class ClassifierSetup:
 
 def describe(probabilities: Float[np.ndarray, " C"], names: Sequence[str]) -> dict[str, Any]:
     """Return one image's entry in predictions.json: the most probable class, and the five highest probabilities."""
-    top = np.argsort(-probabilities, kind="stable")[:5]
+    top = np.argsort(-probabilities, kind="stable")[:NAMED]
     return {"label": names[top[0]], "probabilities": {names[i]: round(float(probabilities[i]), 6) for i in top}}
 
 

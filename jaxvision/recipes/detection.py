@@ -12,13 +12,14 @@ from jaxvision.data.canvas import MASK_SIZE, Canvases
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.object_counts import Slots, evaluation_slots, rounded
 from jaxvision.data.proposals import Proposed
-from jaxvision.data.records import Records, Source
+from jaxvision.data.records import Records, Source, evenly
+from jaxvision.evals.detection_curves import detection_curves
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.evals.evaluated import evaluated
 from jaxvision.evals.proposal_recall import proposal_recall
 from jaxvision.models.faster_rcnn import FasterRCNN
 from jaxvision.recipes.detection_data import check_objects, slots_of
-from jaxvision.recipes.detection_outputs import average_precision, draw, presentation, results_file
+from jaxvision.recipes.detection_outputs import SHOWN, average_precision, draw, file_names, presentation, results_file
 from jaxvision.recipes.detector_config import TwoStageConfig
 from jaxvision.recipes.lazy_data import lazily
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_split, search_when_read
@@ -115,6 +116,13 @@ class DetectorSetup:
         self.source[split]  # raises for a wrong name now and not after training
         return lazily(lambda: self._each_once(self._with_proposals(split), self._val_slots, self._mask_size()))
 
+    def sample(self) -> Data:
+        """Return evaluated images for a picture, spread over the whole split."""
+        split, most = self.config.val_split, min(SHOWN, self.config.batch_size)
+        return lazily(
+            lambda: self._each_once(evenly(self._with_proposals(split), most), self._val_slots, self._mask_size())
+        )
+
     def search(self, predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
         """Search the images of both splits for proposals: the `make` of a first stage.
 
@@ -138,9 +146,14 @@ class DetectorSetup:
         precision = average_precision(names, self.config.protocol, masks=self._mask_size() > 0)
         val = self.source[self.config.val_split]
         counted, results = evaluated(len(val), len(self.source.left_out)), results_file(self.inputs, val)
+        worst = worst_errors(names, name_of=file_names(val))
         return (
-            evaluate((counted, precision, self.recall(), worst_errors(names), *results), self.val(), every=every),
-            picture("detections", self.val(), partial(draw, class_names=names), every=every),
+            evaluate(
+                (counted, precision, self.recall(), detection_curves(names), worst, *results),
+                self.val(),
+                every=every,
+            ),
+            picture("detections", self.sample(), partial(draw, class_names=names), every=every),
         )
 
     def recall(self) -> Metric:
@@ -157,7 +170,8 @@ class DetectorSetup:
                 files = search_when_read(files, self.proposals, self.inputs.seed)
             return self._each_once(files, rounded(0), mask_size=0)
 
-        return presentation(self.source.class_names, read)
+        prepare = self.config.view.make().prepare(self.source.mean)
+        return presentation(self.source.class_names, read, prepare=prepare)
 
     @functools.cached_property
     def _slots(self) -> Slots:

@@ -1,7 +1,8 @@
 """What is made of a detector's outputs: average precision, pictures of detections, predictions.json, results.json."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +13,9 @@ from jaxvision.data.original_ids import original_ids
 from jaxvision.data.records import Records
 from jaxvision.evals import coco_results
 from jaxvision.evals.coco_ap import coco_ap
+from jaxvision.evals.detection import scale_of
 from jaxvision.evals.voc_ap import voc_ap
-from jaxvision.train.types import Batch, Data, Metric, Presentation, PyTree, Result
+from jaxvision.train.types import Batch, Data, Metric, Presentation, PyTree, Result, Shown
 from jaxvision.viz import detection as viz
 
 SHOWN = 8  # images in a picture
@@ -46,6 +48,11 @@ def results_file(inputs: Inputs, records: Records) -> tuple[Metric, ...]:
     return () if ids is None else (coco_results.results_list(ids.images, ids.categories),)
 
 
+def file_names(records: Records) -> Callable[[int], str]:
+    """Return the function that gives the file name of an image by its "image_id", its position among `records`."""
+    return lambda image_id: PurePath(records.name(image_id)).name
+
+
 def unmoved(metric: Metric) -> Metric:
     """Return AP_unmoved and AP50_unmoved, the average precision of boxes without regression, `outputs["unmoved"]`."""
 
@@ -59,7 +66,11 @@ def unmoved(metric: Metric) -> Metric:
 
 
 def presentation(
-    class_names: Sequence[str], read: Callable[[Records], Data], *, min_score: float = 0.5
+    class_names: Sequence[str],
+    read: Callable[[Records], Data],
+    *,
+    min_score: float = 0.5,
+    prepare: Mapping[str, Any] = {},
 ) -> Presentation:
     """Return what `--mode=predict` writes: pictures, and predictions.json in COCO's format.
 
@@ -67,18 +78,63 @@ def presentation(
         class_names: names of the classes, the background first.
         read: the batches of a user's images, each image once.
         min_score: the least score of a detection that is drawn.
+        prepare: how `read` resizes images, see `Presentation`.
 
     Returns:
         The experiment's presentation.
     """
     return Presentation(
         read,
-        coco_results.image_results,
+        partial(_described, class_names=class_names),
         lambda outputs, batch: draw(
             outputs, {k: batch[k] for k in ("image", "size", "_mask")}, class_names=class_names, min_score=min_score
         ),
         partial(coco_results.document, class_names),
+        overlay=partial(on_photo, class_names=class_names, min_score=min_score),
+        prepare=prepare,
     )
+
+
+def on_photo(
+    image: UInt8[np.ndarray, "H W 3"],
+    outputs: PyTree,
+    batch: Batch,
+    row: int,
+    shown: Shown,
+    *,
+    class_names: Sequence[str],
+    min_score: float = 0.5,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Draw the detections over an image at its own size.
+
+    Args:
+        image: the image as it was before it was resized.
+        outputs: the detector's outputs for the batch that the image is in.
+        batch: the batch, with "scale".
+        row: the image's row in the batch.
+        shown: the least score and the most detections.
+        class_names: names of the classes, the background first.
+        min_score: the least score where `shown` has none.
+    """
+    scores = np.asarray(outputs["scores"][row])
+    least = min_score if shown.min_score is None else shown.min_score
+    chosen = np.flatnonzero(np.asarray(outputs["valid"][row], bool) & (scores >= least))
+    chosen = chosen[np.argsort(-scores[chosen], kind="stable")][: shown.most]
+    found = {
+        name: np.asarray(outputs[name][row])[chosen]
+        for name in ("boxes", "labels", "scores", "masks")
+        if name in outputs
+    }
+    found["boxes"] = (found["boxes"] / scale_of(batch, row)[None]).astype(np.float32)
+    found["valid"] = np.ones(len(chosen), bool)
+    return viz.draw_instances(image, found, class_names, size=1)
+
+
+def _described(outputs: PyTree, batch: Batch, row: int, *, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return an image's detections, each with the name of its class, which COCO's format keeps apart."""
+    said = coco_results.image_results(outputs, batch, row)
+    named = [{**one, "category_name": class_names[one["category_id"]]} for one in said["annotations"]]
+    return {**said, "annotations": named}
 
 
 def draw(

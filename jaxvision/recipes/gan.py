@@ -1,7 +1,7 @@
 """The parts that the image GANs share: their settings, and the task and data made from them."""
 
 import dataclasses
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, TypeVar
 
 import flax.linen as nn
@@ -9,9 +9,10 @@ import numpy as np
 
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.latents import Prior, with_latents
+from jaxvision.data.latents import Prior, draw_latents, with_latents
 from jaxvision.data.records import Source
 from jaxvision.data.transforms import Transform, compose, horizontal_flip
+from jaxvision.evals.latent_space import between
 from jaxvision.losses.gan import Objective
 from jaxvision.models.dcgan import Discriminator, Encoder, Generator
 from jaxvision.models.precision import in_precision
@@ -20,7 +21,7 @@ from jaxvision.tasks.extractor import Extractor
 from jaxvision.tasks.gan import gan
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.rates import log_gan_rates
-from jaxvision.train.types import Batch, Data, PyTree, Task
+from jaxvision.train.types import Batch, Data, PyTree, Sampler, Task
 from jaxvision.viz import gan as viz
 
 
@@ -162,6 +163,16 @@ class GanSetup:
         )
         return log_gan_rates(
             task, self.config.generator, self.config.discriminator, self.config.steps, play.discriminator_steps
+        )
+
+    def sampler(self) -> Sampler:
+        """Return how latents are drawn for the generator."""
+        network = self.config.network
+        names = self.source.class_names if self.conditional else ()
+        return Sampler(
+            partial(draw_latents, dim=network.latent_dim, prior=network.prior),
+            partial(between, prior=network.prior),
+            tuple(names),
         )
 
     def train(self) -> Data:

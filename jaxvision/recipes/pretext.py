@@ -98,6 +98,11 @@ class PretextSetup:
             picture("answers", self.val(), self._draw, every=every),
         )
 
+    def embedding(self, records: Records) -> Data:
+        """Return a user's images, of which only the encoder's features are wanted: no questions are asked."""
+        size = self.config.image_size
+        return self.inputs.evaluate(records, crops.center_crop(size, size), self.config.batch_size)
+
     def presentation(self) -> Presentation:
         """Return how --mode=predict measures and draws the answers for a user's images."""
         return Presentation(self._evaluation, self._describe, self._draw)

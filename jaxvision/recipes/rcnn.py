@@ -17,14 +17,15 @@ from jaxvision.data.object_counts import evaluation_slots, rounded
 from jaxvision.data.order import InShares
 from jaxvision.data.pixel_scale import AS_DATA, PixelScale
 from jaxvision.data.proposals import Proposed
-from jaxvision.data.records import Records, Source, Subset
+from jaxvision.data.records import Records, Source, Subset, evenly
+from jaxvision.evals.detection_curves import detection_curves
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.evals.evaluated import evaluated
 from jaxvision.fits.box_regression import RegressionConfig
 from jaxvision.fits.hard_negatives import MiningConfig
 from jaxvision.models.precision import in_precision
 from jaxvision.recipes.detection_data import check_objects
-from jaxvision.recipes.detection_outputs import average_precision, draw, results_file, unmoved
+from jaxvision.recipes.detection_outputs import SHOWN, average_precision, draw, file_names, results_file, unmoved
 from jaxvision.recipes.detection_times import window_times
 from jaxvision.recipes.detector_config import DetectorView
 from jaxvision.recipes.lazy_data import lazily
@@ -148,6 +149,16 @@ class RCNNSetup:
             lambda: self._each_once(Proposed(records, self.testing.proposals), most, evaluation_slots(records))
         )
 
+    def sample(self) -> Data:
+        """Return evaluated images for a picture, spread over the whole split, each with its proposals."""
+        records, most = self.testing.records, self.config.proposals.most
+        few = min(SHOWN, self.config.features.images)
+        return lazily(
+            lambda: self._each_once(
+                evenly(Proposed(records, self.testing.proposals), few), most, evaluation_slots(records)
+            )
+        )
+
     def read(self, files: Records) -> Data:
         """Return a user's images, which are searched for proposals as they are read."""
         search = self.config.proposals
@@ -159,10 +170,17 @@ class RCNNSetup:
         precision = average_precision(names, config.protocol)
         split = self.testing.records
         counted, results = evaluated(len(split), len(self.source.left_out)), results_file(self.inputs, split)
-        metrics = (counted, precision, unmoved(precision), worst_errors(names, min_score=MARGIN), *results)
+        metrics = (
+            counted,
+            precision,
+            unmoved(precision),
+            detection_curves(names),
+            worst_errors(names, min_score=MARGIN, name_of=file_names(split)),
+            *results,
+        )
         return (
             evaluate(metrics, val),
-            picture("detections", val, partial(draw, class_names=names, min_score=MARGIN)),
+            picture("detections", self.sample(), partial(draw, class_names=names, min_score=MARGIN)),
             window_times(self.look, config.test, self.testing.records, val, config.proposals, self.inputs.seed),
         )
 

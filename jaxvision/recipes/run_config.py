@@ -30,3 +30,5 @@ class SplitNames:
 @dataclasses.dataclass(frozen=True)
 class SplitConfig(SplitNames, RunConfig):
     """A training that is evaluated at regular intervals, with a choice of splits."""
+
+    average_decay: float = 0.0  # decay of a moving average of the weights, which is then evaluated; 0: no average

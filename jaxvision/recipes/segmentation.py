@@ -13,7 +13,7 @@ from jaxvision.data import segmentation as transforms
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.pixel_scale import AS_DATA, PixelScale
 from jaxvision.data.pixel_weights import balanced, median_frequency, with_borders
-from jaxvision.data.records import Records, Source
+from jaxvision.data.records import Records, Source, evenly
 from jaxvision.evals.segmentation import confusion
 from jaxvision.losses.segmentation import Normalisation
 from jaxvision.models.precision import in_precision
@@ -172,12 +172,16 @@ class SegmenterSetup:
         """Open the validation split: every image once, on the canvas of `view.test_size`."""
         return self._on_canvas(self.source[self.config.val_split])
 
+    def sample(self) -> Data:
+        """Return validation images for a picture, spread over the whole split."""
+        return self._on_canvas(evenly(self.source[self.config.val_split], min(SHOWN, self.config.batch_size)))
+
     def hooks(self) -> tuple[Hook, ...]:
         """Return the hooks that measure mean IoU and accuracies, and draw predictions beside the labels."""
         names, every = self.source.class_names, self.config.eval_every
         return (
             evaluate((confusion(names),), self.val(), every=every),
-            picture("predictions", self.val(), partial(draw_predictions, class_names=names), every=every),
+            picture("predictions", self.sample(), partial(draw_predictions, class_names=names), every=every),
         )
 
     def presentation(self) -> Presentation:
@@ -186,8 +190,18 @@ class SegmenterSetup:
         return Presentation(
             self._on_canvas,
             partial(_describe, class_names=names),
-            lambda outputs, batch: viz.predictions(batch["image"], None, outputs["classes"], names, most=SHOWN),
+            lambda outputs, batch: viz.predictions(
+                batch["image"], None, outputs["classes"], names, most=SHOWN, sizes=batch["size"]
+            ),
             label_map=_in_original_size,
+            prepare={
+                "canvas": list(pair("view.test_size", self.config.view.test_size)),
+                "enlarge": False,
+                "fill": [round(value) for value in self.source.mean],
+            },
+            overlay=lambda image, outputs, batch, row, shown: viz.overlay(
+                image, _in_original_size(outputs, batch, row), names, size=1
+            ),
         )
 
     @functools.cached_property
@@ -217,7 +231,10 @@ def draw_predictions(outputs: PyTree, batch: Batch, *, class_names: Sequence[str
     Returns:
         A picture of the first images of the batch, uint8 [h, w, 3].
     """
-    return viz.predictions(batch["image"], batch["label_map"], outputs["classes"], class_names, most=SHOWN)
+    rows = np.flatnonzero(batch["_mask"])[:SHOWN]
+    sizes = batch["size"][rows] if "size" in batch else None
+    truth, found = batch["label_map"][rows], outputs["classes"][rows]
+    return viz.predictions(batch["image"][rows], truth, found, class_names, sizes=sizes)
 
 
 def pair(flag: str, values: tuple[int, ...]) -> tuple[int, int]:

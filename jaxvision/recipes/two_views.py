@@ -115,6 +115,10 @@ class ContrastiveSetup:
         """Return the central squares of the held-out images."""
         return self._evaluation(self.source[self.config.val_split])
 
+    def embedding(self, records: Records) -> Data:
+        """Return a user's images as the held-out ones are seen."""
+        return self._evaluation(records)
+
     def hooks(self) -> tuple[Hook, ...]:
         """Return the hooks for a picture of views and, where images have labels, for neighbours' "knn/accuracy"."""
         views = Hook("views", 0, self._draw_views)

@@ -6,14 +6,15 @@
     predict = export.deserialize(bytearray(open("runs/x/export/predict.stablehlo", "rb").read()))
     outputs = predict.call({"image": images})  # uint8 [B, 224, 224, 3]; predict.json names every input and output
 
-`--format=safetensors` gives the weights under torchvision's names, for `model.load_state_dict(load_file(…))`.
+`--format=onnx` gives the same for onnxruntime, and `--format=safetensors` the weights under torchvision's names, for
+`model.load_state_dict(load_file(…))`.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -23,14 +24,17 @@ from jaxvision.data.classes import OneGreyImage
 from jaxvision.data.image_files import image_files
 from jaxvision.files import atomic_write
 from jaxvision.ops import dispatch
+from jaxvision.run import export_scripts
 from jaxvision.run.network import ready
+from jaxvision.run.onnx_export import write_onnx
 from jaxvision.run.precision import products
 from jaxvision.run.request import Request
+from jaxvision.run.sampling import sampled_batch
 from jaxvision.run.saved_run import read
 from jaxvision.run.workdir_config import LEARNED
-from jaxvision.train import devices
+from jaxvision.train import devices, progress
 from jaxvision.train.restore import Run
-from jaxvision.train.types import Batch, Experiment
+from jaxvision.train.types import Batch, Data, Experiment, Stage, TrainState
 from jaxvision.weights import state_dict, torchvision
 from jaxvision.weights.imported import Imported
 from jaxvision.weights.rename import flat
@@ -42,38 +46,100 @@ _TOLERANCE = {"float32": 1e-4, "tensorfloat32": 1e-2, "bfloat16": 0.05}
 Function = Callable[[Batch], Mapping[str, Any]]
 
 
+class _Exported(NamedTuple):
+    """What is exported: a batch that shows the shapes, and which of the outputs are wanted."""
+
+    batch: Batch
+    wanted: tuple[str, ...] = ()  # (): all
+    prepare: Mapping[str, Any] = {}  # see `train.types.Presentation`
+
+
 def export_network(experiment: Experiment, run: Run, request: Request, imported: Imported | None = None) -> None:
     """Write the network as one file for other programs; its shapes are those of an image of --input, if given.
 
+    A network that names images is exported with its outputs, one that was trained without labels with its features, and
+    a GAN as a function from latents to samples. predict.json beside the file has the names of the classes and how
+    images are prepared.
+
     Args:
-        experiment: its last stage has the network, its presentation says how images are read.
+        experiment: its last stage has the network.
         run: where and how the stages are run.
         request: says which format, which checkpoint and, by --input, which shape of images.
         imported: weights of a whole network to use instead of a checkpoint's.
 
     Raises:
-        ValueError: the experiment predicts nothing for an image, there is no checkpoint, torchvision has no such
-            network, or the exported program gives other outputs than the network.
+        ValueError: the experiment has no network to export, there is no checkpoint, the format has no such network, or
+            the exported program gives other outputs than the network.
     """
-    stage, shown, flags = experiment.stages[-1], experiment.presentation, request.flags
-    if shown is None:
-        raise ValueError("--mode=export: this experiment has nothing to predict for an image")
-    records = image_files(flags.input) if flags.input else OneGreyImage()
-    batch = dict(devices.first_batch(shown.data(records)))
-    batch["image"] = np.random.default_rng(0).integers(0, 256, batch["image"].shape, np.uint8)
-    network, state = ready(stage, run, batch, flags.checkpoint, imported)
-    expected, state = network(state, batch), devices.to_host(state)
+    stage, flags = experiment.stages[-1], request.flags
+    exported = _chosen(experiment, flags.input)
+    shapes = exported.batch if "image" in exported.batch else devices.first_batch(_data(stage))
+    network, state = ready(stage, run, shapes, flags.checkpoint, imported)
+
+    def predict(state: TrainState, batch: Batch) -> Mapping[str, Any]:
+        outputs = stage.task.predict(state, batch)
+        return {k: v for k, v in outputs.items() if not exported.wanted or k in exported.wanted}
+
+    expected = network(state, exported.batch)
+    expected = {k: v for k, v in expected.items() if not exported.wanted or k in exported.wanted}
+    state, folder, about = devices.to_host(state), run.workdir / "export", _about(run, imported, exported)
     pixels = pixels_of(run.workdir, imported)
-    if flags.format == "safetensors":
-        variables = {"params": state.aux.get("average", state.params), **state.model_state}
-        path = write_safetensors(run.workdir / "export", variables, pixels)
-    else:
-        predict, tolerance = partial(stage.task.predict, state), _TOLERANCE[flags.precision]
-        with products(flags.precision):  # also in a program that a CPU writes for others
-            path = write_stablehlo(
-                run.workdir / "export", predict, batch, expected, run.writer.say, pixels, tolerance=tolerance
-            )
+    with progress.busy(f"exporting as {flags.format}"):
+        if flags.format == "safetensors":
+            variables = {"params": state.aux.get("average", state.params), **state.model_state}
+            path = write_safetensors(folder, variables, pixels, about)
+        elif flags.format == "onnx":
+            path, inputs = folder / "predict.onnx", inputs_of(partial(predict, state), exported.batch)
+            about |= write_onnx(path, partial(predict, state), inputs, expected, run.writer.say) | _inside(pixels)
+            export_scripts.write(folder, about, "onnx")
+        else:
+            function, say, tolerance = partial(predict, state), run.writer.say, _TOLERANCE[flags.precision]
+            with products(flags.precision):  # also in a program that a CPU writes for others
+                path = write_stablehlo(
+                    folder, function, exported.batch, expected, say, pixels, about, tolerance=tolerance
+                )
     run.writer.say(f"written to {path}")
+
+
+def _chosen(experiment: Experiment, pattern: str) -> _Exported:
+    """Return what is exported of an experiment: predictions, features or samples."""
+    records = image_files(pattern) if pattern else OneGreyImage()
+    shown = experiment.presentation
+    wanted: tuple[str, ...] = ()
+    if experiment.sampler is not None:
+        return _Exported(sampled_batch(experiment.sampler), ("samples",))
+    if shown is not None and not _asks(experiment):
+        data = shown.data(records)
+    elif experiment.embedding is not None:
+        data, wanted = experiment.embedding(records), ("features",)
+    else:
+        raise ValueError("--mode=export: this experiment has nothing to predict for an image")
+    batch = dict(devices.first_batch(data))
+    batch["image"] = np.random.default_rng(0).integers(0, 256, batch["image"].shape, np.uint8)
+    prepare = dict(shown.prepare) if shown is not None else {}
+    if "canvases" in prepare:
+        del prepare["canvases"]
+        prepare["canvas"] = list(batch["image"].shape[1:3])
+    return _Exported(batch, wanted, prepare)
+
+
+def _asks(experiment: Experiment) -> bool:
+    """Return whether predictions are answers to pretext questions, of which only the features are of use elsewhere."""
+    shown = experiment.presentation
+    return experiment.embedding is not None and shown is not None and not shown.prepare
+
+
+def _data(stage: Stage) -> Data:
+    if stage.data is None:
+        raise ValueError("--mode=export: the last stage has no data that shows the shapes of its network")
+    return stage.data
+
+
+def _about(run: Run, imported: Imported | None, exported: _Exported) -> dict[str, Any]:
+    """Return the names of the classes, and how images are resized."""
+    learned = read(run.workdir).get(LEARNED, {})
+    names = imported.class_names if imported else learned.get("class_names", ())
+    return {"class_names": list(names), "prepare": dict(exported.prepare)}
 
 
 def stablehlo(predict: Function, batch: Batch, say: Callable[[str], None]) -> export.Exported:
@@ -150,6 +216,7 @@ def write_stablehlo(
     expected: Mapping[str, Any],
     say: Callable[[str], None],
     pixels: Mapping[str, Any] = {},
+    about: Mapping[str, Any] = {},
     *,
     tolerance: float = _TOLERANCE["float32"],
 ) -> Path:
@@ -162,6 +229,7 @@ def write_stablehlo(
         expected: the outputs of `predict` for `batch`.
         say: shows a line, see `stablehlo`.
         pixels: as of `pixels_of`; the program does this itself.
+        about: further entries of predict.json.
         tolerance: largest difference of an output, as a share of its largest value.
 
     Returns:
@@ -179,22 +247,33 @@ def write_stablehlo(
         "inputs": _described(jax.tree.unflatten(exported.in_tree, exported.in_avals)[0][0]),
         "outputs": _described(jax.tree.unflatten(exported.out_tree, exported.out_avals)),
         "platforms": list(exported.platforms),
-        **({"pixels": {**pixels, "applied": "inside the program"}} if pixels else {}),
+        **_inside(pixels),
+        **about,
     }
-    atomic_write(path.with_suffix(".json"), json.dumps(described, indent=2))
+    export_scripts.write(directory, described, "stablehlo")
     return path
 
 
-def write_safetensors(directory: Path, variables: Mapping[str, Any], pixels: Mapping[str, Any] = {}) -> Path:
-    """Write <network>.safetensors, a torch state dict, and <network>.json, which says what its input is.
+def _inside(pixels: Mapping[str, Any]) -> dict[str, Any]:
+    return {"pixels": {**pixels, "applied": "inside the program"}} if pixels else {}
+
+
+def write_safetensors(
+    directory: Path,
+    variables: Mapping[str, Any],
+    pixels: Mapping[str, Any] = {},
+    about: Mapping[str, Any] = {},
+) -> Path:
+    """Write <network>.safetensors, a torch state dict, and beside it a JSON of the same name.
 
     Args:
         directory: the folder to write into; it is made where it does not exist.
-        variables: the network's.
+        variables: the network's variables.
         pixels: as of `pixels_of`; without them there is no <network>.json.
+        about: further entries of that: the names of the classes, and how images are prepared.
 
     Returns:
-        The path of <network>.safetensors.
+        The path of the state dict.
 
     Raises:
         ValueError: torchvision has no such network.
@@ -204,7 +283,7 @@ def write_safetensors(directory: Path, variables: Mapping[str, Any], pixels: Map
     path = directory / f"{name}.safetensors"
     state_dict.write(str(path), tensors)
     if pixels:
-        described = {"pixels": {**pixels, "applied": "by whoever runs the network"}}
+        described = {"pixels": {**pixels, "applied": "by whoever runs the network"}, **about}
         atomic_write(path.with_suffix(".json"), json.dumps(described, indent=2))
     return path
 

@@ -19,7 +19,7 @@ GROUPS: tuple[tuple[str, str], ...] = (
     (
         "Output",
         r"workdir|log_every|save_every|keep|format|checkpoint|min_score|max_shown|shown"
-        r"|samples|class|truncation|interpolate|neighbours",
+        r"|samples|label|truncation|interpolate",
     ),
     (
         "Data",

@@ -105,9 +105,9 @@ def _card(run: Run, folder: Path) -> str:
 
 _STYLE = """
 .runs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(260px,100%),1fr));gap:18px}
-.run{display:block;border:1px solid #d8dee4;border-radius:10px;overflow:hidden;color:inherit;text-decoration:none}
-.run:hover,.run:focus{border-color:#0b5cad}.run h3{margin:12px 14px 0;font-size:1.02rem}.run p{margin:2px 14px}
+.run{display:block;border:1px solid var(--line);border-radius:10px;overflow:hidden;color:inherit;text-decoration:none}
+.run:hover,.run:focus{border-color:var(--link)}.run h3{margin:12px 14px 0;font-size:1.02rem}.run p{margin:2px 14px}
 .run dl{display:block;margin:8px 14px}.run dd{white-space:nowrap}.run>p:last-child{margin-bottom:12px}
-.thumb{aspect-ratio:4/3;background:#f6f8fa;border-bottom:1px solid #d8dee4}
+.thumb{aspect-ratio:4/3;background:var(--soft);border-bottom:1px solid var(--line)}
 .thumb img{width:100%;height:100%;object-fit:cover;object-position:top left}
 """

@@ -1,32 +1,33 @@
-"""`--mode=predict`: what the network says of a user's images, into predictions.json, pictures and a page."""
+"""`--mode=predict`: what the network says of a user's images, into pictures, a page and files of figures."""
 
-import itertools
-import json
-from collections import Counter
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from PIL import Image
 
-from jaxvision.data.image_files import image_files, other_files
-from jaxvision.files import atomic_write
-from jaxvision.run import report
+from jaxvision.data import video
+from jaxvision.data.decode import Pixels
+from jaxvision.data.image_files import ImageFiles, image_files, other_files
+from jaxvision.run import prediction_files, prediction_page, report
 from jaxvision.run.network import ready
+from jaxvision.run.prediction_page import FOLDER, Photo
 from jaxvision.run.request import Request
-from jaxvision.train import devices
+from jaxvision.train import devices, progress
 from jaxvision.train.restore import Run
-from jaxvision.train.types import Experiment
+from jaxvision.train.types import Batch, Experiment, Presentation, PyTree, Shown
 from jaxvision.train.writer import save_picture
 from jaxvision.weights.imported import Imported
 
 _NAMED = 5  # files that are left out, named in a line
+_SMALL = 480  # pixels of the longer side of a copy in the page
+_QUALITY = 90  # of a picture whose original is a JPEG
+_JPEG = (".jpg", ".jpeg", ".jfif")
 
 
 def predict(experiment: Experiment, run: Run, request: Request, imported: Imported | None = None) -> None:
-    """Predict for the images of --input, and write predictions.json, predictions-….png, predictions.html.
+    """Predict for the images of --input: a picture of each in predictions/, predictions.html, .json and .csv.
 
     Args:
         experiment: its last stage has the network, its presentation says how to show the outputs.
@@ -38,23 +39,23 @@ def predict(experiment: Experiment, run: Run, request: Request, imported: Import
         ValueError: the experiment predicts nothing for an image, --input is missing or names no image, or there is no
             checkpoint.
     """
-    shown = experiment.presentation
+    shown, flags = experiment.presentation, request.flags
     if shown is None:
         raise ValueError("--mode=predict: this experiment has nothing to predict for an image")
-    if not request.flags.input:
+    if not flags.input:
         raise ValueError("--mode=predict needs --input: a file, a folder or a quoted pattern such as 'photos/*.jpg'")
     if jax.process_count() > 1:
         raise ValueError("--mode=predict runs in one process: leave --num_processes out")
-    records, others = image_files(request.flags.input), other_files(request.flags.input)
-    if others:
+    records = input_files(flags.input, run.workdir)
+    if others := other_files(flags.input):
         names = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
         run.writer.say(f"{len(others)} files are no images by their names and are left out: {names}")
     batches = shown.data(records)
-    first = devices.first_batch(batches)
-    network, state = ready(experiment.stages[-1], run, first, request.flags.checkpoint, imported)
-    predictions: list[dict[str, Any]] = []
-    stems, pictures = _unique_stems(records.files), 0
-    with devices.share(batches) as pages:
+    with progress.busy("reading the first images"):
+        first = devices.first_batch(batches)
+    network, state = ready(experiment.stages[-1], run, first, flags.checkpoint, imported)
+    drawn = _Drawn(shown, run.workdir, records, Shown(flags.min_score, flags.max_shown))
+    with devices.share(batches) as pages, progress.counting("predicting", len(records), "image") as advance:
         for page, batch in enumerate(pages):
             rows = np.flatnonzero(batch["_mask"])
             if not rows.size:
@@ -62,29 +63,80 @@ def predict(experiment: Experiment, run: Run, request: Request, imported: Import
             outputs = network(state, batch)
             # Batches of one canvas shape are not in the order of the files, and say which images they hold.
             indices = batch.get("image_id", page * len(batch["_mask"]) + np.arange(len(batch["_mask"])))
-            for r in rows:
-                file = records.name(int(indices[r]))
-                predictions.append({"file": file, **shown.describe(outputs, batch, int(r))})
-            save_picture(run.workdir / f"predictions-{pictures:03d}.png", shown.draw(outputs, batch))
-            pictures += 1
-            if shown.label_map is not None:
-                for r in rows:
-                    path = run.workdir / "label_maps" / f"{stems[int(indices[r])]}.png"
-                    save_picture(path, shown.label_map(outputs, batch, int(r)))
-    atomic_write(run.workdir / "predictions.json", json.dumps(shown.document(predictions), indent=2))
-    count = f"{len(predictions)} of {len(records)} images"
-    run.writer.say(f"{count}: {run.workdir}/predictions.json and predictions-000.png …")
-    report.safely(partial(report.write_predictions, run.workdir, pictures, request.command), run.writer.say)
+            for row in rows.tolist():
+                drawn.add(outputs, batch, row, int(indices[row]))
+                advance()
+            if shown.overlay is None:
+                drawn.add_sheet(shown.draw(outputs, batch))
+    files = prediction_files.write(run.workdir, drawn.said, shown.document(drawn.said))
+    where = f"a picture of each in {run.workdir}/{FOLDER}, figures in " if shown.overlay else ""
+    missing = len(records) - len(drawn.said)
+    left_out = f", {missing} cannot be read" if missing else ""
+    run.writer.say(f"{len(drawn.said)} of {len(records)} images{left_out}: {where}{run.workdir}/{', '.join(files)}")
+    order = sorted(drawn.photos, key=lambda photo: photo.file)
+    report.safely(
+        lambda: prediction_page.write(run.workdir, order, drawn.sheets, request.command, files), run.writer.say
+    )
 
 
-def _unique_stems(files: Sequence[str]) -> list[str]:
-    """Return a unique stem for each file: "cat", or "cat-0", "cat-3" where several files are called cat."""
-    stems = [Path(file).stem for file in files]
-    counts = Counter(stems)
-    taken, unique = {stem for stem in stems if counts[stem] == 1}, list[str]()
-    for number, stem in enumerate(stems):
-        if counts[stem] > 1:  # a file of another folder may be called cat-0 itself
-            stem = next(name for name in (f"{stem}-{n}" for n in itertools.count(number)) if name not in taken)
-            taken.add(stem)
-        unique.append(stem)
-    return unique
+def input_files(pattern: str, workdir: Path) -> ImageFiles:
+    """Return the images of --input; of a video, its frames, which are put into the workdir.
+
+    Args:
+        pattern: a file, a folder or a glob; a video may be followed by ",every=N" for one frame in N.
+        workdir: the folder of the run.
+
+    Raises:
+        ValueError: there are no images, or the video cannot be read.
+    """
+    file, _, every = pattern.partition(",every=")
+    if not video.is_video(file) or not Path(file).expanduser().is_file():
+        return image_files(pattern)
+    if every and not (every.isdecimal() and int(every)):
+        raise ValueError(f"--input={pattern}: every=N takes one frame in N, a number from 1")
+    with progress.busy(f"reading the frames of {Path(file).name}"):
+        frames = video.extract(str(Path(file).expanduser()), workdir / "frames", int(every or 1))
+    return ImageFiles(tuple(frames))
+
+
+class _Drawn:
+    """What is said of the images so far, and the pictures of them, each in a file named after its image."""
+
+    def __init__(self, shown: Presentation, workdir: Path, records: ImageFiles, much: Shown) -> None:
+        self._shown, self._workdir, self._records, self._much = shown, workdir, records, much
+        self._stems = prediction_files.unique_stems(records.files)
+        self.said: list[dict[str, Any]] = []
+        self.photos: list[Photo] = []
+        self.sheets = 0
+
+    def add(self, outputs: PyTree, batch: Batch, row: int, index: int) -> None:
+        """Describe and draw the image of a row, which is number `index` of the input."""
+        file, stem = self._records.name(index), self._stems[index]
+        said = {"file": file, **self._shown.describe(outputs, batch, row)}
+        self.said.append(said)
+        least = self._much.min_score
+        found = tuple(pair for pair in prediction_files.classes(said) if least is None or pair[1] >= least)
+        photo = Photo(file, found[: self._much.most])
+        if self._shown.label_map is not None:
+            save_picture(self._workdir / "label_maps" / f"{stem}.png", self._shown.label_map(outputs, batch, row))
+        if self._shown.overlay is not None:
+            image = self._records[index]["image"]
+            picture = self._shown.overlay(image, outputs, batch, row, self._much)
+            photo = self._save(photo, stem, picture)
+        self.photos.append(photo)
+
+    def add_sheet(self, picture: Pixels) -> None:
+        """Save a picture of several images."""
+        save_picture(self._workdir / f"predictions-{self.sheets:03d}.png", picture)
+        self.sheets += 1
+
+    def _save(self, photo: Photo, stem: str, picture: Pixels) -> Photo:
+        jpeg = Path(photo.file).suffix.lower() in _JPEG
+        large = Path(FOLDER) / f"{stem}{'.jpg' if jpeg else '.png'}"
+        small = Path(FOLDER) / "small" / f"{stem}.jpg"
+        (self._workdir / small).parent.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(picture)
+        image.save(self._workdir / large, quality=_QUALITY)  # which a PNG has none of
+        image.thumbnail((_SMALL, _SMALL))
+        image.save(self._workdir / small, quality=_QUALITY)
+        return photo._replace(picture=large.as_posix(), small=small.as_posix(), size=image.size)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxvision.files import atomic_write
-from jaxvision.run import data_section, results
+from jaxvision.run import data_section, glossary, results
 from jaxvision.run.results import EVALUATION, Run, duration, number
 from jaxvision.viz import page
 from jaxvision.viz.curves import panels
@@ -19,7 +19,6 @@ _CARDS = 4
 _EARLIER = 8  # older pictures of a kind
 _EARLIER_WIDTH = 300  # pixels
 _AGAIN = "Typed again, this command goes on from the last checkpoint; with another --workdir it begins anew."
-_PREDICTIONS = 20  # pictures of predictions in a page
 
 
 def safely(write: Callable[[], Path], say: Callable[[str], None]) -> None:
@@ -38,35 +37,13 @@ def write(workdir: Path, about: Mapping[str, Any] | None = None) -> Path:
     return _put(workdir / "report.html", report(run))
 
 
-def write_predictions(workdir: Path, count: int, command: str) -> Path:
-    """Write predictions.html, with the first pictures of --mode=predict.
-
-    Args:
-        workdir: the folder of the pictures and of predictions.json.
-        count: number of pictures.
-        command: the command line, to be shown in the page.
-
-    Returns:
-        The path of the page.
-    """
-    shown = [workdir / f"predictions-{i:03d}.png" for i in range(min(count, _PREDICTIONS))]
-    rest = f"; {count - len(shown)} more pictures lie beside them" if count > len(shown) else ""
-    link = page.link(Path("predictions.json"))
-    parts = (
-        f"<h1>Predictions</h1><p>As numbers they are in {link}{rest}.</p>",
-        _command(command),
-        _side_by_side(page.figure(page.picture(path, "images with predictions"), path.name) for path in shown),
-    )
-    return _put(workdir / "predictions.html", page.document(f"Predictions: {workdir.name}", parts))
-
-
 def report(run: Run) -> str:
     """Return the page as HTML: figures and tables first, then curves, stages, times and settings."""
     stages = results.stages(run)
     settings = {name: _setting(value) for name, value in run.about.get("config", {}).items()}
     parts = [
         f"<h1>{page.text(results.title(run))}</h1>{_lead(run)}",
-        page.cards(_card(run, figure) for figure in results.key_figures(run)[:_CARDS]),
+        page.cards((_card(run, figure) for figure in results.key_figures(run)[:_CARDS]), glossary.meaning),
         _texts(run, stages[-1]) if stages else "",
         _command(run.about.get("command", ""), _AGAIN) if stages else "",
         page.section("Curves", _curves(run)),
@@ -79,6 +56,7 @@ def report(run: Run) -> str:
         data_section.section("Training data", run.data, run.workdir),
         page.section("Time", _paces(run)),
         page.section("Configuration", page.fields(settings)),
+        page.section("Versions", page.fields(run.about.get("versions", {}))),
     ]
     return page.document(f"{results.title(run)}: {run.workdir.name}", parts)
 
@@ -144,7 +122,7 @@ def _outcome(run: Run, stage: str) -> str:
     earlier = f"<details><summary>Earlier pictures</summary>{_side_by_side(before)}</details>" if before else ""
     pages = [paths[-1].relative_to(run.workdir) for paths in results.files(run, stage, ".html", ".json").values()]
     links = f"<p>{' · '.join(map(page.link, pages))}</p>" if pages else ""
-    return page.fields(values) + links + _side_by_side(shown) + earlier
+    return page.fields(values, glossary.meaning) + links + _side_by_side(shown) + earlier
 
 
 def _texts(run: Run, stage: str) -> str:

@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-Mode = Literal["train", "show", "plan", "evaluate", "predict", "export", "gallery"]
+Mode = Literal["train", "show", "plan", "evaluate", "predict", "sample", "embed", "export", "gallery"]
 FOR_TRAINING: tuple[Mode, ...] = ("train", "show", "plan")
 """The modes that open the training data, with the settings of the command line alone."""
 
-Format = Literal["stablehlo", "safetensors"]
+Format = Literal["stablehlo", "safetensors", "onnx"]
 Precision = Literal["float32", "bfloat16", "tensorfloat32"]
 
 
@@ -25,14 +25,23 @@ class Flags:
     mode: Mode = "train"  # what to do; show: draw the data; plan: memory of a step; gallery: a page of all runs
     preset: str = "quick"  # set of defaults: quick takes minutes on a laptop, paper has the paper's data and schedule
     epochs: float = 0.0  # length of the training in passes over its images, in place of --steps; 0: as --steps says
+    stop_after: int = 0  # evaluations without a better value of the metric of the best checkpoint, then stop; 0: never
     smoke: bool = False  # try everything in seconds: two training steps on tiny data, in a temporary folder
     workdir: str = ""  # folder for checkpoints, metrics and pictures; by default runs/<area>-<name>
     from_stage: str = ""  # name of a stage: repeat it and all later stages of the run in --workdir
     init_from: str = ""  # initial weights: torchvision:FILE, workdir:RUN, caffe:FILE, darknet:FILE or hed:FILE
     head: Literal["keep", "new"] = "keep"  # classifier of the --init_from weights: keep it, or train a new one
-    format: Format = "stablehlo"  # what --mode=export writes: the whole program, or weights under torchvision's names
-    input: str = ""  # images for --mode=predict: a file, a folder or a quoted pattern such as 'photos/*.jpg'
-    checkpoint: Literal["latest", "best"] = "latest"  # checkpoint to evaluate, predict or export with
+    format: Format = "stablehlo"  # what --mode=export writes: the whole program, weights under torchvision's names
+    input: str = (
+        ""  # images for --mode=predict and embed: a file, a folder, a quoted pattern such as 'photos/*.jpg' or a video
+    )
+    min_score: float | None = None  # --mode=predict: least score of what is drawn; by default as in training's pictures
+    max_shown: int = 100  # --mode=predict: most detections or classes drawn of an image; the files of figures have all
+    samples: int = 64  # --mode=sample: images that a GAN draws
+    label: str = ""  # --mode=sample: class to draw, by name or number; by default all in turn
+    truncation: float = 1.0  # --mode=sample: factor of the latents; below 1 samples are more alike and mostly better
+    interpolate: int = 0  # --mode=sample: images on the way from each of the samples to the next; 0: no such ways
+    checkpoint: Literal["latest", "best"] = "latest"  # checkpoint to evaluate, predict, sample, embed or export with
     seed: int = 0  # seed of the initial weights, the order of the data and the augmentation
     workers: int = 0  # processes that read and augment images; 0 uses threads instead
     precision: Precision = "float32"  # what networks compute in; tensorfloat32: float32, faster products on GPUs
@@ -56,8 +65,17 @@ class Flags:
 
 
 _LEAST = {
-    **{"epochs": 0, "workers": 0, "process_id": 0},
-    **{"log_every": 1, "save_every": 1, "keep": 1, "devices": 1, "memory": 1, "num_processes": 1},
+    **{"epochs": 0, "workers": 0, "process_id": 0, "stop_after": 0, "truncation": 0, "interpolate": 0},
+    **{
+        "log_every": 1,
+        "save_every": 1,
+        "keep": 1,
+        "max_shown": 1,
+        "samples": 1,
+        "devices": 1,
+        "memory": 1,
+        "num_processes": 1,
+    },
 }
 
 

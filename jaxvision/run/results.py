@@ -18,6 +18,9 @@ _KNOWN_BY = (  # the main figures of the experiments, most telling first
 )
 
 
+_FEW_CLASSES = 10
+
+
 class Figure(NamedTuple):
     """A metric's last value."""
 
@@ -77,6 +80,10 @@ def key_figures(run: Run) -> list[Figure]:
     """
     for stage in (*reversed(stages(run)), EVALUATION):
         if of_stage := figures(run, stage):
+            if (
+                len(run.about.get("learned", {}).get("class_names", ())) <= _FEW_CLASSES
+            ):  # where 5 guesses are half of them
+                of_stage = [figure for figure in of_stage if not figure.name.endswith("/top5")]
             known = _rank(min(of_stage, key=_rank)) < len(_KNOWN_BY)
             return sorted(of_stage, key=_rank) if known or not files(run, stage, ".md") else []
     return []
@@ -108,8 +115,10 @@ def state(run: Run) -> str:
     begun = [path for path in run.workdir.glob("checkpoints/*") if path.is_dir() and not path.name.endswith("-best")]
     if not begun or not run.rows:
         return ""
-    done = all((path / "finished").exists() for path in begun)
-    return "finished" if done else f"stopped at step {run.rows[-1]['step']} of {run.rows[-1]['stage']}"
+    if all((path / "finished").exists() for path in begun):
+        return "finished"
+    last = next((row for row in reversed(run.rows) if row["stage"] != EVALUATION), run.rows[-1])
+    return f"stopped at step {last['step']} of {last['stage']}"
 
 
 def seconds(run: Run, stage: str) -> float:

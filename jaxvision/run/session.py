@@ -1,7 +1,7 @@
 """One experiment in one of five modes: train, show, evaluate, predict, export. `launch.py` calls it after parsing."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,7 @@ from jaxvision.files import atomic_write
 from jaxvision.recipes import pretrained
 from jaxvision.run import config as settings
 from jaxvision.run import epochs, report, restart, show, xla
+from jaxvision.run.embedding import embed
 from jaxvision.run.evaluation import evaluate
 from jaxvision.run.export import export_network
 from jaxvision.run.lock import one_writer
@@ -25,9 +26,11 @@ from jaxvision.run.network import imported_weights, start_from
 from jaxvision.run.precision import products_here
 from jaxvision.run.prediction import predict
 from jaxvision.run.request import FOR_TRAINING, Request
+from jaxvision.run.sampling import sample
 from jaxvision.run.saved_run import read
 from jaxvision.run.trained import evaluated, for_use, other_data
 from jaxvision.run.training import train
+from jaxvision.run.versions import versions
 from jaxvision.run.workdir_config import (
     LEARNED,
     as_seen,
@@ -38,6 +41,7 @@ from jaxvision.run.workdir_config import (
     write,
 )
 from jaxvision.train import devices, progress
+from jaxvision.train.averaging import averaged_stages
 from jaxvision.train.restore import Run
 from jaxvision.train.signals import Interrupted
 from jaxvision.train.types import Say
@@ -75,6 +79,7 @@ def _run(request: Request, module: ModuleType) -> None:
     imported = imported_weights(flags, request.experiment)
     origin = origin_of(flags.init_from, imported) if imported else {}
     about = {**origin, "command": request.command, "devices": devices.named(machine), "precision": flags.precision}
+    about["versions"] = versions()
     if flags.mode == "train":
         described = remember(
             workdir,
@@ -94,7 +99,7 @@ def _run(request: Request, module: ModuleType) -> None:
     inputs = _inputs(request, origin or read_origin(workdir), saved, log)
     request = request._replace(config=config)
     with progress.busy("reading the data"):
-        experiment = module.build(config, inputs)
+        experiment = averaged_stages(module.build(config, inputs), getattr(config, "average_decay", 0.0))
         if flags.mode == "train":
             _check_evaluation(config, log)
     if flags.from_stage:
@@ -113,6 +118,7 @@ def _run(request: Request, module: ModuleType) -> None:
         flags.save_every,
         flags.keep,
         partial(start_from, imported, writer.say) if imported else lambda state: state,
+        stop_after=flags.stop_after,
     )
     try:
         if flags.mode == "train":
@@ -123,13 +129,22 @@ def _run(request: Request, module: ModuleType) -> None:
         elif flags.mode == "show":
             show.show(experiment, run, request, inputs, log)
         else:
-            use = {"evaluate": evaluate, "predict": predict, "export": export_network}[flags.mode]
+            use = _USES[flags.mode]
             use(experiment, run, request._replace(evaluated=evaluated(config, log)), imported)
     except Exception as error:
         # An error is the last line that is said; a run that was stopped has ended well.
         _report(run, request, about, writer.say if isinstance(error, Interrupted) else lambda line: None)
         raise
     _report(run, request, about, writer.say)
+
+
+_USES: Mapping[str, Callable[..., None]] = {
+    "evaluate": evaluate,
+    "predict": predict,
+    "sample": sample,
+    "embed": embed,
+    "export": export_network,
+}
 
 
 def _report(run: Run, request: Request, about: Mapping[str, Any], say: Say) -> None:
@@ -187,6 +202,8 @@ def _check(request: Request) -> None:
         raise ValueError(f"--from_stage trains again: leave it out of --mode={flags.mode}")
     if flags.epochs and flags.mode not in FOR_TRAINING:
         raise ValueError(f"--epochs is the length of a training: leave it out of --mode={flags.mode}")
+    if flags.stop_after and jax.process_count() > 1:
+        raise ValueError("--stop_after runs in one process: leave --num_processes out")
     if flags.from_stage and jax.process_count() > 1:
         raise ValueError("--from_stage runs in one process: leave --num_processes out")
     if flags.mode == "evaluate" and getattr(request.config, "data", "") == NO_DATA:

@@ -38,7 +38,7 @@ def for_use(config: Any, mode: str, saved: Mapping[str, Any], say: Callable[[str
             "this run was made before runs kept their classes: they are taken from --data, in its order; "
             "make sure that it is what the run was trained on"
         )
-    if mode in ("predict", "export"):
+    if mode in ("predict", "sample", "embed", "export"):
         return dataclasses.replace(config, data=NO_DATA) if saved.get(LEARNED, {}).get("class_names") else config
     split = getattr(config, "val_split", "")
     if other_data(config, saved) and split == saved.get("config", {}).get("val_split"):

@@ -4,7 +4,6 @@ Batches hold "image" (uint8 RGB [B, H, W, 3], normalised here) and "label" (int 
 map [B, h, w, K] of a convolutional head, which is averaged over its positions (Simonyan & Zisserman 2015, section 3.2).
 """
 
-import dataclasses
 from typing import Any
 
 import flax.linen as nn
@@ -17,7 +16,7 @@ from jaxvision.losses.classification import cross_entropy, mixup, soft_targets
 from jaxvision.ops.images import Color, normalise
 from jaxvision.ops.views import Views, looked_at, whole
 from jaxvision.tasks import one_network
-from jaxvision.train.steps import ema, step_key
+from jaxvision.train.steps import step_key
 from jaxvision.train.types import Batch, Key, Metrics, Task, TrainState
 
 AUXILIARY_WEIGHT = 0.3  # of GoogLeNet's auxiliary classifiers (Szegedy et al. 2015, section 5)
@@ -31,7 +30,6 @@ def classification(
     std: Color,
     label_smoothing: float = 0.0,
     mixup_alpha: float = 0.0,
-    average_decay: float = 0.0,
     views: Views = whole,
 ) -> Task:
     """Make the task of naming images.
@@ -43,16 +41,15 @@ def classification(
         std: pixel standard deviation of each channel.
         label_smoothing: probability that targets spread over all classes.
         mixup_alpha: parameter of mixup's Beta distribution; 0: images are not mixed.
-        average_decay: decay of a moving average of the parameters, in `aux`, that `predict` uses; 0: none.
         views: of an image in `predict`, over which probabilities are averaged.
 
     Returns:
-        The task. Metrics are "loss" and "accuracy"; `predict` returns "probabilities" [B, K].
+        The task. Metrics are "loss" and "accuracy"; `predict` returns "probabilities" [B, K] and, of a batch with
+        "embed", "features" [B, F] of the first view, those before the last layer.
     """
 
     def init(key: Key, batch: Batch) -> TrainState:
-        state = one_network.start(model, tx, key, normalise(batch["image"], mean, std))
-        return dataclasses.replace(state, aux={"average": state.params}) if average_decay else state
+        return one_network.start(model, tx, key, normalise(batch["image"], mean, std))
 
     def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
         mix_key, dropout_key = jax.random.split(step_key(state, axis_name))
@@ -65,20 +62,20 @@ def classification(
             correct = accuracy(over_positions(outputs["logits"]), batch["label"])
             return loss_of(outputs, targets), {"accuracy": correct}
 
-        state, metrics = one_network.train(
+        return one_network.train(
             model, tx, state, images, loss_and_accuracy, dropout_key=dropout_key, axis_name=axis_name
         )
-        if average_decay:
-            state = dataclasses.replace(state, aux={"average": ema(state.aux["average"], state.params, average_decay)})
-        return state, metrics
 
     def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
-        averaged = dataclasses.replace(state, params=state.aux["average"]) if average_decay else state
+        images = normalise(batch["image"], mean, std)
 
         def classify(view: Float[Array, "B h w 3"]) -> Float[Array, "B K"]:
-            return over_positions(one_network.evaluate(model, averaged, view)["logits"])
+            return over_positions(one_network.evaluate(model, state, view)["logits"])
 
-        return {"probabilities": looked_at(classify, views, normalise(batch["image"], mean, std))}
+        found = {"probabilities": looked_at(classify, views, images)}
+        if "embed" in batch:
+            found["features"] = last_features(one_network.evaluate(model, state, views(images)[0]))
+        return found
 
     return Task(init, step, predict)
 
@@ -87,6 +84,14 @@ def loss_of(outputs: dict[str, jax.Array], targets: Float[Array, "B K"]) -> Floa
     """Compute the cross entropy of the logits, plus that of the auxiliary classifiers ("aux_…") at their weight."""
     side = [cross_entropy(x, targets) for name, x in outputs.items() if name.startswith("aux_")]
     return cross_entropy(over_positions(outputs["logits"]), targets) + AUXILIARY_WEIGHT * sum(side)
+
+
+def last_features(outputs: dict[str, jax.Array]) -> Float[Array, "B F"]:
+    """Return the features from which a network's last layer makes its logits, in float32."""
+    name = next((name for name in ("fc7", "pool", "pool5") if name in outputs), None)
+    if name is None:
+        raise ValueError(f"--mode=embed: this network has no features of the whole image among {', '.join(outputs)}")
+    return over_positions(outputs[name]).astype(jnp.float32)
 
 
 def accuracy(logits: Float[Array, "B K"], labels: Int[Array, " B"]) -> Float[Array, ""]:

@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from jaxvision.train import devices as on
 from jaxvision.train.checkpoint import Checkpoints
 from jaxvision.train.compiling import announced
+from jaxvision.train.early_stopping import stalled
 from jaxvision.train.restore import Run, checkpoints, start
 from jaxvision.train.signals import Interrupted, stop_at_once, stop_requests
 from jaxvision.train.types import Experiment, Hook, Predict, Result, Stage, TrainState
 from jaxvision.train.window import Window
+from jaxvision.train.writer import METRICS, read_metrics
 
 
 def train(experiment: Experiment, run: Run) -> TrainState:
@@ -63,7 +65,9 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
         if not stage.steps and not newest.steps():
             state = _make(stage, run, predict, state)
             save(state)
-        while step < stage.steps:
+        done = newest.directory / "finished"
+        ended = done.exists() or (step > 0 and _stalled(stage, run))
+        while step < stage.steps and not ended:
             assert data is not None
             state, metrics = step_fn(state, next(data))
             step += 1
@@ -76,6 +80,9 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
                 with run.writer.paused():
                     look(due, predict, state, stage.name, run, best)
                 began += time.monotonic() - before
+                if ended := _stalled(stage, run):
+                    save(state)
+                    break
             if stop(step % run.log_every == 0):
                 save(state)
                 raise Interrupted(
@@ -83,7 +90,7 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
                 )
             if step % run.save_every == 0 or step == stage.steps:
                 save(state)
-        if not (done := newest.directory / "finished").exists():
+        if not done.exists():
             if stage.steps:
                 run.writer.write(stage.name, step, {f"time/{stage.name}_seconds": time.monotonic() - began})
             look(stage.hooks, predict, state, stage.name, run, best)
@@ -91,6 +98,14 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
                 kept.wait()  # what "finished" vouches for is on disk first
             done.touch()
     return state
+
+
+def _stalled(stage: Stage, run: Run) -> bool:
+    """Return whether the stage is to end early, and say so; every process reads the same file."""
+    if not run.stop_after or not stalled(read_metrics(run.workdir / METRICS), stage.name, run.best, run.stop_after):
+        return False
+    run.writer.say(f"{stage.name}: {run.best} has not risen in {run.stop_after} evaluations (--stop_after), so it ends")
+    return True
 
 
 def look(

@@ -27,6 +27,7 @@ class Run(NamedTuple):
     keep: int = 2  # checkpoints that are kept of each stage, beside the best
     initial: Callable[[TrainState], TrainState] = lambda state: state  # puts imported weights into a new state
     best: str = ""  # the metric whose highest value marks a checkpoint to keep as well, for example "val/accuracy"
+    stop_after: int = 0  # evaluations without a better value of `best` after which a stage ends; 0: never
 
 
 def checkpoints(stage: Stage, run: Run) -> tuple[Checkpoints, Checkpoints]:

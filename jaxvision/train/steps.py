@@ -105,7 +105,7 @@ def as_float32(tree: Tree) -> Tree:
     return jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x, tree)
 
 
-def ema(average: Tree, new: PyTree, decay: float) -> Tree:
+def ema(average: Tree, new: PyTree, decay: float | jax.Array) -> Tree:
     """Return the exponential moving average `decay · average + (1 − decay) · new`, leaf by leaf.
 
     Args:

@@ -101,6 +101,13 @@ class Stage(NamedTuple):
     make: Make | None = None  # only when steps is 0
 
 
+class Shown(NamedTuple):
+    """How much of what was found in an image is drawn over it."""
+
+    min_score: float | None = None  # least score; None: the experiment's own
+    most: int = 100  # most detections or classes, the best ones
+
+
 class Presentation(NamedTuple):
     """How `--mode=predict` reads a user's images and shows what the network says of them."""
 
@@ -109,6 +116,18 @@ class Presentation(NamedTuple):
     draw: Callable[[PyTree, Batch], np.ndarray]  # (outputs, batch) -> uint8 [H, W, 3]
     document: Callable[[list[dict[str, Any]]], Any] = list  # what was said, each with its "file" -> predictions.json
     label_map: Callable[[PyTree, Batch, int], np.ndarray] | None = None  # (outputs, batch, row) -> uint8 [H, W], a PNG
+    # (image uint8 [H, W, 3], outputs, batch, row, how much) -> the image at its own size with what was found in it
+    overlay: Callable[[np.ndarray, PyTree, Batch, int, Shown], np.ndarray] | None = None
+    # How `data` resizes an image, for programs that do it themselves: see `run.export_scripts`.
+    prepare: Mapping[str, Any] = {}
+
+
+class Sampler(NamedTuple):
+    """How `--mode=sample` draws latents for the generator of the last stage, whose `predict` reads "z" and "label"."""
+
+    draw: Callable[[np.random.Generator, int], np.ndarray]  # (generator, N) -> float32 [N, Z]
+    between: Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # (start [N, Z], end [N, Z], S) -> float32 [N, S, Z]
+    class_names: tuple[str, ...] = ()  # of a generator that is given labels
 
 
 class Experiment(NamedTuple):
@@ -117,6 +136,8 @@ class Experiment(NamedTuple):
     stages: tuple[Stage, ...]
     presentation: Presentation | None = None
     best: str = ""  # the metric whose highest value marks the checkpoint to keep, for example "val/accuracy"
+    sampler: Sampler | None = None  # of a generator of images
+    embedding: Callable[[Any], Data] | None = None  # image records -> batches whose "features" are to be looked at
 
     @classmethod
     def single(cls, task: Task, data: Data, steps: int, hooks: tuple[Hook, ...] = (), **fields: Any) -> "Experiment":

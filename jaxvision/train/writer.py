@@ -4,7 +4,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,17 @@ METRICS = "metrics.jsonl"
 """The file of a workdir with a line for each time that something was measured."""
 
 _PAGES = (".html", ".json")
+
+
+Listener = Callable[[str, int, Mapping[str, Any]], None]
+"""Is told the stage, the step and the values that were written: floats, uint8 pictures [H, W, 3] and texts by name."""
+
+_listeners: list[Listener] = []
+
+
+def listen(listener: Listener) -> None:
+    """Have a function told of everything that is written from now on, such as one that passes it to another service."""
+    _listeners.append(listener)
 
 
 class Writer:
@@ -102,6 +113,8 @@ class Writer:
             with open(self.workdir / METRICS, "a") as file:
                 file.write(json.dumps(row) + "\n")
         self._show(stage, step, scalars)
+        for listener in list(_listeners):
+            self._tell(listener, stage, step, values)
 
     def advance(self) -> None:
         """Count a step of the stage: the first one opens the bar, or writes a line, once its program is compiled."""
@@ -115,6 +128,14 @@ class Writer:
             self._bar = progress.bar(total=total, initial=done, desc=self._pace.name, unit="step")
         elif line := self._pace.due_line():
             self.say(line)
+
+    def _tell(self, listener: Listener, stage: str, step: int, values: Mapping[str, Any]) -> None:
+        """Tell a listener; one that fails is told nothing more, as it is not worth losing a run."""
+        try:
+            listener(stage, step, values)
+        except Exception as error:
+            _listeners.remove(listener)
+            self.say(f"no more is told to {listener.__name__}: {type(error).__name__}: {error}")
 
     def _keep(self, path: Path, text: str) -> None:
         """Write a text into a file of its own and show it, unless it is a page or JSON, which is too long."""

@@ -155,7 +155,9 @@ def _label(
     taken: list[Area],
 ) -> None:
     """Write a text at the free place nearest to the top-left corner of its box, if there is one."""
-    face = font(int(np.clip(round(max(shape[:2]) / 40), 12, 28)))
+    side = max(shape[:2])
+    # A large photograph has large labels.
+    face = font(max(int(np.clip(round(side / 40), 12, 28)), side // 80), words=text)
     text = shorten(text, shape[1] - 2 * _PAD, face)
     wide, high = math.ceil(face.getlength(text)) + 2 * _PAD, sum(face.getmetrics()) + 2
     places = [_inside(place, wide, high, shape) for place in _places(corners, wide, high)]

@@ -66,7 +66,7 @@ def confusion_matrix(
 def _lay_out(class_names: Sequence[str]) -> _Layout:
     k = len(class_names)
     cell = max(44, 240 // k) if k <= _WITH_COUNTS else min(max(800 // k, 1), 24)
-    face = font(13 if cell > _LEGIBLE else 11)
+    face = font(13 if cell > _LEGIBLE else 11, words="".join(class_names))
     if cell >= _LEGIBLE:
         labels = {i: shorten(name, _LONGEST_NAME, face) for i, name in enumerate(class_names)}
     else:

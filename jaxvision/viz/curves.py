@@ -1,6 +1,7 @@
 """Curves of a training run, from its metrics.jsonl."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,14 +13,27 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from jaxvision.viz.boxes import color_of
+
 _COLORS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#7f7f7f")
 _STYLES = ("-", "--", ":")  # where the colours do not suffice
 _FEW = 20  # points; so few are marked one by one, more are smoothed
 _WIDE = 50.0  # ratio of largest to smallest value from which an axis is logarithmic
 _MANY = 6  # series, from which their legend stands beside the panel
 _MOST = 16  # series in a panel; more go on in another
-_SCORES = ("scores", "IoU of classes")  # from 0 to 1, never on a logarithmic axis
-_ORDER = ("loss", *_SCORES, "learning rate")  # panels that come first
+_CLASSES = "IoU of classes"
+# The title of a panel, and the metrics that share it because they measure the same: by what follows the last slash.
+_PANELS: tuple[tuple[str, str], ...] = (
+    ("loss", r"loss|loss_.*|nll"),
+    ("learning rate", r"learning_rate|lr|lr_.*"),
+    (_CLASSES, r"iou_.*"),
+    ("accuracy", r"accuracy|\w+_accuracy|top\d+|most_frequent"),
+    ("average precision", r"(mask_)?AP.*"),
+    ("recall", r"(mask_)?AR.*|recall\w*|mabo"),
+    ("IoU", r"mean_iou|frequency_weighted_iou"),
+)
+_SCORES = (_CLASSES, "accuracy", "average precision", "recall", "IoU")  # from 0 to 1, never on a logarithmic axis
+_ORDER = ("loss", "accuracy", "average precision", "IoU", _CLASSES, "recall", "learning rate")  # come first
 
 
 class _Series(NamedTuple):
@@ -31,10 +45,10 @@ class _Series(NamedTuple):
 def curves(rows: Sequence[Mapping[str, Any]]) -> UInt8[np.ndarray, "H W 3"]:
     """Draw one figure of every metric over the training steps.
 
-    Losses share a panel, with a logarithmic axis if their range is wide; values between 0 and 1 share another; the
-    learning rate and every other metric have their own. Long series are smoothed and drawn over their faint points.
-    Values that are not finite are left out and counted in the legend. If there are several stages, only metrics that
-    were measured more than once are drawn, if there are any. `rows` are the objects of metrics.jsonl.
+    Metrics of one meaning share a panel: the losses of a stage, accuracies, average precisions and so on; every other
+    metric has its own. Losses have a logarithmic axis if their range is wide. Long series are smoothed and drawn over
+    their faint points. Values that are not finite are left out and counted in the legend. If there are several stages,
+    only metrics that were measured more than once are drawn, if there are any. `rows` are the objects of metrics.jsonl.
 
     Raises:
         ValueError: there is no metric at all.
@@ -59,9 +73,9 @@ def _drawn(
     down = math.ceil(len(panels) / columns)
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
     figure = Figure(figsize=(6.4 * columns, 4.0 * down), dpi=dots, layout=layout, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    canvas, colors = FigureCanvasAgg(figure), _class_colors(series)
     for i, (title, names) in enumerate(panels.items()):
-        _draw_panel(figure.add_subplot(down, columns, i + 1), title, {n: series[n] for n in names})
+        _draw_panel(figure.add_subplot(down, columns, i + 1), title, {n: series[n] for n in names}, colors)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
@@ -93,9 +107,11 @@ def _is_metric(name: str, value: Any) -> bool:
 def _arrange(series: Mapping[str, _Series]) -> dict[str, list[str]]:
     """Sort the series into panels, by title."""
     panels: dict[str, list[str]] = {}
-    for name, one in series.items():
-        panels.setdefault(_panel(name, one), []).append(name)
-    first = {title: panels.pop(title) for title in _ORDER if title in panels}
+    several = len({name.partition(":")[0] for name in series if ": " in name}) > 1
+    for name in series:
+        panels.setdefault(_panel(name, several), []).append(name)
+    known = sorted((title for title in panels if _kind(title) in _ORDER), key=lambda title: _ORDER.index(_kind(title)))
+    first = {title: panels.pop(title) for title in known}
     return {part: names for title, all_names in (first | panels).items() for part, names in _parts(title, all_names)}
 
 
@@ -106,23 +122,36 @@ def _parts(title: str, names: list[str]) -> list[tuple[str, list[str]]]:
     return [(f"{title}, {i} of {count}" if count > 1 else title, part) for i, part in enumerate(parts, 1)]
 
 
-def _panel(name: str, one: _Series) -> str:
+def _panel(name: str, several: bool) -> str:
+    """Return the title of a metric's panel; the losses of each stage have one of their own."""
     metric = name.rsplit("/", 1)[-1]
-    if metric.startswith("loss") or metric == "nll":
-        return "loss"
-    if metric in ("learning_rate", "lr") or metric.startswith("lr_"):
-        return "learning rate"
-    if metric.startswith("iou_"):
-        return "IoU of classes"
-    if "time/" not in name and one.values.size and one.values.min() >= 0.0 and one.values.max() <= 1.0:
-        return "scores"
-    return metric.replace("_", " ")
+    found = next((title for title, pattern in _PANELS if re.fullmatch(pattern, metric)), metric.replace("_", " "))
+    return f"{found}: {name.partition(':')[0]}" if found == "loss" and several else found
 
 
-def _draw_panel(axes: Axes, title: str, series: Mapping[str, _Series]) -> None:
-    kind = title.partition(",")[0]  # of "loss, 2 of 3"
+def _kind(title: str) -> str:
+    """Return what a panel shows, of "loss: judge, 2 of 3" the word loss."""
+    return re.split("[,:]", title)[0]
+
+
+def _class_colors(series: Mapping[str, _Series]) -> dict[str, str]:
+    """Return the colours of series about classes, which are those of the classes in every picture."""
+    own: dict[str, list[str]] = {}
+    for name in series:
+        if _panel(name, several=False) == _CLASSES:
+            own.setdefault(name.rpartition("/")[0], []).append(name)
+    colors: dict[str, str] = {}
+    for names in own.values():
+        first = 0 if names[0].endswith("/iou_background") else 1
+        colors |= {name: "#{:02x}{:02x}{:02x}".format(*color_of(i)) for i, name in enumerate(names, start=first)}
+    return colors
+
+
+def _draw_panel(axes: Axes, title: str, series: Mapping[str, _Series], colors: Mapping[str, str]) -> None:
+    kind = _kind(title)
     for i, (name, one) in enumerate(series.items()):
         look = _COLORS[i % len(_COLORS)], _STYLES[i // len(_COLORS) % len(_STYLES)]
+        look = (colors[name], "-") if name in colors else look
         _draw_series(axes, name, one, *look, smooth=kind != "learning rate")
     values = np.concatenate([one.values for one in series.values()])
     if kind not in _SCORES and values.size and values.min() > 0.0 and values.max() / values.min() > _WIDE:

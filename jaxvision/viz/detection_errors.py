@@ -1,7 +1,7 @@
 """Pictures of a detector's worst errors."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,16 +65,22 @@ def cut(
 
 
 def worst_errors(
-    errors: Sequence[DetectionError], class_names: Sequence[str], *, each: int = 4
+    errors: Sequence[DetectionError],
+    class_names: Sequence[str],
+    *,
+    each: int = 4,
+    name_of: Callable[[int], str] = lambda image_id: f"#{image_id}",
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draw each class's worst false positives, and beside them its worst misses.
 
-    A tile shows the detection in red and the object in yellow, with the kind of error, score, IoU and image_id.
+    A tile shows the detection in red and the object in yellow, with the kind of error, score, IoU and the image's
+    name.
 
     Args:
         errors: all errors.
         class_names: the names of the classes.
         each: most false positives and most misses of a class that are drawn.
+        name_of: gives the name of an image by its image_id.
     """
     labels = sorted({e.label for e in errors}, key=lambda k: (-sum(e.label == k for e in errors), k))
     shown = labels[:_CLASSES]
@@ -92,10 +98,12 @@ def worst_errors(
             own = sorted(own, key=order)
             title = f"{class_names[label]}: {_count_missed(len(own)) if missed else _count_wrong(len(own))}"
             draw.rectangle((left, top + 9, left + 11, top + 20), fill=color_of(label))
-            name = shorten(title, block - 30, font(13, bold=True))
-            draw.text((left + 18, top + _TITLE // 2), name, font=font(13, bold=True), fill=INK, anchor="lm")
+            face = font(13, bold=True, words=title)
+            name = shorten(title, block - 30, face)
+            draw.text((left + 18, top + _TITLE // 2), name, font=face, fill=INK, anchor="lm")
             for column, error in enumerate(e for e in own[:each] if e.tile is not None):
-                _place(canvas, draw, error, left + column * (TILE + _GAP), top + _TITLE)
+                name = name_of(error.image_id)
+                _place(canvas, draw, error, name, left + column * (TILE + _GAP), top + _TITLE)
     return np.array(canvas)
 
 
@@ -123,11 +131,14 @@ def _write_heading(draw: ImageDraw.ImageDraw, errors: Sequence[DetectionError], 
         draw.text((x, 38), shorten(note, width - x - _GAP, font(12)), font=font(12), fill=FAINT, anchor="lm")
 
 
-def _place(canvas: Image.Image, draw: ImageDraw.ImageDraw, error: DetectionError, left: int, top: int) -> None:
+def _place(
+    canvas: Image.Image, draw: ImageDraw.ImageDraw, error: DetectionError, name: str, left: int, top: int
+) -> None:
     assert error.tile is not None
     canvas.paste(Image.fromarray(error.tile), (left, top))
-    figures = [f"{name} {value:.2f}" for name, value in (("score", error.score), ("IoU", error.iou)) if value]
-    lines = [error.why, " · ".join([*figures, f"#{error.image_id}"])]
+    figures = [f"{what} {value:.2f}" for what, value in (("score", error.score), ("IoU", error.iou)) if value]
+    lines = [error.why, " · ".join([*figures, name])]
     for i, (line, color) in enumerate(zip(lines, (INK, FAINT), strict=True)):
-        text = shorten(line, TILE, font(12))
-        draw.text((left, top + TILE + 3 + i * _LINE + _LINE // 2), text, font=font(12), fill=color, anchor="lm")
+        face = font(12, words=line)
+        text, place = shorten(line, TILE, face), (left, top + TILE + 3 + i * _LINE + _LINE // 2)
+        draw.text(place, text, font=face, fill=color, anchor="lm")

@@ -245,5 +245,5 @@ def _plain(value: Any) -> Any:
 _STYLE = """
 .concepts{display:flex;flex-wrap:wrap;gap:0 28px}.concepts>div{width:340px;max-width:100%}
 .units{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(540px,100%),1fr));gap:18px}
-i{color:#57606a;font-style:normal}
+i{color:var(--quiet);font-style:normal}
 """

@@ -13,6 +13,7 @@ from jaxvision.viz.text import INK, PAPER, Color, font, shorten
 GAP = 12  # pixels between tiles and around them all
 LINE = 16  # pixels a line of text takes
 FRAME = 3  # pixels, inside the gap
+READ = 1120  # pixels of a page's width
 
 RIGHT: Color = (46, 125, 50)
 WRONG: Color = (198, 40, 40)
@@ -31,7 +32,8 @@ def grid(
     """Draw images in rows, each over its caption.
 
     Image (row, column) of enlarged height h and width w lies at `GAP + row·(h + text + GAP)`, `GAP + column·(w + GAP)`,
-    where the text takes `LINE` pixels a line.
+    where the text takes `LINE` pixels a line, and more in a picture wider than `READ`, to be read when
+    that is shrunk to the width of a page.
 
     Args:
         images: images with 1 or 3 channels.
@@ -44,12 +46,15 @@ def grid(
     _expect_each("captions", texts, images, captions is not None)
     _expect_each("colors", colors or (), images, colors is not None)
     lines = max((len(t) for t in texts), default=0)
-    sheet = _lay_out(images, columns, footer=lines * LINE, size=size, least=size if lines else 0)
+    letters = max(1.0, _width(images, columns, size) / READ)
+    line = round(LINE * letters)
+    sheet = _lay_out(images, columns, footer=lines * line, size=size, least=size if lines else 0)
     for i, tile in enumerate(sheet.tiles):
         if colors is not None:
             _frame(sheet.draw, tile.image, colors[i])
-        for row, line in enumerate(texts[i] if texts else ()):
-            _write(sheet.draw, (tile.left, tile.text_top + row * LINE), line, tile.width, colors[i] if colors else INK)
+        for row, text in enumerate(texts[i] if texts else ()):
+            color, at = colors[i] if colors else INK, (tile.left, tile.text_top + row * line)
+            _write(sheet.draw, at, text, tile.width, color, letters)
     return np.array(sheet.canvas)
 
 
@@ -129,9 +134,19 @@ def _frame(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], color: Col
     draw.rectangle((x0 - FRAME, y0 - FRAME, x1 + FRAME - 1, y1 + FRAME - 1), outline=color, width=FRAME)
 
 
-def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, width: int, color: Color) -> None:
-    face = font(12)
-    draw.text((at[0], at[1] + LINE // 2), shorten(text, width, face), font=face, fill=color, anchor="lm")
+def _width(images: UInt8[np.ndarray, "N H W C"], columns: int, size: int) -> int:
+    """Return the width in pixels of the picture that `grid` draws."""
+    n, h, w, _ = images.shape
+    return GAP + min(columns, n) * (w * max(math.ceil(size / max(h, w, 1)), 1) + GAP)
+
+
+def _write(
+    draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, width: int, color: Color, letters: float = 1.0
+) -> None:
+    face = font(round(12 * letters), words=text)
+    draw.text(
+        (at[0], at[1] + round(LINE * letters) // 2), shorten(text, width, face), font=face, fill=color, anchor="lm"
+    )
 
 
 def _bar(

@@ -8,7 +8,7 @@ import html
 import io
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -35,7 +35,7 @@ def document(title: str, parts: Iterable[str], *, style: str = "") -> str:
         f'<link rel="icon" href="data:,"><title>{text(title)}</title><style>{STYLE}{style}</style>'
     )
     body = "\n".join(part for part in parts if part)
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><main>\n{body}\n</main></body></html>\n'
 
 
 def text(value: Any) -> str:
@@ -110,19 +110,35 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
 
 
-def fields(values: Mapping[str, Any]) -> str:
-    """Names and their values, in as many columns as there is room for."""
-    pairs = "".join(f"<div><dt>{name(key)}</dt><dd>{text(value)}</dd></div>" for key, value in values.items())
+def fields(values: Mapping[str, Any], meaning: Callable[[str], str] = lambda key: "") -> str:
+    """Return names and their values, in as many columns as there is room for.
+
+    Args:
+        values: the values by name.
+        meaning: gives a text about a name, which is shown when the name is pointed at; "" for none.
+    """
+    pairs = "".join(
+        f"<div><dt{_title(meaning(key))}>{name(key)}</dt><dd>{text(value)}</dd></div>" for key, value in values.items()
+    )
     return f"<dl>{pairs}</dl>" if pairs else ""
 
 
-def cards(figures: Iterable[tuple[str, str, str]]) -> str:
-    """Return large numbers, each given as (value, its meaning, a remark)."""
+def cards(figures: Iterable[tuple[str, str, str]], meaning: Callable[[str], str] = lambda key: "") -> str:
+    """Return large numbers.
+
+    Args:
+        figures: for each its value, its name and a remark.
+        meaning: gives a text about a name, see `fields`.
+    """
     every = "".join(
-        f'<div class="card"><b>{text(value)}</b>{name(what)}<small>{text(remark)}</small></div>'
+        f'<div class="card"{_title(meaning(what))}><b>{text(value)}</b>{name(what)}<small>{text(remark)}</small></div>'
         for value, what, remark in figures
     )
     return f'<div class="cards">{every}</div>' if every else ""
+
+
+def _title(words: str) -> str:
+    return f' title="{text(words)}"' if words else ""
 
 
 def from_markdown(lines: str) -> str:
@@ -150,25 +166,30 @@ def _encoded(image: Image.Image, heaviest: int) -> tuple[bytes, str]:
 
 
 STYLE = """
-:root{color-scheme:light}*{box-sizing:border-box}
-body{font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;color:#1f2328;background:#fff;
-max-width:1152px;margin:0 auto;padding:28px 16px 64px}
+:root{color-scheme:light dark;--ink:#1f2328;--paper:#fff;--quiet:#57606a;--line:#d8dee4;--thin:#e6e9ed;--soft:#f6f8fa;
+--link:#0b5cad}
+@media (prefers-color-scheme:dark){:root{--ink:#e6e9ed;--paper:#14181d;--quiet:#a2acb6;--line:#3a424b;--thin:#2a3138;
+--soft:#1d2329;--link:#79b8ff}}
+*{box-sizing:border-box}
+body{font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;
+color:var(--ink);background:var(--paper);max-width:1152px;margin:0 auto;padding:28px 16px 64px}
 h1,h2,h3{line-height:1.25;overflow-wrap:anywhere}h1{font-size:1.8rem;margin:0 0 4px}
-h2{font-size:1.25rem;margin:40px 0 14px;border-bottom:1px solid #d8dee4;padding-bottom:6px}h3{margin:24px 0 8px}
-p{margin:8px 0 12px}a{color:#0b5cad}small,figcaption,.quiet{color:#57606a;font-size:.85rem}
-pre{background:#f6f8fa;border:1px solid #d8dee4;border-radius:8px;padding:12px 14px;margin:8px 0 12px;
+h2{font-size:1.25rem;margin:40px 0 14px;border-bottom:1px solid var(--line);padding-bottom:6px}h3{margin:24px 0 8px}
+p{margin:8px 0 12px}a{color:var(--link)}small,figcaption,.quiet{color:var(--quiet);font-size:.85rem}
+pre{background:var(--soft);border:1px solid var(--line);border-radius:8px;padding:12px 14px;margin:8px 0 12px;
 font:.85rem/1.5 ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace;white-space:pre-wrap;
 overflow-wrap:anywhere}pre span{display:inline-block}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:16px 0}
-.card{border:1px solid #d8dee4;border-radius:10px;padding:12px 16px;overflow-wrap:anywhere}
+.card{border:1px solid var(--line);border-radius:10px;padding:12px 16px;overflow-wrap:anywhere}
 .card b{display:block;font-size:1.75rem;line-height:1.2;font-variant-numeric:tabular-nums}.card small{display:block}
 .wide{overflow-x:auto;margin:12px 0}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}
-th,td{padding:4px 14px;text-align:right;white-space:nowrap}tr+tr{border-top:1px solid #e6e9ed}th{font-weight:600}
+th,td{padding:4px 14px;text-align:right;white-space:nowrap}tr+tr{border-top:1px solid var(--thin)}th{font-weight:600}
 th:first-child{text-align:left;padding-left:0}tr+tr>th{font-weight:400}
 dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(300px,100%),1fr));gap:0 32px;margin:12px 0;
 font-size:.92rem}
-dl div{display:flex;justify-content:space-between;gap:16px;border-bottom:1px solid #e6e9ed;padding:3px 0}
-dt{color:#57606a}dd{margin:0;text-align:right;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
+dl div{display:flex;justify-content:space-between;gap:16px;border-bottom:1px solid var(--thin);padding:3px 0}
+dt{color:var(--quiet)}dt[title],.card[title]{cursor:help}dt[title]{text-decoration:underline dotted;
+text-underline-offset:3px}dd{margin:0;text-align:right;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
 .pictures{display:flex;flex-wrap:wrap;gap:22px;align-items:flex-start;margin:14px 0}
 .curves{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(480px,100%),1fr));gap:16px}
 figure{margin:0;max-width:100%}figcaption{margin-top:4px}img{max-width:100%;height:auto;display:block}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
-from jaxtyping import Bool, Float, Integer, UInt8
+from jaxtyping import Bool, Float, Integer, Shaped, UInt8
 from PIL import Image
 
 from jaxvision.viz.boxes import SIZE, color_of, enlarge
@@ -54,8 +54,9 @@ def predictions(
     class_names: Sequence[str],
     *,
     most: int = 8,
+    sizes: Shaped[np.ndarray, "B 2"] | None = None,
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """Draw a row for each image: image, truth, prediction, errors.
+    """Draw a row for each image: image, truth, prediction, prediction over the image, errors.
 
     Args:
         images: the images.
@@ -63,22 +64,46 @@ def predictions(
         predicted: the predicted label maps.
         class_names: the names of the classes.
         most: most images that are drawn, the first ones.
+        sizes: height and width of each image on its canvas, beyond which nothing is drawn; None: the canvas is full.
     """
     tiles: list[np.ndarray] = []
     captions: list[str] = []
+    maps: list[np.ndarray] = []
     for row, (image, found) in enumerate(zip(images[:most], predicted[:most], strict=True)):
-        tiles += [_enlarged(image), paint(found, class_names)]
-        captions += ["image", "predicted"]
-        if truth is not None:
-            own = truth[row]
-            tiles.insert(-1, paint(own, class_names))
-            captions[-1:] = ["truth", f"predicted: IoU {mean_iou(own, found):.2f}"]
-            tiles.append(errors(image, own, found))
-            captions.append(f"errors: {_error_rate(own, found):.1%} of pixels")
-    columns = 2 if truth is None else 4
-    maps = [predicted[:most]] if truth is None else [predicted[:most], truth[:most]]
+        height, width = image.shape[:2] if sizes is None else np.rint(sizes[row]).astype(int).tolist()
+        own = None if truth is None else truth[row]
+        drawn = {"image": _enlarged(image)}
+        if own is not None:
+            drawn["truth"] = paint(own, class_names)
+        iou = "" if own is None else f": IoU {mean_iou(own[:height, :width], found[:height, :width]):.2f}"
+        drawn[f"predicted{iou}"] = paint(found, class_names)
+        drawn["predicted, over the image"] = _tinted(image, found, class_names)
+        if own is not None:
+            drawn[f"errors: {_error_rate(own, found):.1%} of pixels"] = errors(image, own, found)
+        maps += [each[:height, :width] for each in (found, own) if each is not None]
+        tiles += [_cut_off(tile, image.shape[0], height, width) for tile in drawn.values()]
+        captions += drawn
     wrong = [] if truth is None else [(WRONG, "error")]
+    columns = 3 if truth is None else 5
     return with_key(grid(np.stack(tiles), columns, captions, size=_TILE), _entries(maps, class_names) + wrong)
+
+
+def _tinted(
+    image: UInt8[np.ndarray, "H W 3"], label_map: Integer[np.ndarray, "H W"], class_names: Sequence[str]
+) -> UInt8[np.ndarray, "H2 W2 3"]:
+    """Tint an image in the colours of its classes, without the background."""
+    large, factor = enlarge(image, _TILE)
+    labels = label_map.repeat(factor, axis=0).repeat(factor, axis=1)
+    shown = [k for k in np.unique(label_map).tolist() if k < len(class_names) and not _is_background(k, class_names)]
+    return tint(large, [labels == k for k in shown], [class_color(k, class_names) for k in shown])
+
+
+def _cut_off(tile: UInt8[np.ndarray, "H2 W2 3"], canvas: int, height: int, width: int) -> UInt8[np.ndarray, "H2 W2 3"]:
+    """Return an enlarged tile, white beyond the image; `canvas` is the height of what was enlarged."""
+    factor = tile.shape[0] // canvas
+    tile = tile.copy()
+    tile[height * factor :] = tile[:, width * factor :] = 255
+    return tile
 
 
 def labelled(

@@ -5,6 +5,8 @@ import math
 import pathlib
 
 import matplotlib
+from absl import logging
+from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
 Color = tuple[int, int, int]
@@ -14,11 +16,56 @@ FAINT: Color = (108, 117, 125)
 PAPER: Color = (255, 255, 255)
 
 
+def font(size: int, *, bold: bool = False, words: str = "") -> ImageFont.FreeTypeFont:
+    """Return a font that has the letters of `words`.
+
+    It is DejaVu Sans, which matplotlib ships, for Latin, Greek, Cyrillic and Arabic; for other scripts the first
+    installed font that has all of the letters. Where there is none, a warning says once what to install.
+
+    Args:
+        size: height of the letters in pixels.
+        bold: bold letters.
+        words: what is to be written.
+    """
+    return _face(_file(bold, frozenset(words)), size)
+
+
 @functools.cache
-def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Return the font DejaVu Sans, which matplotlib ships: Latin, Greek and Cyrillic. `size` is in pixels."""
+def _face(file: str, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(file, size)
+
+
+@functools.cache
+def _file(bold: bool, letters: frozenset[str]) -> str:
+    """Return the file of the first font that has all of the letters, or of DejaVu Sans."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
+    usual = str(pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name)
+    needed = {letter for letter in letters if letter.isprintable()}
+    if needed <= _letters(usual):
+        return usual
+    for file in _installed():
+        if needed <= _letters(file):
+            return file
+    lacking = "".join(sorted(needed - _letters(usual)))
+    logging.warning(
+        "no installed font has %s, which pictures show as boxes; install one, such as Debian's fonts-noto-cjk", lacking
+    )
+    return usual
+
+
+@functools.cache
+def _installed() -> tuple[str, ...]:
+    from matplotlib import font_manager  # reads all fonts, which few pictures need
+
+    return tuple(sorted(font_manager.findSystemFonts()))
+
+
+@functools.cache
+def _letters(file: str) -> frozenset[str]:
+    try:
+        return frozenset(map(chr, FT2Font(file).get_charmap()))
+    except (OSError, RuntimeError):  # a font of bitmaps, or a broken file
+        return frozenset()
 
 
 def shorten(text: str, width: int, face: ImageFont.FreeTypeFont) -> str:

@@ -47,7 +47,7 @@ def test_equals_sets_of_pixels(seed):
         if true | said:
             ious[f"iou_{name}"] = len(true & said) / len(true | said)
     got = evaluate(confusion(NAMES), batches)
-    assert got.pop("confusion_matrix").dtype == np.uint8
+    assert got.pop("confusion_matrix").dtype == got.pop("class_iou").dtype == np.uint8
     expected = {
         "pixel_accuracy": np.mean(labels == found),
         "mean_accuracy": np.mean(accuracies),

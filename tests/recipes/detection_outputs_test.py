@@ -6,7 +6,17 @@ import numpy as np
 
 from jaxvision.data.annotated_images import AnnotationsBuilder
 from jaxvision.data.inputs import Inputs
-from jaxvision.recipes.detection_outputs import SHOWN, average_precision, draw, presentation, results_file, unmoved
+from jaxvision.recipes.detection_outputs import (
+    SHOWN,
+    average_precision,
+    draw,
+    file_names,
+    on_photo,
+    presentation,
+    results_file,
+    unmoved,
+)
+from jaxvision.train.types import Shown
 
 NAMES = ("background", "cat", "dog")
 
@@ -74,3 +84,33 @@ def test_predictions_are_cocos_document_and_a_picture():
     shown = presentation(NAMES, read, min_score=0.5)  # type: ignore[arg-type]
     assert shown.data is read
     assert shown.draw(outputs_of(), objects_of()).dtype == np.uint8
+
+
+def test_detections_are_drawn_over_the_photo_at_its_own_size():
+    """The canvas is half the size of the photo; boxes and masks lie where they are in the photo."""
+    photo, batch = np.zeros((128, 120, 3), np.uint8), {**batch_of(), "scale": np.full((1, 2), 0.5, np.float32)}
+    drawn = on_photo(photo, outputs_of(), batch, 0, Shown(), class_names=NAMES)
+    assert drawn.shape == photo.shape
+    rows, columns = (np.flatnonzero(drawn[:, :, 0].max(axis=axis) > 200) for axis in (1, 0))
+    assert abs(rows[-1] - 79) <= 1 and abs(columns[0] - 20) <= 1 and abs(columns[-1] - 79) <= 12
+    masked = {**outputs_of(), "masks": np.ones((1, 1, 14, 14), np.float32)}
+    assert on_photo(photo, masked, batch, 0, Shown(), class_names=NAMES)[50, 50].any() and not drawn[50, 50].any()
+
+
+def test_how_much_is_drawn_is_the_users_choice():
+    photo, batch = np.zeros((64, 64, 3), np.uint8), batch_of()
+    two = {name: np.concatenate([value, value], axis=1) for name, value in outputs_of(score=0.4).items()}
+    two["boxes"][0, 1], two["scores"][0, 1] = (45, 45, 60, 60), 0.9
+    nothing, best, both = (
+        on_photo(photo, two, batch, 0, shown, class_names=NAMES) for shown in (Shown(0.95), Shown(0.1, 1), Shown(0.1))
+    )
+    assert not nothing.any() and best[45:60, 45:60].any() and not best[12:24, 10].any() and both[12:24, 10].any()
+
+
+def test_annotations_have_the_names_of_classes_and_images_their_files():
+    shown = presentation(NAMES, lambda records: None)  # type: ignore[arg-type,return-value]
+    (one,) = shown.describe(outputs_of(), batch_of(), 0)["annotations"]
+    assert one["category_name"] == "cat" and one["category_id"] == 1
+    builder = AnnotationsBuilder()
+    builder.image("folder/a.png", 31)
+    assert file_names(builder.build("here"))(0) == "a.png"

@@ -122,7 +122,7 @@ def test_it_is_evaluated_and_predicts(straight: Path, tmp_path: Path):
     run(straight, "--mode=predict", f"--input={tmp_path}/photo.png")
     said = json.loads((straight / "predictions.json").read_text())
     assert said["images"][0]["width"] == 64 and len(said["categories"]) == 10
-    assert (straight / "predictions-000.png").exists()
+    assert (straight / "predictions" / "photo.png").exists()
 
 
 def test_what_the_stages_left_can_be_looked_at(straight: Path):

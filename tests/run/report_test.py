@@ -99,21 +99,11 @@ def test_no_result_is_no_page(tmp_path: Path):
 
 def test_a_page_that_fails_costs_a_line(tmp_path: Path):
     finished_run(tmp_path)
-    for page in ("report.html", "predictions.html"):
-        (tmp_path / page).mkdir()  # nothing can take its place
+    (tmp_path / "report.html").mkdir()  # nothing can take its place
     said: list[str] = []
     report.safely(lambda: report.write(tmp_path), said.append)
-    report.safely(lambda: report.write_predictions(tmp_path, 1, ""), said.append)
-    assert [line.split(":")[0] for line in said] == ["no page was written"] * 2
+    assert [line.split(":")[0] for line in said] == ["no page was written"]
     (tmp_path / "report.html").rmdir()
     (tmp_path / "images" / "views-000003.png").write_bytes(b"not a picture")
     report.safely(lambda: report.write(tmp_path), said.append)
     assert said[-1] == f"written to {tmp_path}/report.html"
-
-
-def test_many_pictures_of_predictions_are_not_all_shown(tmp_path: Path):
-    for i in range(22):
-        picture(tmp_path / f"predictions-{i:03d}.png")
-    tags = Tags(report.write_predictions(tmp_path, 22, "python launch.py '--input=*.jpg'").read_text())
-    assert tags.seen.count("img") == 20 and "; 2 more pictures lie beside them." in tags.words
-    assert "python launch.py '--input=*.jpg'" in tags.words

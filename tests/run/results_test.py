@@ -42,6 +42,13 @@ def test_a_workdir_without_settings_is_known_by_what_is_told(tmp_path: Path):
     assert [figure.stage for figure in results.key_figures(run)] == ["evaluate"]
 
 
+def test_five_guesses_are_no_figure_of_ten_classes(tmp_path: Path):
+    row = {"val/accuracy": 0.5, "val/top5": 0.9}
+    for classes, names in ((10, ["val/accuracy"]), (11, ["val/accuracy", "val/top5"])):
+        run = run_of(tmp_path, row, experiment="a/b", learned={"class_names": ["x"] * classes})
+        assert [figure.name for figure in results.key_figures(run)] == names
+
+
 def test_key_figures_are_of_the_training_and_the_most_telling_first(tmp_path: Path):
     scores = {"judge/accuracy": 0.9, "val/AP_small": 0.1, "val/AP": 0.2, "val/AP50": 0.3}
     rows = ({"stage": "pretrain", "knn/accuracy": 0.5}, scores, {"stage": "evaluate", "val/accuracy": 1.0})
@@ -70,6 +77,8 @@ def test_a_file_belongs_to_what_wrote_it_last(tmp_path: Path):
 def test_a_run_is_finished_when_every_stage_is(tmp_path: Path):
     rows = ({"stage": "a", "x": 1.0}, {"stage": "b", "x": 1.0, "step": 30})
     assert results.state(run_of(tmp_path, *rows, finished=("a",))) == "stopped at step 30 of b"
+    evaluated = {"stage": results.EVALUATION, "step": 30, "val/accuracy": 0.5}
+    assert results.state(run_of(tmp_path, *rows, evaluated, finished=("a",))) == "stopped at step 30 of b"
     assert results.state(run_of(tmp_path, *rows, finished=("a", "b"))) == "finished"
 
 

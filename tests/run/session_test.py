@@ -1,5 +1,6 @@
 """Flags that contradict each other are refused before anything is built."""
 
+import dataclasses
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -8,6 +9,9 @@ import pytest
 from jaxvision.data.classes import NO_DATA
 from jaxvision.run import session
 from jaxvision.run.request import Flags, Request
+from jaxvision.train.restore import Run
+from jaxvision.train.types import Experiment
+from tests.train import toy
 
 
 @pytest.mark.parametrize(
@@ -23,3 +27,27 @@ def test_flags_that_contradict_each_other(tmp_path: Path, fields: dict[str, str]
     with pytest.raises(ValueError, match=expected):
         session.run(Request("area/name", config, flags, "python launch.py"), ModuleType("nothing"))
     assert not (tmp_path / "config.json").exists()
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    batch_size: int = 8
+    steps: int = 4
+
+
+def test_an_error_is_the_last_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fail(experiment: Experiment, run: Run) -> None:
+        run.writer.write("train", 1, {"train/loss": 1.0})
+        raise ValueError("the loss is not finite")
+
+    monkeypatch.setattr(session, "train", fail)
+    monkeypatch.setattr(session.show, "keep", lambda *given: None)
+    module = ModuleType("experiment")
+    module.build = lambda config, inputs: Experiment.single(toy.regression(), toy.Numbers, 4)
+    request = Request("area/name", Config(), Flags(workdir=str(tmp_path)), "python launch.py")
+    with pytest.raises(ValueError, match="the loss is not finite"):
+        session.run(request, module)
+    assert (tmp_path / "report.html").exists() and "written to" not in capsys.readouterr().err
+    assert "jaxlib" in (tmp_path / "report.html").read_text()

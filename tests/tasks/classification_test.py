@@ -9,7 +9,7 @@ import pytest
 
 from jaxvision.losses.classification import cross_entropy, soft_targets
 from jaxvision.ops.views import ten_crops
-from jaxvision.tasks.classification import classification, loss_of, over_positions
+from jaxvision.tasks.classification import classification, last_features, loss_of, over_positions
 from jaxvision.train import devices
 from jaxvision.train.optim import Optimizer
 from tests.tasks.training import ONE, train
@@ -76,15 +76,12 @@ def test_batch_norm_is_global_under_sharded_jit():
     chex.assert_trees_all_close(devices.to_host(found), devices.to_host(expected), atol=1e-4)
 
 
-def test_prediction_uses_the_average_when_there_is_one():
-    task, batch = classification(Net(), Optimizer(lr=1.0).make(10), average_decay=0.5, **GREY), batch_of()
-    start = task.init(jax.random.PRNGKey(0), batch)
-    state, _ = task.step(start, batch)
-    expected = jax.tree.map(lambda a, b: (a + b) / 2, start.params, state.params)
-    chex.assert_trees_all_close(state.aux["average"], expected, rtol=1e-6)
-    plain = classification(Net(), Optimizer(lr=1.0).make(10), **GREY)
-    averaged = plain.predict(state.replace(params=expected), batch)
-    chex.assert_trees_all_close(task.predict(state, batch), averaged, rtol=1e-5)
+def test_features_are_those_before_the_last_layer():
+    found = {"fc7": jnp.full((2, 3), 7.0), "pool": jnp.zeros((2, 3)), "logits": jnp.zeros((2, 4))}
+    assert last_features(found).tolist() == [[7.0] * 3] * 2
+    assert last_features({"pool5": jnp.ones((2, 4, 4, 3))}).shape == (2, 3)
+    with pytest.raises(ValueError, match="--mode=embed: this network has no features"):
+        last_features({"logits": jnp.zeros((2, 4))})
 
 
 def test_the_ten_crops_are_averaged():

@@ -2,8 +2,9 @@
 
 import jax
 import numpy as np
+import pytest
 
-from jaxvision.train import hooks, steps
+from jaxvision.train import hooks, progress, steps
 from jaxvision.train.types import Metric
 
 STATE = steps.init_state(jax.random.PRNGKey(0), {"params": {"w": 3.0}}, ())
@@ -45,3 +46,12 @@ def test_picture_shows_the_first_batch():
 def test_parameters_are_drawn_from_the_state():
     hook = hooks.parameters("w", lambda state: np.full((1, 1, 3), int(state.params["w"]), np.uint8))
     assert hook.run(predict, STATE)["w"].max() == 3
+
+
+def test_an_evaluation_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(progress, "OFTEN", 0.0)
+    hook = hooks.evaluate((Metric(list, lambda s, o, b: s, lambda s: {}),), data)
+    with progress.shown():
+        hook.run(predict, STATE)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(",")[0] for line in lines] == [f"evaluating val: batch {i}" for i in (1, 2, 3)]

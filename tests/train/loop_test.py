@@ -222,3 +222,13 @@ def test_config_free_json_lines(tmp_path: Path):
     train(tmp_path, 4)
     for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
         assert {"stage", "step", "time"} <= json.loads(line).keys()
+
+
+def test_a_training_that_stalls_ends_if_that_is_asked_for(tmp_path: Path):
+    values = iter([0.1, 0.5, 0.4, 0.4, 0.9, 0.9, 0.9])
+    hook = Hook("score", 2, lambda predict, state: {"val/score": next(values)})
+    experiment = Experiment((stage_of(20, hook),), best="val/score")
+    state = loop.train(experiment, run_of(tmp_path, stop_after=2))
+    assert int(state.step) == 8  # 0.4 and 0.4 after 0.5, and once more at the end
+    assert (tmp_path / "checkpoints" / "train" / "finished").exists()
+    assert int(loop.train(experiment, run_of(tmp_path, stop_after=2)).step) == 8  # it stays so

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxvision.train import writer as module
 from jaxvision.train.writer import Writer, read_metrics
 
 
@@ -69,3 +70,32 @@ def test_a_page_is_kept_under_its_own_name_and_not_shown(tmp_path: Path, capsys:
     assert row["files"] == {"report/units.html": "report_units.html", "units.json": "units.json"}
     shown = capsys.readouterr().err
     assert f"written to {tmp_path}/report_units.html" in shown and "<p>" not in shown
+
+
+def test_listeners_are_told_and_one_that_fails_is_told_no_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "_listeners", [])
+    told: list[tuple] = []
+
+    def broken(stage: str, step: int, values: dict) -> None:
+        raise RuntimeError("no network")
+
+    for listener in (broken, lambda stage, step, values: told.append((stage, step, sorted(values)))):
+        module.listen(listener)
+    writer = Writer(tmp_path)
+    for step in (1, 2):
+        writer.write("train", step, {"val/accuracy": 0.5, "notes": "a text"})
+    assert told == [("train", 1, ["notes", "val/accuracy"]), ("train", 2, ["notes", "val/accuracy"])]
+    assert capsys.readouterr().err.count("no more is told to broken: RuntimeError: no network") == 1
+
+
+def test_steps_are_told_to_a_log_after_the_first_and_once_a_minute(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    writer = Writer(tmp_path)
+    with writer.progress("train", 0, 10):
+        for _ in range(3):
+            writer.advance()
+        with writer.paused():
+            pass
+    writer.advance()  # of no stage
+    assert capsys.readouterr().err == "train step 1/10\n"

@@ -7,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from jaxvision.viz import curves as module
+from jaxvision.viz.boxes import color_of
 from jaxvision.viz.curves import curves
 
 
@@ -68,12 +69,13 @@ def test_metrics_share_panels_by_what_they_are():
     }
     assert arranged([row]) == {
         "loss": ["train/loss", "train/loss_box", "val/nll"],
-        "scores": ["val/accuracy", "val/mean_iou"],
+        "accuracy": ["val/accuracy"],
+        "IoU": ["val/mean_iou"],
         "IoU of classes": ["val/iou_cat"],
         "learning rate": ["learning_rate"],
         "fid inception": ["val/fid_inception"],
     }
-    assert list(arranged([row])) == ["loss", "scores", "IoU of classes", "learning rate", "fid inception"]
+    assert list(arranged([row])) == [*("loss", "accuracy", "IoU", "IoU of classes", "learning rate", "fid inception")]
 
 
 def test_learning_rates_of_all_players_share_a_panel():
@@ -89,8 +91,22 @@ def test_learning_rates_of_all_players_share_a_panel():
 
 def test_stages_are_apart():
     rows = [{"stage": stage, "step": 1, "train/loss": loss} for stage, loss in (("pretrain", 5.0), ("probe", 2.0))]
-    assert arranged(rows) == {"loss": ["pretrain: train/loss", "probe: train/loss"]}
+    assert arranged(rows) == {"loss: pretrain": ["pretrain: train/loss"], "loss: probe": ["probe: train/loss"]}
     assert arranged(rows[:1]) == {"loss": ["train/loss"]}
+
+
+def test_a_metric_belongs_to_what_it_means_whatever_its_range():
+    rows = [{"step": step, "val/modes_covered": 1.0, "val/accuracy": 1.0, "alarm/collapse": 0.0} for step in (1, 2)]
+    assert arranged(rows) == {
+        "accuracy": ["val/accuracy"], "modes covered": ["val/modes_covered"], "collapse": ["alarm/collapse"],
+    }  # fmt: skip
+
+
+def test_a_class_has_its_colour_everywhere():
+    rows = [{"step": 1, "val/iou_background": 0.5, "val/iou_cat": 0.5}, {"step": 1, "test/iou_cat": 0.5}]
+    colors = module._class_colors(module._collect(rows))
+    assert colors["val/iou_cat"] == colors["test/iou_cat"] == "#{:02x}{:02x}{:02x}".format(*color_of(1))
+    assert colors["val/iou_background"] == "#787878"
 
 
 def test_a_slow_pace_is_no_score():
@@ -121,7 +137,7 @@ def test_many_series_look_different_and_leave_their_legend_outside():
     series = module._collect([{"step": 1, **row}, {"step": 2, **row}])
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
-    module._draw_panel(axes, "IoU of classes", series)
+    module._draw_panel(axes, "IoU of classes", series, module._class_colors(series))
     FigureCanvasAgg(figure).draw()
     assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1
     assert len({(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}) == 12
@@ -138,8 +154,7 @@ def test_a_panel_with_too_many_series_goes_on_in_another():
 def test_of_several_stages_what_was_measured_once_is_no_curve():
     rows = [{"stage": stage, "step": step, "train/loss": 1.0} for stage in "ab" for step in (1, 2)]
     rows.append({"stage": "a", "step": 2, "time/a_seconds": 9.0})
-    assert arranged(rows) == {"loss": ["a: train/loss", "b: train/loss"]}
+    assert arranged(rows) == {"loss: a": ["a: train/loss"], "loss: b": ["b: train/loss"]}
     assert list(arranged(rows[-1:] + rows[:1] + [{"stage": "b", "step": 1, "train/loss": 1.0}])) == [
-        "loss",
-        "a seconds",
+        *("loss: a", "loss: b", "a seconds")
     ]

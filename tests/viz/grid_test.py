@@ -123,3 +123,13 @@ def test_predictions_need_a_column_a_class():
 def test_the_same_picture_every_time():
     draw = lambda: predictions(noise(4, 8, 8), np.ones((4, 3)) / 3, NAMES, np.arange(4) % 3)  # noqa: E731
     np.testing.assert_array_equal(draw(), draw())
+
+
+def test_captions_of_a_wide_picture_grow_with_it():
+    images = np.zeros((4, 300, 560, 3), np.uint8)
+    narrow, wide = grid(images, 1, ["caption"] * 4, size=1), grid(images, 4, ["caption"] * 4, size=1)
+    assert narrow.shape[0] == GAP + 4 * (300 + LINE + GAP)
+    letters = wide.shape[1] / 1120
+    assert letters > 2 and wide.shape[0] == GAP + 300 + round(LINE * letters) + GAP
+    ink = np.flatnonzero((wide[GAP + 305 :, :200] < 128).any(axis=(1, 2)))
+    assert np.ptp(ink) > 16  # at half the size the letters are still as high as those of a narrow picture

@@ -61,14 +61,27 @@ def test_errors_are_red_and_ignored_pixels_are_none():
     np.testing.assert_array_equal(red, np.kron(maps[0] == 1, np.ones((12, 12), bool)))
 
 
-def test_predictions_have_four_columns_and_two_without_truth():
+def test_predictions_have_five_columns_and_three_without_truth():
     images, maps = example()
     picture = predictions(images, maps, np.zeros_like(maps), NAMES)
-    assert picture.shape[1] == 5 * GAP + 4 * 192 and has(picture, WRONG)
+    assert picture.shape[1] == 6 * GAP + 5 * 192 and has(picture, WRONG)
     truth = picture[GAP : GAP + 192, 2 * GAP + 192 : 2 * GAP + 384]
     np.testing.assert_array_equal(truth, paint(maps[0], NAMES))
-    assert predictions(images, None, maps, NAMES).shape[1] == 3 * GAP + 2 * 192
+    assert predictions(images, None, maps, NAMES).shape[1] == 4 * GAP + 3 * 192
     assert predictions(images, maps, maps, NAMES, most=1).shape[0] < picture.shape[0]
+
+
+def test_beyond_the_image_nothing_is_painted():
+    images, maps = example(1)
+    found = np.where(np.arange(16) < 12, 1, 2)[None, None].repeat(16, 1)  # class 2 on the canvas's padding alone
+    picture = predictions(images, maps, found, NAMES, sizes=np.array([[8.0, 12.0]]))
+    whole = predictions(images, maps, found, NAMES)
+    assert has(whole, color_of(2)) and not has(picture, color_of(2))
+    for column in range(5):
+        left = GAP + column * (192 + GAP)
+        assert np.all(picture[GAP + 96 : GAP + 192, left : left + 192] == 255)
+        assert np.all(picture[GAP : GAP + 192, left + 144 : left + 192] == 255)
+        assert not np.all(picture[GAP : GAP + 96, left : left + 144] == 255)
 
 
 def test_comparison_has_a_column_for_each_network():

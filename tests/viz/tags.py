@@ -3,7 +3,7 @@
 import re
 from html.parser import HTMLParser
 
-VOID = ("img", "meta", "link")
+VOID = ("img", "meta", "link", "input")
 
 
 class Tags(HTMLParser):
@@ -25,4 +25,4 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.words += [data] if data.strip() and self.open[-1] != "style" else []
+        self.words += [data] if data.strip() and self.open[-1] not in ("style", "script") else []

@@ -27,3 +27,28 @@ def test_upward_text_is_taller_than_wide():
 def test_fonts_are_shared():
     assert text.font(12) is text.font(12)
     assert text.font(12) is not text.font(12, bold=True)
+
+
+def test_a_script_that_the_usual_font_lacks_gets_another_font(monkeypatch: pytest.MonkeyPatch):
+    usual = text.font(12)
+    assert text.font(12, words="Übergröße Ωλ Кот") is usual
+    monkeypatch.setattr(text, "_installed", lambda: ("/none.ttf", "/cjk.ttf"))
+    known = text._letters
+    monkeypatch.setattr(text, "_letters", lambda file: frozenset("漢字 a") if file == "/cjk.ttf" else known(file))
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr(text, "_face", lambda file, size: asked.append((file, size)) or usual)
+    text._file.cache_clear()
+    text.font(14, words="漢字 a\n")
+    assert asked == [("/cjk.ttf", 14)]
+    text._file.cache_clear()
+
+
+def test_a_script_that_no_font_has_is_said(monkeypatch: pytest.MonkeyPatch):
+    said: list[str] = []
+    monkeypatch.setattr(text, "_installed", lambda: ())
+    monkeypatch.setattr(text.logging, "warning", lambda line, *values: said.append(line % values))
+    text._file.cache_clear()
+    for _ in range(2):
+        assert text.font(12, words="漢 cat") is text.font(12)
+    text._file.cache_clear()
+    assert len(said) == 1 and "no installed font has 漢, " in said[0] and "fonts-noto-cjk" in said[0]

@@ -46,6 +46,8 @@ def _experiment(config: Any, module: Any) -> str:
     lines, bodies = [f"data: {config.data}"], {}
     if experiment.best:
         lines.append(f"best checkpoint by: {experiment.best}")
+    if decay := getattr(config, "average_decay", 0.0):
+        lines.append(f"average of the weights: decay {decay:g}")
     for stage in experiment.stages:
         body = _stage(stage)
         before = bodies.setdefault("\n".join(body), stage.name)

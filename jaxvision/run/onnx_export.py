@@ -1,0 +1,111 @@
+"""A trained network as ONNX, converted by jax2onnx and compared with the network by onnxruntime."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvision.ops import dispatch
+from jaxvision.train.types import Batch
+from jaxvision.weights.rename import flat
+
+TOLERANCE = 1e-4  # of each output's largest value
+
+
+def write_onnx(
+    path: Path,
+    predict: Callable[[Batch], Mapping[str, Any]],
+    inputs: Mapping[str, Any],
+    expected: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Write a network as ONNX, for any number of rows where that can be converted.
+
+    Args:
+        path: the file.
+        predict: the function to export, with its weights inside.
+        inputs: the entries of a batch that it reads.
+        expected: its outputs for these inputs.
+        say: shows a line.
+
+    Returns:
+        "inputs" and "outputs" of the program with their shapes and types.
+
+    Raises:
+        ValueError: a library is missing, the network cannot be converted, or the file gives other outputs.
+    """
+    try:
+        import onnxruntime
+        from jax2onnx import to_onnx
+    except ImportError as error:
+        raise ValueError(
+            f"--format=onnx needs jax2onnx and onnxruntime ({error.name} is missing): pip install jax2onnx onnxruntime"
+        ) from None
+    reference = {"/".join(key): np.asarray(value) for key, value in flat(jax.device_get(expected)).items()}
+
+    def network(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+        found = {"/".join(key): value for key, value in flat(predict(dict(zip(inputs, arrays, strict=True)))).items()}
+        return tuple(found[name] for name in reference)
+
+    def convert(rows: int | str) -> None:
+        shapes = [jax.ShapeDtypeStruct((rows, *np.shape(v)[1:]), np.asarray(v).dtype) for v in inputs.values()]
+        with dispatch.plain_forms():
+            to_onnx(
+                network,
+                inputs=shapes,
+                return_mode="file",
+                output_path=str(path),
+                input_names=list(inputs),
+                output_names=list(reference),
+            )
+
+    rows: int | str = "B"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        convert(rows)
+        check(onnxruntime, path, inputs, reference)
+    except Exception as error:  # the converter raises all kinds where a size depends on the number of rows
+        rows = len(next(iter(inputs.values())))
+        say(f"the program takes batches of {rows} only, not of any number: {_short(error)}")
+        try:
+            convert(rows)
+        except Exception as second:
+            path.unlink(missing_ok=True)
+            raise ValueError(
+                f"--format=onnx: jax2onnx cannot convert this network: {_short(second)}; --format=stablehlo can be used"
+            ) from None
+        check(onnxruntime, path, inputs, reference)
+    return {
+        "inputs": {k: _described(rows, v) for k, v in inputs.items()},
+        "outputs": {k: _described(rows, v) for k, v in reference.items()},
+    }
+
+
+def check(onnxruntime: Any, path: Path, inputs: Mapping[str, Any], reference: Mapping[str, np.ndarray]) -> None:
+    """Compare a file with the network it was made from.
+
+    Args:
+        onnxruntime: the library.
+        path: the file.
+        inputs: the inputs.
+        reference: the network's outputs for them.
+
+    Raises:
+        ValueError: an output differs by more than rounding; the text names it.
+    """
+    session = onnxruntime.InferenceSession(str(path))
+    found = session.run(list(reference), {name: np.asarray(value) for name, value in inputs.items()})
+    for (name, right), value in zip(reference.items(), found, strict=True):
+        difference = np.abs(np.asarray(value, np.float64) - right.astype(np.float64)).max(initial=0)
+        if not difference <= TOLERANCE * np.abs(right.astype(np.float64)).max(initial=1):
+            raise ValueError(f"--format=onnx: {name} of the exported program differs by {difference:.3g}")
+
+
+def _described(rows: int | str, value: Any) -> dict[str, Any]:
+    return {"shape": [rows, *np.shape(value)[1:]], "dtype": str(np.asarray(value).dtype)}
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
