@@ -31,7 +31,7 @@ class Flags:
     from_stage: str = ""  # name of a stage: repeat it and all later stages of the run in --workdir
     init_from: str = ""  # initial weights: torchvision:FILE, workdir:RUN, caffe:FILE, darknet:FILE or hed:FILE
     head: Literal["keep", "new"] = "keep"  # classifier of the --init_from weights: keep it, or train a new one
-    format: Format = "stablehlo"  # what --mode=export writes: the whole program, weights under torchvision's names
+    format: Format = "stablehlo"  # of --mode=export: the whole program for jax or onnxruntime, or weights for torch
     input: str = (
         ""  # images for --mode=predict and embed: a file, a folder, a quoted pattern such as 'photos/*.jpg' or a video
     )
