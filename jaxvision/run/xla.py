@@ -60,13 +60,18 @@ def reexec_with_huge_pages() -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def known(*words: str) -> bool:
-    """Return whether the installed jaxlib holds every word: XLA aborts the process at a flag it does not know."""
+def known(flag: str, *values: str) -> bool:
+    """Return whether the installed jaxlib has this flag and these values: XLA aborts the process at one it has not.
+
+    A flag is a C string, with a zero byte at either end. Without them the name may be that of a field whose flag
+    was taken away, as `xla_cpu_use_fusion_emitters` is in jaxlib 0.11.
+    """
     library = _library()
     if library is None:
         return False
+    words = [f"\0{flag}\0".encode(), *(value.encode() for value in values)]
     with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return all(content.find(word.encode()) >= 0 for word in words)
+        return all(content.find(word) >= 0 for word in words)
 
 
 def _library() -> Path | None:

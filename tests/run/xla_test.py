@@ -60,6 +60,15 @@ def test_other_flags_of_the_user_are_kept():
     assert env["XLA_FLAGS"].startswith(f"{other} {YNN}=")
 
 
+def test_the_name_of_a_message_s_field_is_no_flag(tmp_path, monkeypatch):
+    """jaxlib 0.11 took `xla_cpu_use_fusion_emitters` away and kept a field of that name; XLA aborts at such a flag."""
+    library = tmp_path / "library.so"
+    library.write_bytes(b"...\0xla_cpu_kept\0...\x0cxla_cpu_gone\x18...ONE.TWO...")
+    monkeypatch.setattr(xla, "_library", lambda: library)
+    assert xla.known("xla_cpu_kept") and xla.known("xla_cpu_kept", "ONE", "TWO")
+    assert not xla.known("xla_cpu_gone") and not xla.known("xla_cpu_kept", "THREE")
+
+
 def test_a_flag_that_jaxlib_does_not_know_is_left_out(monkeypatch):
     monkeypatch.delitem(sys.modules, "jax")
     monkeypatch.setenv("XLA_FLAGS", "")
