@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -53,13 +54,13 @@ def presets() -> Iterator[Any]:
 class Drawn:
     """Many records of one image with the content that an experiment needs."""
 
-    def __init__(self, needs: str | None, classes: int, count: int = 4096) -> None:
-        self.needs, self.classes, self.count = needs, classes, count
+    def __init__(self, split: str, needs: str | None, classes: int) -> None:
+        self.split, self.needs, self.classes = split, needs, classes
         point = classes == CLASSES["mixture"]
         self.image = np.zeros(2, np.float32) if point else np.full((*SIZE, 3), (0, 90, 200), np.uint8)
 
     def __len__(self) -> int:
-        return self.count
+        return 4096
 
     def __getitem__(self, index: int) -> Record:
         boxes = np.array([[10, 20, 200, 300], [100, 50, 450, 350]], np.float32)
@@ -84,14 +85,14 @@ def source(spec: str, needs: str | None = None, **settings: Any) -> Source:
     known = [count for name, count in CLASSES.items() if spec.startswith(name)]
     assert known, f"{spec}: say in CLASSES how many classes it has"
     names = tuple(map(str, range(known[0])))
-    splits: dict[str, Records] = {name: Drawn(needs, known[0]) for name in ("train", "val", "trainval", "test")}
+    splits: dict[str, Records] = {name: Drawn(name, needs, known[0]) for name in ("train", "val", "trainval", "test")}
     return Source(splits, names)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_is_read() -> Iterator[None]:
     with without_data(source) as patch, plain_forms():
-        patch.setattr("experiments.ssl.colorization.frequencies", lambda setup: np.ones(len(color_bins()), np.float32))
+        patch.setattr("experiments.ssl.colorization.frequencies", lambda setup: jnp.ones(len(color_bins())))
         yield
 
 

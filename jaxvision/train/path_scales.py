@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import optax
 
-from jaxvision.train.steps import labels, path_name
+from jaxvision.train.steps import path_name
 
 Scales = tuple[tuple[str, float], ...]
 """Patterns with their factors."""
@@ -73,12 +73,13 @@ def require_matches(flag: str, patterns: tuple[str, ...], params: Any) -> None:
     Args:
         flag: name of the flag that gave the patterns, for the message.
         patterns: regular expressions.
-        params: the parameters of the network.
+        params: the parameters of the network, those that a stage does not train masked as optax masks them.
 
     Raises:
         ValueError: names the pattern, and a path that the network has.
     """
+    leaves = jax.tree_util.tree_leaves_with_path(params, is_leaf=lambda node: isinstance(node, optax.MaskedNode))
+    paths = [path_name(path) for path, _ in leaves]
     for pattern in patterns:
-        if not any(jax.tree.leaves(labels(params, lambda path: bool(re.search(pattern, path))))):  # noqa: B023
-            (path, _), *_ = jax.tree_util.tree_leaves_with_path(params)
-            raise ValueError(f"{flag}: no parameter has {pattern!r} in its path, such as {path_name(path)}")
+        if not any(re.search(pattern, path) for path in paths):
+            raise ValueError(f"{flag}: no parameter has {pattern!r} in its path, such as {paths[0]}")

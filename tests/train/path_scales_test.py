@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from jaxvision.train import path_scales
+from jaxvision.train.optim import Optimizer
+from jaxvision.train.steps import only
 
 PARAMS = {"head": {"kernel": np.ones((2, 2)), "bias": np.ones(2)}}
 
@@ -32,3 +34,12 @@ def test_a_pattern_without_a_parameter_is_refused():
     path_scales.require_matches("flag", ("bias", "^head/"), PARAMS)
     with pytest.raises(ValueError, match="flag: no parameter has 'tail' in its path, such as head/bias"):
         path_scales.require_matches("flag", ("bias", "tail"), PARAMS)
+
+
+def test_a_pattern_may_belong_to_a_part_that_a_stage_does_not_train():
+    """Faster R-CNN's third step trains the RPN alone, and its flags freeze layers of the backbone."""
+    tx = Optimizer(freeze=("backbone/conv1",), lr_scale=("bias$=2",)).make(10)
+    params = {"backbone": {"conv1": np.ones(2)}, "rpn": {"bias": np.ones(2)}}
+    only(tx, lambda path: path.startswith("rpn/")).init(params)
+    with pytest.raises(ValueError, match="no parameter has 'backbone/conv1' in its path, such as rpn/bias"):
+        tx.init({"rpn": params["rpn"]})

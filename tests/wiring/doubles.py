@@ -208,15 +208,15 @@ def _picture(name: str, data: Data, draw: Any, *, every: int = 0) -> Hook:
 
 
 def _median_frequency(records: Any, num_classes: int) -> Weights:
-    return _weights(f"median frequency of {records.split}")
+    return _weights(f"median frequency of {records.split}", num_classes)
 
 
 def _balanced(records: Any, num_classes: int) -> Weights:
-    return _weights(f"balance of {records.split}")
+    return _weights(f"balance of {records.split}", num_classes)
 
 
-def _weights(origin: str) -> Weights:
-    weights = np.ones(len(CLASSES), np.float32).view(Weights)
+def _weights(origin: str, count: int = len(CLASSES)) -> Weights:
+    weights = np.ones(count, np.float32).view(Weights)
     weights.origin = origin
     return weights
 
