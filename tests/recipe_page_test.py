@@ -54,6 +54,8 @@ Words.
 
 ### `other`, otherwise as `paper`
 
+What it is.
+
 | | here | paper or its code | said in | where they differ |
 |---|---|---|---|---|
 | batch | 2 | 2 | there | |

@@ -111,19 +111,23 @@ def written(page: str, made: Built) -> str:
     """Return the page with "here" and the marks as built, and with tables at its end for presets that it lacks."""
     known = {(table.experiment, table.preset): table for table in tables(page)}
     lines: list[str] = []
+    rows: list[str] = []  # of the preset at hand, until they have their place, which is behind its words
     experiment, table = "", None
     for line in page.splitlines():
         if line.startswith("#"):
+            lines += rows
             experiment = line.removeprefix("## ") if line.startswith("## ") else experiment
             preset = re.match(r"### `(\w+)`", line)
             table = known.get((experiment, preset[1])) if preset else None
             table = table if table and table.preset in made.get(experiment, {}) else None
             lines.append(line)
-            if table:
-                lines += ["", *_text(expected(table, made[experiment])).splitlines()]
-        elif not (table and line.startswith("|")):
+            rows = ["", *_text(expected(table, made[experiment])).splitlines(), ""] if table else []
+        elif table and line.startswith("|"):
+            lines += rows
+            rows = []
+        else:
             lines.append(line)
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join([*lines, *rows])).rstrip("\n") + "\n"
     return text + "".join(_missing(page, made))
 
 
