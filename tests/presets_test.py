@@ -50,7 +50,7 @@ def test_a_process_is_stopped_after_a_step(presets: ModuleType, tmp_path: pathli
     command = [sys.executable, "-c", STOPPABLE.format(seconds=30)]
     ended = presets.process(command, tmp_path, presets.Limits(20, 4), stop=True)
     assert ended.code == 0 and not ended.failure and "goes on from there" in ended.lines[-1]
-    assert ended.seconds < 15 and ended.peak_mib > 1
+    assert ended.seconds < 15 and ended.peak_mib > 0
 
 
 def test_a_process_that_takes_too_much_or_fails_is_named(presets: ModuleType, tmp_path: pathlib.Path):
