@@ -11,6 +11,9 @@ File = str | os.PathLike
 TEXT = 2**26
 """The most bytes of a text file of settings or of one image's annotations, of which the largest have some thousand."""
 
+SET = 2**33
+"""The most bytes of a file with the annotations, images or names of a whole set; COCO's own has half a gigabyte."""
+
 _ALWAYS = 2**26  # bytes that a packed file may unpack to, however small it is
 _RATIO = 100  # times its own size that a larger one may unpack to; what is measured or learned packs 1.1 to 20 times
 _LINE = 400  # characters of a line

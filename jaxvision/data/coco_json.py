@@ -40,7 +40,7 @@ def sections(file: pathlib.Path) -> Sections:
     Raises:
         ValueError: the file is not JSON, or its "images", "categories" and "annotations" are not lists.
     """
-    content = foreign.content(file).removeprefix(b"\xef\xbb\xbf")
+    content = foreign.content(file, foreign.SET).removeprefix(b"\xef\xbb\xbf")
     try:
         parts = _DECODER.decode(content)
         return Sections(parts.images, parts.categories, parts.annotations)

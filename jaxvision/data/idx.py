@@ -82,7 +82,7 @@ def load(spec: str) -> Source:
 def read(file: pathlib.Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
     """Read one idx file of unsigned bytes; ValueError "file: reason" where its header or size is wrong."""
     with foreign.named(file):
-        packed = foreign.content(file)
+        packed = foreign.content(file, foreign.SET)
         if packed[:2] != b"\x1f\x8b":
             return _array(io.BytesIO(packed), dimensions, len(packed))
         try:

@@ -87,7 +87,7 @@ def read_list(file: str | os.PathLike, known: Collection[str]) -> list[str]:
 def lines(file: str | os.PathLike) -> list[str]:
     """Return the lines of a text file, without a byte order mark; ValueError "file: reason" where it is not UTF-8."""
     try:
-        return foreign.content(file).decode("utf-8-sig").splitlines()
+        return foreign.content(file, foreign.SET).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{os.fspath(file)}: not a text file in UTF-8: {error.reason}") from None
 

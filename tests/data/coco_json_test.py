@@ -5,6 +5,7 @@ import math
 import msgspec
 import pytest
 
+from jaxvision import foreign
 from jaxvision.data import coco_json
 
 
@@ -80,3 +81,9 @@ def test_json_of_other_tools_is_refused_with_the_remedy(tmp_path, text, remedy):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match=f"^{tmp_path}/a.json: not COCO's format: [^\n]*{remedy}"):
         coco_json.sections(tmp_path / "a.json")
+
+
+def test_annotations_of_a_whole_set_may_be_large(tmp_path):
+    file = tmp_path / "instances_train.json"
+    file.write_bytes(b'{"images": [], "annotations": [1], "categories": []}' + b" " * foreign.TEXT)
+    assert len(coco_json.sections(file).annotations) == 1
