@@ -23,9 +23,10 @@ from jaxvision.train.steps import only
 class Optimizer:
     """Settings of gradient descent; `make(steps)` gives the optax transformation.
 
-    `momentum` is w ← w − lr·v with v ← m·v + g. Krizhevsky et al. 2012 (section 5) put lr inside v, which is the same
-    but for the few updates after lr changes; `lars` (You et al. 2017, algorithm 1) does so too. The trust ratio is
-    ‖w‖ / ‖g + weight_decay·w‖ as in SimCLR. ValueError names the field that is out of its range.
+    `momentum` is w ← w − lr·v with v ← m·v + g, as in torch and darknet. With `rate_in_velocity` it is w ← w − v with
+    v ← m·v + lr·g, as in Caffe and in Krizhevsky et al. 2012 (section 5): the same while lr is constant, but when lr is
+    cut, the velocity of before fades at its old size. `lars` (You et al. 2017, algorithm 1) always does so. The trust
+    ratio is ‖w‖ / ‖g + weight_decay·w‖ as in SimCLR. ValueError names the field that is out of its range.
     """
 
     rule: Literal["momentum", "adam", "lars"] = "momentum"  # how a gradient becomes an update
@@ -33,6 +34,7 @@ class Optimizer:
     lr_per: int = 0  # images an update that lr is meant for: it grows with batch_size × accumulate; 0: lr is as given
     momentum: float = 0.9  # share of the velocity kept in each update, in [0, 1); Adam's beta 1
     nesterov: bool = False  # look ahead: step along the gradient plus the new velocity
+    rate_in_velocity: bool = False  # momentum: multiply by lr before the velocity, as Caffe does, not behind it
     beta2: float = 0.999  # Adam: share of the squared gradient's average kept in each update, in (0, 1)
     trust: float = 0.001  # LARS: length of a layer's update, as a fraction of the layer's norm, at lr 1
     weight_decay: float = 0.0  # L2 coefficient: this times the parameter is added to its gradient
@@ -71,6 +73,11 @@ class Optimizer:
         if self.rule == "lars" and self.decoupled:
             raise ValueError(
                 "optimizer.decoupled: LARS measures the decayed gradient, so set it to false with rule lars"
+            )
+        if self.rate_in_velocity and (self.rule != "momentum" or self.decoupled or self.schedule == "plateau"):
+            raise ValueError(
+                "optimizer.rate_in_velocity: give it with rule momentum, without decoupled, and with a schedule other "
+                "than plateau"
             )
 
     def at(self, batch_size: int) -> "Optimizer":
@@ -157,6 +164,8 @@ def _rule(o: Optimizer, steps: int) -> list[optax.GradientTransformation]:
     if o.rule == "lars":
         adapt = optax.scale_by_trust_ratio(trust_coefficient=o.trust)
         return [*decay, optax.masked(adapt, mask) if mask else adapt, *rate, *velocity]
+    if o.rate_in_velocity:
+        return [*decay, *rate, *velocity]
     direction = velocity if o.rule == "momentum" else [optax.scale_by_adam(o.momentum, o.beta2, nesterov=o.nesterov)]
     return [*direction, *decay, *rate] if o.decoupled else [*decay, *direction, *rate]
 

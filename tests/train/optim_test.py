@@ -89,6 +89,25 @@ def test_lars_follows_the_update_written_by_hand(norms):
     assert_follows(Optimizer("lars", lr=2.0, trust=0.01, weight_decay=0.1, decay_norms=norms), step)
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_a_velocity_with_the_rate_inside_keeps_its_size_when_the_rate_is_cut(nesterov):
+    """Caffe's solver: V ← m·V + lr·(g + decay·w), w ← w − V; Nesterov's (1 + m)·V − m·V_before."""
+
+    def step(w, g, memory, t, is_kernel):
+        before = memory.get("v", 0.0)
+        v = memory["v"] = 0.9 * before + (0.1 if t <= 2 else 0.01) * (g + 0.2 * w * is_kernel)
+        return w - ((1.9 * v - 0.9 * before) if nesterov else v)
+
+    optimizer = Optimizer(lr=0.1, weight_decay=0.2, nesterov=nesterov, schedule="step", milestones=(0.5,))
+    assert_follows(dataclasses.replace(optimizer, rate_in_velocity=True), step)
+
+
+@pytest.mark.parametrize("other", [{"rule": "adam"}, {"rule": "lars"}, {"decoupled": True}, {"schedule": "plateau"}])
+def test_a_velocity_with_the_rate_inside_is_for_plain_momentum(other):
+    with pytest.raises(ValueError, match="optimizer.rate_in_velocity: give it with rule momentum"):
+        Optimizer(rate_in_velocity=True, **other)
+
+
 def test_lars_one_step_by_hand():
     params = {"kernel": jnp.array([[3.0, 4.0]]), "bias": jnp.array([3.0, 4.0])}
     grads = {"kernel": jnp.array([[0.0, 2.0]]), "bias": jnp.array([0.0, 2.0])}
