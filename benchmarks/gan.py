@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from jaxvision.run import xla
 
-SIZE, LATENT_DIM, CHANNELS = 64, 100, 128  # pixels, numbers, channels of the finest hidden map
+SIZE, LATENT_DIM = 64, 100  # pixels, numbers
 LR, BETA = 2e-4, 0.5
 _BATCH = flags.DEFINE_integer("batch_size", 64, "images a step", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "alternating rounds; the median counts", lower_bound=1)
@@ -58,8 +58,10 @@ def _ours(batch_size: int) -> turns.Calls:
 def _theirs(batch_size: int, layout: str) -> turns.Calls:
     import torch
     from torch.nn.functional import softplus
+    from twin_networks import players
 
-    generator, discriminator = (net.to(memory_format=getattr(torch, layout)).train() for net in _torch_players())
+    made = players(SIZE, 1.0, LATENT_DIM)
+    generator, discriminator = (net.to(memory_format=getattr(torch, layout)).train() for net in made)
     adams = [torch.optim.Adam(net.parameters(), lr=LR, betas=(BETA, 0.999)) for net in (generator, discriminator)]
     images = torch.rand(batch_size, 3, SIZE, SIZE).mul(2).sub(1).to(memory_format=getattr(torch, layout))
 
@@ -78,26 +80,6 @@ def _theirs(batch_size: int, layout: str) -> turns.Calls:
         adams[0].step()
 
     return {"training": train}
-
-
-def _torch_players() -> tuple[Any, Any]:
-    """Radford et al. 2016 with kernels of 4, as `models.dcgan` has it."""
-    from torch import nn
-
-    widths = [CHANNELS * 2**i for i in range(4)]
-    pairs = list(zip(widths, widths[1:], strict=False))
-    up = [nn.ConvTranspose2d(LATENT_DIM, widths[-1], 4, bias=False), nn.BatchNorm2d(widths[-1]), nn.ReLU(True)]
-    for into, out in ((b, a) for a, b in reversed(pairs)):
-        up += [nn.ConvTranspose2d(into, out, 4, 2, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(True)]
-    up += [nn.ConvTranspose2d(CHANNELS, 3, 4, 2, 1), nn.Tanh()]
-    down = [nn.Conv2d(3, CHANNELS, 4, 2, 1), nn.LeakyReLU(0.2, True)]
-    for into, out in pairs:
-        down += [nn.Conv2d(into, out, 4, 2, 1, bias=False), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, True)]
-    down += [nn.Conv2d(widths[-1], 1, 4), nn.Flatten(0)]
-    nets = nn.Sequential(*up), nn.Sequential(*down)
-    for module in (m for net in nets for m in net.modules() if hasattr(m, "weight")):
-        nn.init.normal_(module.weight, 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0, 0.02)
-    return nets
 
 
 if __name__ == "__main__":

@@ -185,6 +185,20 @@ MUTANTS = (
         '"voc07_11pt": area_ap',
         ("tests/evals/voc_ap_test.py",),
     ),
+    Mutant(
+        "Caffe's momentum as torch's",
+        "jaxvision/train/optim.py",
+        "return [*decay, *rate, *velocity]",
+        "return [*decay, *velocity, *rate]",
+        ("tests/train/optim_test.py", "tests/equivalence/caffe_test.py"),
+    ),
+    Mutant(
+        "YOLO descends the whole loss",
+        "jaxvision/tasks/yolo.py",
+        "return loss / 2, {",
+        "return loss, {",
+        ("tests/tasks/yolo_test.py::test_a_step_of_the_outputs_is_darknets", "tests/equivalence/yolo_test.py"),
+    ),
 )
 
 

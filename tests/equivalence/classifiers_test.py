@@ -15,7 +15,7 @@ from jaxvision.models.vgg import VGG
 from jaxvision.tasks.classification import classification
 from jaxvision.train.optim import Optimizer
 from tests.equivalence.layers import F, Layers, Tensor, descend, flatten, nchw, sgd, torch
-from tests.equivalence.modules import Module, narrowed
+from tests.equivalence.modules import Module, narrow
 from tests.equivalence.steps import STEPS, Run, assert_losses, assert_variables, drawn, five_steps, photos
 
 pytestmark = pytest.mark.peer
@@ -62,7 +62,7 @@ def test_torchvisions_networks(name: str):
     optimizer = Optimizer(lr=0.02, weight_decay=DECAY, decay_norms=True, nesterov=refined)
     batches = batches_of(4, size)
     run = trained(make(CLASSES, width=width), optimizer, batches, label_smoothing=smoothing)
-    model = narrowed(getattr(models, name)(num_classes=CLASSES, **settings), width, outputs)
+    model = narrow(getattr(models, name)(num_classes=CLASSES, **settings), width, outputs)
     theirs = Module(model, run.states[0])
     steps = sgd(dict(model.named_parameters()), 0.02, decay=DECAY, nesterov=refined)
 

@@ -15,7 +15,7 @@ from jaxvision.tasks.regions import RegionConfig
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import TrainState
 from tests.equivalence.layers import F, Tensor, descend, nchw, sgd, torch
-from tests.equivalence.modules import Module, narrowed
+from tests.equivalence.modules import Module, narrow
 from tests.equivalence.steps import (
     GREY,
     SPREAD,
@@ -76,7 +76,7 @@ def torchvisions(masks: bool) -> Any:
         box_batch_size_per_image=EVERYTHING,
         box_positive_fraction=1.0,
     )
-    return narrowed(model, WIDTH, ("cls_logits", "bbox_pred", "cls_score", "mask_fcn_logits"))
+    return narrow(model, WIDTH, ("cls_logits", "bbox_pred", "cls_score", "mask_fcn_logits"))
 
 
 def targets_of(batch: dict[str, np.ndarray]) -> list[dict[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""torchvision's networks, made narrow, with our variables in them, and their variables in our layouts again."""
+"""torchvision's networks with our variables in them, and what they have learned in our layouts again."""
 
 from typing import Any
 
@@ -13,43 +13,15 @@ from tests.equivalence.steps import STEPS, Arrays, variables_of
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
+from benchmarks.narrow import narrowed  # noqa: E402  (it imports torch)
 
-def narrowed(model: Any, width: float, outputs: tuple[str, ...] = ()) -> Any:
-    """Replace every layer of a torchvision network by the same one of fewer channels, and switch dropout off.
 
-    Args:
-        model: the network.
-        width: share of the channels that is kept; images keep their three.
-        outputs: ends of the names of layers that keep their number of outputs, such as the classifier.
-
-    Returns:
-        The network in float64 and in training mode.
-    """
-
-    def part(channels: int) -> int:
-        return 3 if channels == 3 else max(1, round(channels * width))
-
-    for name, layer in list(model.named_modules()):
+def narrow(model: Any, width: float, outputs: tuple[str, ...]) -> Any:
+    """Return `narrowed` without dropout, in float64 and in training mode."""
+    for layer in model.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = 0.0
-        new = _narrow(layer, part, name.endswith(outputs) if outputs else False)
-        if new is not None:
-            parent, _, attribute = name.rpartition(".")
-            setattr(model.get_submodule(parent), attribute, new)
-    return model.double().train()
-
-
-def _narrow(layer: Any, part: Any, keeps: bool) -> Any:
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        outputs = layer.out_channels if keeps else part(layer.out_channels)
-        fields = ("kernel_size", "stride", "padding", "dilation", "groups")
-        settings = {field: getattr(layer, field) for field in fields}
-        return type(layer)(part(layer.in_channels), outputs, bias=layer.bias is not None, **settings)
-    if isinstance(layer, nn.Linear):
-        return nn.Linear(part(layer.in_features), layer.out_features if keeps else part(layer.out_features))
-    if type(layer).__name__ in ("BatchNorm2d", "FrozenBatchNorm2d"):
-        return type(layer)(part(layer.weight.shape[0]), eps=layer.eps)
-    return None
+    return narrowed(model, width, outputs).double().train()
 
 
 class Module:

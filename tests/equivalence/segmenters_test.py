@@ -13,7 +13,7 @@ from jaxvision.models.vgg import NETS
 from jaxvision.tasks.segmentation import segmentation
 from jaxvision.train.optim import Optimizer
 from tests.equivalence.layers import F, Layers, Tensor, descend, nchw, sgd, torch
-from tests.equivalence.modules import Module, narrowed
+from tests.equivalence.modules import Module, narrow
 from tests.equivalence.steps import (
     GREY,
     SPREAD,
@@ -60,7 +60,7 @@ def test_torchvisions_fcn_with_its_side_classifier():
     run = trained(FCNResNet(CLASSES, 50, width=1 / 16), optimizer, batches)
     make = models.segmentation.fcn_resnet50
     model = make(weights=None, weights_backbone=None, num_classes=CLASSES, aux_loss=True)
-    model = narrowed(model, 1 / 16, ("classifier.4",))
+    model = narrow(model, 1 / 16, ("classifier.4",))
     theirs = Module(model, run.states[0])
     rates = {"lr_of": lambda path: 10.0 if path.startswith("aux_classifier") else 1.0}
     steps, losses = sgd(dict(model.named_parameters()), 0.02, decay=1e-4, **rates), []
