@@ -146,7 +146,7 @@ def shuffled_keys(keys: Layers, x: Tensor, state: TrainState, hidden: bool) -> T
 @pytest.mark.parametrize(("version", "temperature", "hidden"), [("v1", 0.07, ()), ("v2", 0.2, (12,))])
 def test_moco(version: str, temperature: float, hidden: tuple[int, ...]):
     """He et al. 2020, algorithm 1, and Chen et al. 2020b's hidden layer; two groups of batch norm."""
-    momentum, decay = 0.9, 1e-4
+    momentum, decay = 0.5, 1e-4
     task = moco(
         lambda groups: network(partial(SplitBatchNorm, groups=groups), hidden, None),
         Optimizer(lr=0.03, weight_decay=decay, decay_norms=True).make(STEPS),

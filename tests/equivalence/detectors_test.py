@@ -1,6 +1,5 @@
 """Five steps of Faster and Mask R-CNN lead where torchvision's lead, when both learn from all anchors and all RoIs."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -123,7 +122,7 @@ def test_torchvisions_detector(masks: bool, monkeypatch: pytest.MonkeyPatch):
         depth=18,
         width=WIDTH,
         masks=masks,
-        norm=partial(FrozenBatchNorm),
+        norm=FrozenBatchNorm,
         anchors=Anchors(rounded=True),
         aligned=False,
     )

@@ -94,14 +94,16 @@ def color_targets(lab: np.ndarray, bins: np.ndarray, cells: int) -> np.ndarray:
     return weights / weights.sum(-1, keepdims=True)
 
 
-def lightness_alone(lab: np.ndarray) -> np.ndarray:
-    """Return images of the same lightness without colour, in 0..255."""
-    return 255 * np.stack([color.lab2rgb(np.stack([one[..., 0], *2 * [0 * one[..., 0]]], -1)) for one in lab])
+def lightness_alone(image: np.ndarray) -> np.ndarray:
+    """Return sRGB of the same luminance without colour, in 0..255."""
+    y = color.rgb2xyz(image)[..., 1:2]
+    return np.repeat(255 * np.where(y > 0.0031308, 1.055 * y ** (1 / 2.4) - 0.055, 12.92 * y), 3, axis=-1)
 
 
 def test_colorization_with_rebalanced_bins():
     bins = color_bins()
-    weights = np.asarray(rebalancing(jnp.asarray(np.random.default_rng(2).uniform(0, 1, len(bins)), jnp.float32), bins))
+    frequencies = np.random.default_rng(2).uniform(0, 1, len(bins)).astype(np.float32)
+    weights = np.asarray(jax.jit(rebalancing)(frequencies, bins))
     model = Colorizer(encoder(), len(bins))
     optimizer = Optimizer(rule="adam", lr=1e-3)
     task = colorization(model, optimizer.make(STEPS), mean=GREY, std=SPREAD, bins=bins, weights=jnp.asarray(weights))
@@ -110,7 +112,7 @@ def test_colorization_with_rebalanced_bins():
     adam = torch.optim.Adam(list(net.parameters().values()), 1e-3, (0.9, 0.999))
     for batch in BATCHES:
         lab = np.stack([color.rgb2lab(image) for image in batch["image"]])
-        x = small_resnet(net.part("encoder"), nchw(lightness_alone(lab), GREY, SPREAD))["layer4"]
+        x = small_resnet(net.part("encoder"), nchw(lightness_alone(batch["image"]), GREY, SPREAD))["layer4"]
         logits = net.conv(up(net, x, 1), "colors").permute(0, 2, 3, 1)
         targets = color_targets(lab, bins.astype(np.float64), SIZE // 4)
         entropy = -(torch.from_numpy(targets) * logits.log_softmax(-1)).sum(-1)
