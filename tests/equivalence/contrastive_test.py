@@ -37,6 +37,7 @@ from tests.equivalence.steps import (
 
 pytestmark = pytest.mark.peer
 ROWS, SIZE, WIDTH, GROUPS, QUEUE, NO_ROW = 8, 16, 1 / 16, 2, 21, 2**31 - 1
+LR, TRUST = 5e-4, 1.0  # of LARS: its product is the share of its length by which a kernel moves
 AUGMENT = augment.chain(partial(augment.random_resized_crop, size=SIZE), partial(augment.flip, probability=0.5))
 BATCHES = [{"image": photos(ROWS, SIZE, SIZE, seed)} for seed in range(STEPS)]
 PIXELS: dict[str, Any] = {"mean": GREY, "std": SPREAD}
@@ -94,7 +95,7 @@ class Lars:
             gradient, rate = leaf.grad, self.lr
             if leaf.dim() > 1:
                 gradient = gradient + self.decay * leaf
-                rate = rate * 0.001 * leaf.norm() / gradient.norm()
+                rate = rate * TRUST * leaf.norm() / gradient.norm()
             self.velocity[path].mul_(0.9).add_(rate * gradient)
             leaf.sub_(self.velocity[path])
 
@@ -102,14 +103,14 @@ class Lars:
 def test_simclr_with_lars():
     task = simclr(
         lambda axis_name: network(partial(BatchNorm, axis_name=axis_name), (12,), BatchNorm),
-        Optimizer(rule="lars", lr=1.0, weight_decay=1e-6).make(STEPS),
+        Optimizer(rule="lars", lr=LR, trust=TRUST, weight_decay=1e-6).make(STEPS),
         augment=AUGMENT,
         **PIXELS,
         temperature=0.1,
     )
     run = five_steps(task, drawn(task, BATCHES[0]), BATCHES)
     net = Layers.of(run.states[0])
-    lars, losses = Lars(net.parameters(), 1.0, 1e-6), []
+    lars, losses = Lars(net.parameters(), LR, 1e-6), []
     for step in range(STEPS):
         embeddings = embed(net, views(run.states[step], step), hidden=True)
         losses.append(descend(lars, nt_xent(embeddings, 0.1)))
@@ -146,10 +147,10 @@ def shuffled_keys(keys: Layers, x: Tensor, state: TrainState, hidden: bool) -> T
 @pytest.mark.parametrize(("version", "temperature", "hidden"), [("v1", 0.07, ()), ("v2", 0.2, (12,))])
 def test_moco(version: str, temperature: float, hidden: tuple[int, ...]):
     """He et al. 2020, algorithm 1, and Chen et al. 2020b's hidden layer; two groups of batch norm."""
-    momentum, decay = 0.5, 1e-4
+    lr, momentum, decay = 0.003, 0.5, 1e-4
     task = moco(
         lambda groups: network(partial(SplitBatchNorm, groups=groups), hidden, None),
-        Optimizer(lr=0.03, weight_decay=decay, decay_norms=True).make(STEPS),
+        Optimizer(lr=lr, weight_decay=decay, decay_norms=True).make(STEPS),
         augment=AUGMENT,
         **PIXELS,
         temperature=temperature,
@@ -159,7 +160,7 @@ def test_moco(version: str, temperature: float, hidden: tuple[int, ...]):
     )
     run = five_steps(task, drawn(task, BATCHES[0], start_of_keys), BATCHES)
     queries, keys = (dataclasses.replace(Layers.of(run.states[0]), groups=GROUPS) for _ in range(2))
-    queue, steps, losses = queue_of(run.states[0]), sgd(queries.parameters(), 0.03, decay=decay), []
+    queue, steps, losses = queue_of(run.states[0]), sgd(queries.parameters(), lr, decay=decay), []
     for step in range(STEPS):
         first, second = views(run.states[step], step).chunk(2)
         q = embed(queries, first, bool(hidden))

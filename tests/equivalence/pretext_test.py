@@ -66,12 +66,12 @@ def answer(net: Layers, pieces: np.ndarray) -> Tensor:
 def test_questions_that_are_answered_by_a_class(name: str):
     """With the recipe of Gidaris et al. 2018: Nesterov momentum, weight decay 5e-4 of kernels."""
     model = PieceClassifier(encoder(), *HEADS[name])
-    optimizer = Optimizer(lr=0.1, weight_decay=5e-4, nesterov=True)
+    optimizer = Optimizer(lr=0.003, weight_decay=5e-4, nesterov=True)
     task = pretext(model, optimizer.make(STEPS), ASKS[name], mean=GREY, std=SPREAD)
     run = five_steps(task, drawn(task, BATCHES[0]), BATCHES)
     ask = jax.jit(lambda state, images: ASKS[name](example_keys(state, ROWS, None), unit(images)))
     net, losses = Layers.of(run.states[0]), []
-    steps = sgd(net.parameters(), 0.1, decay=5e-4, nesterov=True, decays=lambda path, leaf: leaf.dim() > 1)
+    steps = sgd(net.parameters(), 0.003, decay=5e-4, nesterov=True, decays=lambda path, leaf: leaf.dim() > 1)
     for step, batch in enumerate(BATCHES):
         asked: Questions = ask(run.states[step], jnp.asarray(batch["image"]))
         pieces = np.asarray(asked.pieces).reshape(-1, *asked.pieces.shape[2:])

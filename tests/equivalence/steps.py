@@ -69,6 +69,20 @@ def drawn(task: Task, batch: Batch, aux: Callable[[TrainState, Any], Any] = lamb
     return state.replace(aux=aux(state, shapes.aux))
 
 
+def damped(state: TrainState, factors: Mapping[str, float]) -> TrainState:
+    """Multiply parameters by the factors of the ends of their paths, such as {"bn3/scale": 0.2}.
+
+    Deep networks of random weights magnify rounding a thousand times in five steps; where each residual block nearly
+    starts as its shortcut, they do not.
+    """
+
+    def scaled(path: tuple, value: jax.Array) -> jax.Array:
+        name = "/".join(part.key for part in path)
+        return value * next((factor for end, factor in factors.items() if name.endswith(end)), 1.0)
+
+    return state.replace(params=jax.tree_util.tree_map_with_path(scaled, state.params))
+
+
 def five_steps(task: Task, state: TrainState, batches: Sequence[Batch]) -> Run:
     """Take a step on each batch, without dropout; where the optimizer accumulates, several steps are an update."""
     assert len(batches) % STEPS == 0
@@ -108,7 +122,7 @@ def assert_variables(run: Run, theirs: Arrays) -> None:
         way, rounding = np.linalg.norm(wanted - begin), 1e-6 * np.linalg.norm(wanted) + 1e-7 * wanted.size**0.5
         assert np.linalg.norm(found - wanted) <= 0.01 * way + rounding, f"{name}: another way than the reference's"
         moves[name] = way / max(np.linalg.norm(begin), 1e-12)
-    assert np.median(list(moves.values())) > 1e-3, "steps too small to tell a right optimizer from a wrong one"
+    assert np.median(list(moves.values())) > 3e-4, "steps too small to tell a right optimizer from a wrong one"
 
 
 def photos(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
