@@ -20,11 +20,12 @@ class Learner:
 
     def __init__(self, task: Task, needs: str | None) -> None:
         """Open the data that `needs` says, for their classes and statistics of pixels, and begin torch's draws."""
+        from jaxvision.data.pixel_scale import AS_DATA
         from jaxvision.train.optim import learning_rate
 
         torch.manual_seed(task.seed)
         self.task, self.config = task, task.settings()
-        self.source = task.inputs().source(task.data, needs)
+        self.source = task.inputs().source(task.data, needs, getattr(self.config, "pixels", AS_DATA))
         self.nets: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.rates: dict[str, np.ndarray] = {}

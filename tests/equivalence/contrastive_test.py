@@ -17,7 +17,7 @@ from jaxvision.models.resnet import ResNet
 from jaxvision.models.ssl_heads import Projected, ProjectionHead
 from jaxvision.ops import augment
 from jaxvision.ops.queue import oldest_first
-from jaxvision.tasks.moco import moco
+from jaxvision.tasks.moco import dealing, moco
 from jaxvision.tasks.simclr import simclr
 from jaxvision.tasks.views import two_views
 from jaxvision.train.optim import Optimizer
@@ -139,8 +139,7 @@ def follow(keys: Layers, queries: Layers, momentum: float) -> None:
 @torch.no_grad()
 def shuffled_keys(keys: Layers, x: Tensor, state: TrainState, hidden: bool) -> Tensor:
     """He et al. 2020, section 3.3: keys are dealt out to groups of batch norm in another order than queries."""
-    order = jax.random.permutation(jax.random.fold_in(step_key(state), NO_ROW), ROWS)
-    order = torch.from_numpy(np.array(order))
+    order = torch.from_numpy(np.array(dealing(jax.random.fold_in(step_key(state), NO_ROW), ROWS, GROUPS)))
     return embed(keys, x[order], hidden)[order.argsort()]
 
 
