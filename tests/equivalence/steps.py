@@ -122,7 +122,9 @@ def assert_variables(run: Run, theirs: Arrays) -> None:
         way, rounding = np.linalg.norm(wanted - begin), 1e-6 * np.linalg.norm(wanted) + 1e-7 * wanted.size**0.5
         assert np.linalg.norm(found - wanted) <= 0.01 * way + rounding, f"{name}: another way than the reference's"
         moves[name] = way / max(np.linalg.norm(begin), 1e-12)
-    assert np.median(list(moves.values())) > 3e-4, "steps too small to tell a right optimizer from a wrong one"
+    assert np.median([move for move in moves.values() if move]) > 3e-4, (
+        "steps too small to tell a right optimizer from a wrong one"
+    )
 
 
 def photos(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
