@@ -56,7 +56,7 @@ def labels_of(batch: dict[str, np.ndarray]) -> Tensor:
 def test_torchvisions_fcn_with_its_side_classifier():
     """torchvision's recipe, but for the ten times faster side classifier, which is a pattern here as well."""
     models = pytest.importorskip("torchvision").models
-    optimizer = Optimizer(lr=0.003, weight_decay=1e-4, decay_norms=True, lr_scale=("^aux_head/=10",))
+    optimizer = Optimizer(lr=0.001, weight_decay=1e-4, decay_norms=True, lr_scale=("^aux_head/=10",))
     batches = batches_of(2, 64, 80)
     run = trained(FCNResNet(CLASSES, 50, width=1 / 16), optimizer, batches)
     make = models.segmentation.fcn_resnet50
@@ -64,7 +64,7 @@ def test_torchvisions_fcn_with_its_side_classifier():
     model = narrow(model, 1 / 16, ("classifier.4",))
     theirs = Module(model, run.states[0])
     rates = {"lr_of": lambda path: 10.0 if path.startswith("aux_classifier") else 1.0}
-    steps, losses = sgd(dict(model.named_parameters()), 0.003, decay=1e-4, **rates), []
+    steps, losses = sgd(dict(model.named_parameters()), 0.001, decay=1e-4, **rates), []
     for batch in batches:
         found = model(nchw(batch["image"], GREY, SPREAD))
         main, side = (F.cross_entropy(found[name], labels_of(batch), ignore_index=255) for name in ("out", "aux"))
