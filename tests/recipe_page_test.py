@@ -15,6 +15,7 @@ stage train: 10 steps
 
 [paper]
 data: voc:VOCdevkit/VOC2007
+average of the weights: decay 0.999
 stage proposals: 1000 steps
   data: trainval | resize(canvases=Canvases(600, 1000), shorts=(), mask_size=0) | horizontal_flip(probability=0.5) | place(max_boxes=8) | shuffled by shape, by 1
   val, detections: test | resize(canvases=Canvases(600, 1000), shorts=(), mask_size=0) | in order, by 1
@@ -125,7 +126,8 @@ def test_a_recipe_is_read_from_a_table(tmp_path, monkeypatch):
             "length": "proposals: 500 updates; 0.2 epochs; regions: 250 updates; 0.1 epochs",
             "preprocessing": "0 to 255, less the mean of each channel",
             "augmentation": "shorter side 600, longer at most 1000; mirrored",
-            "test": "shorter side 600, longer at most 1000; 300 proposals; NMS at 0.3, scores from 0.05, "
+            "test": "shorter side 600, longer at most 1000; parameters averaged with decay 0.999; 300 proposals; "
+            "NMS at 0.3, scores from 0.05, "
             "100 detections of an image at most",
         }
     }

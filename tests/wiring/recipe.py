@@ -90,6 +90,8 @@ def parsed(table: str) -> dict[str, tuple[str, list[Stage]]]:
         stages = _stages(text)
         if shown := re.search(r"^predict: (.*)$", text, re.MULTILINE):
             stages[-1] = stages[-1]._replace(reads={**stages[-1].reads, "predict": shown[1]})
+        if average := re.search(r"^average of the weights: decay (.*)$", text, re.MULTILINE):
+            stages = [stage._replace(settings={**stage.settings, "average_decay": average[1]}) for stage in stages]
         presets[title] = data[1], stages
     return presets
 
