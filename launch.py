@@ -57,18 +57,17 @@ def main(argv: list[str]) -> int:
                 from jaxvision.run import session
 
             session.run(request(values, name, config), load(name))
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         return _exit_code(error)
     return 0
 
 
-def _exit_code(error: Exception) -> int:
-    """Print one line for a mistake that our own code names; raise everything else, which is a bug."""
+def _exit_code(error: BaseException) -> int:
+    """Print one line for a signal, and for a mistake that our own code names; raise everything else, which is a bug."""
     text = shortened(str(error), _LINE)
-    signals = sys.modules.get("jaxvision.train.signals")  # not imported for a mistake in the flags, as it imports jax
-    if signals is not None and isinstance(error, signals.Interrupted):
-        print(text, file=sys.stderr)
-        return 0
+    if isinstance(error, KeyboardInterrupt):  # or `signals.Interrupted`, which says what is saved
+        print(text or "interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return getattr(error, "code", 130)
     frames = traceback.extract_tb(error.__traceback__)
     ours = Path(frames[-1].filename).is_relative_to(ROOT) and ".venv" not in frames[-1].filename
     if isinstance(error, flags.Error | OSError) or (isinstance(error, ValueError) and ours):

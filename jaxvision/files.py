@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Values of `OSError.errno` that say that nothing more fits on the disk, or into the user's quota."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Values of `OSError.errno` that say that nothing more fits on the disk, into the user's quota, or into one file."""
 
 _NOT_OFFERED = (errno.EINVAL, errno.ENOTSUP)
+
+_under_way: set[Path] = set()  # the temporary files of this process
 
 
 def read_object(path: Path, needed: Mapping[str, type] | None = None) -> dict[str, Any]:
@@ -30,18 +32,19 @@ def read_object(path: Path, needed: Mapping[str, type] | None = None) -> dict[st
     try:
         found = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise _damaged(path, f"it is not JSON: {' '.join(str(error).split())}") from None
+        raise damaged(path, f"it is not JSON: {' '.join(str(error).split())}") from None
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from None
     if not isinstance(found, dict):
-        raise _damaged(path, "it is not a JSON object")
+        raise damaged(path, "it is not a JSON object")
     for name, kind in (needed or {}).items():
         if not isinstance(found.get(name), kind):
-            raise _damaged(path, f"its entry {name!r} is missing or is no {kind.__name__}")
+            raise damaged(path, f"its entry {name!r} is missing or is no {kind.__name__}")
     return found
 
 
-def _damaged(path: Path, reason: str) -> ValueError:
+def damaged(path: Path, reason: str) -> ValueError:
+    """Return the error for a file of ours that is not what was written there: one line that says what to do."""
     return ValueError(f"{path} is damaged: {reason}; put back a copy of it, or remove it")
 
 
@@ -62,16 +65,65 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
     the process, so that two processes that write the same path do not mix.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    _under_way.add(temporary)
     try:
         with open(temporary, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise unwritten(path, error) from None
         raise
+    finally:
+        _under_way.discard(temporary)
     _sync_folder(path.parent)
+
+
+def append(path: Path, data: str | bytes) -> None:
+    """Append to a file, all or nothing. OSError: there is no room; the text names the file."""
+    data = data.encode(errors="backslashreplace") if isinstance(data, str) else data
+    with open(path, "ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            if file.write(data) < len(data):  # as much as there was room for
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                file.truncate(before)
+            raise unwritten(path, error) from None
+
+
+def sync(path: Path) -> None:
+    """Put what was appended to a file on disk; a file that does not exist is nothing to do."""
+    if path.exists():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+
+
+class Unwritten(OSError):
+    """A file could not be written; the text names it, and says what to do where the disk is full."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def unwritten(path: Path, error: OSError) -> OSError:
+    """Return the error of a file that could not be written; one that names a file already is returned as it is."""
+    if isinstance(error, Unwritten) or (error.filename is not None and error.errno not in DISK_FULL):
+        return error
+    remedy = "; make room, and the same command goes on from there" if error.errno in DISK_FULL else ""
+    return Unwritten(error.errno, f"{path}: {error.strerror or error}{remedy}")
+
+
+def remove_temporaries() -> None:
+    """Remove the files that this process has begun and not finished, before it ends without more ado."""
+    for path in tuple(_under_way):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

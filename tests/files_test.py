@@ -1,11 +1,12 @@
 """A file that is written takes its place whole, and an attempt that fails leaves no trace."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
-from jaxvision.files import atomic_open, atomic_write
+from jaxvision.files import append, atomic_open, atomic_write, remove_temporaries
 
 
 def test_text_and_bytes_take_the_place_of_what_was_there(tmp_path: Path):
@@ -45,3 +46,30 @@ def test_content_and_folder_are_on_disk_before_and_after_the_file_takes_its_plac
     atomic_write(tmp_path / "a", b"x")
     content, *rest = events
     assert Path(content).suffix == ".tmp" and rest == ["replace", str(tmp_path)]
+
+
+def test_what_is_appended_is_there_whole_or_not_at_all(tmp_path: Path):
+    path = tmp_path / "rows"
+    append(path, "one\n")
+    append(path, b"two\n")
+    assert path.read_text() == "one\ntwo\n"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+    try:
+        for write in (append, atomic_write):
+            with pytest.raises(OSError, match=f"^{path}: .*; make room, and the same command goes on from there"):
+                write(path, "three\n" * 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert path.read_text() == "one\ntwo\n" and os.listdir(tmp_path) == ["rows"]
+
+
+def test_half_a_character_is_written_as_an_escape(tmp_path: Path):
+    atomic_write(tmp_path / "a", "x\ud800")
+    assert (tmp_path / "a").read_text() == "x\\ud800"
+
+
+def test_what_is_under_way_can_be_removed(tmp_path: Path):
+    with pytest.raises(FileNotFoundError), atomic_open(tmp_path / "a") as file:
+        file.write(b"half")
+        remove_temporaries()
+        assert os.listdir(tmp_path) == []

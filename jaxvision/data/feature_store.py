@@ -78,11 +78,7 @@ class FeatureStore:
     def _open(self, name: str, shard: int) -> np.ndarray | None:
         try:
             array = np.load(self.path(name, shard), mmap_mode="r")
-        except (
-            OSError,
-            ValueError,
-            EOFError,
-        ):  # NumPy's errors for a missing file, or one shorter than its header requires
+        except Exception:  # NumPy's errors for a missing file, or one shorter than its header requires
             return None
         return array if array.shape == self.shape(name, shard) and array.dtype == self.precision else None
 

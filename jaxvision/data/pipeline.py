@@ -13,6 +13,7 @@ import numpy as np
 from absl import flags, logging
 from jaxtyping import Int
 
+from jaxvision.data import worker_process
 from jaxvision.data.batches import EvalBatches, Loaded, Reader, Reporting, TrainBatches, named
 from jaxvision.data.order import Order, Shuffled, rows_per_shard
 from jaxvision.data.records import Records
@@ -227,4 +228,4 @@ def _stream(batches: TrainBatches | EvalBatches, workers: int) -> grain.IterData
         flags.FLAGS.mark_as_parsed()  # grain hands its flags to the workers, also in a program that has none
     options = grain.MultiprocessingOptions(min(workers, len(batches)), per_worker_buffer_size=_BATCHES_AHEAD)
     ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
-    return source.to_iter_dataset(ahead).mp_prefetch(options)
+    return source.to_iter_dataset(ahead).mp_prefetch(options, worker_process.begin)

@@ -7,9 +7,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import signal
-import threading
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -19,11 +16,13 @@ from absl import logging
 from jaxtyping import Float32, Integer
 from tqdm import tqdm
 
+from jaxvision.data import worker_process
 from jaxvision.data.batches import named
 from jaxvision.data.decode import Pixels
 from jaxvision.data.records import Record, Records, counts, extent, fetch
 from jaxvision.data.selective_search import STRATEGIES, search
-from jaxvision.files import DISK_FULL, atomic_open, atomic_write, read_object
+from jaxvision.files import atomic_open, atomic_write, read_object
+from jaxvision.foreign import reason
 
 PER_FILE = 32  # images; a run that was killed repeats at most the search in so many
 
@@ -66,9 +65,12 @@ class Stored(Sequence[Boxes]):
         path = _file(self.folder, index // PER_FILE)
         try:
             with open(path, "rb") as file, np.load(file) as arrays:
-                return arrays[str(index)]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(f"{path}: cannot be read ({error}); delete it, and it is made again") from None
+                boxes = arrays[str(index)]
+                if boxes.dtype != np.float32 or boxes.ndim != 2 or boxes.shape[1] != 4:
+                    raise ValueError("no boxes")
+                return boxes
+        except Exception as error:  # NumPy, zipfile and zlib raise many kinds
+            raise ValueError(f"{path}: cannot be read ({reason(error)}); delete it, and it is made again") from None
 
 
 def stored(
@@ -198,12 +200,7 @@ def _whole(path: Path, part: range) -> bool:
     try:
         with open(path, "rb") as file, np.load(file) as arrays:
             whole = set(arrays.files) == {str(index) for index in part}
-    except (
-        OSError,
-        ValueError,
-        zipfile.BadZipFile,
-        EOFError,
-    ):  # NumPy raises one of these, by how much of the file is left
+    except Exception:  # by how much of the file is left
         whole = False
     if not whole:
         logging.warning("%s is not whole, and is made again", path)
@@ -220,12 +217,8 @@ def _search_part(
             boxes[str(index)] = propose(records[index]["image"], strategy, seed, max_boxes)
         except (ValueError, OSError) as error:
             boxes[str(index)], skipped[index] = np.zeros((0, 4), np.float32), str(error)
-    try:
-        with atomic_open(path) as file:
-            np.savez(file, allow_pickle=False, **boxes)
-    except OSError as error:
-        remedy = "; make room, the same command goes on from there" if error.errno in DISK_FULL else ""
-        raise OSError(f"{path}: {error.strerror or error}{remedy}") from None
+    with atomic_open(path) as file:
+        np.savez(file, allow_pickle=False, **boxes)
     return len(part), skipped
 
 
@@ -235,7 +228,7 @@ def _results(work: Sequence[functools.partial], workers: int) -> Iterator[tuple[
         yield from (call() for call in work)
         return
     spawn = multiprocessing.get_context("spawn")  # a fork of a process that runs jax may hang
-    pool = concurrent.futures.ProcessPoolExecutor(workers, spawn, _start_worker)
+    pool = concurrent.futures.ProcessPoolExecutor(workers, spawn, worker_process.begin)
     try:
         for done in concurrent.futures.as_completed([pool.submit(call) for call in work]):
             yield done.result()
@@ -244,17 +237,9 @@ def _results(work: Sequence[functools.partial], workers: int) -> Iterator[tuple[
             "a process that searches for proposals was ended from outside, maybe for want of memory; take fewer "
             "--workers (the same command goes on from there)"
         ) from None
+    except KeyboardInterrupt:  # also `signals.Interrupted`: a file under way would take a minute
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, which waits for files under way, and exit when the parent is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def leave() -> None:
-        if parent := multiprocessing.parent_process():
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=leave, daemon=True).start()

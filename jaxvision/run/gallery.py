@@ -3,13 +3,14 @@
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from jaxvision.files import atomic_write
+from jaxvision.foreign import reason
 from jaxvision.run import report, results
 from jaxvision.run.results import Run, duration, number
 from jaxvision.viz import page
@@ -25,16 +26,17 @@ def write(folder: Path, say: Callable[[str], None]) -> Path:
 
     A run that cannot be read is left out, with a line that says so. ValueError: there is no run below the folder.
     """
-    runs = []
+    cards: dict[Path, tuple[str, str]] = {}
     for workdir in find(folder):
         try:
-            runs.append(_read(workdir))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            say(f"{workdir} is left out: {error}")
-    if not runs:
+            run = _read(workdir)
+            cards[workdir] = results.title(run), _card(run, folder)
+        except Exception as error:  # whatever a file of the run was changed to
+            say(f"{workdir} is left out: {reason(error)}")
+    if not cards:
         raise ValueError(f"--workdir={folder}: no run lies below it; --mode=gallery is for a folder of runs")
     path = folder / "gallery.html"
-    atomic_write(path, gallery(runs, folder))
+    atomic_write(path, gallery(cards, folder))
     return path
 
 
@@ -47,15 +49,20 @@ def find(folder: Path) -> Iterator[Path]:
         children[:] = sorted(name for name in children if not name.startswith("."))
 
 
-def gallery(runs: list[Run], folder: Path) -> str:
-    """Return the page as HTML: a heading for each area, below it the runs by experiment."""
-    areas: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: (results.title(run), str(run.workdir))):
-        areas.setdefault(results.title(run).partition("/")[0], []).append(run)
-    parts = [f"<h1>Runs</h1><p class='quiet'>{len(runs)} below {page.text(folder)}</p>"]
+def gallery(cards: Mapping[Path, tuple[str, str]], folder: Path) -> str:
+    """Return the page as HTML: a heading for each area, below it the runs by experiment.
+
+    Args:
+        cards: for each workdir its title and what is shown of it, as HTML.
+        folder: the folder that they lie below.
+    """
+    areas: dict[str, list[str]] = {}
+    for workdir in sorted(cards, key=lambda workdir: (cards[workdir][0], str(workdir))):
+        title, card = cards[workdir]
+        areas.setdefault(title.partition("/")[0], []).append(card)
+    parts = [f"<h1>Runs</h1><p class='quiet'>{len(cards)} below {page.text(folder)}</p>"]
     for area, members in areas.items():
-        cards = "".join(_card(run, folder) for run in members)
-        parts.append(page.section(area, f'<div class="runs">{cards}</div>'))
+        parts.append(page.section(area, f'<div class="runs">{"".join(members)}</div>'))
     return page.document(f"Runs below {folder}", parts, style=_STYLE)
 
 
@@ -71,7 +78,7 @@ def thumbnail(run: Run) -> str:
     try:
         with Image.open(shown[0]) as image:
             part = image.convert("RGB").crop((0, 0, min(image.width, _CUT), min(image.height, _CUT * 3 // 4)))
-    except (OSError, SyntaxError, ValueError):  # a picture that was cut short: the card goes without
+    except Exception:  # a picture that was cut short: the card goes without
         return ""
     return page.picture(np.asarray(part), f"{results.title(run)}: {shown[0].stem}", widest=_WIDTH)
 

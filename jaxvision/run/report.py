@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxvision.files import atomic_write
+from jaxvision.foreign import named, reason
 from jaxvision.run import data_section, glossary, results
 from jaxvision.run.results import EVALUATION, Run, duration, number
 from jaxvision.viz import page
@@ -26,15 +27,19 @@ def safely(write: Callable[[], Path], say: Callable[[str], None]) -> None:
     try:
         say(f"written to {write()}")
     except Exception as error:
-        say(f"no page was written: {type(error).__name__}: {error}")
+        say(f"no page was written: {reason(error)}")
 
 
 def write(workdir: Path, about: Mapping[str, Any] | None = None) -> Path:
-    """Write report.html of a run; `about` is for a workdir without config.json. ValueError: there is no result yet."""
+    """Write report.html of a run; `about` is for a workdir without config.json.
+
+    Raises ValueError where there is no result yet, or a file of the run is not what was written there.
+    """
     run = results.read(workdir, about)
     if not run.rows:
         raise ValueError(f"{workdir}/metrics.jsonl: nothing was written yet")
-    return _put(workdir / "report.html", report(run))
+    with named(workdir):
+        return _put(workdir / "report.html", report(run))
 
 
 def report(run: Run) -> str:

@@ -43,7 +43,7 @@ from jaxvision.run.workdir_config import (
 from jaxvision.train import devices, progress
 from jaxvision.train.averaging import averaged_stages
 from jaxvision.train.restore import Run
-from jaxvision.train.signals import Interrupted
+from jaxvision.train.signals import stop_at_once
 from jaxvision.train.types import Say
 from jaxvision.train.writer import METRICS, Writer, read_metrics
 
@@ -57,14 +57,18 @@ def run(request: Request, module: ModuleType) -> None:
 
     Raises:
         ValueError: flags, files or data do not fit each other; the text says what to do.
-        Interrupted: a signal stopped the training, which is saved.
+        Interrupted: a signal stopped the run; what it had done is saved.
     """
     flags = request.flags
-    devices.join_cluster(flags.coordinator, flags.num_processes, flags.process_id, flags.distributed)
-    xla.check_determinism(flags.deterministic)
-    writes = flags.mode == "train" and jax.process_index() == 0
-    alone = one_writer(Path(flags.workdir)) if writes else contextlib.nullcontext()
-    with progress.shown(jax.process_index() == 0), alone, products_here(flags.precision, logging.warning):
+    trains = flags.mode == "train"
+    with (
+        stop_at_once("the preparations" if trains else f"--mode={flags.mode}", code=0 if trains else -1),
+        devices.cluster(flags.coordinator, flags.num_processes, flags.process_id, flags.distributed),
+        one_writer(Path(flags.workdir)) if trains and jax.process_index() == 0 else contextlib.nullcontext(),
+        progress.shown(jax.process_index() == 0),
+        products_here(flags.precision, logging.warning),
+    ):
+        xla.check_determinism(flags.deterministic)
         _run(request, module)
 
 
@@ -118,7 +122,8 @@ def _run(request: Request, module: ModuleType) -> None:
         flags.save_every,
         flags.keep,
         partial(start_from, imported, writer.say) if imported else lambda state: state,
-        stop_after=flags.stop_after,
+        experiment.best,
+        flags.stop_after,
     )
     try:
         if flags.mode == "train":
@@ -131,9 +136,9 @@ def _run(request: Request, module: ModuleType) -> None:
         else:
             use = _USES[flags.mode]
             use(experiment, run, request._replace(evaluated=evaluated(config, log)), imported)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         # An error is the last line that is said; a run that was stopped has ended well.
-        _report(run, request, about, writer.say if isinstance(error, Interrupted) else lambda line: None)
+        _report(run, request, about, writer.say if isinstance(error, KeyboardInterrupt) else lambda line: None)
         raise
     _report(run, request, about, writer.say)
 

@@ -8,7 +8,7 @@ jit and one device's rows in the others.
 
 import contextlib
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
@@ -18,6 +18,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from jaxvision.train.peers import watched
 from jaxvision.train.types import Batch, Batches, Data, Key, Metrics, Predict, PyTree, Task, TrainState
 
 AXIS = "data"
@@ -37,8 +38,9 @@ class Devices(NamedTuple):
         return 1 if self.mesh is None else int(self.mesh.size)
 
 
-def join_cluster(coordinator: str, num_processes: int, process_id: int, detect: bool = False) -> None:
-    """Join the other processes that train together.
+@contextlib.contextmanager
+def cluster(coordinator: str, num_processes: int, process_id: int, detect: bool = False) -> Iterator[None]:
+    """Join the other processes that train together, for the `with`.
 
     Args:
         coordinator: HOST:PORT of process 0; "" for a single process, which joins nothing.
@@ -47,7 +49,8 @@ def join_cluster(coordinator: str, num_processes: int, process_id: int, detect: 
         detect: take all three from what started the processes: a TPU pod, Slurm, Open MPI or Kubernetes.
 
     Raises:
-        ValueError: several processes without a coordinator, both ways at once, or nothing to take them from.
+        ValueError: several processes without a coordinator, both ways at once, or nothing to take them from; or one of
+            the processes has ended.
     """
     if detect:
         if coordinator or num_processes > 1:
@@ -60,12 +63,17 @@ def join_cluster(coordinator: str, num_processes: int, process_id: int, detect: 
                 "--distributed: neither a TPU pod nor Slurm, Open MPI or Kubernetes has started this process "
                 f"({next(iter(str(error).splitlines()), '')}); give --coordinator, --num_processes and --process_id"
             ) from None
+        yield  # what started the processes ends them all when one ends
         return
     if not coordinator and num_processes > 1:
         raise ValueError("--num_processes needs --coordinator=HOST:PORT, the address of process 0")
-    if coordinator:
-        jax.config.update("jax_cpu_collectives_implementation", "gloo")  # the default refuses several CPU hosts
-        jax.distributed.initialize(coordinator, num_processes, process_id)
+    if not coordinator:
+        yield
+        return
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # the default refuses several CPU hosts
+    jax.distributed.initialize(coordinator, num_processes, process_id)
+    with watched(process_id, num_processes, coordinator.rpartition(":")[0], _from_first):
+        yield
 
 
 def choose(parallel: str = "auto", devices: list[jax.Device] | None = None) -> Devices:
@@ -190,6 +198,11 @@ def check_batch_size(batch_size: int, devices: Devices) -> None:
     """Raise ValueError when the global batch cannot be shared out evenly."""
     if batch_size % devices.size:
         raise ValueError(f"--batch_size={batch_size} does not divide by the {devices.size} devices")
+
+
+def _from_first(number: int) -> int:
+    """Return the number that process 0 passes."""
+    return int(multihost_utils.broadcast_one_to_all(np.int32(number)))
 
 
 def _replicated(devices: Devices) -> NamedSharding:

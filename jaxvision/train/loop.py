@@ -5,18 +5,21 @@ A stage without steps makes something else instead, once: see `types.Make`.
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+from jaxvision.files import atomic_write
 from jaxvision.train import devices as on
 from jaxvision.train.checkpoint import Checkpoints
 from jaxvision.train.compiling import announced
 from jaxvision.train.early_stopping import stalled
-from jaxvision.train.restore import Run, checkpoints, start
-from jaxvision.train.signals import Interrupted, stop_at_once, stop_requests
-from jaxvision.train.types import Experiment, Hook, Predict, Result, Stage, TrainState
+from jaxvision.train.restore import Run, checkpoints, start, tell_of_lost_best
+from jaxvision.train.signals import Interrupted, Stop, stop_at_once, stop_requests
+from jaxvision.train.types import Batches, Experiment, Hook, Predict, Result, Stage, TrainState
 from jaxvision.train.window import Window
-from jaxvision.train.writer import METRICS, read_metrics
+from jaxvision.train.writer import METRICS, Writer, read_metrics
 
 
 def train(experiment: Experiment, run: Run) -> TrainState:
@@ -46,57 +49,59 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
     step_fn = announced(on.compile_step(stage.task, run.devices), f"{stage.name}: compiling the step")
     predict = announced(on.compile_predict(stage.task, run.devices), f"{stage.name}: compiling the evaluation")
     newest, best = checkpoints(stage, run)
-    window = Window(stage.name, run.writer)
-
-    def save(state: TrainState) -> None:
-        window.flush()  # so that no state is saved behind a non-finite loss
-        position = data.get_state() if data else None  # type: ignore[attr-defined]
-        newest.save(step, state, {"data": position, "seconds": time.monotonic() - began})
-
+    window, done = Window(stage.name, run.writer), newest.directory / "finished"
     with contextlib.ExitStack() as stack:
         for opened in (newest, best):
             stack.enter_context(contextlib.closing(opened))
         data = stack.enter_context(on.share(stage.data)) if stage.data and stage.steps else None
-        state, seconds = start(stage, run, finished, data, newest)
-        step, stop = int(state.step), stack.enter_context(stop_requests())
-        stack.enter_context(run.writer.progress(stage.name, step, stage.steps))
+        state, saved = start(stage, run, finished, data, newest)
+        step, stop = int(state.step), stack.enter_context(stop_requests(stage.name))
+        if done.exists() and done.read_text() not in ("", str(step)):
+            done.unlink(missing_ok=True)  # the last checkpoint was damaged since
+        rows = None if done.exists() else saved.get("rows")
+        stack.enter_context(run.writer.progress(stage.name, step, stage.steps, rows))
+        window.go_on(step, saved.get("window", ()))
+        tell_of_lost_best(stage, run, best)
+        save = partial(_save, newest, best, window, data, run.writer)
         # The start as if the run had never stopped; hooks move it forward, so that their time is not counted.
-        began = time.monotonic() - seconds
+        began, first, unseen = time.monotonic() - saved.get("seconds", 0.0), step, saved.get("unseen", False)
         if not stage.steps and not newest.steps():
             state = _make(stage, run, predict, state)
-            save(state)
-        done = newest.directory / "finished"
-        ended = done.exists() or (step > 0 and _stalled(stage, run))
+            save(state, began)
+        ended = done.exists() or (step > 0 and not unseen and _stalled(stage, run))
         while step < stage.steps and not ended:
-            assert data is not None
-            state, metrics = step_fn(state, next(data))
-            step += 1
-            window.add(step, metrics)
-            if step % run.log_every == 0:
-                window.turn()
+            if not unseen:
+                assert data is not None
+                with stop.at_once() if step == first else contextlib.nullcontext():  # it is compiled
+                    state, metrics = step_fn(state, next(data))
+                step += 1
+                window.add(step, metrics)
+                if step % run.log_every == 0:
+                    window.turn()
+                    newest.check()
+            unseen = False
             if due := [h for h in stage.hooks if h.every and step % h.every == 0 and step < stage.steps]:
-                window.flush()
+                window.write_whole()
                 before = time.monotonic()
                 with run.writer.paused():
-                    look(due, predict, state, stage.name, run, best)
+                    unseen = not _seen(due, predict, state, stage.name, run, best, stop)
                 began += time.monotonic() - before
-                if ended := _stalled(stage, run):
-                    save(state)
-                    break
-            if stop(step % run.log_every == 0):
-                save(state)
-                raise Interrupted(
-                    f"stopped at step {step} of {stage.steps}, saved; the same command goes on from there"
-                )
-            if step % run.save_every == 0 or step == stage.steps:
-                save(state)
+                ended = not unseen and _stalled(stage, run)
+            if unseen or stop(step % run.log_every == 0):
+                save(state, began, unseen=unseen)
+                line = f"stopped at step {step} of {stage.steps}, saved; the same command goes on from there"
+                raise Interrupted(line, agreed=True)
+            if ended or step % run.save_every == 0 or step == stage.steps:
+                save(state, began)
         if not done.exists():
+            window.flush()
             if stage.steps:
                 run.writer.write(stage.name, step, {f"time/{stage.name}_seconds": time.monotonic() - began})
-            look(stage.hooks, predict, state, stage.name, run, best)
+            look(stage.hooks, predict, state, stage.name, run, best, stop)
             for kept in (newest, best):
                 kept.wait()  # what "finished" vouches for is on disk first
-            done.touch()
+            if run.writer.active:
+                atomic_write(done, str(step))
     return state
 
 
@@ -109,7 +114,13 @@ def _stalled(stage: Stage, run: Run) -> bool:
 
 
 def look(
-    hooks: Sequence[Hook], predict: Predict, state: TrainState, stage: str, run: Run, best: Checkpoints | None = None
+    hooks: Sequence[Hook],
+    predict: Predict,
+    state: TrainState,
+    stage: str,
+    run: Run,
+    best: Checkpoints | None = None,
+    stop: Stop | None = None,
 ) -> Result:
     """Run hooks, write their results, and keep the state where it is the best so far.
 
@@ -120,20 +131,66 @@ def look(
         stage: the name under which the results are written.
         run: its writer, and the metric that tells which state is best.
         best: the checkpoints for the best state; None keeps none.
+        stop: lets a signal end a hook; None leaves signals as they are.
 
     Returns:
         What the hooks returned, together.
+
+    Raises:
+        Interrupted: a signal came while a hook ran; nothing was written.
     """
     step = int(on.to_host(state.step))
     result: Result = {}
     for hook in hooks:
-        result |= hook.run(predict, state)
+        with stop.at_once() if stop else contextlib.nullcontext():
+            result |= hook.run(predict, state)
     run.writer.write(stage, step, result)
     if best is not None and run.best in result:
         score = float(result[run.best])
-        if not best.steps() or score > best.read_extra()["score"]:
+        if score > best.read_extra().get("score", -math.inf):
             best.save(step, state, {"score": score})
     return result
+
+
+def _save(
+    newest: Checkpoints,
+    best: Checkpoints,
+    window: Window,
+    data: Batches | None,
+    writer: Writer,
+    state: TrainState,
+    began: float,
+    *,
+    unseen: bool = False,
+) -> None:
+    """Save the state with all that is needed to go on as if the run had never stopped.
+
+    Args:
+        newest: where it is saved.
+        best: the best checkpoint so far, which a newer state vouches for, so that it is on disk first.
+        window: the metrics; none that is not finite may lie behind the state.
+        data: the training batches; None for a stage without.
+        writer: knows how many rows are written so far.
+        state: the state.
+        began: when the stage would have begun, had it never stopped.
+        unseen: True if the hooks of this step have not run.
+    """
+    window.write_whole()
+    position = data.get_state() if data else None  # type: ignore[attr-defined]
+    extra = {"data": position, "seconds": time.monotonic() - began, "window": window.unfinished(), "unseen": unseen}
+    best.wait()
+    newest.save(int(on.to_host(state.step)), state, {**extra, "rows": writer.saved_rows(window.stage)})
+
+
+def _seen(
+    due: Sequence[Hook], predict: Predict, state: TrainState, stage: str, run: Run, best: Checkpoints, stop: Stop
+) -> bool:
+    """Look, and return True; False where a signal came meanwhile, and the same hooks are due when the run goes on."""
+    try:
+        look(due, predict, state, stage, run, best, stop)
+    except Interrupted:
+        return False
+    return True
 
 
 def _make(stage: Stage, run: Run, predict: Predict, state: TrainState) -> TrainState:
@@ -141,7 +198,7 @@ def _make(stage: Stage, run: Run, predict: Predict, state: TrainState) -> TrainS
     if stage.make is None:
         return state
     began = time.monotonic()
-    with stop_at_once(stage.name):
+    with stop_at_once(f"stage {stage.name}"):
         state, result = stage.make(predict, state, run.writer.say)
     seconds = {f"time/{stage.name}_seconds": time.monotonic() - began}
     run.writer.write(stage.name, int(state.step), {**seconds, **result})

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -12,7 +12,7 @@ from jaxvision.train import progress
 from jaxvision.train.checkpoint import Checkpoints
 from jaxvision.train.compiling import announced
 from jaxvision.train.types import Batch, Batches, Key, Predict, Stage, TrainState
-from jaxvision.train.writer import Writer
+from jaxvision.train.writer import METRICS, Writer, read_metrics
 
 
 class Run(NamedTuple):
@@ -38,7 +38,7 @@ def checkpoints(stage: Stage, run: Run) -> tuple[Checkpoints, Checkpoints]:
 
 def start(
     stage: Stage, run: Run, finished: Mapping[str, TrainState], data: Batches | None, newest: Checkpoints
-) -> tuple[TrainState, float]:
+) -> tuple[TrainState, dict[str, Any]]:
     """Restore the newest checkpoint (state and data position), or make a new, warm-started state.
 
     Args:
@@ -49,7 +49,8 @@ def start(
         newest: the stage's checkpoints.
 
     Returns:
-        The state, placed on the devices, and the training seconds so far.
+        The state, placed on the devices, and what the checkpoint holds beside it ("rows", the lines of metrics.jsonl,
+        is 0 for a new state).
 
     Raises:
         ValueError: there are checkpoints and none can be read, or they are of another network.
@@ -62,7 +63,7 @@ def start(
             state = on.initial(stage.task, run.key, batch)
         state = run.initial(state) if stage.steps else state  # imported weights are where learning begins
         state = stage.warm_start(state, finished) if stage.warm_start else state
-        return on.place(state, run.devices), 0.0
+        return on.place(state, run.devices), {"rows": 0}
     state, extra = restored
     if data is not None:
         data.set_state(extra["data"])  # type: ignore[attr-defined]
@@ -70,7 +71,7 @@ def start(
         run.writer.say(f"{stage.name}: goes on from step {int(state.step)} of {stage.steps} in {newest.directory}")
     else:
         run.writer.say(f"{stage.name}: done before, in {newest.directory}")
-    return on.place(state, run.devices), extra.get("seconds", 0.0)
+    return on.place(state, run.devices), extra
 
 
 def restore(stage: Stage, run: Run, batch: Batch, checkpoint: str = "latest") -> tuple[Predict, TrainState]:
@@ -94,5 +95,28 @@ def restore(stage: Stage, run: Run, batch: Batch, checkpoint: str = "latest") ->
         restored = chosen.restore(jax.eval_shape(stage.task.init, run.key, batch))
         if restored is None:
             raise ValueError(f"{chosen.directory}: no checkpoint; train first, with --mode=train")
+        if chosen is best:
+            tell_of_lost_best(stage, run, best)
     predict = announced(on.compile_predict(stage.task, run.devices), "compiling the network")
     return predict, on.place(restored[0], run.devices)
+
+
+def tell_of_lost_best(stage: Stage, run: Run, best: Checkpoints) -> None:
+    """Say so where metrics.jsonl knows of a better state than the best checkpoint holds: it was lost, or damaged.
+
+    Args:
+        stage: the stage.
+        run: its workdir has the metrics, its `best` is the metric's name.
+        best: the stage's best checkpoint.
+    """
+    if jax.process_count() > 1:
+        return  # the first may be writing the rows, and all would have to read the checkpoint
+    rows = [row for row in read_metrics(run.workdir / METRICS) if row.get("stage") == stage.name and run.best in row]
+    if not rows:
+        return
+    top, kept = max(rows, key=lambda row: row[run.best]), best.read_extra().get("score")
+    if kept is None or kept < top[run.best]:
+        has = "is missing" if kept is None else f"is of step {best.steps()[-1]}, where {run.best} was {kept:.4g}"
+        run.writer.say(
+            f"warning: {best.directory} {has}; the better one of step {top['step']} ({top[run.best]:.4g}) is not there"
+        )

@@ -1,20 +1,23 @@
 """The output of a run for people: a progress bar or lines, metrics.jsonl, pictures, TensorBoard events."""
 
 import contextlib
+import io
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from jaxvision.files import atomic_write
+from jaxvision.files import append, atomic_write, sync
+from jaxvision.foreign import content
 from jaxvision.train import progress
+from jaxvision.train.events import Events
 from jaxvision.train.pace import Pace
 
 METRICS = "metrics.jsonl"
@@ -39,21 +42,24 @@ class Writer:
 
     def __init__(self, workdir: str | Path, *, active: bool = True):
         self.workdir, self.active = Path(workdir), active
-        self._events = SummaryWriter(str(self.workdir / "tensorboard")) if active else None
+        self._events = Events(self.workdir / "tensorboard")
+        self._rows: Counter[str] = Counter()  # lines of metrics.jsonl by stage
         self._bar: tqdm | None = None
         self._pace: Pace | None = None
         (self.workdir / "images").mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
-    def progress(self, stage: str, step: int, steps: int) -> Iterator[None]:
-        """Show a stage's progress during the `with`, and remove lines of metrics.jsonl about later steps than `step`.
+    def progress(self, stage: str, step: int, steps: int, rows: int | None = None) -> Iterator[None]:
+        """Show a stage's progress during the `with`, and remove the lines of metrics.jsonl that will be written again.
 
         Args:
             stage: the stage's name.
             step: the step that it starts or goes on from.
             steps: its number of steps.
+            rows: the lines of the stage that stay, the first ones; None: those of steps up to `step`, where a
+                checkpoint does not say it, as those of earlier versions.
         """
-        self._rewind(stage, step)
+        self._rewind(stage, step, rows)
         self._pace = Pace(stage, step, steps)
         try:
             with progress.shown(self.active):
@@ -63,8 +69,6 @@ class Writer:
             if self._bar is not None:
                 self._bar.close()
                 self._bar = None
-            if self._events is not None:
-                self._events.flush()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -95,26 +99,30 @@ class Writer:
             step: the number of the step.
             values: floats, uint8 pictures and texts by name.
         """
-        if self._events is None:
+        if not self.active:
             return
         pictures = {k: v for k, v in values.items() if isinstance(v, np.ndarray) and v.ndim == 3}
         texts = {k: v for k, v in values.items() if isinstance(v, str)}
         scalars = {k: float(v) for k, v in values.items() if k not in pictures and k not in texts}
         files = {k: f"images/{k.replace('/', '_')}-{step:06d}.png" for k in pictures} | {k: _file(k) for k in texts}
-        for name, value in scalars.items():
-            self._events.add_scalar(name, value, step)
         for name, picture in pictures.items():
-            self._events.add_image(name, picture, step, dataformats="HWC")
             save_picture(self.workdir / files[name], picture)
         for name, text in texts.items():
             self._keep(self.workdir / files[name], text)
         if scalars or files:
             row = {"stage": stage, "step": step, "time": time.time(), **scalars, **({"files": files} if files else {})}
-            with open(self.workdir / METRICS, "a") as file:
-                file.write(json.dumps(row) + "\n")
+            append(self.workdir / METRICS, json.dumps(row) + "\n")
+            self._rows[stage] += 1
+        self._events.add(step, scalars, pictures)
         self._show(stage, step, scalars)
         for listener in list(_listeners):
             self._tell(listener, stage, step, values)
+
+    def saved_rows(self, stage: str) -> int:
+        """Put metrics.jsonl on disk, and return how many of its lines are about a stage."""
+        if self.active:
+            sync(self.workdir / METRICS)
+        return self._rows[stage]
 
     def advance(self) -> None:
         """Count a step of the stage: the first one opens the bar, or writes a line, once its program is compiled."""
@@ -151,11 +159,16 @@ class Writer:
             pace = self._pace.at(step, scalars.get("time/steps_per_second")) if self._pace else ""
             self.say(f"{stage} step {step}{pace}  {shown}")
 
-    def _rewind(self, stage: str, step: int) -> None:
+    def _rewind(self, stage: str, step: int, rows: int | None) -> None:
         path = self.workdir / METRICS
-        if self.active and path.exists():
-            kept = [r for r in read_metrics(path) if r.get("stage") != stage or r["step"] <= step]
-            atomic_write(path, "".join(json.dumps(r) + "\n" for r in kept))
+        found = read_metrics(path) if self.active else []
+        own = [row for row in found if row.get("stage") == stage]
+        kept = [row for row in own if row.get("step", 0) <= step] if rows is None else own[:rows]
+        self._rows[stage] = len(kept)
+        if len(kept) < len(own):
+            stay = set(map(id, kept))
+            lines = (json.dumps(row) for row in found if row.get("stage") != stage or id(row) in stay)
+            atomic_write(path, "".join(f"{line}\n" for line in lines))
 
 
 def _file(name: str) -> str:
@@ -165,23 +178,30 @@ def _file(name: str) -> str:
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """Read the rows of a metrics.jsonl, [] if there is none yet; a line that is no row is left out."""
-    rows: list[dict[str, Any]] = []
+    """Read the rows of a metrics.jsonl, [] if there is none yet; a line that is no row of ours is left out."""
     if not Path(path).exists():
-        return rows
-    for line in Path(path).read_text(errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
+        return []
+    lines = content(path).decode(errors="replace").splitlines()
+    return [row for row in map(_row, lines) if row is not None]
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    """Return the row that a line holds, None where it was cut short or changed."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict):
+        return None
+    kinds: dict[str, Any] = {"stage": str, "step": int, "files": dict}
+    fine = all(isinstance(value, kinds.get(name, int | float)) for name, value in row.items())
+    return row if fine and all(isinstance(file, str) for file in row.get("files", {}).values()) else None
 
 
 def save_picture(path: str | Path, picture: np.ndarray) -> Path:
     """Save a uint8 picture [H, W, 3] or label map [H, W] as a PNG, making its folder; return the path."""
-    path = Path(path)
+    path, stream = Path(path), io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    atomic_write(path, stream.getvalue())
     return path

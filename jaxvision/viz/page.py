@@ -85,7 +85,7 @@ def picture(source: UInt8[np.ndarray, "H W 3"] | Path, description: str, *, wide
     try:
         image = Image.open(source) if isinstance(source, Path) else Image.fromarray(source)
         image.load()
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all of them at a file that was cut short
+    except Exception as error:  # Pillow raises nearly anything at a file that was cut short
         return f"<p class='quiet'>{text(description)}: {text(source)} cannot be read: {text(error)}</p>"
     with image:
         scale = min(1.0, widest / image.width)

@@ -141,7 +141,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path, change, said: str
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (errno.ENOSPC, "No space left on device; make room, the same command goes on from there"),
+        (errno.ENOSPC, "No space left on device; make room, and the same command goes on from there"),
         (errno.EIO, "Input/output error"),
     ],
 )

@@ -64,3 +64,12 @@ def test_a_picture_that_was_cut_short_costs_the_card_its_picture_only(tmp_path: 
 def test_a_folder_without_runs_is_an_error(tmp_path: Path):
     with pytest.raises(ValueError, match="no run lies below it"):
         gallery.write(tmp_path, print)
+
+
+@pytest.mark.parametrize("row", [{"files": {"a": "../../x.png"}}, {"time": -1e30}, {"val/accuracy": float("nan")}])
+def test_a_row_that_was_changed_loses_no_other_run(tmp_path: Path, row: dict):
+    finished_run(tmp_path / "good")
+    run_of(tmp_path / "odd", {"val/accuracy": 0.5}, row, experiment="classification/resnet")
+    said: list[str] = []
+    assert "good/report.html" in gallery.write(tmp_path, said.append).read_text()
+    assert all(line.startswith(f"{tmp_path}/odd is left out: ") for line in said)

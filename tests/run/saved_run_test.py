@@ -25,6 +25,11 @@ def test_a_folder_without_a_run_has_nothing_and_an_old_run_has_no_number(tmp_pat
         (b"[1]", "is damaged: it is not a JSON object"),
         (b'{"experiment": "a/b"}', "is damaged: its entry 'config' is missing or is no dict"),
         (b'{"experiment": 3, "config": {}}', "is damaged: its entry 'experiment' is missing or is no str"),
+        (GOOD[:-1].encode() + b', "seed": "x"}', "is damaged: its entry 'seed' is no int"),
+        (GOOD[:-1].encode() + b', "learned": []}', "is damaged: its entry 'learned' is no dict"),
+        (GOOD[:-1].encode() + b', "learned": {"mean": [1, 2]}}', "is damaged: learned mean is not three numbers"),
+        (GOOD[:-1].encode() + b', "learned": {}}', "is damaged: learned lacks mean, std or class_names"),
+        (GOOD[:-1].encode() + b', "prepared": {"class_names": [1]}}', "is damaged: prepared class_names is no list"),
         (b'{"format": 99, "experiment": "a/b", "config": {}}', "was written by a newer version"),
     ],
 )
@@ -39,3 +44,12 @@ def test_settings_are_completed_and_what_is_gone_is_said():
     lines: list[str] = []
     assert completed({"depth": 18, "gone": 3}, {"depth": 34, "new": 1}, lines.append) == {"depth": 18, "new": 1}
     assert lines == ["settings of this run that exist no more are left out: --gone (it was 3)"]
+
+
+def test_a_setting_of_another_kind_is_named():
+    known = {"depth": 18, "lr": 0.1, "flip": True, "data": "digits", "sizes": [1, 2], "limit": None}
+    fine = {"depth": 34, "lr": 1, "flip": False, "data": "scenes", "sizes": [3], "limit": 7}
+    assert completed(fine, known) == fine
+    for name, value in (("depth", "x"), ("lr", []), ("flip", 1), ("data", 3), ("sizes", ["a"]), ("sizes", 4)):
+        with pytest.raises(ValueError, match=f"config.json of this run is damaged: --{name} is "):
+            completed({**fine, name: value}, known)

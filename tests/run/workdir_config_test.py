@@ -87,6 +87,7 @@ def test_a_field_that_has_been_added_since_has_its_default(tmp_path: Path):
 
 def test_what_is_learned_is_written_once(tmp_path: Path):
     remember(tmp_path, "area/name", 0, {"depth": 18})
-    remember_learned(tmp_path, {"class_names": ["a"]})
-    remember_learned(tmp_path, {"class_names": ["b"]})
-    assert read(tmp_path)["learned"] == {"class_names": ["a"]}
+    first, second = ({"class_names": [name], "mean": [0, 0, 0], "std": [1, 1, 1]} for name in "ab")
+    remember_learned(tmp_path, first)
+    remember_learned(tmp_path, second)
+    assert read(tmp_path)["learned"] == first

@@ -28,7 +28,7 @@ SECONDS, BYTES = 5, 2**30
 
 @contextlib.contextmanager
 def bounded() -> Iterator[None]:
-    """Check the time and the growth of memory inside the `with`."""
+    """Check the time and the growth of memory inside the `with`: the processor's, as others may use it, too."""
 
     def ring(number: int, frame: Any) -> None:
         raise AssertionError(f"took over {SECONDS} s")
@@ -36,13 +36,13 @@ def bounded() -> Iterator[None]:
     signal.signal(signal.SIGALRM, ring)
     Path("/proc/self/clear_refs").write_text("5")  # makes the peak that of now
     before = _status("VmRSS")
-    began = time.monotonic()
-    signal.alarm(SECONDS)
+    began = time.process_time()
+    signal.alarm(10 * SECONDS)  # what waits for ever
     try:
         yield
     finally:
         signal.alarm(0)
-    assert time.monotonic() - began < SECONDS and _status("VmHWM") - before < BYTES
+    assert time.process_time() - began < SECONDS and _status("VmHWM") - before < BYTES
 
 
 def _status(name: str) -> int:

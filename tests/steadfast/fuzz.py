@@ -21,7 +21,8 @@ import numpy as np
 
 from jaxvision.foreign import shortened
 from tests.steadfast.damage import damaged
-from tests.steadfast.specimens import SPECIMENS, Specimen
+from tests.steadfast.own_files import ALL
+from tests.steadfast.specimens import Specimen
 
 SECONDS = 5
 MEGABYTES = 1000
@@ -38,7 +39,7 @@ def case(name: str, specimen: Specimen, folder: Path, number: int) -> tuple[str,
     whole = file.read_bytes()
     content, ways = damaged(whole, f"{name} {number}")
     file.write_bytes(content)
-    began = time.monotonic()
+    began = time.process_time()  # the processor's, as others may use it, too
     try:
         with _alarm():
             lines = _read(specimen, folder, file)
@@ -47,8 +48,8 @@ def case(name: str, specimen: Specimen, folder: Path, number: int) -> tuple[str,
         outcome = "failed", f"{type(error).__name__}: {str(error)[:200]} {_place(error)}"
     except TooLong:
         outcome = "failed", f"took over {SECONDS} s"
-    if time.monotonic() - began > SECONDS:
-        outcome = "failed", f"took {time.monotonic() - began:.1f} s"
+    if time.process_time() - began > SECONDS:
+        outcome = "failed", f"took {time.process_time() - began:.1f} s"
     file.write_bytes(whole)
     return outcome[0], f"{name} {number}, {file.name}, {ways}: {outcome[1]}" if outcome[1] else ""
 
@@ -103,7 +104,7 @@ def _alarm() -> Iterator[None]:
         raise TooLong
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, 10 * SECONDS)  # what waits for ever
     try:
         yield
     finally:
@@ -124,7 +125,7 @@ def main(cases: int, names: list[str]) -> dict[str, Any]:
     before, largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
-            specimen = SPECIMENS[name]
+            specimen = ALL[name]
             specimen.write(Path(folder))
             assert not _read(specimen, Path(folder), Path(folder)) or name == "darknet", name
             for number in range(-(-cases // len(names))):
@@ -139,5 +140,5 @@ def main(cases: int, names: list[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    chosen = sys.argv[2:] or list(SPECIMENS)
+    chosen = sys.argv[2:] or list(ALL)
     print(json.dumps(main(int(sys.argv[1]), chosen), indent=1))

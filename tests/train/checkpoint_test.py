@@ -1,5 +1,6 @@
 """Whole or not at all; the newest that can be read; another network is refused by name."""
 
+import resource
 from pathlib import Path
 
 import chex
@@ -85,3 +86,52 @@ def test_another_network_is_refused_by_the_name_of_its_array(tmp_path: Path):
     saved.save(1, state_of(1.0), {})
     with pytest.raises(ValueError, match=r"params/layer/w is \(2, 3\) in the checkpoint and \(2, 5\) in this network"):
         saved.restore(state_of(0.0, width=5))
+
+
+def test_without_the_list_of_its_arrays_a_checkpoint_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    saved = Checkpoints(tmp_path)
+    for step in (1, 2):
+        saved.save(step, state_of(step), {})
+    saved.wait()
+    (tmp_path / "2" / "state" / "_METADATA").unlink()
+    state, _ = Checkpoints(tmp_path).restore(state_of(0.0))
+    assert float(state.params["layer"]["w"][0, 0]) == 1 and "2 cannot be read" in caplog.text
+
+
+def test_a_changed_position_in_the_data_is_found(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    saved = Checkpoints(tmp_path)
+    for step in (1, 2):
+        saved.save(step, state_of(step), {"data": {"step": step * 111}})
+    saved.wait()
+    (file,) = [path for path in (tmp_path / "2" / "extra").iterdir() if b"222" in path.read_bytes()]
+    file.write_bytes(file.read_bytes().replace(b"222", b"223"))
+    _, extra = Checkpoints(tmp_path).restore(state_of(0.0))
+    assert extra == {"data": {"step": 111}} and "2 cannot be read (the position in the data was changed" in caplog.text
+    assert Checkpoints(tmp_path).read_extra() == {"data": {"step": 111}}
+
+
+def test_checkpoints_of_before_there_was_a_checksum_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    saved = Checkpoints(tmp_path)
+    monkeypatch.setattr("jaxvision.train.checkpoint._checksum", lambda extra: 0)
+    saved.save(1, state_of(1.0), {"data": 5})
+    saved.wait()
+    monkeypatch.undo()
+    assert saved.restore(state_of(0.0))[1] == {"data": 5}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of orbax's threads
+def test_what_cannot_be_written_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    saved = Checkpoints(tmp_path)
+    saved.save(1, state_of(1.0), {})
+    saved.wait()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, resource.RLIM_INFINITY))
+    try:
+        with pytest.raises(
+            ValueError, match=f"^{tmp_path}: a checkpoint cannot be written .*; the one before is whole"
+        ):
+            saved.save(2, state_of(2.0), {})
+            saved.wait()
+        assert "Traceback" not in caplog.text
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert float(Checkpoints(tmp_path).restore(state_of(0.0))[0].params["layer"]["w"][0, 0]) == 1

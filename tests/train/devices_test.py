@@ -70,17 +70,18 @@ def test_a_cluster_is_found_by_itself_or_named_but_not_both(monkeypatch: pytest.
     joined: list[tuple] = []
     monkeypatch.setattr(jax.config, "update", lambda name, value: joined.append((name, value)))
     monkeypatch.setattr(jax.distributed, "initialize", lambda *given: joined.append(given))
-    devices.join_cluster("", 1, 0, detect=True)
+    with devices.cluster("", 1, 0, detect=True):
+        assert len(joined) == 2
     assert joined == [("jax_cpu_collectives_implementation", "gloo"), ()]
     with pytest.raises(ValueError, match="--distributed finds the processes by itself"):
-        devices.join_cluster("host0:1234", 2, 0, detect=True)
+        devices.cluster("host0:1234", 2, 0, detect=True).__enter__()
 
     def alone(*given: object) -> None:
         raise ValueError("coordinator_address should be defined.")
 
     monkeypatch.setattr(jax.distributed, "initialize", alone)
     with pytest.raises(ValueError, match=r"--distributed: neither a TPU pod .*should be defined.*give --coordinator"):
-        devices.join_cluster("", 1, 0, detect=True)
+        devices.cluster("", 1, 0, detect=True).__enter__()
 
 
 def test_batch_size_must_divide():
@@ -90,7 +91,7 @@ def test_batch_size_must_divide():
 
 def test_processes_need_an_address():
     with pytest.raises(ValueError, match="--coordinator"):
-        devices.join_cluster("", 2, 0)
+        devices.cluster("", 2, 0).__enter__()
 
 
 LONG = pytest.mark.long

@@ -74,6 +74,89 @@ def test_a_signal_finishes_the_step_saves_and_says_so(tmp_path: Path, number: in
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+def figures(workdir: Path) -> list[dict]:
+    """The rows of metrics.jsonl without times."""
+    rows = read_metrics(workdir / "metrics.jsonl")
+    return [{k: v for k, v in row.items() if k != "time" and not k.startswith("time/")} for row in rows]
+
+
+class Stops:
+    """A hook that is interrupted the first time at each of some steps."""
+
+    def __init__(self, *steps: int):
+        self.left = set(steps)
+
+    def __call__(self, predict, state):
+        step = int(state.step)
+        if step in self.left:
+            self.left.remove(step)
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise AssertionError("goes on after the signal")
+        return {"val/score": float(np.sin(step)), "picture": np.full((4, 4, 3), step, np.uint8)}
+
+
+@pytest.mark.parametrize(("save_every", "stops"), [(100, ()), (4, (3, 6, 9)), (3, (9, 11)), (1, (3, 6, 9, 11))])
+def test_rows_are_those_of_an_uninterrupted_run(tmp_path: Path, save_every: int, stops: tuple[int, ...]):
+    settings = {"log_every": 4, "save_every": save_every}
+
+    def until_done(workdir: Path, score: Stops) -> None:
+        experiment = Experiment((stage_of(11, Hook("score", 3, score)),), best="val/score")
+        while score.left:
+            with pytest.raises(Interrupted):
+                loop.train(experiment, run_of(workdir, **settings))
+        loop.train(experiment, run_of(workdir, **settings))
+
+    until_done(tmp_path / "straight", Stops())
+    until_done(tmp_path / "stopped", Stops(*stops))
+    assert figures(tmp_path / "stopped") == figures(tmp_path / "straight")
+    assert [row["step"] for row in figures(tmp_path / "straight")] == [3, 4, 6, 8, 9, 11, 11, 11]
+    best = [Checkpoints(tmp_path / name / "checkpoints" / "train-best").steps() for name in ("straight", "stopped")]
+    assert best == [[9], [9]]
+
+
+def test_rows_of_what_is_made_come_once(tmp_path: Path):
+    def make(predict, state, say):
+        return state, {"made/rows": 5.0}
+
+    def stopped(predict, state):
+        raise KeyboardInterrupt
+
+    def run(hook) -> None:
+        loop.run_stage(made_stage(make, Hook("look", 0, hook)), run_of(tmp_path), {})
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            run(stopped)
+    run(lambda predict, state: {"val/x": 1.0})
+    assert figures(tmp_path) == [
+        {"stage": "made", "step": 0, "made/rows": 5.0},
+        {"stage": "made", "step": 0, "val/x": 1.0},
+    ]
+
+
+def test_a_state_is_saved_when_the_best_before_it_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    order: list[str] = []
+    wait, save = Checkpoints.wait, Checkpoints.save
+    monkeypatch.setattr(Checkpoints, "wait", lambda self: order.append(f"wait {self.directory.name}") or wait(self))
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda self, *a: order.append(f"save {self.directory.name}") or save(self, *a)
+    )
+    score = Hook("score", 4, lambda predict, state: {"val/score": 1.0})
+    loop.train(Experiment((stage_of(5, score),), best="val/score"), run_of(tmp_path))
+    assert order[order.index("save train-best") :][1:3] == ["wait train-best", "save train"]
+
+
+def test_a_run_that_is_not_finished_does_not_say_so(tmp_path: Path):
+    """The last checkpoint was damaged after the end: what comes after the one before is done again, with its end."""
+    train(tmp_path, 10, save_every=4)
+    before = figures(tmp_path)
+    for path in (tmp_path / "checkpoints" / "train" / "10").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    train(tmp_path, 10, save_every=4)
+    assert figures(tmp_path) == before
+
+
 def test_a_non_finite_metric_stops_the_run_and_saves_nothing_after_it(tmp_path: Path):
     class Poisoned(toy.Numbers):
         def __next__(self):

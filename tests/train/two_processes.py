@@ -19,10 +19,11 @@ def rows(shard: int, shards: int):
 
 
 def main(mode: str, port: str, directory: str, process: int) -> None:
-    if port:
-        devices.join_cluster(f"127.0.0.1:{port}", 2, process)
-    else:
-        devices.join_cluster("", 1, 0, detect=True)
+    with devices.cluster(f"127.0.0.1:{port}" if port else "", 2 if port else 1, process, detect=not port):
+        learn(mode, directory, process)
+
+
+def learn(mode: str, directory: str, process: int) -> None:
     where = devices.choose(mode)
     assert where.size == 4
     task, data = toy.regression(), toy.Numbers(process, 2)

@@ -32,8 +32,19 @@ def test_going_on_from_a_step_takes_back_what_came_after(tmp_path: Path):
     assert left == [("a", 2), ("b", 2), ("b", 4)]
 
 
-def test_a_line_cut_short_is_left_out(tmp_path: Path):
-    (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1}) + '\n{"step": 2, "va')
+def test_going_on_keeps_as_many_rows_as_there_were(tmp_path: Path):
+    writer = Writer(tmp_path)
+    for stage, step in [("a", 2), ("b", 0), ("b", 0), ("a", 2), ("b", 0)]:
+        writer.write(stage, step, {"x": 1.0})
+    assert writer.saved_rows("b") == 3
+    for rows, left in ((2, "abba"), (0, "aa"), (5, "aa")):
+        with Writer(tmp_path).progress("b", 0, 0, rows):
+            assert "".join(row["stage"] for row in read_metrics(tmp_path / "metrics.jsonl")) == left
+
+
+def test_a_line_that_was_cut_short_or_changed_is_left_out(tmp_path: Path):
+    lines = [json.dumps({"step": 1}), "[1]", '{"step": "1"}', '{"stage": 1}', '{"val/x": []}', '{"files": {"a": 1}}']
+    (tmp_path / "metrics.jsonl").write_text("\n".join([*lines, '{"step": 2, "va']))
     assert read_metrics(tmp_path / "metrics.jsonl") == [{"step": 1}]
 
 

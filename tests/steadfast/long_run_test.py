@@ -1,0 +1,73 @@
+"""Over thousands of steps a run holds no more and more of the system's means, and no worker process outlives it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LONG = pytest.mark.long
+
+
+def start(workdir: Path, steps: int, workers: int, *end: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "ignore", "-m", "tests.steadfast.long_run", str(workdir), str(steps), str(workers)]
+    return subprocess.Popen(
+        [*command, *end], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def members(group: int) -> list[int]:
+    """The processes of a session that still live."""
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == group and fields[0] != "Z":
+            found.append(int(name))
+    return found
+
+
+def gone(group: int) -> bool:
+    """Wait for all processes of a session to end, for at most 20 seconds."""
+    for _ in range(200):
+        if not members(group):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("steps", "workers"), [(700, 0), pytest.param(5000, 0, marks=LONG), pytest.param(5000, 2, marks=LONG)]
+)
+def test_what_a_run_holds_does_not_grow(tmp_path: Path, steps: int, workers: int):
+    before = set(os.listdir("/dev/shm"))
+    with start(tmp_path, steps, workers) as process:
+        output, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    held = [json.loads(line) for line in output.splitlines()]
+    assert held[-1]["step"] == steps and len(held) > 5
+    early, last = held[len(held) // 3], held[-1]
+    assert last["threads"] <= early["threads"] + 2 and last["files"] <= early["files"] + 3, (early, last)
+    assert last["shm"] <= early["shm"] + 2 and last["MB"] < early["MB"] + 40, (early, last)
+    assert gone(process.pid) and not {name for name in set(os.listdir("/dev/shm")) - before if "psm" in name}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("end", ["error", "kill", "terminate"])
+def test_workers_are_gone_after_every_end(tmp_path: Path, end: str):
+    with start(tmp_path, 10_000, 2, "error" if end == "error" else "hang") as process:
+        assert process.stdout is not None
+        while json.loads(process.stdout.readline())["step"] < 1000:
+            pass
+        if end != "error":
+            assert len(members(process.pid)) > 2
+            process.send_signal(signal.SIGKILL if end == "kill" else signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert gone(process.pid), members(process.pid)
