@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from jaxvision.files import atomic_write
 from jaxvision.train import devices as on
@@ -98,10 +99,7 @@ def run_stage(stage: Stage, run: Run, finished: Mapping[str, TrainState]) -> Tra
             if stage.steps:
                 run.writer.write(stage.name, step, {f"time/{stage.name}_seconds": time.monotonic() - began})
             look(stage.hooks, predict, state, stage.name, run, best, stop)
-            for kept in (newest, best):
-                kept.wait()  # what "finished" vouches for is on disk first
-            if run.writer.active:
-                atomic_write(done, str(step))
+            _say_finished(done, step, run, newest, best)
     return state
 
 
@@ -150,6 +148,14 @@ def look(
         if score > best.read_extra().get("score", -math.inf):
             best.save(step, state, {"score": score})
     return result
+
+
+def _say_finished(done: Path, step: int, run: Run, *kept: Checkpoints) -> None:
+    """Write the file that says that a stage has finished, once everything that it vouches for is on disk."""
+    for each in kept:
+        each.wait()
+    if run.writer.active:
+        atomic_write(done, str(step))
 
 
 def _save(
