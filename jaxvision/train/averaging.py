@@ -41,25 +41,30 @@ def averaged(task: Task, decay: float) -> Task:
     def predict(state: TrainState, batch: Batch) -> PyTree:
         return task.predict(dataclasses.replace(_without(state), params=state.aux[AVERAGE]), batch)
 
-    return Task(init, step, predict)
+    return task._replace(init=init, step=step, predict=predict)
 
 
 def averaged_stages(experiment: Experiment, decay: float) -> Experiment:
-    """Return the experiment with averaged weights in each stage that takes steps; unchanged for a decay of 0."""
+    """Return the experiment with averaged weights in each stage that takes steps; unchanged for a decay of 0.
+
+    A stage that takes steps starts from the weights that earlier ones trained, one that only looks from their averages.
+    """
     if not decay:
         return experiment
     return experiment._replace(stages=tuple(_stage(stage, decay) for stage in experiment.stages))
 
 
 def _stage(stage: Stage, decay: float) -> Stage:
-    if not stage.steps:
-        return stage
-    begin = stage.warm_start
+    task, begin = averaged(stage.task, decay) if stage.steps else stage.task, stage.warm_start
+    if begin is None:
+        return stage._replace(task=task)
 
     def warm_start(state: TrainState, finished: Mapping[str, TrainState]) -> TrainState:
-        return _with(begin(_without(state), finished)) if begin else state
+        if stage.steps:
+            return _with(begin(_without(state), finished))
+        return begin(state, {name: _evaluated(trained) for name, trained in finished.items()})
 
-    return stage._replace(task=averaged(stage.task, decay), warm_start=warm_start if begin else None)
+    return stage._replace(task=task, warm_start=warm_start)
 
 
 def _with(state: TrainState, average: PyTree = None) -> TrainState:
@@ -69,3 +74,8 @@ def _with(state: TrainState, average: PyTree = None) -> TrainState:
 def _without(state: TrainState) -> TrainState:
     aux: dict[str, Any] = {name: value for name, value in state.aux.items() if name != AVERAGE}
     return dataclasses.replace(state, aux=aux)
+
+
+def _evaluated(state: TrainState) -> TrainState:
+    """Return the state with its averaged parameters, if it has any, in the place of the trained ones."""
+    return dataclasses.replace(_without(state), params=state.aux[AVERAGE]) if AVERAGE in state.aux else state

@@ -59,3 +59,21 @@ def test_stages_hand_on_weights_as_without_averages(tmp_path: Path):
     again = devices.to_host(loop.train(experiment, run_of(tmp_path / "a")))  # restored
     chex.assert_trees_all_equal(state, again)
     assert averaged_stages(Experiment((first,)), 0.0).stages[0] is first
+
+
+def test_a_stage_that_only_looks_is_given_averages_and_pictures_of_the_data_stay():
+    def take(state, finished):
+        return dataclasses.replace(state, params=finished["first"].params)
+
+    def see(state, batch):
+        return batch["x"]
+
+    first = Stage("first", toy.regression()._replace(see=see), toy.Numbers, 3)
+    learning, looking = averaged_stages(
+        Experiment((first, Stage("looking", toy.regression(), toy.Numbers, 0, warm_start=take))), 0.9
+    ).stages
+    assert learning.task.see is see
+    trained = toy.regression().init(jax.random.PRNGKey(0), next(toy.Numbers(0, 1)))
+    done = dataclasses.replace(trained, aux={AVERAGE: {"w": jnp.zeros(2)}})
+    assert looking.warm_start is not None
+    chex.assert_trees_all_equal(looking.warm_start(trained, {"first": done}).params, {"w": jnp.zeros(2)})
