@@ -101,6 +101,7 @@ def _in_two_stages(config: Config, setup: ObjectSetup) -> Experiment:
     """Train on single objects, then go on from there on proposals, of which a test image is put together."""
     if config.test.look != "proposals":
         raise ValueError("--objects.steps: proposals are tested too, with --test.look=proposals and --test.window")
+    setup.check()
     first = dataclasses.replace(config.optimizer, milestones=config.objects.milestones)
     early = dataclasses.replace(config, steps=config.objects.steps, optimizer=first)
     model = DeconvNet(setup.source.num_classes, config.window, config.width, net=config.net)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from jaxvision.data.proposals import Proposed
 from jaxvision.data.records import Records
 from jaxvision.recipes.lazy_data import lazily
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_split, search_when_read
-from jaxvision.recipes.segmentation import SegmenterSetup, pair
+from jaxvision.recipes.segmentation import SegmenterSetup, SegmenterView, pair, square
 from jaxvision.train.types import Data, Predict, Presentation, Result, Say, TrainState
 
 
@@ -32,6 +32,16 @@ class ObjectSetup(SegmenterSetup):
 
     flags: ObjectFlags = ObjectFlags()
     search: SelectiveSearchFlags = SelectiveSearchFlags()
+    proposes: ClassVar[bool] = True
+
+    def check(self) -> None:
+        """Raise ValueError where a flag of the view is set that crops of objects and proposals do not use."""
+        unused = ("scales", "shorter", "elastic", "rotate", "grey", "border")
+        for field in unused:
+            if getattr(self.config.view, field) != getattr(SegmenterView(), field):
+                raise ValueError(
+                    f"--view.{field}: crops of objects and proposals do not use it; leave it out, or --objects.steps"
+                )
 
     def objects(self) -> Data:
         """Open the training split: a random object of each image, all else labelled as background."""
@@ -64,16 +74,19 @@ class ObjectSetup(SegmenterSetup):
         return state, metrics
 
     def presentation(self) -> Presentation:
-        """Return what `--mode=predict` shows; a user's images are searched for proposals as they are read."""
+        """Return what `--mode=predict` shows; a user's images are searched for proposals as they are read.
+
+        Nothing is said of how images are resized, since an exported program needs their proposals too.
+        """
 
         def read(files: Records) -> Data:
             return self._on_canvas(search_when_read(files, self.search, self.inputs.seed))
 
-        return super().presentation()._replace(data=read)
+        return super().presentation()._replace(data=read, prepare={})
 
     def _crops(self, records: Records, *, proposals: bool) -> Data:
         view, flags = self.config.view, self.flags
-        side = pair("view.size", view.size)[0]
+        side = square("view.size", view.size)
         kind: dict[str, Any] = {"proposals": proposals, "flip": 0.5 if view.flip else 0.0, "fill": self.source.mean}
         transform = object_crops.train(side, resize=flags.resize, **kind)
         return self.inputs.train(records, transform, self.config.batch_size)

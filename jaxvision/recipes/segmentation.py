@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import flax.linen as nn
 import numpy as np
@@ -17,6 +17,7 @@ from jaxvision.data.records import Records, Source, evenly
 from jaxvision.evals.segmentation import confusion
 from jaxvision.losses.segmentation import Normalisation
 from jaxvision.models.precision import in_precision
+from jaxvision.ops.images import Color
 from jaxvision.ops.looks import Look, multi_scale, proposals, sliding, whole
 from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.tasks.segmentation import segmentation
@@ -43,6 +44,17 @@ class SegmenterView:
     grey: float = 0.0  # the largest relative change of brightness, and of contrast, of a training crop
     border: Literal["mean", "mirror"] = "mean"  # outside the image: the mean colour, or the image's mirror image
 
+    def prepare(self, fill: Color) -> dict[str, Any]:
+        """Return how a test image is put on its canvas, see `Presentation`; {} for a mirrored border, not told there.
+
+        Args:
+            fill: RGB in 0..255 around the image.
+        """
+        if self.border == "mirror":
+            return {}
+        scale: dict[str, Any] = {"short": self.shorter} if self.shorter else {"enlarge": False}
+        return {"canvas": list(pair("view.test_size", self.test_size)), **scale, "fill": [round(c) for c in fill]}
+
 
 @dataclasses.dataclass(frozen=True)
 class SegmenterTest:
@@ -56,11 +68,11 @@ class SegmenterTest:
     scales: tuple[float, ...] = (0.75, 1.0, 1.25)  # multi_scale, each with its mirror image
 
     def make(self) -> Look:
-        """Return the function of `ops.looks` that predicts this way; ValueError if a sliding window has no size."""
+        """Return the function of `ops.looks` that predicts this way; ValueError if its window lacks a size."""
         if self.look == "whole":
             return whole
         if self.look == "proposals":
-            return proposals(pair("test.window", self.window)[0])
+            return proposals(square("test.window", self.window))
         if self.look == "multi_scale":
             return multi_scale(self.scales)
         if min(*self.window, *self.stride) < 1:
@@ -135,9 +147,15 @@ class SegmenterSetup:
     inputs: Inputs
     borders: bool = False  # weigh the pixels between objects as U-Net does
     inner: tuple[int, int] | None = None  # height, width of a crop's middle, which alone the network labels; None: all
+    proposes: ClassVar[bool] = False  # whether images come with proposals, which one way of testing needs
 
     def task(self, model: nn.Module, *, normalise: Normalisation = "pixels") -> Task:
         """Return the task of labelling every pixel with `model`; `normalise` says what the loss is divided by."""
+        if self.config.test.look == "proposals" and not self.proposes:
+            raise ValueError(
+                "--test.look=proposals: only segmentation/deconvnet with --objects.steps searches for proposals; "
+                "choose whole, sliding or multi_scale"
+            )
         optimizer = self.config.optimizer.at(self.config.batch_size)
         task = segmentation(
             in_precision(model, self.inputs.precision),
@@ -194,11 +212,7 @@ class SegmenterSetup:
                 batch["image"], None, outputs["classes"], names, most=SHOWN, sizes=batch["size"]
             ),
             label_map=_in_original_size,
-            prepare={
-                "canvas": list(pair("view.test_size", self.config.view.test_size)),
-                "enlarge": False,
-                "fill": [round(value) for value in self.source.mean],
-            },
+            prepare=self.config.view.prepare(self.source.mean),
             overlay=lambda image, outputs, batch, row, shown: viz.overlay(
                 image, _in_original_size(outputs, batch, row), names, size=1
             ),
@@ -242,6 +256,16 @@ def pair(flag: str, values: tuple[int, ...]) -> tuple[int, int]:
     if len(values) != 2:
         raise ValueError(f"--{flag}={','.join(map(str, values))}: give two numbers, height,width")
     return values[0], values[1]
+
+
+def square(flag: str, values: tuple[int, ...]) -> int:
+    """Return the side of the square that the two numbers of a flag give; ValueError names the flag if there is none."""
+    height, width = pair(flag, values)
+    if height != width or height < 1:
+        raise ValueError(
+            f"--{flag}={height},{width}: with proposals it is a square; give the same number of pixels twice"
+        )
+    return height
 
 
 def _in_original_size(outputs: PyTree, batch: Batch, row: int) -> np.ndarray:

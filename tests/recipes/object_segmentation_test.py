@@ -62,3 +62,6 @@ def test_two_stages_are_tested_on_proposals(tmp_path: Path):
     wrong = dataclasses.replace(CONFIG, test=dataclasses.replace(CONFIG.test, look="whole"))
     with pytest.raises(ValueError, match="--objects.steps: proposals are tested too"):
         deconvnet.build(wrong, Inputs(workdir=tmp_path))
+    unused = dataclasses.replace(CONFIG, view=dataclasses.replace(CONFIG.view, rotate=10.0))
+    with pytest.raises(ValueError, match="--view.rotate: crops of objects and proposals do not use it"):
+        deconvnet.build(unused, Inputs(workdir=tmp_path))

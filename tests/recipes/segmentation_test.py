@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import flax.linen as nn
 import numpy as np
 import pytest
 
@@ -68,6 +69,13 @@ def test_a_sliding_window_needs_a_size():
     assert SegmenterTest().make() is whole
     with pytest.raises(ValueError, match="--test.look=sliding needs --test.window"):
         SegmenterTest("sliding").make()
+
+
+def test_proposals_are_of_an_experiment_that_has_them_and_of_square_windows():
+    with pytest.raises(ValueError, match="--test.look=proposals: only segmentation/deconvnet"):
+        setup(dataclasses.replace(SCENES, test=SegmenterTest("proposals", (64, 64)))).task(nn.Module())
+    with pytest.raises(ValueError, match="--test.window=64,32: with proposals it is a square"):
+        SegmenterTest("proposals", (64, 32)).make()
 
 
 def test_presets_change_the_data_and_keep_the_network():

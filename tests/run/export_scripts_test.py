@@ -11,6 +11,7 @@ from jaxvision.data import crops, segmentation, stretch
 from jaxvision.data.canvas import Canvases
 from jaxvision.data.decode import Encoded
 from jaxvision.recipes.classification import ClassifierViews
+from jaxvision.recipes.segmentation import SegmenterView
 from jaxvision.run import export_scripts
 
 
@@ -57,14 +58,18 @@ def test_a_canvas_of_a_detector(photo: Path):
     np.testing.assert_array_equal(found["image"], expected["image"])
 
 
-@pytest.mark.parametrize("size", [(100, 120), (40, 40)])
-def test_a_canvas_of_a_segmenter_does_not_enlarge(photo: Path, size: tuple[int, int]):
-    how = {"canvas": list(size), "enlarge": False, "fill": [7, 8, 9]}
+@pytest.mark.parametrize(("size", "shorter"), [((100, 120), 0), ((40, 40), 0), ((100, 120), 72), ((100, 120), 90)])
+def test_a_canvas_of_a_segmenter_enlarges_only_to_a_shorter_side(photo: Path, size: tuple[int, int], shorter: int):
+    how = SegmenterView(test_size=size, shorter=shorter).prepare((7.0, 8.0, 9.0))
     found = prepared()(Image.open(photo), how)
-    expected = as_here(segmentation.evaluate(size, fill=(7.0, 8.0, 9.0)), photo)
+    expected = as_here(segmentation.evaluate(size, shorter=shorter, fill=(7.0, 8.0, 9.0)), photo)
     np.testing.assert_array_equal(found["size"], expected["size"])
     np.testing.assert_array_equal(found["original"], expected["original"])
     assert np.abs(found["image"].astype(int) - expected["image"]).max() <= 1
+
+
+def test_nothing_is_said_of_a_mirrored_border():
+    assert SegmenterView(border="mirror").prepare((0.0, 0.0, 0.0)) == {}
 
 
 def test_a_stretched_image(photo: Path):
