@@ -62,9 +62,10 @@ def fitting(flags: FlagValues, preset: Mapping[str, Any]) -> FlagValues:
         preset: all flags of the preset that the user chose.
 
     Returns:
-        The flags. A detector's backbone stays the preset's where that has a ResNet's layers too.
+        The flags. For weights of a ResNet alone, a detector keeps the preset's backbone where that has its layers too.
     """
-    kept = flags.get("network.backbone") == "resnet_fpn" and preset.get("network.backbone") == "resnet_c4"
+    alone = "network.anchor_sizes" not in flags
+    kept = alone and flags.get("network.backbone") == "resnet_fpn" and preset.get("network.backbone") == "resnet_c4"
     return {name: value for name, value in flags.items() if not (kept and name == "network.backbone")}
 
 

@@ -77,6 +77,8 @@ def test_a_detector_keeps_norms_and_first_layers_and_says_so(filled: Callable[..
     c4 = pretrained.fitting(flags, {"network.backbone": "resnet_c4"})
     assert "network.backbone" not in c4 and c4["network.norm"] == "frozen"
     assert pretrained.fitting(flags, {"network.backbone": "vgg16"})["network.backbone"] == "resnet_fpn"
+    whole = {**flags, "network.anchor_sizes": (32.0, 64.0)}  # of a whole detector, whose pyramid has weights too
+    assert pretrained.fitting(whole, {"network.backbone": "resnet_c4"})["network.backbone"] == "resnet_fpn"
     said = pretrained.account(weights, "detection/faster_rcnn", {"network.norm": "frozen", "network.depth": 18})
     assert said == f"{tmp_path / 'w.pth'}: flags chosen to fit it: network.norm=frozen"
     assert pretrained.account(weights, "gan/dcgan", {}) == ""
