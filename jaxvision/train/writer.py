@@ -143,7 +143,8 @@ class Writer:
             listener(stage, step, values)
         except Exception as error:
             _listeners.remove(listener)
-            self.say(f"no more is told to {listener.__name__}: {type(error).__name__}: {error}")
+            name = getattr(listener, "__name__", type(listener).__name__)
+            self.say(f"no more is told to {name}: {type(error).__name__}: {error}")
 
     def _keep(self, path: Path, text: str) -> None:
         """Write a text into a file of its own and show it, unless it is a page or JSON, which is too long."""
