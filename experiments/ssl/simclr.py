@@ -68,6 +68,7 @@ PRESETS = {
         batch_size=512,
         steps=97_656,
         temperature=0.5,
+        hidden=512,  # as wide as the features, which in a ResNet-18 are 512
         backbone=Backbone(width=1.0),
         view=CIFAR_VIEW,
         optimizer=dataclasses.replace(PAPER.optimizer, lr=2.0, warmup_steps=977),
