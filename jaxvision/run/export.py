@@ -90,7 +90,8 @@ def export_network(experiment: Experiment, run: Run, request: Request, imported:
             path = write_safetensors(folder, variables, pixels, about)
         elif flags.format == "onnx":
             path, inputs = folder / "predict.onnx", inputs_of(partial(predict, state), exported.batch)
-            about |= write_onnx(path, partial(predict, state), inputs, expected, run.writer.say) | _inside(pixels)
+            function, say, tolerance = partial(predict, state), run.writer.say, _TOLERANCE[flags.precision]
+            about |= write_onnx(path, function, inputs, expected, say, tolerance) | _inside(pixels)
             export_scripts.write(folder, about, "onnx")
         else:
             function, say, tolerance = partial(predict, state), run.writer.say, _TOLERANCE[flags.precision]

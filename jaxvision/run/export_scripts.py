@@ -50,7 +50,7 @@ if __name__ == "__main__":
     {call}
     for name, value in outputs.items():
         print(name, np.asarray(value).shape)
-    if "probabilities" in outputs:
+    if "probabilities" in outputs and ABOUT["class_names"]:
         for i in np.argsort(-np.asarray(outputs["probabilities"])[0])[:5]:
             print(f"{{ABOUT['class_names'][i]}}: {{float(outputs['probabilities'][0][i]):.3f}}")
 '''

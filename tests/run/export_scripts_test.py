@@ -1,7 +1,10 @@
 """use.py beside an exported program prepares an image as the experiments do."""
 
 import json
+import runpy
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -85,3 +88,21 @@ def test_files_beside_a_program(tmp_path: Path):
     assert not (tmp_path / "use.py").exists()  # a generator takes no image
     export_scripts.write(tmp_path, {"class_names": ["a"], "prepare": {"stretch": 4}}, "onnx")
     assert "onnxruntime" in (tmp_path / "use.py").read_text()
+
+
+@pytest.mark.parametrize(("names", "said"), [(["a", "b"], "b: 0.750"), ([], "probabilities (1, 2)")])
+def test_the_script_runs(
+    tmp_path: Path,
+    photo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    names: list[str],
+    said: str,
+):
+    outputs = SimpleNamespace(run=lambda wanted, inputs: [np.array([[0.25, 0.75]], np.float32)])
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=lambda path: outputs))
+    monkeypatch.setattr(sys, "argv", ["use.py", str(photo)])
+    described = {"class_names": names, "prepare": {"stretch": 4}, "inputs": {"image": {}}}
+    export_scripts.write(tmp_path, {**described, "outputs": {"probabilities": {}}}, "onnx")
+    runpy.run_path(str(tmp_path / "use.py"), run_name="__main__")
+    assert said in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +55,19 @@ def test_another_result_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Session, "outputs", [right + 0.02])
     with pytest.raises(ValueError, match="--format=onnx: scores of the exported program differs by 0.02"):
         check(runtime, Path("x"), BATCH, {"scores": right})
+
+
+def test_a_file_with_other_outputs_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=Session))
+    converter = SimpleNamespace(to_onnx=lambda *_, output_path, **__: Path(output_path).touch())
+    monkeypatch.setitem(sys.modules, "jax2onnx", converter)
+    monkeypatch.setattr(Session, "outputs", [np.full((2, 1), 1.02)])
+    path, right, lines = tmp_path / "predict.onnx", {"scores": np.ones((2, 1))}, list[str]()
+    with pytest.raises(ValueError, match="--format=onnx: scores of the exported program differs by 0.02"):
+        write_onnx(path, lambda batch: batch, BATCH, right, lines.append)
+    assert not path.exists()
+    write_onnx(path, lambda batch: batch, BATCH, right, pytest.fail, tolerance=0.05)  # as in bfloat16
+    assert path.exists()
 
 
 @pytest.mark.filterwarnings("ignore")
