@@ -41,8 +41,8 @@ def embed(experiment: Experiment, run: Run, request: Request, imported: Imported
         imported: weights of a whole network to use instead of a checkpoint's.
 
     Raises:
-        ValueError: the experiment has no features of whole images, --input is missing or names no image, or there is no
-            checkpoint.
+        ValueError: the experiment has no features of whole images, --input is missing or names no image that can be
+            read, or there is no checkpoint.
     """
     flags = request.flags
     if experiment.embedding is None:
@@ -53,7 +53,7 @@ def embed(experiment: Experiment, run: Run, request: Request, imported: Imported
         raise ValueError("--mode=embed needs --input: a file, a folder or a quoted pattern such as 'photos/*.jpg'")
     if jax.process_count() > 1:
         raise ValueError("--mode=embed runs in one process: leave --num_processes out")
-    records = input_files(flags.input, run.workdir)
+    records = input_files(flags.input, run.workdir, run.writer.say)
     data = experiment.embedding(records)
     network, state = ready(experiment.stages[-1], run, devices.first_batch(data), flags.checkpoint, imported)
     rows: list[np.ndarray] = []
@@ -67,6 +67,8 @@ def embed(experiment: Experiment, run: Run, request: Request, imported: Imported
                 rows.append(features[row])
                 read.append(int(indices[row]))
                 advance()
+    if not rows:
+        raise ValueError(f"--input={flags.input}: none of its {len(records)} images can be read")
     names = [records.name(index) for index in read]
     folder = run.workdir / FOLDER
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from jaxvision.run.prediction_page import FOLDER, Photo
 from jaxvision.run.request import Request
 from jaxvision.train import devices, progress
 from jaxvision.train.restore import Run
-from jaxvision.train.types import Batch, Experiment, Presentation, PyTree, Shown
+from jaxvision.train.types import Batch, Experiment, Presentation, PyTree, Say, Shown
 from jaxvision.train.writer import save_picture
 from jaxvision.weights.imported import Imported
 
@@ -46,10 +46,7 @@ def predict(experiment: Experiment, run: Run, request: Request, imported: Import
         raise ValueError("--mode=predict needs --input: a file, a folder or a quoted pattern such as 'photos/*.jpg'")
     if jax.process_count() > 1:
         raise ValueError("--mode=predict runs in one process: leave --num_processes out")
-    records = input_files(flags.input, run.workdir)
-    if others := other_files(flags.input):
-        names = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
-        run.writer.say(f"{len(others)} files are no images by their names and are left out: {names}")
+    records = input_files(flags.input, run.workdir, run.writer.say)
     batches = shown.data(records)
     with progress.busy("reading the first images"):
         first = devices.first_batch(batches)
@@ -79,19 +76,24 @@ def predict(experiment: Experiment, run: Run, request: Request, imported: Import
     )
 
 
-def input_files(pattern: str, workdir: Path) -> ImageFiles:
+def input_files(pattern: str, workdir: Path, say: Say) -> ImageFiles:
     """Return the images of --input; of a video, its frames, which are put into the workdir.
 
     Args:
         pattern: a file, a folder or a glob; a video may be followed by ",every=N" for one frame in N.
         workdir: the folder of the run.
+        say: is told how many files are no images, and their names.
 
     Raises:
         ValueError: there are no images, or the video cannot be read.
     """
     file, _, every = pattern.partition(",every=")
     if not video.is_video(file) or not Path(file).expanduser().is_file():
-        return image_files(pattern)
+        found = image_files(pattern)
+        if others := other_files(pattern):
+            names = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
+            say(f"{len(others)} files are no images by their names and are left out: {names}")
+        return found
     if every and not (every.isdecimal() and int(every)):
         raise ValueError(f"--input={pattern}: every=N takes one frame in N, a number from 1")
     with progress.busy(f"reading the frames of {Path(file).name}"):

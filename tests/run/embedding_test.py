@@ -76,6 +76,13 @@ class Files:
         pass
 
 
+class Broken(Files):
+    """Batches of which no image can be read."""
+
+    def __next__(self) -> Batch:
+        return {**super().__next__(), "_mask": np.zeros(2, bool)}
+
+
 def test_images_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     names = photos(tmp_path / "photos", 0, 10, 250)
     where = devices.choose("jit", jax.devices()[:1])
@@ -94,6 +101,11 @@ def test_images_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert kept["files"].tolist() == [names[0], names[2]]
     np.testing.assert_allclose(kept["features"], [[0, 1, 0], [250 / 255, 5 / 255, 0]], rtol=1e-6)
     assert "2 of 3 images, 1 cannot be read: 3 features each" in capsys.readouterr().err
+    (tmp_path / "photos" / "notes.txt").touch()
+    broken = experiment._replace(embedding=lambda records: lambda shard, shards: Broken(records))
+    with pytest.raises(ValueError, match="--input=.*photos: none of its 3 images can be read"):
+        embed(broken, run, Request("a/b", None, Flags(input=str(tmp_path / "photos")), ""))
+    assert "1 files are no images by their names and are left out: " in capsys.readouterr().err
     with pytest.raises(ValueError, match="--mode=embed needs --input"):
         embed(experiment, run, Request("a/b", None, Flags(), ""))
     with pytest.raises(ValueError, match="no features of whole images"):

@@ -84,10 +84,10 @@ def test_a_video_becomes_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     asked = []
     monkeypatch.setattr(video, "extract", lambda *given: asked.append(given) or [str(tmp_path / "frames" / "a-0.jpg")])
     (tmp_path / "a.mp4").touch()
-    records = input_files(f"{tmp_path}/a.mp4,every=5", tmp_path)
+    records = input_files(f"{tmp_path}/a.mp4,every=5", tmp_path, pytest.fail)
     assert records.files == (str(tmp_path / "frames" / "a-0.jpg"),)
     assert asked == [(str(tmp_path / "a.mp4"), tmp_path / "frames", 5)]
     with pytest.raises(ValueError, match="every=N takes one frame in N"):
-        input_files(f"{tmp_path}/a.mp4,every=0", tmp_path)
+        input_files(f"{tmp_path}/a.mp4,every=0", tmp_path, pytest.fail)
     with pytest.raises(ValueError, match="no image files there"):
-        input_files(f"{tmp_path}/gone.mp4", tmp_path)
+        input_files(f"{tmp_path}/gone.mp4", tmp_path, pytest.fail)
