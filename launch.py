@@ -50,8 +50,9 @@ def main(argv: list[str]) -> int:
         elif values.mode == "plan":
             from jaxvision.run import plan  # with jax
 
-            asked = request(values, name, config) if name else None
-            print(plan.text(asked, load(name)) if asked else plan.table(values.preset, values.devices, values.memory))
+            asked = request(values, name, config)
+            of = asked.flags
+            print(plan.text(asked, load(name)) if name else plan.table(of.preset, of.devices, of.memory))
         else:
             with progress.shown(), progress.busy("importing jax"):
                 from jaxvision.run import session

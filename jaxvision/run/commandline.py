@@ -45,8 +45,8 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
     if values.mode == "plan" and not name:
         _parse_all(values, argv)  # a plan of every experiment: one's flags would be a mistake
         return values, "", None
-    if not name and (stray := [word for word in rest if not word.startswith("-")]):
-        raise ValueError(mistakes.stray_word(stray[0], values))
+    if not name and rest and not rest[0].startswith("-"):  # a later word may be the value of an experiment's flag
+        raise ValueError(mistakes.stray_word(rest[0], values))
     config = preset(load(name), "smoke" if values.smoke else values.preset)
     if values.mode != "train" and saved:
         values.set_default("precision", saved.get("precision", values.precision))

@@ -15,7 +15,7 @@ from jaxvision.run import config as settings
 # The first pattern that matches a flag's whole name gives its group.
 GROUPS: tuple[tuple[str, str], ...] = (
     ("What to do", r"help|list|experiment|mode|preset|smoke|init_from|head|from_stage"),
-    ("Devices", r"parallel|precision|coordinator|num_processes|process_id"),
+    ("Devices", r"parallel|precision|deterministic|devices|memory|coordinator|num_processes|process_id|distributed"),
     (
         "Output",
         r"workdir|log_every|save_every|keep|format|checkpoint|min_score|max_shown|shown"

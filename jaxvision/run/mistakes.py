@@ -28,7 +28,7 @@ _MEANT: dict[str, tuple[str, ...]] = {
     "workdir": ("output", "out", "output_dir", "logdir", "log_dir", "save_dir", "outdir", "project", "exp_dir", "o"),
     "input": ("source", "image", "images", "img", "photo", "photos", "files", "image_path"),
     "init_from": ("pretrained", "weights", "load", "load_from", "pretrained_weights", "finetune_from", "model_path"),
-    "checkpoint": ("ckpt", "resume", "resume_from", "checkpoint_path"),
+    "checkpoint": ("ckpt", "resume_from", "checkpoint_path"),
     "workers": ("num_workers", "j", "n_workers", "threads", "nproc"),
     "experiment": ("model", "arch", "architecture", "net", "network", "exp", "config", "cfg", "task"),
     "image_size": ("img_size", "imgsz", "size", "resolution", "input_size", "img", "crop_size"),

@@ -74,6 +74,9 @@ def table(preset: str, devices: int, memory: float) -> str:
 
     Returns:
         A row for each training stage; of stages of one experiment that are alike the first.
+
+    Raises:
+        ValueError: no experiment has the preset.
     """
     rows = [_COLUMNS, ("---",) * len(_COLUMNS)]
     for name in experiments():
@@ -88,6 +91,10 @@ def table(preset: str, devices: int, memory: float) -> str:
                 rows.append((f"`{name}`, {full.stage}", *map(str, row)))
                 known.add(row)
         jax.clear_caches()
+    if len(rows) == 2:
+        raise ValueError(
+            f"--preset={preset}: no experiment has a preset of this name that trains; paper and quick exist"
+        )
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 

@@ -32,9 +32,7 @@ class Flags:
     init_from: str = ""  # initial weights: torchvision:FILE, workdir:RUN, caffe:FILE, darknet:FILE or hed:FILE
     head: Literal["keep", "new"] = "keep"  # classifier of the --init_from weights: keep it, or train a new one
     format: Format = "stablehlo"  # of --mode=export: the whole program for jax or onnxruntime, or weights for torch
-    input: str = (
-        ""  # images for --mode=predict and embed: a file, a folder, a quoted pattern such as 'photos/*.jpg' or a video
-    )
+    input: str = ""  # --mode=predict and embed: images, as a file, a folder, a video or a pattern like 'photos/*.jpg'
     min_score: float | None = None  # --mode=predict: least score of what is drawn; by default as in training's pictures
     max_shown: int = 100  # --mode=predict: most detections or classes drawn of an image; the files of figures have all
     samples: int = 64  # --mode=sample: images that a GAN draws

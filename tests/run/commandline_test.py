@@ -64,6 +64,8 @@ def test_no_words_and_forgotten_names():
     for word, meant in ((EXPERIMENT[13:], "--experiment="), ("predict", "--mode=predict")):
         with pytest.raises(ValueError, match=f"{word}: not a flag; did you mean {meant}"):
             parsed(word)
+    with pytest.raises(ValueError, match="--experiment=: no such experiment"):
+        parsed("--depth", "34")  # not: 34 is no flag
     with pytest.raises(ValueError, match="--lr: there is no such flag; did you mean --optimizer.lr=0.1"):
         parsed(EXPERIMENT, "--lr=0.1")
     with pytest.raises(ValueError, match="--epochs and --steps"):

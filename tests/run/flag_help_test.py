@@ -46,6 +46,7 @@ def test_flags_stand_in_groups_once_each():
         *("Data", "Network", "Training", "Training", "Output"),
         "What to do",
     )
+    assert {"devices", "memory", "distributed", "deterministic", "precision"} <= set(groups["Devices"])
     assert groups["Training"].index("steps") < groups["Training"].index("generator.lr")  # the nested ones are last
 
 

@@ -65,4 +65,6 @@ def test_a_table_has_a_row_for_each_stage(monkeypatch: pytest.MonkeyPatch):
     head, line, row = plan.table("paper", 8, 80.0).splitlines()
     assert row.startswith("| `area/name`, train | 8 | 8 | 0.0 M |") and row.endswith("| both |")
     assert head.count("|") == line.count("|") == row.count("|")
+    with pytest.raises(ValueError, match="--preset=papre: no experiment has a preset of this name"):
+        plan.table("papre", 8, 80.0)
     jax.clear_caches()
