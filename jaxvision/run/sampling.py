@@ -30,13 +30,16 @@ def sample(experiment: Experiment, run: Run, request: Request, imported: Importe
         imported: not used, as no files of generators are known.
 
     Raises:
-        ValueError: the experiment has no generator of images, there is no checkpoint, or --label names no class.
+        ValueError: the experiment has no generator of images, there is no checkpoint, --label names no class, or
+            --interpolate has a single sample.
     """
     sampler, flags = experiment.sampler, request.flags
     if sampler is None:
         raise ValueError("--mode=sample: this experiment draws no images; gan/dcgan, gan/conditional and gan/joint do")
     if jax.process_count() > 1:
         raise ValueError("--mode=sample runs in one process: leave --num_processes out")
+    if flags.interpolate and flags.samples < 2:
+        raise ValueError("--interpolate needs --samples of 2 or more")
     wanted = labels_of(sampler, flags.label, flags.samples)
     stage = experiment.stages[-1]
     assert stage.data is not None
@@ -129,8 +132,6 @@ def _ways(
     flags: Flags,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draw the ways from the first samples to the next ones, of the class of the first."""
-    if len(z) < 2:
-        raise ValueError("--interpolate needs --samples of 2 or more")
     count, most = max(flags.interpolate, 2), min(len(z) - 1, 16)
     path = sampler.between(z[:most], z[1 : most + 1], count)
     own = None if labels is None else labels[:most].repeat(count)

@@ -91,3 +91,4 @@ def test_what_draws_no_images_is_refused(run: Run):
         sample(Experiment(()), run, Request("a/b", None, Flags(), ""))
     with pytest.raises(ValueError, match="--interpolate needs --samples of 2"):
         sample(experiment_of(run), run, Request("a/b", None, Flags(samples=1, interpolate=4), ""))
+    assert not (run.workdir / "samples").exists()  # refused before anything is drawn
