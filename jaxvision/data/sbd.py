@@ -95,8 +95,9 @@ def _with_voc(folder: pathlib.Path, lists: dict[str, tuple[str, ...]], voc: str)
     if not {"train", "val"} <= theirs.keys():
         raise ValueError(f"--data=sbd:…,voc={voc}: expected ImageSets/Segmentation/train.txt and val.txt there")
     known, held_out = _stems(theirs["train"]), _stems(theirs["val"])
-    rest = tuple(item for item in (*lists["train"], *lists["val"]) if item not in {*known, *held_out})
-    val = [index for index, item in enumerate(held_out) if item not in set(lists["train"])]
+    theirs_too, trained = {*known, *held_out}, set(lists["train"])
+    rest = tuple(item for item in (*lists["train"], *lists["val"]) if item not in theirs_too)
+    val = [index for index, item in enumerate(held_out) if item not in trained]
     return {
         "val": _subset(theirs["val"], val),
         "trainaug": Joined((theirs["train"], BoundaryImages(folder, rest))),

@@ -67,7 +67,10 @@ def detection_curves(class_names: Sequence[str], threshold: float = 0.5) -> Metr
         if nothing_counts(records):
             return {}
         found = class_curves(records, len(class_names), threshold)
-        pictures: Result = {"precision_recall": draw_curves(found, class_names), "per_class": _bars(found, class_names)}
+        pictures: Result = {
+            "precision_recall": draw_curves(found, class_names, threshold),
+            "per_class": _bars(found, class_names, threshold),
+        }
         if len(class_names) <= _MATRIX:
             counts = confusion(records, found, len(class_names), threshold)
             pictures["confusion_matrix"] = confusion_matrix(counts, class_names, unit="objects and false alarms")
@@ -134,12 +137,15 @@ def confusion(
     return counts
 
 
-def draw_curves(curves: Sequence[ClassCurve], class_names: Sequence[str]) -> UInt8[np.ndarray, "H W 3"]:
+def draw_curves(
+    curves: Sequence[ClassCurve], class_names: Sequence[str], threshold: float = 0.5
+) -> UInt8[np.ndarray, "H W 3"]:
     """Draw precision over recall and F1 over the least score, thin for each class and thick for their mean.
 
     Args:
         curves: of each class that has objects.
         class_names: names of the classes, background first.
+        threshold: the IoU of the curves, for the title.
     """
     at = np.linspace(0, 1, _SAMPLES)
     over_recall, over_score = [], []
@@ -161,14 +167,14 @@ def draw_curves(curves: Sequence[ClassCurve], class_names: Sequence[str]) -> UIn
     if len(curves) > 1:
         over_recall.append(Line(at, np.mean(means[0], axis=0), INK, 3))
         over_score.append(Line(at, np.mean(means[1], axis=0), INK, 3))
-    left = unit_square(over_recall, "Precision and recall, IoU 0.5", "recall", "precision")
+    left = unit_square(over_recall, f"Precision and recall, IoU {threshold:g}", "recall", "precision")
     right = unit_square(over_score, "F1 by the least score", "least score", "F1")
     shown = [(color_of(c.label), f"{class_names[c.label]} {c.ap:.3f}") for c in curves[:_NAMED]]
     more = [(INK, f"and {len(curves) - _NAMED} more classes")] if len(curves) > _NAMED else []
     return with_key(np.concatenate([left, right], axis=1), [(INK, "average precision:"), *shown, *more])
 
 
-def _bars(curves: Sequence[ClassCurve], class_names: Sequence[str]) -> UInt8[np.ndarray, "H W 3"]:
+def _bars(curves: Sequence[ClassCurve], class_names: Sequence[str], threshold: float) -> UInt8[np.ndarray, "H W 3"]:
     rows = []
     for curve in curves:
         figures = [str(curve.objects)]
@@ -178,7 +184,7 @@ def _bars(curves: Sequence[ClassCurve], class_names: Sequence[str]) -> UInt8[np.
             values = (curve.scores, curve.f1, curve.precision, curve.recall)
             figures += [f"{value[curve.best]:.3f}" for value in values]
         rows.append(ClassBar(class_names[curve.label], color_of(curve.label), curve.ap, tuple(figures)))
-    title = "Average precision at IoU 0.5, and the least score with the best F1"
+    title = f"Average precision at IoU {threshold:g}, and the least score with the best F1"
     return class_bars(rows, title, ("objects", "least score", "F1", "precision", "recall"))
 
 

@@ -18,7 +18,7 @@ _KNOWN_BY = (  # the main figures of the experiments, most telling first
 )
 
 
-_FEW_CLASSES = 10
+_FEW_CLASSES = 10  # five guesses are half of them, so that top5 says little
 
 
 class Figure(NamedTuple):
@@ -80,10 +80,8 @@ def key_figures(run: Run) -> list[Figure]:
     """
     for stage in (*reversed(stages(run)), EVALUATION):
         if of_stage := figures(run, stage):
-            if (
-                len(run.about.get("learned", {}).get("class_names", ())) <= _FEW_CLASSES
-            ):  # where 5 guesses are half of them
-                of_stage = [figure for figure in of_stage if not figure.name.endswith("/top5")]
+            if len(run.about.get("learned", {}).get("class_names", ())) <= _FEW_CLASSES:
+                of_stage = [figure for figure in of_stage if not figure.name.endswith("/top5")] or of_stage
             known = _rank(min(of_stage, key=_rank)) < len(_KNOWN_BY)
             return sorted(of_stage, key=_rank) if known or not files(run, stage, ".md") else []
     return []

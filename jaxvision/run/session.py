@@ -1,4 +1,4 @@
-"""One experiment in one of five modes: train, show, evaluate, predict, export. `launch.py` calls it after parsing."""
+"""One experiment in the mode that `--mode` names, from train to export. `launch.py` calls it after parsing."""
 
 import contextlib
 from collections.abc import Callable, Mapping

@@ -14,7 +14,7 @@ from jaxvision.run.saved_run import FORMAT, completed, read
 from jaxvision.weights.imported import Imported
 
 LEARNED = "learned"  # the entry with the data, class names and pixel statistics of the training
-_float32 = {"precision": "float32"}  # of runs that were made before there was a choice
+_FLOAT32 = {"precision": "float32"}  # of runs that were made before there was a choice
 
 
 def remember(
@@ -50,7 +50,7 @@ def remember(
     if (workdir / "metrics.jsonl").exists() and (saved := read(workdir)):
         saved["config"] = completed(saved["config"], json.loads(json.dumps(defaults or config)))
         compared = ("experiment", "seed", "init_from", "precision")
-        flat = [_float32 | {key: c[key] for key in compared if key in c} | c["config"] for c in (saved, described)]
+        flat = [_FLOAT32 | {key: c[key] for key in compared if key in c} | c["config"] for c in (saved, described)]
         if flat[0]["experiment"] != name:
             flat = [{"experiment": c["experiment"]} for c in flat]
         flat = [{k: v for k, v in c.items() if not (repeat and k.startswith(f"{repeat}."))} for c in flat]

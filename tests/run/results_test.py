@@ -47,6 +47,7 @@ def test_five_guesses_are_no_figure_of_ten_classes(tmp_path: Path):
     for classes, names in ((10, ["val/accuracy"]), (11, ["val/accuracy", "val/top5"])):
         run = run_of(tmp_path, row, experiment="a/b", learned={"class_names": ["x"] * classes})
         assert [figure.name for figure in results.key_figures(run)] == names
+    assert [figure.name for figure in results.key_figures(run_of(tmp_path, {"val/top5": 0.9}))] == ["val/top5"]
 
 
 def test_key_figures_are_of_the_training_and_the_most_telling_first(tmp_path: Path):
