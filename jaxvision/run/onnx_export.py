@@ -1,6 +1,8 @@
 """A trained network as ONNX, converted by jax2onnx and compared with the network by onnxruntime."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,18 +53,7 @@ def write_onnx(
         found = {"/".join(key): value for key, value in flat(predict(dict(zip(inputs, arrays, strict=True)))).items()}
         return tuple(found[name] for name in reference)
 
-    def convert(rows: int | str) -> None:
-        shapes = [jax.ShapeDtypeStruct((rows, *np.shape(v)[1:]), np.asarray(v).dtype) for v in inputs.values()]
-        with dispatch.plain_forms():
-            to_onnx(
-                network,
-                inputs=shapes,
-                return_mode="file",
-                output_path=str(path),
-                input_names=list(inputs),
-                output_names=list(reference),
-            )
-
+    convert = partial(_convert, to_onnx, network, path, inputs, list(reference))
     rows: int | str = "B"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -71,18 +62,15 @@ def write_onnx(
     except Exception as error:  # the converter raises all kinds where a size depends on the number of rows
         rows = len(next(iter(inputs.values())))
         say(f"the program takes batches of {rows} only, not of any number: {_short(error)}")
-        try:
-            convert(rows)
-        except Exception as second:
-            path.unlink(missing_ok=True)
-            raise ValueError(
-                f"--format=onnx: jax2onnx cannot convert this network: {_short(second)}; --format=stablehlo can be used"
-            ) from None
-        try:
+        with _removed_at_error(path):
+            try:
+                convert(rows)
+            except Exception as second:
+                raise ValueError(
+                    f"--format=onnx: jax2onnx cannot convert this network: {_short(second)}; --format=stablehlo can be "
+                    "used"
+                ) from None
             check(onnxruntime, path, inputs, reference, tolerance)
-        except Exception:
-            path.unlink(missing_ok=True)
-            raise
     return {
         "inputs": {k: _described(rows, v) for k, v in inputs.items()},
         "outputs": {k: _described(rows, v) for k, v in reference.items()},
@@ -114,6 +102,35 @@ def check(
         difference = np.abs(np.asarray(value, np.float64) - right.astype(np.float64)).max(initial=0)
         if not difference <= tolerance * np.abs(right.astype(np.float64)).max(initial=1):
             raise ValueError(f"--format=onnx: {name} of the exported program differs by {difference:.3g}")
+
+
+def _convert(
+    to_onnx: Callable[..., Any],
+    network: Callable[..., Any],
+    path: Path,
+    inputs: Mapping[str, Any],
+    outputs: list[str],
+    rows: int | str,
+) -> None:
+    shapes = [jax.ShapeDtypeStruct((rows, *np.shape(v)[1:]), np.asarray(v).dtype) for v in inputs.values()]
+    with dispatch.plain_forms():
+        to_onnx(
+            network,
+            inputs=shapes,
+            return_mode="file",
+            output_path=str(path),
+            input_names=list(inputs),
+            output_names=outputs,
+        )
+
+
+@contextlib.contextmanager
+def _removed_at_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _described(rows: int | str, value: Any) -> dict[str, Any]:
