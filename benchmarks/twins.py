@@ -14,9 +14,9 @@ With --seconds a command ends in time, saves what it was at, and goes on from th
 
 import itertools
 import json
-import multiprocessing
 import pathlib
 import statistics
+import subprocess
 import sys
 import time
 from typing import NamedTuple
@@ -30,7 +30,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from jaxvision.run import xla
 
 SIDES = ("jaxvision", "torch")
-STOPPED = 75  # exit code of a command whose time was up, and of its processes
+STOPPED = 75  # exit code of a command whose time was up, and of the processes that it starts
 _ONLY = flags.DEFINE_list("only", [], f"trainings, of {', '.join(CASES)}; none: all whose data are given")
 _DATA = {
     name: flags.DEFINE_string(name, "", f"--data of {name}, such as {example}")
@@ -45,6 +45,9 @@ _STEPS = flags.DEFINE_integer("steps", 0, "training steps of every case; 0: its 
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "seeds, for each of which both sides train")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/twins", "folder of checkpoints and results")
 _SECONDS = flags.DEFINE_float("seconds", 0.0, "stop after about so many seconds and save; 0: run to the end")
+_CHILD = flags.DEFINE_string(
+    "child", "", "the one training of a process that this script starts: NAME,SIDE,SEED,SECONDS"
+)
 flags.register_validator("only", lambda names: set(names) <= set(CASES), f"choose of {', '.join(CASES)}")
 
 
@@ -60,6 +63,10 @@ class Figures(NamedTuple):
 
 def main(argv: list[str]) -> None:
     del argv
+    if _CHILD.value:
+        name, side, seed, seconds = _CHILD.value.split(",")
+        _run(_task(name, int(seed)), side, float(seconds))
+        return
     turns.require("twins.py", "torch", "torchvision")
     began = time.monotonic()
     for name in _ONLY.value or CASES:
@@ -89,12 +96,11 @@ def _in_a_process(task: Task, side: str, seconds: float) -> None:
     """Run one side of one seed; end the command if its time was up or it failed."""
     if _SECONDS.value and seconds < 5:
         _stop(task, side)
-    process = multiprocessing.get_context("spawn").Process(target=_run, args=(task, side, seconds))
-    process.start()
-    process.join()
-    if process.exitcode in (STOPPED, -15):  # -15: before training had begun to listen
+    child = f"--child={task.name},{side},{task.seed},{seconds:.0f}"
+    code = subprocess.call([sys.executable, *sys.orig_argv[1:], child])
+    if code in (STOPPED, -15):  # -15: before training had begun to listen
         _stop(task, side)
-    if process.exitcode:
+    if code:
         sys.exit(f"{task.name}, {side}, seed {task.seed}: failed, for the reason above")
 
 
