@@ -31,7 +31,7 @@ __all__ = ["command", "experiments", "load", "main", "parse"]
 def main(argv: list[str]) -> int:
     """Do what the command line asks; return 0, or 2 after one line about a mistake in flags, files or data.
 
-    A run that a signal stopped has saved its state, and also returns 0.
+    A training that a signal stopped has saved its state, and also returns 0; other modes return 128 and the signal.
     """
     try:
         if argv[-1] in ("--version", "-V"):  # without a value: some experiments have a setting of this name

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from scipy.io import loadmat
 
 from jaxvision import foreign
-from jaxvision.data import decode, objects, specs, voc_masks
+from jaxvision.data import decode, objects, specs, split_names, voc_masks
 from jaxvision.data.joined import Joined
 from jaxvision.data.label_maps import LabelledImages, checked
 from jaxvision.data.objects import VOC_NAMES
@@ -115,4 +115,4 @@ def _stems(records: LabelledImages) -> list[str]:
 
 def _listed(path: pathlib.Path) -> tuple[str, ...]:
     """Return the names in a list; () where there is no such file."""
-    return tuple(path.read_text("utf-8").split()) if path.is_file() else ()
+    return tuple(" ".join(split_names.lines(path)).split()) if path.is_file() else ()

@@ -15,6 +15,8 @@ INK: Color = (33, 37, 41)
 FAINT: Color = (108, 117, 125)
 PAPER: Color = (255, 255, 255)
 
+_said: set[str] = set()  # letters that no font has, of which the first were said
+
 
 def font(size: int, *, bold: bool = False, words: str = "") -> ImageFont.FreeTypeFont:
     """Return a font that has the letters of `words`.
@@ -27,7 +29,8 @@ def font(size: int, *, bold: bool = False, words: str = "") -> ImageFont.FreeTyp
         bold: bold letters.
         words: what is to be written.
     """
-    return _face(_file(bold, frozenset(words)), size)
+    # DejaVu has all of ASCII, so that most texts, of which each may have other letters, are one entry of the cache.
+    return _face(_file(bold, frozenset() if words.isascii() else frozenset(words)), size)
 
 
 @functools.cache
@@ -47,9 +50,12 @@ def _file(bold: bool, letters: frozenset[str]) -> str:
         if needed <= _letters(file):
             return file
     lacking = "".join(sorted(needed - _letters(usual)))
-    logging.warning(
-        "no installed font has %s, which pictures show as boxes; install one, such as Debian's fonts-noto-cjk", lacking
-    )
+    if not _said:
+        logging.warning(
+            "no installed font has %s, which pictures show as boxes; install one, such as Debian's fonts-noto-cjk",
+            lacking,
+        )
+    _said.add(lacking)
     return usual
 
 

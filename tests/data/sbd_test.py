@@ -68,3 +68,9 @@ def test_what_is_missing_is_named(tmp_path: Path):
     (tmp_path / "y.mat").write_bytes(b"not MATLAB" * 50)
     with pytest.raises(ValueError, match="y.mat: not a MATLAB file"):
         sbd.read_label_map(str(tmp_path / "y.mat"))
+
+
+def test_a_list_in_another_encoding_is_named(tmp_path: Path):
+    (write_sbd(tmp_path) / "benchmark_RELEASE/dataset/val.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(ValueError, match=r"val\.txt: not a text file in UTF-8"):
+        sources.load(f"sbd:{tmp_path}", "label_maps")

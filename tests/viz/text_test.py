@@ -47,8 +47,10 @@ def test_a_script_that_no_font_has_is_said(monkeypatch: pytest.MonkeyPatch):
     said: list[str] = []
     monkeypatch.setattr(text, "_installed", lambda: ())
     monkeypatch.setattr(text.logging, "warning", lambda line, *values: said.append(line % values))
+    monkeypatch.setattr(text, "_said", set())
     text._file.cache_clear()
-    for _ in range(2):
-        assert text.font(12, words="漢 cat") is text.font(12)
+    for words in ("漢 cat", "漢 cat", "字 dog", "cat", "dog 0.98"):
+        assert text.font(12, words=words) is text.font(12)
+    assert text._file.cache_info().currsize == 3  # one for all texts of ASCII
     text._file.cache_clear()
     assert len(said) == 1 and "no installed font has 漢, " in said[0] and "fonts-noto-cjk" in said[0]
