@@ -21,7 +21,7 @@ from jaxvision.weights import darknet, torchvision
 from jaxvision.weights.imported import Imported
 from jaxvision.weights.rename import flat, nested
 from jaxvision.weights.state_dict import Tensors
-from tests.data import coco_test, csv_boxes_test, idx_test, label_maps_test, labelme_test, voc_test, yolo_test
+from tests.data import coco_test, csv_boxes_test, idx_test, label_maps_test, labelme_test, sbd_test, voc_test, yolo_test
 from tests.weights.hed_test import CHANNELS
 
 NUMBER = 12  # images of a set
@@ -106,8 +106,14 @@ def idx(root: pathlib.Path) -> None:
             (root / f"{prefix}-{kind}-idx{number}-ubyte").write_bytes(idx_test.pack(values))
 
 
+def sbd(root: pathlib.Path) -> None:
+    """SBD's archive."""
+    sbd_test.write_sbd(root.parent if root.name == "benchmark_RELEASE" else root)
+
+
 MAKERS: Mapping[str, Callable[[pathlib.Path], None]] = {
-    "folder": folder, "voc": voc, "coco": coco, "masks": masks, "yolo": yolo, "labelme": labelme, "csv": csv, "idx": idx
+    "folder": folder, "voc": voc, "coco": coco, "masks": masks, "yolo": yolo, "labelme": labelme, "csv": csv,
+    "idx": idx, "sbd": sbd,
 }  # fmt: skip
 
 
@@ -115,10 +121,12 @@ def make(spec: str) -> None:
     """Write the sets that a --data names below the working directory, but for those that exist already."""
     for part in re.split(r"\+(?=\w+:)", spec):
         kind, _, rest = part.partition(":")
-        root = pathlib.Path(rest.partition(",")[0])
+        root, beside = (pathlib.Path(path) for path in (rest.partition(",")[0], rest.partition(",voc=")[2]))
         if kind in MAKERS and not root.exists():
             assert not root.is_absolute(), f"{spec}: outside the test's folder"
             MAKERS[kind](root)
+        if beside.name and not beside.exists():
+            sbd_test.write_voc(beside)
 
 
 class Memory:
