@@ -70,6 +70,8 @@ class Optimizer:
             raise ValueError(
                 "optimizer.every is 0: give the training steps after which the exponential schedule cuts lr"
             )
+        if self.warmup_flat and not self.warmup_from:
+            raise ValueError("optimizer.warmup_flat: lr would be 0 all along; give warmup_from a fraction, such as 0.1")
         if self.rule == "lars" and self.decoupled:
             raise ValueError(
                 "optimizer.decoupled: LARS measures the decayed gradient, so set it to false with rule lars"

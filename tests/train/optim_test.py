@@ -173,6 +173,8 @@ def test_the_exponential_schedule_cuts_again_and_again():
 def test_a_flat_warm_up_holds_its_rate():
     rate = learning_rate(Optimizer(lr=0.1, warmup_steps=400, warmup_from=0.1, warmup_flat=True), 64_000)
     np.testing.assert_allclose([rate(step) for step in (0, 399, 400, 401)], [0.01, 0.01, 0.1, 0.1], rtol=1e-6)
+    with pytest.raises(ValueError, match="optimizer.warmup_flat: lr would be 0 all along"):
+        Optimizer(warmup_steps=4, warmup_flat=True)
 
 
 def test_the_rate_grows_with_the_images_of_an_update():
