@@ -106,6 +106,7 @@ def _run(request: Request, module: ModuleType) -> None:
         experiment = averaged_stages(module.build(config, inputs), getattr(config, "average_decay", 0.0))
         if flags.mode == "train":
             _check_evaluation(config, log)
+            _check_stop_after(flags.stop_after, experiment.best)
     if flags.from_stage:
         restart.forget(workdir, [stage.name for stage in experiment.stages], flags.from_stage)
         write(workdir, described)
@@ -188,6 +189,12 @@ def _check_evaluation(config: Any, log: SourceLog) -> None:
     source, split = log.opened.get(getattr(config, "data", "")), getattr(config, "val_split", "val")
     if source is not None and split.partition("[")[0] in source.splits:
         check_readable(f"--data={config.data}", split, source[split])
+
+
+def _check_stop_after(evaluations: int, best: str) -> None:
+    """Raise ValueError for --stop_after where no metric says which of two networks is better."""
+    if evaluations and not best:
+        raise ValueError("--stop_after: this experiment has no metric that marks its best checkpoint; leave it out")
 
 
 def _with_epochs(request: Request, module: ModuleType) -> Any:

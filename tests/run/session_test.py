@@ -51,3 +51,11 @@ def test_an_error_is_the_last_that_is_said(
         session.run(request, module)
     assert (tmp_path / "report.html").exists() and "written to" not in capsys.readouterr().err
     assert "jaxlib" in (tmp_path / "report.html").read_text()
+
+
+def test_a_stop_needs_a_metric_that_can_stall(tmp_path: Path):
+    module = ModuleType("experiment")
+    module.build = lambda config, inputs: Experiment.single(toy.regression(), toy.Numbers, 4)
+    request = Request("area/name", Config(), Flags(workdir=str(tmp_path), stop_after=2), "python launch.py")
+    with pytest.raises(ValueError, match="--stop_after: this experiment has no metric"):
+        session.run(request, module)
