@@ -19,6 +19,9 @@ from jaxvision.weights.imported import Imported
 FOLDER = "samples"
 """The folder of a workdir with the samples."""
 
+_IN_GRID, _OF_CLASS = 400, 10  # most samples in the grid; of each class, where there are classes
+_WAYS = 16  # most ways from a sample to the next
+
 
 def sample(experiment: Experiment, run: Run, request: Request, imported: Imported | None = None) -> None:
     """Draw samples: samples/grid.png, a PNG of each, and latents.npz.
@@ -52,17 +55,20 @@ def sample(experiment: Experiment, run: Run, request: Request, imported: Importe
     kept: dict[str, Any] = {"z": z, "seed": flags.seed, "truncation": flags.truncation}
     if wanted is not None:
         kept |= {"label": wanted, "class_names": np.array(sampler.class_names)}
-        grid = viz.by_class(images, wanted, sampler.class_names)
+        grid = viz.by_class(images, wanted, sampler.class_names, most=_OF_CLASS)
+        shown = int(np.minimum(np.bincount(wanted), _OF_CLASS).sum())
     else:
-        grid = viz.samples(images)
+        grid, shown = viz.samples(images, most=_IN_GRID), min(len(images), _IN_GRID)
     save_picture(folder / "grid.png", grid)
     for number, image in enumerate(images):
         save_picture(folder / f"{number:04d}.png", image)
     if flags.interpolate:
         save_picture(folder / "interpolations.png", _ways(network, state, sampler, z, wanted, rows, flags))
     np.savez(folder / "latents.npz", **kept)
-    more = " and interpolations.png" if flags.interpolate else ""
-    run.writer.say(f"{len(images)} samples in {folder}/, together in grid.png{more}; their latents in latents.npz")
+    together = "together" if shown == len(images) else f"{shown} of them together"
+    first = f" of the first {_WAYS + 1}" if len(images) > _WAYS + 1 else ""
+    more = f" and interpolations.png{first}" if flags.interpolate else ""
+    run.writer.say(f"{len(images)} samples in {folder}/, {together} in grid.png{more}; their latents in latents.npz")
 
 
 def labels_of(sampler: Sampler, label: str, count: int) -> Int32[np.ndarray, " N"] | None:
@@ -132,7 +138,7 @@ def _ways(
     flags: Flags,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draw the ways from the first samples to the next ones, of the class of the first."""
-    count, most = max(flags.interpolate, 2), min(len(z) - 1, 16)
+    count, most = max(flags.interpolate, 2), min(len(z) - 1, _WAYS)
     path = sampler.between(z[:most], z[1 : most + 1], count)
     own = None if labels is None else labels[:most].repeat(count)
     images = generated(network, state, path.reshape(-1, path.shape[-1]), own, rows)

@@ -66,11 +66,14 @@ def test_samples_are_drawn_from_the_latents_that_are_kept(run: Run):
     assert names == {*(f"{i:04d}.png" for i in range(6)), "grid.png", "interpolations.png", "latents.npz"}
 
 
-def test_the_class_that_is_asked_for(run: Run):
+def test_the_class_that_is_asked_for(run: Run, capsys: pytest.CaptureFixture[str]):
     experiment = experiment_of(run, "cat", "dog", "7")
     sample(experiment, run, Request("gan/conditional", None, Flags(samples=3, label="dog"), ""))
     assert np.asarray(Image.open(run.workdir / "samples" / "0002.png"))[0, 0, 0] == 1
     assert np.load(run.workdir / "samples" / "latents.npz")["label"].tolist() == [1, 1, 1]
+    assert "3 samples" in (said := capsys.readouterr().err) and "/, together in grid.png;" in said
+    sample(experiment, run, Request("gan/conditional", None, Flags(samples=18, label="dog", interpolate=2), ""))
+    assert "10 of them together in grid.png and interpolations.png of the first 17;" in capsys.readouterr().err
     assert sampled_batch(experiment.sampler)["label"].tolist() == [0]
 
 
