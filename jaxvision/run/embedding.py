@@ -9,8 +9,9 @@ from pathlib import Path
 import jax
 import numpy as np
 from jaxtyping import Float32, Int
-from PIL import Image, ImageOps
+from PIL import Image
 
+from jaxvision.data import decode
 from jaxvision.files import atomic_open, atomic_write
 from jaxvision.run.network import ready
 from jaxvision.run.prediction import input_files
@@ -166,10 +167,10 @@ def _figure(folder: Path, name: str, small: str, caption: str) -> str:
 def _small_copy(folder: Path, name: str, stem: str) -> str:
     path = folder / "small" / f"{stem}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with Image.open(name) as image:
-        image.draft("RGB", (_SMALL, _SMALL))
-        copy = ImageOps.exif_transpose(image).convert("RGB")
-    copy.thumbnail((_SMALL, _SMALL))
+    image = decode.Encoded(name)
+    scale = min(1.0, _SMALL / max(image.width, image.height))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    copy = Image.fromarray(decode.crop(image, (0.0, 0.0, float(image.width), float(image.height)), size))
     copy.save(path, quality=85)
     return path.relative_to(folder).as_posix()
 

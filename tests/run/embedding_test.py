@@ -54,6 +54,14 @@ def test_the_page_shows_each_image_beside_its_neighbours(tmp_path: Path):
     assert tags.words.index("0 & 0.png") < tags.words.index("0.995") < tags.words.index("1 & 10.png")
 
 
+def test_a_small_copy_of_16_bits_is_read_as_the_network_reads_it(tmp_path: Path):
+    names = photos(tmp_path / "photos", 0, 10)
+    Image.fromarray(np.tile(np.arange(0, 4000, 20, np.uint16), (300, 1))).save(names[0])
+    write_neighbours(tmp_path, names, np.array([[1, 0], [0, 1]], np.float32))
+    small = np.asarray(Image.open(tmp_path / "small" / "0 & 0.jpg"))
+    assert small.shape == (128, 85, 3) and small[:, 0].max() < 20 and 100 < small[:, 42].mean() < 150
+
+
 class Files:
     """Batches of two images, of which the last is padding and the second cannot be read."""
 
