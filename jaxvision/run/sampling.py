@@ -66,8 +66,8 @@ def sample(experiment: Experiment, run: Run, request: Request, imported: Importe
         save_picture(folder / "interpolations.png", _ways(network, state, sampler, z, wanted, rows, flags))
     np.savez(folder / "latents.npz", **kept)
     together = "together" if shown == len(images) else f"{shown} of them together"
-    first = f" of the first {_WAYS + 1}" if len(images) > _WAYS + 1 else ""
-    more = f" and interpolations.png{first}" if flags.interpolate else ""
+    part = f" of the first {_WAYS + 1}" if len(images) > _WAYS + 1 else ""
+    more = f" and interpolations.png{part}" if flags.interpolate else ""
     run.writer.say(f"{len(images)} samples in {folder}/, {together} in grid.png{more}; their latents in latents.npz")
 
 
