@@ -97,7 +97,12 @@ class DissectionSetup:
         return tuple(range(self.config.dissect.concepts == "shades", self.source.num_classes))
 
     def players(self) -> Stage:
-        """Return the stage that trains the GAN."""
+        """Return the stage that trains the GAN. ValueError: a flag is set that only a GAN with a judge uses."""
+        if self.config.flip or self.config.judged_split != GanConfig.judged_split:
+            raise ValueError(
+                "--flip and --judged_split: a GAN that is dissected learns from images and label maps as they are, and "
+                "has no judge; leave them out"
+            )
         network, every = self.config.network, self.config.eval_every
         gan = GanSetup(self.source, self.config, self.inputs)
         hooks = (

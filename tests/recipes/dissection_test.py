@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.recipes.dissection import Dissect, DissectionConfig, DissectionSetup, concept_source, shaded
@@ -44,3 +45,9 @@ def test_stages_have_the_steps_of_their_settings():
     stages = parts.players(), parts.segmenter(), parts.dissection()
     assert [stage.name for stage in stages] == ["players", "segmenter", "dissection"]
     assert [stage.steps for stage in stages] == [2, CONFIG.dissect.segmenter_steps, CONFIG.dissect.alpha_steps]
+
+
+def test_flags_of_a_judged_gan_are_refused():
+    for wrong in ({"flip": True}, {"judged_split": "train"}):
+        with pytest.raises(ValueError, match="--flip and --judged_split: a GAN that is dissected"):
+            setup(dataclasses.replace(CONFIG, **wrong)).players()
