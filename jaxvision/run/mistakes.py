@@ -82,6 +82,8 @@ def unknown_flag(name: str, value: str, values: flags.FlagValues) -> str:
         return f"{said}; --help shows those that there are"
     if meant == ["mode"] and plain in known_values(values["mode"]):
         return f"{said}; did you mean --mode={plain}?"
+    if meant == ["preset"] and plain in ("quick", "paper"):
+        return f"{said}; did you mean --preset={plain}?"
     given = f"={value}" if value and meant != ["mode"] else ""
     return f"{said}; did you mean {' or '.join(f'--{one}{given}' for one in meant)}?"
 

@@ -6,6 +6,7 @@ Every function returns HTML. What it is given is text, and escaped, but for the 
 import base64
 import html
 import io
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -61,7 +62,7 @@ def section(title: str, *parts: str) -> str:
 
 def address(path: Path) -> str:
     """Return the relative address of a file from the page's folder; file names may hold any character."""
-    return quote(path.as_posix())
+    return quote(os.fsencode(path.as_posix()))  # names that are not UTF-8, too
 
 
 def link(path: Path) -> str:

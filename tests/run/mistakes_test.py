@@ -49,6 +49,7 @@ def values() -> flags.FlagValues:
         ("output_dir", "x", "did you mean --workdir=x?"),
         ("evaluate", "", "did you mean --mode=evaluate?"),
         ("test", "", "did you mean --mode?"),
+        ("paper", "", "did you mean --preset=paper?"),
         ("device", "cuda", "jax uses every GPU"),
         ("resume", "", "goes on from the last checkpoint"),
         ("xyzzyq", "", "--help shows those that there are"),

@@ -1,6 +1,7 @@
 import base64
 import html
 import io
+import os
 import re
 import shlex
 from pathlib import Path
@@ -90,3 +91,8 @@ def test_a_command_is_what_was_typed():
     line = "python launch.py '--input=my photos/*.jpg' --smoke"
     made = page.command(line)
     assert made.count("<span>") == 4 and html.unescape(re.sub("<[^>]+>", "", made)) == line
+
+
+def test_a_file_of_any_name_has_an_address():
+    assert page.address(Path("a b/ü&.png")) == "a%20b/%C3%BC%26.png"
+    assert page.address(Path(os.fsdecode(b"caf\xe9.png"))) == "caf%E9.png"  # not UTF-8
