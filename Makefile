@@ -8,7 +8,7 @@ TOO_OLD = error: jaxvision needs Python 3.11 or newer with venv; this is `$(PYTH
 venv = test -x $(1)/bin/pip && $(1)/bin/python $(NEW_ENOUGH) || { \
 	$(PYTHON) $(NEW_ENOUGH) 2>/dev/null || { echo "$(TOO_OLD)" >&2; exit 1; }; $(PYTHON) -m venv --clear $(1); }
 
-.PHONY: demo test test-long test-peers mutants docs lint format
+.PHONY: demo test test-long test-exhaustive test-peers mutants docs lint format
 
 demo: .venv/installed  ## train ResNet on real handwritten digits, minutes on a laptop
 	$(BIN)/python launch.py --experiment=classification/resnet --workdir=runs/demo
@@ -18,6 +18,9 @@ test: lint  ## everything that needs no optional peer and no long run
 
 test-long: .venv/installed-tests  ## programs killed in each stage, whole comparisons
 	$(BIN)/python -m pytest -n 2 --dist=loadfile -q -m long
+
+test-exhaustive: .venv/installed-tests  ## hours: every experiment on 1 to 8 devices and lowered for GPU and TPU, 100 kills
+	$(BIN)/python -m pytest -n 2 --dist=load -q -m exhaustive
 
 lint: .venv/installed-tests
 	$(BIN)/ruff format --check .

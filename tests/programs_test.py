@@ -19,7 +19,7 @@ from jaxvision.run.program import bytes_of, collectives, operations
 from tests.programs.traced import ROOT, Traced, steps, with_places
 
 TRAINED = [name for name in launch.experiments() if name != "detection/selective_search"]  # which learns nothing
-# One of each area in `make test`, where tracing takes a few seconds; all in `make test-long`.
+# One of each area in `make test`, where tracing takes a few seconds; all in `make test-long` or `make test-exhaustive`.
 CHEAP = ("classification/resnet", "segmentation/sliding_window", "detection/fast_rcnn", "gan/toy", "ssl/rotation")
 CHEAP_AND_LONG = [name if name in CHEAP else pytest.param(name, marks=pytest.mark.long) for name in TRAINED]
 DEVICES = 2
@@ -132,15 +132,22 @@ def test_a_step_is_a_program_for_accelerators():
     lowers("classification/resnet", "quick")
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("preset", ["quick", "paper"])
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [
+        *(pytest.param(name, "quick", marks=pytest.mark.long) for name in CHEAP[1:]),
+        *(pytest.param(name, "quick", marks=pytest.mark.exhaustive) for name in TRAINED if name not in CHEAP),
+        *(pytest.param(name, "paper", marks=pytest.mark.exhaustive) for name in TRAINED),
+    ],
+)
 def test_every_step_is_a_program_for_accelerators(name: str, preset: str):
     lowers(name, preset)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long if name in CHEAP[:1] else pytest.mark.exhaustive) for name in TRAINED],
+)
 def test_pmap_shard_map_and_jit_agree_on_1_2_4_and_8_devices(name: str):
     """In a process of its own, which has eight devices."""
     run = subprocess.run([sys.executable, "-m", "tests.programs.equal", name], capture_output=True, text=True, cwd=ROOT)

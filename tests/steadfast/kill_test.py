@@ -1,6 +1,7 @@
 """A run that is killed again and again ends as one that was not: leaves, pictures and rows.
 
-The short form kills a toy GAN 4 times, the long one five experiments 20 times each.
+The short form kills a toy GAN 4 times, the long one a classifier 4 times, the exhaustive one five experiments 20 times
+each.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ COMMANDS = {
     "yolo": ["--experiment=detection/yolo", "--steps=9", "--eval_every=4", *SMOKE],
     "rcnn": ["--experiment=detection/rcnn", "--steps=7", *SMOKE],
 }
-LONG = pytest.mark.long
+EXHAUSTIVE = pytest.mark.exhaustive
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize(
-    ("name", "kills"), [("toy", 4), *(pytest.param(name, 20, marks=LONG) for name in COMMANDS if name != "toy")]
+    ("name", "kills"),
+    [
+        ("toy", 4),
+        pytest.param("classification", 4, marks=pytest.mark.long),
+        *(pytest.param(name, 20, marks=EXHAUSTIVE) for name in COMMANDS if name != "toy"),
+    ],
 )
 def test_nothing_but_times_differs(server: Server, tmp_path: Path, name: str, kills: int):
     assert killed_and_finished(server, COMMANDS[name], tmp_path, kills, seed=len(name)) == []
