@@ -100,7 +100,7 @@ def load_label_maps(spec: str) -> Source:
 
 
 class _File(msgspec.Struct):
-    """What is read of a file; everything else, such as the image itself, is passed over."""
+    """The parts of a file that are read; everything else, such as the image itself, is passed over."""
 
     shapes: list[Any]
     imagePath: Any = None

@@ -28,7 +28,7 @@ class Pairs(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where the images and the label maps of a split lie."""
+    """The folders of the images and of the label maps of a split."""
 
     images: pathlib.Path
     labels: pathlib.Path  # the same folder where label maps are called NAME_mask.png

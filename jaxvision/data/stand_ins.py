@@ -20,7 +20,7 @@ from jaxvision.data.transforms import Transform
 
 
 class Known(NamedTuple):
-    """What is published of a data set."""
+    """The published facts about a data set."""
 
     classes: tuple[str, ...]  # with the background where there is one; (): its images have no labels
     train: int  # records
@@ -62,7 +62,7 @@ class StandIns:
 
     @functools.cached_property
     def _record(self) -> Record:
-        """What all records have in common. Whoever wants the labels of all of them waits for nothing else."""
+        """Make the part that all records share, once, and not before a whole record is asked for."""
         width, height, classes = self.known.width, self.known.height, len(self.known.classes)
         boxes = _boxes(width, height)
         label_map = np.zeros((height, width), np.uint8)
@@ -108,7 +108,7 @@ class OneForAll:
         return {key: np.broadcast_to(value, (self._rows, *np.shape(value))) for key, value in record.items()}
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, since no file or process is open."""
 
 
 def source(spec: str) -> Source | None:

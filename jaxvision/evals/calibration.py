@@ -1,4 +1,4 @@
-"""Calibration of a classifier: whether of the images it is 80 % sure of, 80 % are right."""
+"""Calibration of a classifier: its probabilities beside the share of images that it names rightly."""
 
 from collections.abc import Mapping
 

@@ -47,7 +47,7 @@ Function = Callable[[Batch], Mapping[str, Any]]
 
 
 class _Exported(NamedTuple):
-    """What is exported: a batch that shows the shapes, and which of the outputs are wanted."""
+    """The subject of an export: a batch that shows the shapes, and which of the outputs are wanted."""
 
     batch: Batch
     wanted: tuple[str, ...] = ()  # (): all

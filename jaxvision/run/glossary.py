@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """What metrics of some names mean."""
+    """The meaning of the metrics whose names fit a pattern."""
 
     area: str  # the heading that it stands under
     shown: str  # the name in the table

@@ -31,7 +31,7 @@ _PLAIN_SIZE, _PLAIN_OBJECTS = 384, 100  # pixels and objects of an image that is
 
 
 class Overview(NamedTuple):
-    """What the page about the data shows."""
+    """The content of the page about the data."""
 
     document: dict[str, Any]  # counts and captions, as data.json holds them; see `collect`
     pictures: dict[str, np.ndarray]  # uint8 [H, W, 3] by file name

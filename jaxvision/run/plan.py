@@ -25,7 +25,7 @@ _COLUMNS = ("experiment, stage", "batch", "devices", "parameters", "state", "flo
 
 
 class Plan(NamedTuple):
-    """What one device holds and sends in a step of a stage."""
+    """The bytes that one device holds and sends in a step of a stage."""
 
     stage: str
     rows: int  # of the global batch

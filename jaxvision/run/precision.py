@@ -1,7 +1,7 @@
-"""What `--precision` sets outside of networks: how exactly float32 values are multiplied.
+"""The part of `--precision` outside of networks: how exactly float32 values are multiplied.
 
 GPUs and TPUs round the factors of float32 products unless they are told not to. In float32, and in the float32 parts
-of a bfloat16 run, such as losses and boxes, they are told; tensorfloat32 rounds to 10 bits where the device can.
+of a bfloat16 run, such as losses and boxes, they are told not to; tensorfloat32 rounds to 10 bits where the device can.
 """
 
 import contextlib

@@ -102,7 +102,7 @@ def input_files(pattern: str, workdir: Path, say: Say) -> ImageFiles:
 
 
 class _Drawn:
-    """What is said of the images so far, and the pictures of them, each in a file named after its image."""
+    """The predictions of the images so far, and their pictures, each in a file named after its image."""
 
     def __init__(self, shown: Presentation, workdir: Path, records: ImageFiles, much: Shown) -> None:
         self._shown, self._workdir, self._records, self._much = shown, workdir, records, much

@@ -12,7 +12,7 @@ from typing import Any
 from jaxvision.files import atomic_write
 
 Said = Mapping[str, Any]
-"""What `Presentation.describe` says of an image, with its "file"."""
+"""A prediction of an image, as `Presentation.describe` returns it, with the "file" that was read."""
 
 
 def write(workdir: Path, said: Sequence[Said], document: Any) -> list[str]:

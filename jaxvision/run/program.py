@@ -1,4 +1,4 @@
-"""What a training step does, read from its traced program: nothing is compiled, and no device is needed.
+"""The operations of a training step, read from its traced program: nothing is compiled, and no device is needed.
 
 Collectives are those that the step asks for by name, as under `--parallel=pmap` and `shard_map`.
 """

@@ -1,4 +1,4 @@
-"""What the user asks the launcher for: one frozen record, built from the command line."""
+"""The user's request to the launcher: one frozen record, built from the command line."""
 
 import dataclasses
 from collections.abc import Mapping
