@@ -49,7 +49,12 @@ PRESETS = {
         augment=ClassifierAugment(crop="jitter", shorter=(256, 256), flip=True, color="pca"),
         test=ClassifierViews("ten_crop", resize=256),
         optimizer=Optimizer(
-            lr=0.01, weight_decay=5e-4, schedule="step", milestones=(0.35, 0.65, 0.85), lr_scale=("bias$=2",)
+            lr=0.01,
+            rate_in_velocity=True,
+            weight_decay=5e-4,
+            schedule="step",
+            milestones=(0.35, 0.65, 0.85),
+            lr_scale=("bias$=2",),
         ),
     ),
     "smoke": Config(**SMOKE),

@@ -46,7 +46,13 @@ PRESETS = {
         augment=INCEPTION_AUGMENT,
         test=ClassifierViews("144_crop"),
         optimizer=Optimizer(
-            lr=0.01, weight_decay=2e-4, schedule="exponential", factor=0.96, every=40_037, lr_scale=("bias$=2",)
+            lr=0.01,
+            rate_in_velocity=True,
+            weight_decay=2e-4,
+            schedule="exponential",
+            factor=0.96,
+            every=40_037,
+            lr_scale=("bias$=2",),
         ),
         average_decay=0.9999,
     ),

@@ -47,7 +47,12 @@ PRESETS = {
         augment=ClassifierAugment(crop="jitter", shorter=(256, 512), flip=True, color="pca"),
         test=ClassifierViews("multi_scale", whole=True),
         optimizer=Optimizer(
-            lr=0.01, weight_decay=5e-4, schedule="step", milestones=(0.4, 0.7, 0.9), lr_scale=("bias$=2",)
+            lr=0.01,
+            rate_in_velocity=True,
+            weight_decay=5e-4,
+            schedule="step",
+            milestones=(0.4, 0.7, 0.9),
+            lr_scale=("bias$=2",),
         ),
     ),
     "smoke": Config(**SMOKE, batch_norm=False),

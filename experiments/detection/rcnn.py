@@ -56,6 +56,7 @@ PRESETS = {
         steps=70_000,
         optimizer=Optimizer(
             lr=0.001,
+            rate_in_velocity=True,
             weight_decay=5e-4,
             schedule="step",
             milestones=(2 / 7, 4 / 7, 6 / 7),

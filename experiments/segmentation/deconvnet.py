@@ -64,6 +64,7 @@ PRESETS = {
         optimizer=Optimizer(
             lr=0.01,
             momentum=0.9,
+            rate_in_velocity=True,
             weight_decay=5e-4,
             schedule="step",
             milestones=(0.25, 0.5, 0.75),

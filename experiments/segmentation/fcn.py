@@ -71,7 +71,7 @@ _PAPER = Config(
     steps=300_000,
     eval_every=20_000,
     view=SegmenterView((500, 500), (500, 500)),
-    optimizer=Optimizer(lr=1e-10, momentum=0.99, weight_decay=5e-4, lr_scale=("bias$=2",)),
+    optimizer=Optimizer(lr=1e-10, momentum=0.99, rate_in_velocity=True, weight_decay=5e-4, lr_scale=("bias$=2",)),
 )
 
 PRESETS = {

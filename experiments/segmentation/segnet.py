@@ -50,6 +50,7 @@ PRESETS = {
         optimizer=Optimizer(
             lr=0.1,
             momentum=0.9,
+            rate_in_velocity=True,
             weight_decay=5e-4,
             decay_norms=True,
             lr_scale=(CONVOLUTION_BIASES + "=2",),

@@ -56,7 +56,7 @@ PRESETS = {
         eval_every=4000,
         view=SegmenterView((572, 572), (512, 512), flip=True, elastic=10.0, rotate=180.0, grey=0.2, border="mirror"),
         test=SegmenterTest("sliding", (572, 572), (388, 388)),
-        optimizer=Optimizer(lr=0.001, momentum=0.99),
+        optimizer=Optimizer(lr=0.001, momentum=0.99, rate_in_velocity=True),
     ),
     "smoke": dataclasses.replace(
         smoke(Config(width=0.0625, levels=3, valid=True, borders=True, class_weights="balanced")),

@@ -52,7 +52,14 @@ PRESETS = {
         batch_size=256,
         steps=350_000,
         crop=PretextCrop((256, 288)),
-        optimizer=Optimizer(lr=0.01, weight_decay=5e-4, schedule="step", milestones=(0.33, 0.66), warmup_steps=5000),
+        optimizer=Optimizer(
+            lr=0.01,
+            rate_in_velocity=True,
+            weight_decay=5e-4,
+            schedule="step",
+            milestones=(0.33, 0.66),
+            warmup_steps=5000,
+        ),
     ),
     "fashion": Config(  # Fashion-MNIST: grey images of 28 pixels, which have no fringes of colour to hide
         data="idx:fashion-mnist",

@@ -56,7 +56,12 @@ VOC07: Mapping[str, Any] = {
 """The data on which all papers from R-CNN to YOLO report, and their average precision."""
 
 CAFFE_VGG16 = Optimizer(
-    lr=0.001, weight_decay=5e-4, schedule="step", freeze=("backbone/conv[12]_",), lr_scale=("bias$=2",)
+    lr=0.001,
+    rate_in_velocity=True,
+    weight_decay=5e-4,
+    schedule="step",
+    freeze=("backbone/conv[12]_",),
+    lr_scale=("bias$=2",),
 )
 """VGG-16 from ImageNet's weights as the released code of Fast and Faster R-CNN trains it: conv1 and conv2 stay as they
 are, biases learn at twice the rate."""

@@ -172,8 +172,9 @@ def _rule(o: Updates) -> str:
         "lars": f"LARS, momentum {o.momentum:g}, trust {o.others.get('trust', '0.001')}",
     }[o.rule]
     nesterov = ", Nesterov's" if o.others.get("nesterov") == "True" else ""
+    velocity = ", rate in the velocity" if o.others.get("rate_in_velocity") == "True" else ""
     clipped = f"; the gradient's norm at most {o.others['clip_norm']}" if "clip_norm" in o.others else ""
-    return f"{words}{nesterov}{clipped}"
+    return f"{words}{nesterov}{velocity}{clipped}"
 
 
 def _rates(o: Updates) -> str:
