@@ -16,7 +16,6 @@ from jaxvision.data.objects import VOC_NAMES
 from jaxvision.data.records import INDEX, Record, Records, Source, fetch
 from jaxvision.data.transforms import FromFile
 from jaxvision.ops.dispatch import plain_forms
-from jaxvision.ops.lab import color_bins
 from jaxvision.run.experiments import experiments, load
 from jaxvision.train.types import Stage, TrainState
 from tests.wiring.doubles import Reading, without_data
@@ -92,7 +91,7 @@ def source(spec: str, needs: str | None = None, **settings: Any) -> Source:
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_is_read() -> Iterator[None]:
     with without_data(source) as patch, plain_forms():
-        patch.setattr("experiments.ssl.colorization.frequencies", lambda setup: jnp.ones(len(color_bins())))
+        patch.setattr("experiments.ssl.colorization.frequencies", lambda setup, bins: jnp.ones(len(bins)))
         yield
 
 

@@ -87,7 +87,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         mean=setup.source.mean,
         std=setup.source.std,
         bins=bins,
-        weights=rebalancing(frequencies(setup), jnp.asarray(bins), config.rebalance),
+        weights=rebalancing(frequencies(setup, bins), jnp.asarray(bins), config.rebalance),
         temperature=config.temperature,
     )
     task = log_rate(task, config.optimizer, config.steps)
@@ -108,21 +108,29 @@ def colors_to_choose(file: str) -> Float[np.ndarray, "Q 2"]:
         file: what `numpy.save` has written, with a row for each colour; "" for `ops.lab.color_bins`.
 
     Raises:
-        ValueError: the file is missing, or holds something else.
+        ValueError: the file is missing or empty, or holds something else.
     """
     if not file:
         return color_bins()
     try:
         bins = np.load(Path(file).expanduser(), allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"--bins={file}: {error}; give a .npy file of colours (a, b)") from None
-    if bins.ndim != 2 or bins.shape[1] != 2 or not np.abs(bins).max(initial=0.0) <= _FARTHEST:
+    colors = bins.ndim == 2 and bins.shape[1] == 2 and len(bins) > 0 and bins.dtype.kind in "iuf"
+    if not colors or not np.abs(bins).max() <= _FARTHEST:
         raise ValueError(f"--bins={file}: an array {bins.shape}; give one [Q, 2] of colours (a, b) of CIE Lab")
     return bins.astype(np.float32)
 
 
-def frequencies(setup: PretextSetup) -> Float[Array, " Q"]:
+def frequencies(setup: PretextSetup, bins: Float[np.ndarray, "Q 2"]) -> Float[Array, " Q"]:
     """Count how often the colours of each bin occur in the first training images.
+
+    Args:
+        setup: names the training images.
+        bins: the colours (a, b).
+
+    Returns:
+        The counts, of which an image shares its cells out among the bins near them.
 
     Raises:
         ValueError: the images have no colours.
@@ -132,8 +140,8 @@ def frequencies(setup: PretextSetup) -> Float[Array, " Q"]:
     records = Subset(known, np.arange(min(_SAMPLE, len(known))))
     data = setup.inputs.evaluate(records, crops.center_crop(size, size), config.batch_size)
     batches = data(0, 1)  # the same in every process
-    bins = jnp.asarray(colors_to_choose(getattr(config, "bins", "")))
-    counts, chroma = zip(*(_count(batch["image"], batch["_mask"], bins) for batch in batches), strict=True)
+    counted = (_count(batch["image"], batch["_mask"], jnp.asarray(bins)) for batch in batches)
+    counts, chroma = zip(*counted, strict=True)
     if float(np.max([np.max(each) for each in chroma])) < _GREY:
         raise ValueError(
             f"--data={config.data}: the images are grey, there are no colours to learn; give coloured ones"

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Views = Callable[[Float[Array, "B H W C"]], list[Float[Array, "B h w C"]]]
-Classify = Callable[[Float[Array, "B h w C"]], Float[Array, "B K"]]
+Classify = Callable[[Float[Array, "B h w C"]], dict[str, jax.Array]]
 
 _INLINED = 10  # views for each of which the program may hold the network anew
 
@@ -74,33 +74,32 @@ def multi_scale(sizes: Sequence[int]) -> Views:
     return views
 
 
-def looked_at(classify: Classify, views: Views, images: Float[Array, "B H W C"]) -> Float[Array, "B K"]:
-    """Compute the mean of the softmax over the views of each image.
+def looked_at(classify: Classify, views: Views, images: Float[Array, "B H W C"]) -> dict[str, jax.Array]:
+    """Compute the mean of what a network finds over the views of each image.
 
     Many views of one size go through the network image by image: it is compiled once, and its memory is that of one
     image's views.
 
     Args:
-        classify: the network, from a view of each image to logits.
+        classify: the network, from a view of each image to arrays [B, …] by name, such as probabilities.
         views: gives the views of images.
         images: the images.
 
     Returns:
-        Probabilities of the classes.
+        The same arrays, each the mean over the views.
     """
     shapes = [view.shape for view in jax.eval_shape(views, images)]
     if len(shapes) <= _INLINED or len(set(shapes)) > 1:
-        return mean_probabilities([classify(view) for view in views(images)])
+        return _mean([classify(view) for view in views(images)])
 
-    def one(image: Float[Array, "H W C"]) -> Float[Array, " K"]:
-        return mean_probabilities(list(classify(jnp.concatenate(views(image[None])))))
+    def one(image: Float[Array, "H W C"]) -> dict[str, jax.Array]:
+        return jax.tree.map(lambda each: jnp.mean(each, axis=0), classify(jnp.concatenate(views(image[None]))))
 
     return jax.lax.map(one, images)
 
 
-def mean_probabilities(logits: Sequence[Float[Array, "*B K"]]) -> Float[Array, "*B K"]:
-    """Return the mean of the views' softmax."""
-    return jnp.mean(jnp.stack([jax.nn.softmax(x.astype(jnp.float32)) for x in logits]), axis=0)
+def _mean(found: Sequence[dict[str, jax.Array]]) -> dict[str, jax.Array]:
+    return jax.tree.map(lambda *each: jnp.mean(jnp.stack(each), axis=0), *found)
 
 
 def _shorter_side(images: Float[Array, "B H W C"], length: int) -> Float[Array, "B h w C"]:

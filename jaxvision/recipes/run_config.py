@@ -31,4 +31,4 @@ class SplitNames:
 class SplitConfig(SplitNames, RunConfig):
     """A training that is evaluated at regular intervals, with a choice of splits."""
 
-    average_decay: float = 0.0  # decay of a moving average of the weights, which is then evaluated; 0: no average
+    average_decay: float = 0.0  # decay per update of a moving average of the weights, which is then evaluated; 0: none

@@ -45,7 +45,7 @@ def classification(
 
     Returns:
         The task. Metrics are "loss" and "accuracy"; `predict` returns "probabilities" [B, K] and, of a batch with
-        "embed", "features" [B, F] of the first view, those before the last layer.
+        "embed", "features" [B, F], those before the last layer, averaged over the views as well.
     """
 
     def init(key: Key, batch: Batch) -> TrainState:
@@ -69,13 +69,12 @@ def classification(
     def predict(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
         images = normalise(batch["image"], mean, std)
 
-        def classify(view: Float[Array, "B h w 3"]) -> Float[Array, "B K"]:
-            return over_positions(one_network.evaluate(model, state, view)["logits"])
+        def classify(view: Float[Array, "B h w 3"]) -> dict[str, jax.Array]:
+            outputs = one_network.evaluate(model, state, view)
+            found = {"probabilities": jax.nn.softmax(over_positions(outputs["logits"]).astype(jnp.float32))}
+            return {**found, "features": last_features(outputs)} if "embed" in batch else found
 
-        found = {"probabilities": looked_at(classify, views, images)}
-        if "embed" in batch:
-            found["features"] = last_features(one_network.evaluate(model, state, views(images)[0]))
-        return found
+        return looked_at(classify, views, images)
 
     return Task(init, step, predict)
 

@@ -4,7 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
 
 from jaxvision.train.steps import ema
 from jaxvision.train.types import Batch, Experiment, Key, Metrics, PyTree, Stage, Task, TrainState
@@ -16,12 +19,13 @@ AVERAGE = "average"
 def averaged(task: Task, decay: float) -> Task:
     """Return a task that learns as `task` does and predicts with averaged parameters.
 
-    The average begins with a lower decay, (1 + n) / (10 + n) after n steps, so that the first weights soon count for
-    nothing. Batch statistics are those of the trained network.
+    The average moves when the weights are updated, which with `accumulate` is not in every step. It begins with a lower
+    decay, (1 + n) / (10 + n) after n updates, so that the first weights soon count for nothing. Batch statistics are
+    those of the trained network.
 
     Args:
         task: the task, whose `aux` is empty or holds arrays by name.
-        decay: the share of itself that the average keeps in a step, at least 0 and below 1.
+        decay: the share of itself that the average keeps in an update, at least 0 and below 1.
 
     Raises:
         ValueError: a decay out of its range.
@@ -34,8 +38,10 @@ def averaged(task: Task, decay: float) -> Task:
 
     def step(state: TrainState, batch: Batch, *, axis_name: str | None = None) -> tuple[TrainState, Metrics]:
         new, metrics = task.step(_without(state), batch, axis_name=axis_name)
-        count = state.step.astype(jnp.float32)
+        before = _updates(state)
+        count = before.astype(jnp.float32)
         share = jnp.minimum(decay, (1.0 + count) / (10.0 + count))
+        share = jnp.where(_updates(new) > before, share, 1.0)
         return _with(new, ema(state.aux[AVERAGE], new.params, share)), metrics
 
     def predict(state: TrainState, batch: Batch) -> PyTree:
@@ -65,6 +71,13 @@ def _stage(stage: Stage, decay: float) -> Stage:
         return begin(state, {name: _evaluated(trained) for name, trained in finished.items()})
 
     return stage._replace(task=task, warm_start=warm_start)
+
+
+def _updates(state: TrainState) -> Int[Array, ""]:
+    """Return how often the weights have been updated: in each step, or each time that an optimizer has accumulated."""
+    nodes = jax.tree.leaves(state.opt_state, is_leaf=lambda node: isinstance(node, optax.MultiStepsState))
+    counts = [node.gradient_step for node in nodes if isinstance(node, optax.MultiStepsState)]
+    return jnp.stack(counts).max() if counts else jnp.asarray(state.step)
 
 
 def _with(state: TrainState, average: PyTree = None) -> TrainState:

@@ -32,7 +32,7 @@ class Net(nn.Module):
             x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = x if self.dense else x.mean((1, 2))
-        return {"logits": nn.Dense(self.num_classes)(x)}
+        return {"pool": x, "logits": nn.Dense(self.num_classes)(x)}
 
 
 def batch_of(rows: int = 8, size: int = 6) -> dict:
@@ -84,7 +84,7 @@ def test_features_are_those_before_the_last_layer():
         last_features({"logits": jnp.zeros((2, 4))})
 
 
-def test_the_ten_crops_are_averaged():
+def test_what_the_ten_crops_show_is_averaged():
     task = classification(Net(), Optimizer().make(1), views=ten_crops(4), **GREY)
     whole = classification(Net(), Optimizer().make(1), **GREY)
     batch = batch_of()
@@ -92,8 +92,11 @@ def test_the_ten_crops_are_averaged():
     corners = [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]
     crops = [batch["image"][:, y : y + 4, x : x + 4] for y, x in corners]
     crops += [c[:, :, ::-1] for c in crops]
-    each = [whole.predict(state, {"image": c})["probabilities"] for c in crops]
-    np.testing.assert_allclose(task.predict(state, batch)["probabilities"], np.mean(each, axis=0), rtol=1e-5)
+    each = [whole.predict(state, {"image": c, "embed": True}) for c in crops]
+    found = task.predict(state, {**batch, "embed": True})
+    for name in ("probabilities", "features"):
+        np.testing.assert_allclose(found[name], np.mean([one[name] for one in each], axis=0), rtol=1e-5)
+    assert set(task.predict(state, batch)) == {"probabilities"}
 
 
 def test_side_classifiers_count_three_tenths():

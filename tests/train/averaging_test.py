@@ -46,6 +46,19 @@ def test_the_decay_is_reached():
         averaged(toy.regression(), 1.0)
 
 
+def test_the_average_moves_only_when_the_weights_are_updated():
+    task, batch = averaged(toy.regression(accumulate=2), 0.5), next(toy.Numbers(0, 1))
+    states = [task.init(jax.random.PRNGKey(0), batch)]
+    for _ in range(4):
+        states.append(task.step(states[-1], batch)[0])
+    average = [state.aux[AVERAGE]["w"] for state in states]
+    w = [np.asarray(state.params["w"]) for state in states]
+    np.testing.assert_array_equal(average[1], w[0])
+    np.testing.assert_allclose(average[2], 0.1 * w[0] + 0.9 * w[2], rtol=1e-6)
+    np.testing.assert_array_equal(average[3], average[2])
+    np.testing.assert_allclose(average[4], 2 / 11 * average[2] + 9 / 11 * w[4], rtol=1e-6)  # the second update
+
+
 def test_stages_hand_on_weights_as_without_averages(tmp_path: Path):
     def take(state, finished):
         assert AVERAGE not in state.aux

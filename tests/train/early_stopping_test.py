@@ -1,5 +1,7 @@
 """When a training has stopped getting better."""
 
+import math
+
 import pytest
 
 from jaxvision.train.early_stopping import stalled
@@ -19,6 +21,13 @@ def rows(*values: float) -> list[dict]:
         ((0.3, 0.1, 0.4), 2, False),
         ((0.3, 0.1, 0.2), 0, False),
         ((0.3,), 1, False),
+        ((math.nan, 0.1, 0.2), 1, False),
+        ((0.1, 0.2, math.nan), 1, True),
+        ((0.3, math.nan, 0.1), 2, True),
+        ((0.1, math.nan, 0.3), 2, False),
+        ((0.2, math.nan, 0.1, 0.1), 2, True),
+        ((math.nan, 0.2, 0.1, 0.1), 2, True),
+        ((math.nan, math.nan), 1, True),
         ((), 1, False),
     ],
 )

@@ -14,8 +14,11 @@ from jaxvision.train.types import Batch, Key, Metrics, Task, TrainState
 TRACES: list[int] = []
 
 
-def regression(noise: float = 0.0) -> Task:
+def regression(noise: float = 0.0, accumulate: int = 1) -> Task:
     tx = optax.with_extra_args_support(optax.sgd(0.05, momentum=0.5))
+    if accumulate > 1:
+        multi = optax.MultiSteps(tx, accumulate)
+        tx = optax.GradientTransformationExtraArgs(multi.init, multi.update)
 
     def init(key: Key, batch: Batch) -> TrainState:
         params = {"w": jax.random.normal(key, (batch["x"].shape[1],))}

@@ -106,7 +106,7 @@ def recording() -> Iterator[None]:
         for module in tasks:
             for make in _factories(module):
                 _replace(patch, make, _task_double(make))
-        _replace(patch, colorization.frequencies, lambda setup: setup.config.train_split)
+        _replace(patch, colorization.frequencies, lambda setup, bins: setup.config.train_split)
         _replace(
             patch, colorization.rebalancing, lambda split, bins, share: _weights(f"colours of {split}, λ {share:g}")
         )
