@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -129,13 +129,29 @@ def _watched() -> Iterator[None]:
     before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     watcher = threading.Thread(target=_watch, args=(read,), name="signals", daemon=True)
     watcher.start()
+    unraisable, sys.unraisablehook = sys.unraisablehook, _again(sys.unraisablehook)
     try:
         yield
     finally:
+        sys.unraisablehook = unraisable
         signal.set_wakeup_fd(before)
         os.close(write)
         watcher.join()
         os.close(read)
+
+
+def _again(report: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Raise `Interrupted` once more where it was raised in a callback of the garbage collector, which drops it."""
+
+    def hook(dropped: Any) -> None:
+        if isinstance(dropped.exc_value, Interrupted) and _stops:
+            _stops[-1].now = True
+            # A moment later: a signal from here would be handled here, and what it raises dropped too.
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        else:
+            report(dropped)
+
+    return hook
 
 
 def _watch(pipe: int) -> None:

@@ -26,4 +26,5 @@ def test_a_config_with_splits_has_the_fields_of_a_run():
         **flags.to_dict(RunConfig()),
         "train_split": "train",
         "val_split": "val",
+        "average_decay": 0.0,
     }

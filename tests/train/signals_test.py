@@ -1,5 +1,6 @@
 """A signal is noted, or stops at once; afterwards signals do what they did before."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -53,6 +54,23 @@ def test_a_signal_ends_what_may_end_at_once_and_is_noted_elsewhere(number: int):
         with pytest.raises(Interrupted), stop.at_once():
             raise AssertionError("begins although a signal has come")
     assert stop(False)
+
+
+def test_a_signal_in_a_callback_of_the_garbage_collector_is_not_lost():
+    """Python drops what such a callback raises, and jax has one."""
+
+    def callback(phase: str, info: dict) -> None:
+        if phase == "start":
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="stopped in export"), stop_at_once("export"):
+        gc.callbacks.append(callback)
+        try:
+            gc.collect()
+        finally:
+            gc.callbacks.remove(callback)
+        time.sleep(10)
+        raise AssertionError("the signal was lost")
 
 
 def test_what_has_to_be_done_again_ends_with_the_code_of_the_signal():
