@@ -68,7 +68,7 @@ class Drawn:
             "labels": {"label": index % max(self.classes, 1)},
             "boxes": objects,
             "masks": {**objects, "masks": np.ones((2, *SIZE), np.bool_)},
-            "label_maps": {"label_map": np.ones(SIZE, np.uint8)},
+            "label_maps": {"label_map": np.ones(SIZE, np.uint8), "proposals": boxes},  # DeconvNet searches for these
             None: {"label": index % self.classes} if self.classes else {},
         }[self.needs]
         return {"image": self.image, **content}
