@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
+import flax.linen as nn
 import numpy as np
 
 from jaxvision.data import crops
@@ -19,7 +20,6 @@ from jaxvision.evals.latent_space import between
 from jaxvision.evals.means import means
 from jaxvision.models.precision import in_precision
 from jaxvision.models.pretext_heads import PieceClassifier
-from jaxvision.models.resnet import ResNet
 from jaxvision.recipes.backbone import Backbone
 from jaxvision.recipes.gan import GanConfig, GanSetup, draw_samples
 from jaxvision.tasks import collapse
@@ -117,12 +117,11 @@ class GanJudge:
         return classifier(self._network, self.setup.source.mean, self.setup.source.std)
 
     @cached_property
-    def _network(self) -> ResNet:
+    def _network(self) -> nn.Module:
         if self.network.kind != "resnet":
             raise ValueError(f"--judge.kind={self.network.kind}: a judge is a ResNet; choose resnet")
         classes = self.setup.source.num_classes if self.labelled else None
-        judge = ResNet(classes, self.network.depth, stem=self.network.stem, width=self.network.width)
-        return in_precision(judge, self.setup.inputs.precision)
+        return in_precision(self.network.make().clone(num_classes=classes), self.setup.inputs.precision)
 
     def _trusted(self, hook: Hook) -> Hook:
         """Return the hook without its figures where the judge has learned nothing, but with the reason."""

@@ -10,6 +10,7 @@ import pytest
 from experiments.gan import dcgan, joint
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Record, Records, Source
+from jaxvision.recipes.backbone import TINY
 from jaxvision.recipes.gan import GanSetup, smoke
 from jaxvision.recipes.gan_judge import GanJudge, JudgedGanConfig, distrust, with_judge
 from jaxvision.train.devices import first_batch
@@ -34,6 +35,11 @@ def test_the_judge_is_put_into_the_gan():
     judged = jax.eval_shape(stage.task.init, key, batch)
     same = jax.tree.map(lambda a, b: a.shape == b.shape, with_judge(state, {"judge": judged}).aux, state.aux)
     assert jax.tree.all(same)
+
+
+def test_every_flag_of_the_judges_network_reaches_it():
+    judge = GanJudge(setup(), 3, dataclasses.replace(TINY, remat=True))
+    assert judge._network == TINY.make().clone(num_classes=10, remat=True)
 
 
 def test_labels_are_measured_only_where_they_are_given():
