@@ -44,6 +44,17 @@ def test_a_trunk_of_another_width_is_named(tmp_path: Path, capsys):
     assert "bn2/scale is (4,) in the file and (2,) in the network" in said
 
 
+def test_the_objects_of_the_evaluated_images_are_counted_once(monkeypatch: pytest.MonkeyPatch):
+    opened, counted = [], []
+    monkeypatch.setattr(yolo, "evaluation_slots", lambda records: counted.append(len(records)) or 8)
+    for kind in ("evaluate", "picture"):
+        monkeypatch.setattr(yolo, kind, lambda *arguments, **named: opened.append(arguments[1]))
+    yolo.build(dataclasses.replace(yolo.PRESETS["smoke"], pretraining=yolo.YOLOPretraining()), Inputs(shapes_only=True))
+    assert not counted
+    assert [next(iter(data(0, 1)))["boxes"].shape[1] for data in opened] == [8, 8, 8]
+    assert len(counted) == 1
+
+
 def state_of(value: float, layers: tuple[str, ...]) -> TrainState:
     """Convolutions and norms that hold nothing but `value`."""
     params = {layer: {"kernel": np.full(2, value)} for layer in layers}

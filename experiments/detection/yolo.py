@@ -11,6 +11,7 @@ objects for each cell separately, which takes many images. The other presets are
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from functools import partial
 from typing import Literal
@@ -41,7 +42,7 @@ from jaxvision.tasks.yolo import Reporting, yolo
 from jaxvision.train.hooks import evaluate, parameters, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.rates import log_rate
-from jaxvision.train.types import Batch, Data, Experiment, PyTree, Stage, TrainState
+from jaxvision.train.types import Batch, Data, Experiment, PyTree, Stage, Task, TrainState
 from jaxvision.viz import filters
 from jaxvision.viz.cells import cells
 
@@ -231,24 +232,14 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         raise ValueError(
             f"--network.grid={config.network.grid}: set it to {cells_a_side}, view.size by stride, for per_cell"
         )
-    optimizer = config.optimizer.at(config.batch_size)
-    task = yolo(
-        network,
-        optimizer.make(config.steps),
-        mean=source.mean,
-        std=source.std,
-        coord=config.loss.coord,
-        no_object=config.loss.no_object,
-        reporting=config.reporting,
-    )
-    task = log_rate(task, optimizer, config.steps)
 
     def each_once(records: Records, slots: int) -> Data:
         return inputs.evaluate(records, stretch.stretched(config.view.size, slots), config.batch_size)
 
     slots = slots_of(train, config.train_split, config.view.max_objects, training=inputs.training)
-    held_out = lazily(lambda: each_once(val, evaluation_slots(val)))
-    sample = lazily(lambda: each_once(evenly(val, min(SHOWN, config.batch_size)), evaluation_slots(val)))
+    val_slots = functools.cache(lambda: evaluation_slots(val))  # may have to read every image
+    held_out = lazily(lambda: each_once(val, val_slots()))
+    sample = lazily(lambda: each_once(evenly(val, min(SHOWN, config.batch_size)), val_slots()))
     metrics = (
         evaluated(len(val), len(source.left_out)),
         average_precision(names, config.protocol),
@@ -262,7 +253,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
     detect = Stage(
         "train",
-        task,
+        _task(network, config, source),
         inputs.train(train, config.view.train(slots, source.mean), config.batch_size),
         config.steps,
         (
@@ -280,6 +271,21 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     return Experiment(
         stages, presentation(names, read, min_score=SHOWN_FROM, prepare={"stretch": config.view.size}), "val/AP50"
     )
+
+
+def _task(network: YOLO, config: Config, source: Source) -> Task:
+    """Return the task of detecting with `network`."""
+    optimizer = config.optimizer.at(config.batch_size)
+    task = yolo(
+        network,
+        optimizer.make(config.steps),
+        mean=source.mean,
+        std=source.std,
+        coord=config.loss.coord,
+        no_object=config.loss.no_object,
+        reporting=config.reporting,
+    )
+    return log_rate(task, optimizer, config.steps)
 
 
 def pretrain(config: Config, source: Source, inputs: Inputs) -> Stage:

@@ -145,18 +145,14 @@ class RCNNSetup:
     def val(self) -> Data:
         """Return the images that are evaluated, each once with its proposals."""
         records, most = self.testing.records, self.config.proposals.most
-        return lazily(
-            lambda: self._each_once(Proposed(records, self.testing.proposals), most, evaluation_slots(records))
-        )
+        return lazily(lambda: self._each_once(Proposed(records, self.testing.proposals), most, self._test_slots))
 
     def sample(self) -> Data:
         """Return evaluated images for a picture, spread over the whole split, each with its proposals."""
         records, most = self.testing.records, self.config.proposals.most
         few = min(SHOWN, self.config.features.images)
         return lazily(
-            lambda: self._each_once(
-                evenly(Proposed(records, self.testing.proposals), few), most, evaluation_slots(records)
-            )
+            lambda: self._each_once(evenly(Proposed(records, self.testing.proposals), few), most, self._test_slots)
         )
 
     def read(self, files: Records) -> Data:
@@ -271,6 +267,10 @@ class RCNNSetup:
         return dataclasses.replace(state, params=params), {
             "regression/pairs": float(self.store.rows[REGRESSOR_FEATURES].sum())
         }
+
+    @functools.cached_property
+    def _test_slots(self) -> int:
+        return evaluation_slots(self.testing.records)
 
     def _split(self, split: str) -> WindowSplit:
         records, config = self.source[split], self.config

@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 
 import launch
+from experiments.detection.rcnn import PRESETS
 from jaxvision.data import feature_store, sources
+from jaxvision.data.inputs import Inputs
 from jaxvision.fits import hard_negatives
 from jaxvision.ops.dispatch import plain_forms
-from jaxvision.recipes import detection_times, rcnn_fits, searched_proposals
+from jaxvision.recipes import detection_times, rcnn, rcnn_fits, searched_proposals
 from jaxvision.train.writer import Writer, read_metrics
 
 FLAGS = ("--experiment=detection/rcnn", "--smoke", "--steps=4", "--log_every=1", "--save_every=2")
@@ -133,3 +135,14 @@ def test_what_the_stages_left_can_be_looked_at(straight: Path):
     parts = ("proposals", "features", "heads", "post_processing")
     assert rows["test/seconds_image"] == pytest.approx(sum(rows[f"test/seconds_{part}"] for part in parts))
     assert rows["features/megabytes"] > 0 and rows["proposals/megabytes"] > 0
+
+
+def test_the_objects_of_the_evaluated_images_are_counted_once(monkeypatch: pytest.MonkeyPatch):
+    counted: list[int] = []
+    monkeypatch.setattr(rcnn, "evaluation_slots", lambda records: counted.append(len(records)) or 8)
+    config, inputs = PRESETS["smoke"], Inputs(shapes_only=True)
+    setup = rcnn.RCNNSetup(config, inputs, inputs.source(config.data, "boxes"))
+    assert not counted
+    for data in (setup.val(), setup.sample(), setup.val()):
+        assert next(iter(data(0, 1)))["boxes"].shape[1] == 8
+    assert len(counted) == 1
