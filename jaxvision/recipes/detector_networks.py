@@ -51,6 +51,7 @@ class DetectorNetwork:
         if self.remat and self.backbone == "vgg16":
             raise ValueError("--network.remat: vgg16 has no blocks to compute anew; choose resnet_fpn or resnet_c4")
         network = self._network(num_classes, masks)
+        network = network.clone(rois=network.rois._replace(samples=self.roi_samples))
         return network.clone(backbone=network.backbone.clone(remat=True)) if self.remat else network
 
     def _network(self, num_classes: int, masks: bool) -> FasterRCNN:
@@ -60,8 +61,8 @@ class DetectorNetwork:
         if self.backbone == "vgg16":
             if masks:
                 raise ValueError("--network.backbone=vgg16 has no mask branch; choose resnet_fpn or resnet_c4")
-            return self._sampled(vgg16(num_classes, width=self.width, anchors=anchors, operation=self.roi))
-        single = resnet_c4(
+            return vgg16(num_classes, width=self.width, anchors=anchors, operation=self.roi)
+        return resnet_c4(
             num_classes,
             depth=self.depth,
             width=self.width,
@@ -70,7 +71,6 @@ class DetectorNetwork:
             anchors=anchors,
             operation=self.roi,
         )
-        return self._sampled(single)
 
     def _with_pyramid(self, num_classes: int, masks: bool) -> FasterRCNN:
         if self.roi != "align":
@@ -78,7 +78,7 @@ class DetectorNetwork:
         if self.legacy_anchors:
             raise ValueError("--network.legacy_anchors are for one map: choose --network.backbone=vgg16 or resnet_c4")
         sizes = tuple((size,) for size in self.anchor_sizes)
-        pyramid = resnet_fpn(
+        return resnet_fpn(
             num_classes,
             depth=self.depth,
             width=self.width,
@@ -87,10 +87,6 @@ class DetectorNetwork:
             anchors=Anchors(sizes, self.anchor_ratios, rounded=self.rounded_anchors),
             aligned=self.roi_aligned,
         )
-        return self._sampled(pyramid)
-
-    def _sampled(self, network: FasterRCNN) -> FasterRCNN:
-        return network.clone(rois=network.rois._replace(samples=self.roi_samples))
 
     def _norm(self) -> Layer:
         return partial(FrozenBatchNorm, epsilon=self.norm_epsilon) if self.norm == "frozen" else NORMS[self.norm]
