@@ -23,10 +23,10 @@ from jaxvision.losses.colorization import rebalancing, soft_encode
 from jaxvision.models.precision import in_precision
 from jaxvision.models.pretext_heads import Colorizer
 from jaxvision.ops.images import unit
-from jaxvision.ops.lab import color_bins, grey, to_lab
+from jaxvision.ops.lab import color_bins, to_lab
 from jaxvision.recipes.backbone import Backbone
 from jaxvision.recipes.pretext import IMAGENET, SMOKE, PretextConfig, PretextCrop, PretextSetup
-from jaxvision.tasks.colorization import colorization
+from jaxvision.tasks.colorization import colorization, without_colors
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Batch, Experiment, PyTree
@@ -160,11 +160,6 @@ def _count(
     return codes.sum((0, 1)), jnp.sqrt(jnp.square(colors).sum(-1)).mean((1, 2)) * mask
 
 
-@jax.jit
-def _without_colors(images: UInt8[Array, "B S S 3"]) -> UInt8[Array, "B S S 3"]:
-    return jnp.round(255 * grey(unit(images))).astype(jnp.uint8)
-
-
 def _draw(outputs: PyTree, batch: Batch) -> UInt8[np.ndarray, "H W 3"]:
-    seen = np.asarray(_without_colors(batch["image"]))
+    seen = np.asarray(jax.jit(without_colors)(batch["image"]))
     return triples(seen, outputs["colored"], batch["image"], ("seen", "coloured", "truth"))

@@ -25,6 +25,11 @@ def unit(images: UInt8[Array, "*b"]) -> Float[Array, "*b"]:
     return images.astype(jnp.float32) / 255.0
 
 
+def from_unit(images: Float[Array, "*b"]) -> UInt8[Array, "*b"]:
+    """Return values of 0..1 as uint8, rounded; those outside become 0 or 255. It is the inverse of `unit`."""
+    return jnp.clip(jnp.round(255.0 * images), 0, 255).astype(jnp.uint8)
+
+
 def standardise(images: Float[Array, "B H W 3"], mean: Color, std: Color) -> Float[Array, "B H W 3"]:
     """Return `normalise` of images that are floats already, because a gradient passes through them.
 

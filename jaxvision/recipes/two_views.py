@@ -17,7 +17,7 @@ from jaxvision.evals.embedding import embeddings
 from jaxvision.evals.knn import knn
 from jaxvision.ops import augment
 from jaxvision.ops.augment import Augmentation
-from jaxvision.ops.images import unit
+from jaxvision.ops.images import from_unit, unit
 from jaxvision.recipes.backbone import RESNET50, TINY, Backbone
 from jaxvision.recipes.run_config import SplitConfig
 from jaxvision.train.devices import first_batch
@@ -160,5 +160,5 @@ class ContrastiveSetup:
         views = jax.jit(self.augmentation())(
             jax.random.split(jax.random.PRNGKey(0), len(parts)), unit(jnp.asarray(parts))
         )
-        shown = np.asarray(jnp.clip(jnp.round(255.0 * views), 0.0, 255.0)).astype(np.uint8)
+        shown = np.asarray(from_unit(views))
         return grid(shown, 2 * _VIEWS, ["view", "other view"] * (len(shown) // 2))

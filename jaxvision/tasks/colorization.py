@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, UInt8
 
 from jaxvision.losses.colorization import annealed_mean, color_loss, soft_encode
-from jaxvision.ops.images import Color, normalise, standardise, unit
+from jaxvision.ops.images import Color, from_unit, normalise, standardise, unit
 from jaxvision.ops.lab import grey, to_lab, to_rgb
 from jaxvision.tasks import one_network
 from jaxvision.tasks.encoder import encoder_variables, pool
@@ -76,14 +76,19 @@ def colorization(
         colored = to_rgb(jnp.concatenate([lab[..., :1], colors], axis=-1))
         return {
             "features": pool(model.encoder, encoder_variables(state), normalise(batch["image"], mean, std)),
-            "colored": jnp.round(255 * colored).astype(jnp.uint8),
+            "colored": from_unit(colored),
             **_errors(colors, lab[..., 1:]),
         }
 
     def see(state: TrainState, batch: Batch) -> UInt8[Array, "B 1 H W 3"]:
-        return jnp.round(255 * grey(unit(batch["image"]))).astype(jnp.uint8)[:, None]
+        return without_colors(batch["image"])[:, None]
 
     return Task(init, step, predict, see)
+
+
+def without_colors(images: UInt8[Array, "B H W 3"]) -> UInt8[Array, "B H W 3"]:
+    """Return pictures of what the network sees of images."""
+    return from_unit(grey(unit(images)))
 
 
 def covered(values: Float[Array, "B H W C"], size: tuple[int, ...]) -> Float[Array, "B h w C"]:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
 from jaxvision.ops.augment import Augmentation
-from jaxvision.ops.images import Color, normalise, standardise, unit
+from jaxvision.ops.images import Color, from_unit, normalise, standardise, unit
 from jaxvision.tasks.encoder import pool
 from jaxvision.train.steps import example_keys
 from jaxvision.train.types import Batch, TrainState
@@ -50,7 +50,7 @@ def see_views(state: TrainState, batch: Batch, augment: Augmentation) -> UInt8[A
         augment: draws a view.
     """
     views = _drawn(state, batch["image"], augment, None, batch.get("second"))
-    pixels = jnp.clip(jnp.round(255.0 * views), 0, 255).astype(jnp.uint8)
+    pixels = from_unit(views)
     return jnp.moveaxis(pixels.reshape(2, -1, *pixels.shape[1:]), 0, 1)
 
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvision.ops.images import normalise, unit
+from jaxvision.ops.images import from_unit, normalise, unit
 
 
 def test_normalise_is_by_channel():
@@ -13,3 +13,9 @@ def test_normalise_is_by_channel():
 
 def test_unit_is_a_fraction_of_white():
     np.testing.assert_allclose(unit(jnp.array([0, 51, 255], jnp.uint8)), [0.0, 0.2, 1.0], rtol=1e-6)
+
+
+def test_every_pixel_comes_back_from_its_fraction():
+    pixels = jnp.arange(256, dtype=jnp.uint8)
+    np.testing.assert_array_equal(from_unit(unit(pixels)), pixels)
+    assert from_unit(jnp.array([-0.1, 0.499 / 255, 0.501 / 255, 1.1])).tolist() == [0, 0, 1, 255]
