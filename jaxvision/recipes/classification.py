@@ -160,16 +160,17 @@ class ClassifierSetup:
 
     def embedding(self, records: Records) -> Data:
         """Return a user's images, of which the features before the last layer are wanted."""
-        return wanting_features(self._evaluation(records))
+        return self._evaluation(records, features=True)
 
     def presentation(self) -> Presentation:
         """Return how --mode=predict names and draws the classes of a user's images."""
         prepare = self.config.test.prepare(self.config.image_size)
         return Presentation(self._evaluation, self._describe, self._draw, overlay=self._on_photo, prepare=prepare)
 
-    def _evaluation(self, records: Records) -> Data:
+    def _evaluation(self, records: Records, *, features: bool = False) -> Data:
         test, size = self.config.test, self.config.batch_size
         transform, _ = test.make(self.config.image_size)
+        transform = wanting_features(transform) if features else transform
         if test.in_proportion:  # the groups are read from the files
             return lazily(lambda: self.inputs.evaluate(records, transform, size, test.groups(records)))
         return self.inputs.evaluate(records, transform, size)

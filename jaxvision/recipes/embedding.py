@@ -1,30 +1,15 @@
 """Data of `--mode=embed`."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from jaxvision.train.types import Batch, Batches, Data
+from jaxvision.data.records import Record
+from jaxvision.data.transforms import Transform, compose
 
 
-def wanting_features(data: Data) -> Data:
-    """Return data whose batches have "embed", at which a classifier's `predict` also returns "features"."""
-    return lambda shard, shards: _Wanting(data(shard, shards))
+def wanting_features(transform: Transform) -> Transform:
+    """Return `transform` with "embed" added to its records, at which a classifier also predicts "features"."""
+    return compose(transform, _want)
 
 
-class _Wanting:
-    """Batches with "embed"."""
-
-    def __init__(self, batches: Batches) -> None:
-        self._batches = batches
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def __next__(self) -> Batch:
-        batch = next(self._batches)
-        return {**batch, "embed": np.ones(len(batch["_mask"]), np.bool_)}
-
-    def close(self) -> None:
-        """End the threads or worker processes."""
-        self._batches.close()
+def _want(record: Record, rng: np.random.Generator) -> Record:
+    return {**record, "embed": np.True_}
