@@ -39,6 +39,7 @@ import pytest  # noqa: E402
 from absl import flags  # noqa: E402
 
 from jaxvision.ops.dispatch import plain_forms  # noqa: E402
+from tests import drawing  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 LARGE = 700 * 2**20  # bytes that a worker may keep from one module to the next
@@ -72,24 +73,12 @@ def plain() -> Iterator[None]:
 
 @pytest.fixture
 def filled() -> Callable[[nn.Module, jax.Array], dict]:
-    """`filled(model, x)`: kernels of He's scale, biases of either sign, batch-norm scales and variances near 1.
-
-    No initialiser is run, since its random draws take far longer to compile than a network.
-    """
+    """`filled(model, x)`: the network's variables as `drawing.drawn` makes them; no initialiser is run."""
     generator = np.random.default_rng(0)
-
-    def draw(path: tuple, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
-        if leaf.ndim > 1:
-            values = generator.normal(0, (2 / np.prod(leaf.shape[:-1])) ** 0.5, leaf.shape)
-        elif path[-1].key in ("scale", "var"):
-            values = generator.uniform(0.5, 1.5, leaf.shape)
-        else:
-            values = generator.normal(0, 0.1, leaf.shape)
-        return values.astype(leaf.dtype)
 
     def fill(model: nn.Module, x: jax.Array, *, train: bool = False) -> dict:
         init = partial(model.init, train=train)
         shapes = jax.eval_shape(lambda key: init({"params": key, "dropout": key}, x), jax.random.PRNGKey(0))
-        return jax.tree_util.tree_map_with_path(draw, shapes)
+        return drawing.drawn(shapes, generator)
 
     return fill

@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxvision.train.types import Batch, Task, TrainState
 from jaxvision.weights.rename import flat
+from tests import drawing
 
 STEPS = 5
 GREY = (127.5, 127.5, 127.5)
@@ -41,7 +42,7 @@ def variables_of(state: TrainState) -> Arrays:
 
 
 def drawn(task: Task, batch: Batch, aux: Callable[[TrainState, Any], Any] = lambda state, shapes: {}) -> TrainState:
-    """Draw the state before the first step in NumPy, since XLA takes far longer to compile a network's initialisers.
+    """Draw the state before the first step by `drawing.drawn`.
 
     Args:
         task: the task, whose optimizer's state must begin with zeros.
@@ -49,21 +50,13 @@ def drawn(task: Task, batch: Batch, aux: Callable[[TrainState, Any], Any] = lamb
         aux: makes `aux` from the state without it and from the shapes of the task's own.
 
     Returns:
-        Kernels of He's scale, biases of either sign, scales and variances near 1.
+        The state, its optimizer's all zeros.
     """
     generator, key = np.random.default_rng(0), jax.random.PRNGKey(3)
     shapes = jax.eval_shape(task.init, key, batch)
-
-    def draw(path: tuple, leaf: jax.ShapeDtypeStruct) -> jax.Array:
-        if leaf.ndim > 1:
-            values = generator.normal(0, (2 / np.prod(leaf.shape[:-1])) ** 0.5, leaf.shape)
-        elif path[-1].key in ("scale", "var"):
-            values = generator.uniform(0.5, 1.5, leaf.shape)
-        else:
-            values = generator.normal(0, 0.1, leaf.shape)
-        return jnp.asarray(values, leaf.dtype)
-
-    params, model_state = (jax.tree_util.tree_map_with_path(draw, tree) for tree in (shapes.params, shapes.model_state))
+    params, model_state = (
+        jax.tree.map(jnp.asarray, drawing.drawn(tree, generator)) for tree in (shapes.params, shapes.model_state)
+    )
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes.opt_state)
     state = TrainState(jnp.zeros((), jnp.int32), params, zeros, model_state, {}, key)
     return state.replace(aux=aux(state, shapes.aux))
