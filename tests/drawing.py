@@ -1,4 +1,4 @@
-"""Variables of networks, drawn in NumPy: an initialiser's random draws take XLA far longer to compile than a network."""
+"""Variables of networks, drawn in NumPy, since XLA takes far longer to compile initialisers than a network."""
 
 from typing import Any
 

@@ -12,17 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.steadfast.kill_test import COMMANDS
-from tests.steadfast.killing import Server, differences
+from tests.steadfast.killing import COMMANDS, Server, differences
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = Server(tmp_path_factory.mktemp("server") / "log")
-    yield started
-    started.close()
 
 
 @contextlib.contextmanager

@@ -4,30 +4,13 @@ The short form kills a toy GAN 4 times, the long one a classifier 4 times, the e
 each.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.steadfast.killing import Server, killed_and_finished
+from tests.steadfast.killing import COMMANDS, Server, killed_and_finished
 
-SMOKE = ["--smoke", "--log_every=3", "--save_every=2"]
-COMMANDS = {
-    "toy": ["--experiment=gan/toy", "--steps=9", "--eval_every=4", *SMOKE],
-    "classification": ["--experiment=classification/resnet", "--steps=11", "--eval_every=4", *SMOKE],
-    "gan": ["--experiment=gan/dcgan", "--steps=9", "--eval_every=4", *SMOKE],
-    "moco": ["--experiment=ssl/moco", "--steps=9", "--eval_every=4", *SMOKE],
-    "yolo": ["--experiment=detection/yolo", "--steps=9", "--eval_every=4", *SMOKE],
-    "rcnn": ["--experiment=detection/rcnn", "--steps=7", *SMOKE],
-}
 EXHAUSTIVE = pytest.mark.exhaustive
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = Server(tmp_path_factory.mktemp("server") / "log")
-    yield started
-    started.close()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,15 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
+SMOKE = ["--smoke", "--log_every=3", "--save_every=2"]
+COMMANDS = {
+    "toy": ["--experiment=gan/toy", "--steps=9", "--eval_every=4", *SMOKE],
+    "classification": ["--experiment=classification/resnet", "--steps=11", "--eval_every=4", *SMOKE],
+    "gan": ["--experiment=gan/dcgan", "--steps=9", "--eval_every=4", *SMOKE],
+    "moco": ["--experiment=ssl/moco", "--steps=9", "--eval_every=4", *SMOKE],
+    "yolo": ["--experiment=detection/yolo", "--steps=9", "--eval_every=4", *SMOKE],
+    "rcnn": ["--experiment=detection/rcnn", "--steps=7", *SMOKE],
+}
 _CLOCK = ("time", "seconds")  # parts of names of figures that depend on the clock
 
 

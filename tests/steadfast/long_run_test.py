@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.steadfast.processes import left, members
 
 ROOT = Path(__file__).parents[2]
 LONG = pytest.mark.long
@@ -19,28 +20,6 @@ def start(workdir: Path, steps: int, workers: int, *end: str) -> subprocess.Pope
     return subprocess.Popen(
         [*command, *end], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-
-
-def members(group: int) -> list[int]:
-    """The processes of a session that still live."""
-    found = []
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == group and fields[0] != "Z":
-            found.append(int(name))
-    return found
-
-
-def gone(group: int) -> bool:
-    """Wait for all processes of a session to end, for at most 20 seconds."""
-    for _ in range(200):
-        if not members(group):
-            return True
-        time.sleep(0.1)
-    return False
 
 
 @pytest.mark.parametrize(
@@ -58,7 +37,7 @@ def test_what_a_run_holds_does_not_grow(tmp_path: Path, steps: int, workers: int
     early = {key: max(row[key] for row in held[: len(held) // 2]) for key in room}
     late = {key: min(row[key] for row in held[len(held) // 2 :]) for key in room}
     assert all(late[key] <= early[key] + room[key] for key in room), (early, late)
-    assert gone(process.pid) and not {name for name in set(os.listdir("/dev/shm")) - before if "psm" in name}
+    assert not left(process.pid, 20) and not {name for name in set(os.listdir("/dev/shm")) - before if "psm" in name}
 
 
 @pytest.mark.long
@@ -72,4 +51,4 @@ def test_workers_are_gone_after_every_end(tmp_path: Path, end: str):
             assert len(members(process.pid)) > 2
             process.send_signal(signal.SIGKILL if end == "kill" else signal.SIGTERM)
         process.communicate(timeout=60)
-    assert gone(process.pid), members(process.pid)
+    assert not left(process.pid, 20)

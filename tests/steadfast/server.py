@@ -16,6 +16,8 @@ import sys
 import time
 from typing import Any
 
+from tests.steadfast.processes import left
+
 _OPERATIONS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 
 
@@ -64,25 +66,9 @@ def _wait(child: int, kill_at: float | None, number: int) -> int:
 
 def _others(group: int) -> int:
     """Return how many processes of a group still live half a minute later at most; they are ended then."""
-    for _ in range(300):
-        if not (alive := _members(group)):
-            return 0
-        time.sleep(0.1)
-    os.killpg(group, signal.SIGKILL)
+    if alive := left(group, 30):
+        os.killpg(group, signal.SIGKILL)
     return len(alive)
-
-
-def _members(group: int) -> list[str]:
-    found = []
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == group and fields[0] != "Z":
-            found.append(name)
-    return found
 
 
 def _be(job: dict[str, Any], counter: mmap.mmap) -> None:

@@ -2,24 +2,15 @@
 
 import random
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.steadfast.kill_test import COMMANDS
-from tests.steadfast.killing import Server
+from tests.steadfast.killing import COMMANDS, Server
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = Server(tmp_path_factory.mktemp("server") / "log")
-    yield started
-    started.close()
 
 
 @pytest.fixture(scope="module")
