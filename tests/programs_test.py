@@ -1,7 +1,4 @@
-"""The step of every experiment as a program, traced by shapes: what it computes in, what it sends, what it may not do.
-
-After a change that is meant to cost more, `python -m tests.programs.traced --write NAME` writes its counts anew.
-"""
+"""The step of every experiment as a program, traced by shapes: what it computes in, what it sends, and may not do."""
 
 import subprocess
 import sys

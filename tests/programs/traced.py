@@ -1,28 +1,21 @@
-"""The steps of an experiment's stages as traced programs, by shapes alone, and where their operations come from.
+"""The steps of an experiment's stages as traced programs, by shapes alone, and where their operations come from."""
 
-python -m tests.programs.traced --write classification/resnet  # writes the counts of its steps into counts.json
-"""
-
-import json
 import math
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 from jax._src import source_info_util
 from jax.extend.core import Jaxpr, JaxprEqn
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.run.experiments import load
 from jaxvision.run.memory import inner
-from jaxvision.run.program import Program, operations, trace
+from jaxvision.run.program import Program, trace
 from jaxvision.train.devices import first_batch
 from jaxvision.train.types import Stage, Task
 
-COUNTS = Path(__file__).parent / "counts.json"
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -71,29 +64,3 @@ def _short(file: str) -> str:
         if path.is_relative_to(above):
             return str(path.relative_to(above))
     return file
-
-
-def counts(name: str, presets: tuple[str, ...] = ("quick", "paper")) -> dict[str, dict[str, int]]:
-    """Count the operations of each stage of an experiment's presets; see `run.program.operations`."""
-    return {
-        f"{name} {preset} {traced.stage.name}": operations(traced.program.jaxpr)
-        for preset in presets
-        for traced in steps(name, preset)
-    }
-
-
-def main(arguments: list[str]) -> None:
-    """Print or write the counts of the experiments that are named."""
-    known = json.loads(COUNTS.read_text()) if COUNTS.exists() else {}
-    for name in (a for a in arguments if a != "--write"):
-        found = counts(name)
-        jax.clear_caches()
-        print(json.dumps(found, indent=1))
-        known = {key: value for key, value in known.items() if not key.startswith(f"{name} ")} | found
-        if "--write" in arguments:
-            lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(known.items())]
-            COUNTS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
