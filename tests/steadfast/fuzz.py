@@ -3,33 +3,26 @@
 python -m tests.steadfast.fuzz 2000        # cases, over all formats; prints what failed, and how many did what
 """
 
-import contextlib
 import json
 import logging
 import resource
-import signal
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxvision.foreign import shortened
+from tests.steadfast.alarm import SECONDS, TooLong, alarm
 from tests.steadfast.damage import damaged
 from tests.steadfast.own_files import ALL
 from tests.steadfast.specimens import Specimen
 
-SECONDS = 5
 MEGABYTES = 1000
-
-
-class TooLong(BaseException):
-    """A case took longer than `SECONDS`."""
 
 
 def case(name: str, specimen: Specimen, folder: Path, number: int) -> tuple[str, str]:
@@ -41,7 +34,7 @@ def case(name: str, specimen: Specimen, folder: Path, number: int) -> tuple[str,
     file.write_bytes(content)
     began = time.process_time()  # the processor's, as others may use it, too
     try:
-        with _alarm():
+        with alarm():
             lines = _read(specimen, folder, file)
         outcome = ("line" if lines else "read"), ""
     except Exception as error:
@@ -96,20 +89,6 @@ def _check_record(record: dict[str, Any]) -> None:
     if "label_map" in record:
         values = record["label_map"]
         assert values.shape == (height, width) and ((values < classes) | (values == 255)).all()
-
-
-@contextlib.contextmanager
-def _alarm() -> Iterator[None]:
-    def ring(number: int, frame: Any) -> None:
-        raise TooLong
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 10 * SECONDS)  # what waits for ever
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _place(error: Exception) -> str:
