@@ -18,10 +18,11 @@ from jaxvision.data.transforms import FromFile
 from jaxvision.ops.dispatch import plain_forms
 from jaxvision.run.experiments import experiments, load
 from jaxvision.train.types import Stage, TrainState
+from tests.wiring import table
 from tests.wiring.doubles import Reading, without_data
 from tests.wiring.wording import readings
 
-OWN = ("quick", "photos", "fashion", "smoke")  # presets of this project, which name no paper
+OWN = ("quick", *table.LEFT_OUT)  # presets of this project, which name no paper
 CLASSES = {  # with the background, of the sets that presets name
     "tfds:imagenet2012": 1000,
     "tfds:cifar10": 10,
@@ -42,12 +43,9 @@ SIZE = 375, 500  # height and width of an image
 def presets() -> Iterator[Any]:
     """Yield each preset once, those that take long marked."""
     for name in experiments():
-        configs: list[Any] = []
-        for preset, config in load(name).PRESETS.items():
-            if preset not in OWN and config not in configs:
-                configs.append(config)
-                marks = [] if (name, preset) in QUICK else [pytest.mark.long]
-                yield pytest.param(name, preset, marks=marks, id=f"{name}:{preset}")
+        for preset in table.presets(name, OWN):
+            marks = [] if (name, preset) in QUICK else [pytest.mark.long]
+            yield pytest.param(name, preset, marks=marks, id=f"{name}:{preset}")
 
 
 class Drawn:

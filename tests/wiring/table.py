@@ -32,13 +32,19 @@ def path(name: str) -> Path:
 def table(name: str) -> str:
     """Build an experiment with doubles, and say what was wired to what. To be called within `recording`."""
     module = load(name)
-    configs: dict[str, Any] = {}
-    for preset, config in module.PRESETS.items():
-        if preset not in LEFT_OUT and config not in configs.values():  # one may have two names
-            configs[preset] = config
+    configs = presets(name, LEFT_OUT)
     for flag, choice in CHANGED.get(name, {}).items():
         configs[f"quick --{flag}={choice}"] = dataclasses.replace(configs["quick"], **{flag: choice})
     return "\n".join(f"[{title}]\n{_experiment(config, module)}" for title, config in configs.items())
+
+
+def presets(name: str, left_out: tuple[str, ...]) -> dict[str, Any]:
+    """Return an experiment's presets by name but for some, each once: one may have two names."""
+    configs: dict[str, Any] = {}
+    for preset, config in load(name).PRESETS.items():
+        if preset not in left_out and config not in configs.values():
+            configs[preset] = config
+    return configs
 
 
 def _experiment(config: Any, module: Any) -> str:
