@@ -154,6 +154,22 @@ def is_folder(entry: os.DirEntry) -> bool:
         return False
 
 
+class Names:
+    """The names of what lies in folders, each of which is listed once."""
+
+    def __init__(self) -> None:
+        self._listed: dict[str, frozenset[str]] = {}
+
+    def of(self, folder: str) -> frozenset[str]:
+        """Return the names in a folder; none where it cannot be listed."""
+        if folder not in self._listed:
+            try:
+                self._listed[folder] = frozenset(os.listdir(folder or os.curdir))
+            except (OSError, ValueError):  # ValueError: a name that no folder can have
+                self._listed[folder] = frozenset()
+        return self._listed[folder]
+
+
 def identity(path: str) -> tuple[int, int]:
     """Return the device and inode of a folder, by which it is known however it is reached."""
     status = os.stat(path)

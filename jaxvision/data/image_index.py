@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from jaxvision.data import split_names
-from jaxvision.data.image_files import is_image, walk
+from jaxvision.data.image_files import Names, is_image, walk
 
 
 class ImageIndex:
@@ -20,7 +20,7 @@ class ImageIndex:
     def __init__(self, root: pathlib.Path, split: str = "") -> None:
         """Prepare to find images of a split below `root`; "" and "all" for those of a set without splits."""
         self._root, self._split = root, split if split not in ("all", "trainval") else ""
-        self._listed: dict[str, frozenset[str]] = {}
+        self._names = Names()
         self._by_name: dict[str, list[str]] | None = None
 
     def find(self, name: str, folders: Iterable[pathlib.Path]) -> str:
@@ -40,19 +40,21 @@ class ImageIndex:
         name = name.replace("\\", "/")
         if "/" not in name:  # most names: no path is taken apart
             for folder in map(str, folders):
-                if name in self._names(folder):
+                if name in self._names.of(folder):
                     return f"{folder}/{name}"
         places = [os.path.join(folder, name) for folder in folders]
         for path in places:
             parent, base = os.path.split(path)
-            if base in self._names(parent):
+            if base in self._names.of(parent):
                 return path
         found = self._called_like(name)
         if self._split and any(self._is_own(folder) for folder in map(str, folders)):
             found = [path for path in found if not self._is_others(path)]
         if len(found) > 1:
             raise ValueError(f"{name}: {found[0]} and {found[1]} are both called so; give the path in the annotations")
-        return found[0] if found else next((path for path in places if self._names(os.path.dirname(path))), places[0])
+        if found:
+            return found[0]
+        return next((path for path in places if self._names.of(os.path.dirname(path))), places[0])
 
     def _called_like(self, name: str) -> list[str]:
         """Return the files below the root of a name; else those that differ in case, or in its lack of an extension."""
@@ -73,14 +75,6 @@ class ImageIndex:
         """Tell whether a file lies in a folder that is called like another split."""
         above = os.path.relpath(os.path.dirname(path), self._root).split(os.sep)
         return any(split_names.split_of(part) not in (None, "all", self._split) for part in above)
-
-    def _names(self, folder: str) -> frozenset[str]:
-        if folder not in self._listed:
-            try:
-                self._listed[folder] = frozenset(os.listdir(folder))
-            except (OSError, ValueError):  # ValueError: a name that no file can have
-                self._listed[folder] = frozenset()
-        return self._listed[folder]
 
     def _below(self) -> dict[str, list[str]]:
         if self._by_name is None:

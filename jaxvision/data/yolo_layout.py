@@ -9,7 +9,7 @@ import yaml
 
 from jaxvision import foreign
 from jaxvision.data import split_names
-from jaxvision.data.image_files import images_below, is_image
+from jaxvision.data.image_files import Names, images_below, is_image
 from jaxvision.data.looks_like import or_else
 
 LAYOUT = (
@@ -77,7 +77,7 @@ class LabelFiles:
 
     def __init__(self) -> None:
         self._folders: dict[str, list[str]] = {}  # of the text files, for each folder of images
-        self._listed: dict[str, frozenset[str]] = {}
+        self._names = Names()
 
     def find(self, image: str) -> str | None:
         """Return an image's file: in labels/ where the image is in images/, or beside it; None: it has none."""
@@ -86,15 +86,7 @@ class LabelFiles:
         places = self._folders.get(folder)
         if places is None:
             places = self._folders[folder] = _label_folders(folder)
-        return next((os.path.join(place, text) for place in places if text in self._names(place)), None)
-
-    def _names(self, folder: str) -> frozenset[str]:
-        if folder not in self._listed:
-            try:
-                self._listed[folder] = frozenset(os.listdir(folder or "."))
-            except OSError:
-                self._listed[folder] = frozenset()
-        return self._listed[folder]
+        return next((os.path.join(place, text) for place in places if text in self._names.of(place)), None)
 
 
 def _label_folders(images: str) -> list[str]:
