@@ -9,7 +9,7 @@ import yaml
 
 from jaxvision import foreign
 from jaxvision.data import split_names
-from jaxvision.data.image_files import Names, images_below, is_image
+from jaxvision.data.image_files import Names, images_below, is_folder, is_image
 from jaxvision.data.looks_like import or_else
 
 LAYOUT = (
@@ -193,7 +193,7 @@ def _below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as entries:
-        return {name: folder / name for name in sorted(entry.name for entry in entries if entry.is_dir())}
+        return {name: folder / name for name in sorted(entry.name for entry in entries if is_folder(entry))}
 
 
 def _images(place: pathlib.Path, root: pathlib.Path) -> list[str]:

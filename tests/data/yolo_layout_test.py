@@ -67,6 +67,12 @@ def test_folders(tmp_path, images, splits):
     assert {split: len(files) for split, files in made.items()} == splits
 
 
+def test_a_link_that_leads_in_a_circle_is_no_folder(tmp_path):
+    make(tmp_path, "train/a.png", data_dot_yaml=NAMES)
+    (tmp_path / "again").symlink_to(tmp_path / "again")
+    assert found(tmp_path) == {"train": ["train/a.png"]}
+
+
 def test_a_split_that_is_not_there_is_named(tmp_path):
     make(tmp_path, "train/images/a.png", data_dot_yaml=NAMES + "train: ../train/images\nval: ../valid/images\n")
     layout = yolo_layout.find("yolo:x", tmp_path)
