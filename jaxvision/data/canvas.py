@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Int
 from jaxvision.channels import Channels
 from jaxvision.data import decode, outlines, transforms
 from jaxvision.data.decode import Pixels
-from jaxvision.data.records import INDEX, NOTE, Record, Records, carried, extent
+from jaxvision.data.records import INDEX, NOTE, Record, Records, by_extent, carried
 from jaxvision.data.transforms import FromFile, Transform
 
 Shape = tuple[int, int]  # height, width
@@ -59,7 +59,7 @@ class Canvases:
 
     def groups(self, records: Records) -> Int[np.ndarray, "N"]:
         """Return the number of each record's canvas; 0 for a record that cannot be read."""
-        return np.array([self._group(records, index) for index in range(len(records))], np.int64)
+        return by_extent(records, self.choose)
 
     def train(
         self,
@@ -131,12 +131,6 @@ class Canvases:
             "canvases": [list(shape) for shape in self.shapes],
             "fill": [round(value) for value in fill],
         }
-
-    def _group(self, records: Records, index: int) -> int:
-        try:
-            return self.choose(*extent(records, index))
-        except (ValueError, OSError):
-            return 0
 
 
 def canvases(short: int, long: int, multiple: int = 32) -> Canvases:

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from jaxvision.data import decode
 from jaxvision.data.decode import Box, Pixels
-from jaxvision.data.records import Record, Records, extent
+from jaxvision.data.records import Record, Records, by_extent
 from jaxvision.data.transforms import FromFile, Transform
 
 _TRIES = 10
@@ -110,7 +110,7 @@ def whole_image(shorter: int) -> Transform:
 
 def shape_groups(records: Records) -> Int[np.ndarray, " N"]:
     """Return a number for the shape that `whole_image` gives each record; 0 also for one that cannot be read."""
-    return np.array([_shape_group(records, index) for index in range(len(records))], np.int64)
+    return by_extent(records, _twelfths)
 
 
 def shorter_side(image: Pixels, length: int) -> Pixels:
@@ -204,13 +204,6 @@ def _twelfths(width: int, height: int) -> int:
     """Return by how many twelfths the longer side exceeds the shorter one, negative for a portrait; at most 12."""
     excess = min(round(_PARTS * max(width, height) / min(width, height)) - _PARTS, (_WIDEST - 1) * _PARTS)
     return excess if width > height else -excess
-
-
-def _shape_group(records: Records, index: int) -> int:
-    try:
-        return _twelfths(*extent(records, index))
-    except (ValueError, OSError):
-        return 0
 
 
 def _central_square(image: Pixels | decode.Encoded, shorter: int, size: int) -> Pixels:

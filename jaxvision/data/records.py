@@ -3,12 +3,12 @@
 import dataclasses
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from absl import logging
-from jaxtyping import Integer
+from jaxtyping import Int, Integer
 
 from jaxvision.channels import IMAGENET_MEAN, IMAGENET_STD, Channels
 from jaxvision.data import decode
@@ -101,6 +101,26 @@ def extent(records: Records, index: int) -> tuple[int, int]:
     """Return (width, height) of the image of record `index`, from its annotation or header where the reader can."""
     known = getattr(records, "extent", None)
     return known(index) if known else decode.extent(fetch(records, index, encoded=True)["image"])
+
+
+def by_extent(records: Records, group: Callable[[int, int], int]) -> Int[np.ndarray, "N"]:
+    """Return the group of each record.
+
+    Args:
+        records: the records of a split.
+        group: gives the number of a group by the width and height of an image in pixels.
+
+    Returns:
+        The numbers; 0 also for a record that cannot be read.
+    """
+
+    def of(index: int) -> int:
+        try:
+            return group(*extent(records, index))
+        except (ValueError, OSError):
+            return 0
+
+    return np.array([of(index) for index in range(len(records))], np.int64)
 
 
 def counts(records: Records, *, outlined: bool = False) -> Integer[np.ndarray, "N"] | None:
