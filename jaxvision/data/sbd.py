@@ -16,7 +16,7 @@ from jaxvision.data import decode, objects, specs, split_names, voc_masks
 from jaxvision.data.joined import Joined
 from jaxvision.data.label_maps import LabelledImages, checked
 from jaxvision.data.objects import VOC_NAMES
-from jaxvision.data.records import Record, Records, Source
+from jaxvision.data.records import Record, Records, Source, Subset
 from jaxvision.data.splits import source_of
 
 _NAMES = ("background", *VOC_NAMES)
@@ -99,14 +99,9 @@ def _with_voc(folder: pathlib.Path, lists: dict[str, tuple[str, ...]], voc: str)
     rest = tuple(item for item in (*lists["train"], *lists["val"]) if item not in theirs_too)
     val = [index for index, item in enumerate(held_out) if item not in trained]
     return {
-        "val": _subset(theirs["val"], val),
+        "val": Subset(theirs["val"], np.array(val, np.int64)),
         "trainaug": Joined((theirs["train"], BoundaryImages(folder, rest))),
     }
-
-
-def _subset(records: LabelledImages, indices: list[int]) -> LabelledImages:
-    images, labels = ([paths[index] for index in indices] for paths in (records.images, records.labels))
-    return dataclasses.replace(records, images=tuple(images), labels=tuple(labels))
 
 
 def _stems(records: LabelledImages) -> list[str]:
