@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from jaxvision.evals.detection import ImageRecord, images, iou, nothing_counts, read
-from jaxvision.evals.voc_ap import area_ap, ranked_hits
+from jaxvision.evals.voc_ap import area_ap, envelope, ranked
 from jaxvision.train.types import Metric, Result
 from jaxvision.viz.boxes import color_of
 from jaxvision.viz.class_bars import ClassBar, class_bars
@@ -88,13 +88,10 @@ def class_curves(records: Sequence[ImageRecord], classes: int, threshold: float 
         threshold: the IoU above which a detection matches an object.
     """
     curves = []
-    for label in range(1, classes):
-        objects = sum(int(np.sum((r.true_labels == label) & ~r.ignore)) for r in records)
-        if objects:
-            scores, hits = ranked_hits(records, label, threshold)
-            true = np.cumsum(hits)
-            precision = true / np.arange(1, len(hits) + 1)
-            curves.append(ClassCurve(label, objects, scores, precision, true / objects, area_ap(hits, objects)))
+    for label, objects, scores, hits in ranked(records, classes, threshold):
+        true = np.cumsum(hits)
+        precision = true / np.arange(1, len(hits) + 1)
+        curves.append(ClassCurve(label, objects, scores, precision, true / objects, area_ap(hits, objects)))
     return curves
 
 
@@ -152,15 +149,13 @@ def draw_curves(
     means: list[list[np.ndarray]] = [[], []]
     for curve in curves:
         color, best = color_of(curve.label), curve.best
-        envelope = np.maximum.accumulate(curve.precision[::-1])[::-1]
-        reached = (
-            np.interp(at, np.r_[0, curve.recall], np.r_[envelope[:1], envelope], right=0)
-            if best is not None
-            else 0 * at
-        )
-        f1 = np.interp(at, curve.scores[::-1], curve.f1[::-1], right=0) if best is not None else 0 * at
-        dot = (float(curve.scores[best]), float(curve.f1[best])) if best is not None else None
-        over_recall.append(Line(curve.recall, envelope, color, 1))
+        falling, dot = envelope(curve.precision), None
+        reached = f1 = np.zeros_like(at)
+        if best is not None:
+            reached = np.interp(at, np.r_[0, curve.recall], np.r_[falling[:1], falling], right=0)
+            f1 = np.interp(at, curve.scores[::-1], curve.f1[::-1], right=0)
+            dot = float(curve.scores[best]), float(curve.f1[best])
+        over_recall.append(Line(curve.recall, falling, color, 1))
         over_score.append(Line(at, f1, color, 1, dot))
         means[0].append(reached)
         means[1].append(f1)

@@ -1,7 +1,7 @@
 """Average precision as PASCAL VOC defines it (Everingham et al. 2010, section 4.2)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -56,11 +56,8 @@ def voc_ap(
 
     def result(state: list[ImageRecord]) -> Result:
         records, found = images("voc_ap", state), {}
-        for label, class_name in list(enumerate(class_names))[1:]:
-            objects = sum(int(np.sum((r.true_labels == label) & ~r.ignore)) for r in records)
-            if objects:
-                _, hits = ranked_hits(records, label, threshold, inclusive=inclusive)
-                found[f"{name}_{class_name}"] = average(hits, objects)
+        for one in ranked(records, len(class_names), threshold, inclusive=inclusive):
+            found[f"{name}_{class_names[one.label]}"] = average(one.hits, one.objects)
         return {name: float(np.mean(list(found.values())))} | found if found else {}
 
     return Metric(list, update, result)
@@ -91,28 +88,44 @@ def area_ap(hits: Bool[np.ndarray, " D"], objects: int) -> float:
     Recall rises by 1 / objects at each hit.
     """
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(envelope[hits].sum() / objects)
+    return float(envelope(precision)[hits].sum() / objects)
 
 
-def ranked_hits(
-    records: Sequence[ImageRecord], label: int, threshold: float, *, inclusive: bool = False
-) -> tuple[Float[np.ndarray, " D"], Bool[np.ndarray, " D"]]:
-    """Rank a class's detections over all images by falling score.
+def envelope(precision: Float[np.ndarray, " D"]) -> Float[np.ndarray, " D"]:
+    """Return for each detection, best score first, the best precision down to it or to a later one."""
+    return np.maximum.accumulate(precision[::-1])[::-1]
+
+
+class Ranked(NamedTuple):
+    """The detections of one class over all images, best score first."""
+
+    label: int
+    objects: int  # that count
+    scores: Float[np.ndarray, " D"]
+    hits: Bool[np.ndarray, " D"]  # True for true positives
+
+
+def ranked(
+    records: Sequence[ImageRecord], classes: int, threshold: float, *, inclusive: bool = False
+) -> Iterator[Ranked]:
+    """Rank the detections of each class that has objects by falling score.
 
     Args:
         records: detections and objects of each image.
-        label: the class.
+        classes: the number of classes, background included.
         threshold: the IoU above which a detection matches an object.
         inclusive: see `voc_ap`.
 
-    Returns:
-        The scores, and which of the detections are true positives.
+    Yields:
+        The classes in the order of their labels.
     """
-    parts = [_match(record, label, threshold, inclusive) for record in records]
-    scores, hits = (np.concatenate(part) for part in zip(*parts, strict=True))
-    order = np.argsort(-scores, kind="stable")
-    return scores[order], hits[order]
+    for label in range(1, classes):
+        objects = sum(int(np.sum((r.true_labels == label) & ~r.ignore)) for r in records)
+        if objects:
+            parts = [_match(record, label, threshold, inclusive) for record in records]
+            scores, hits = (np.concatenate(part) for part in zip(*parts, strict=True))
+            order = np.argsort(-scores, kind="stable")
+            yield Ranked(label, objects, scores[order], hits[order])
 
 
 def _match(
