@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
+from jaxvision.viz.grid import draw_share
 from jaxvision.viz.text import FAINT, INK, PAPER, Color, font, shorten
 
 _LINE = 24  # pixels of a row
 _NAME, _BAR, _COLUMN, _EDGE = 190, 300, 92, 12  # pixels
-_TRACK: Color = (241, 243, 245)
 _MOST = 60  # classes; of more the best and the worst are drawn
 
 
@@ -60,11 +60,8 @@ def _draw_row(draw: ImageDraw.ImageDraw, row: ClassBar, top: int) -> None:
     middle, left = top + _LINE // 2, _EDGE + _NAME
     face = font(13, words=row.name)
     draw.text((_EDGE, middle), shorten(row.name, _NAME - 10, face), font=face, fill=INK, anchor="lm")
-    draw.rectangle((left, top + 3, left + _BAR - 1, top + _LINE - 4), fill=_TRACK)
-    known = bool(np.isfinite(row.value))
-    if known and (length := round(float(np.clip(row.value, 0, 1)) * _BAR)):
-        draw.rectangle((left, top + 3, left + length - 1, top + _LINE - 4), fill=row.color)
-    value = f"{row.value:.3f}" if known else "–"
+    draw_share(draw, (left, top + 3, left + _BAR - 1, top + _LINE - 4), row.value, row.color)
+    value = f"{row.value:.3f}" if np.isfinite(row.value) else "–"
     draw.text((left + _BAR + 52, middle), value, font=font(13), fill=INK, anchor="rm")
     for number, figure in enumerate(row.figures, start=1):
         draw.text((_right(number), middle), figure, font=font(13), fill=INK, anchor="rm")

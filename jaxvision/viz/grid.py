@@ -128,6 +128,21 @@ def _lay_out(images: UInt8[np.ndarray, "N H W C"], columns: int, *, footer: int,
     return _Sheet(canvas, ImageDraw.Draw(canvas), tiles)
 
 
+def draw_share(draw: ImageDraw.ImageDraw, place: tuple[int, int, int, int], share: float, color: Color) -> None:
+    """Draw a bar on a faint ground.
+
+    Args:
+        draw: what to draw on.
+        place: the first column and row of the ground, and its last ones.
+        share: of the ground's length that the bar covers, 0..1; NaN: no bar.
+        color: the RGB colour of the bar.
+    """
+    x0, y0, x1, y1 = place
+    draw.rectangle(place, fill=_TRACK)
+    if length := round(float(np.clip(np.nan_to_num(share), 0, 1)) * (x1 - x0 + 1)):
+        draw.rectangle((x0, y0, x0 + length - 1, y1), fill=color)
+
+
 def _frame(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], color: Color) -> None:
     """Draw a frame around the image, not over it."""
     x0, y0, x1, y1 = box
@@ -154,9 +169,7 @@ def _bar(
 ) -> None:
     """A line of text over a bar whose length is the probability."""
     x, y = at
-    draw.rectangle((x, y, x + width - 1, y + LINE - 1), fill=_TRACK)
-    if (length := round(np.nan_to_num(probability) * width)) > 0:
-        draw.rectangle((x, y, x + length - 1, y + LINE - 1), fill=color)
+    draw_share(draw, (x, y, x + width - 1, y + LINE - 1), probability, color)
     percent = f"{probability:.0%}" if probability == probability else "nan"
     room = width - font(12).getlength(percent) - 14
     _write(draw, (x + 4, y), name, int(room), INK)

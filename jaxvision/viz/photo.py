@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
+from jaxvision.viz.grid import draw_share
 from jaxvision.viz.text import INK, PAPER, Color, font, shorten
 
 _NARROWEST = 200  # pixels that names and bars need
 _BAR: Color = (190, 214, 239)
-_TRACK: Color = (241, 243, 245)
 
 
 def with_classes(
@@ -32,9 +32,7 @@ def with_classes(
     draw = ImageDraw.Draw(canvas)
     for row, (name, probability) in enumerate(zip(names, probabilities.tolist(), strict=True)):
         top = height + 4 + row * line
-        draw.rectangle((0, top, wide - 1, top + line - 3), fill=_TRACK)
-        if length := round(probability * wide):
-            draw.rectangle((0, top, length - 1, top + line - 3), fill=_BAR)
+        draw_share(draw, (0, top, wide - 1, top + line - 3), probability, _BAR)
         percent = f"{probability:.1%}"
         room = wide - face.getlength(percent) - 2 * size
         draw.text((size // 2, top + line // 2), shorten(name, int(room), face), font=face, fill=INK, anchor="lm")

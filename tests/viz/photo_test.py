@@ -19,3 +19,8 @@ def test_a_tiny_image_is_on_a_sheet_wide_enough_for_names():
     picture = with_classes(np.zeros((8, 8, 3), np.uint8), ["a rather long name of a class"], np.array([1.0]))
     assert picture.shape[1] == 200 and not picture[:8, :8].any() and (picture[:8, 8:] == 255).all()
     assert with_classes(np.zeros((8, 300, 3), np.uint8), [], np.array([])).shape == (12, 300, 3)
+
+
+def test_probabilities_that_are_no_numbers_have_no_bars():
+    picture = with_classes(np.zeros((60, 400, 3), np.uint8), ["cat"], np.array([np.nan]))
+    assert not np.all(picture[60:] == (190, 214, 239), axis=-1).any()
