@@ -49,12 +49,9 @@ def damaged(path: Path, reason: str) -> ValueError:
 
 
 def atomic_write(path: Path, data: str | bytes) -> None:
-    """Write `data` (text as UTF-8) to `path`: the old file stays until the new one is complete and on disk.
-
-    Half characters, which names from other people's files may hold, are written as escapes.
-    """
+    """Write `data` (text as UTF-8) to `path`: the old file stays until the new one is complete and on disk."""
     with atomic_open(path) as file:
-        file.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
+        file.write(_encoded(data))
 
 
 @contextlib.contextmanager
@@ -85,7 +82,7 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
 
 def append(path: Path, data: str | bytes) -> None:
     """Append to a file, all or nothing. OSError: there is no room; the text names the file."""
-    data = data.encode(errors="backslashreplace") if isinstance(data, str) else data
+    data = _encoded(data)
     with open(path, "ab", buffering=0) as file:
         before = file.tell()
         try:
@@ -95,6 +92,11 @@ def append(path: Path, data: str | bytes) -> None:
             with contextlib.suppress(OSError):
                 file.truncate(before)
             raise unwritten(path, error) from None
+
+
+def _encoded(data: str | bytes) -> bytes:
+    """Return text in UTF-8; half characters, which names from other people's files may hold, become escapes."""
+    return data.encode(errors="backslashreplace") if isinstance(data, str) else data
 
 
 def sync(path: Path) -> None:
