@@ -188,7 +188,7 @@ def _typed_tensor(storage: Storage, offset: int, shape: Any, strides: Any, _grad
 
 
 _CALLS: Mapping[str, Callable[..., Any]] = {
-    "collections.OrderedDict": lambda pairs=(): _dict([part for key, value in pairs for part in (key, value)]),
+    "collections.OrderedDict": lambda pairs=(): {_key(key): value for key, value in pairs},
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _typed_tensor,
