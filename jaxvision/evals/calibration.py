@@ -51,11 +51,10 @@ def _draw(state: Float[np.ndarray, "3 BINS"], error: float) -> UInt8[np.ndarray,
     """Draw the share that is right over the probability, and how many images each bin has."""
     count, sure, right = state
     full = count > 0
-    of_full = np.maximum(count[full], 1)
     edges = np.linspace(0, 1, BINS + 1)
     heights = 0.25 * count / count.max()  # the lower quarter
     steps = Line(edges.repeat(2), np.r_[0, heights.repeat(2), 0], FAINT, 1)
-    curve = Line(sure[full] / of_full, right[full] / of_full, (29, 120, 216), 3)
+    curve = Line(sure[full] / count[full], right[full] / count[full], (29, 120, 216), 3)
     title = f"Calibration error {error:.3f}"
     picture = unit_square([steps, curve], title, "probability of the predicted class", "share right", diagonal=True)
     return with_key(picture, [(curve.color, "share that is right"), (FAINT, "number of images")])
