@@ -2,7 +2,6 @@
 
 import functools
 import math
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -49,8 +48,7 @@ def bend(sigma: float, rotate: float, around: int, fill: Channels) -> Transform:
     Returns:
         A transform of records with image and label_map.
     """
-    turn: dict[str, Any] = {"rotate": rotate} if rotate else {}
-    return functools.partial(_bend, sigma=sigma, margin=around, fill=fill, **turn)
+    return functools.partial(_bend, sigma=sigma, margin=around, fill=fill, rotate=rotate)
 
 
 def colour(fill: Channels) -> tuple[int, int, int]:
@@ -60,7 +58,7 @@ def colour(fill: Channels) -> tuple[int, int, int]:
 
 
 def _bend(
-    record: Record, rng: np.random.Generator, *, sigma: float, margin: int, fill: Channels, rotate: float = 0.0
+    record: Record, rng: np.random.Generator, *, sigma: float, margin: int, fill: Channels, rotate: float
 ) -> Record:
     height, width = (side - 2 * margin for side in record["label_map"].shape)
     shifts = rng.normal(0, sigma, (2, _GRID, _GRID)) if sigma else np.zeros((2, _GRID, _GRID))

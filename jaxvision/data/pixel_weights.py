@@ -2,7 +2,6 @@
 
 import functools
 import math
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
@@ -72,8 +71,7 @@ def with_borders(
         A transform for which objects are connected regions of one class.
     """
     kind = FromFile if isinstance(transform, FromFile) else functools.partial
-    balance: dict[str, Any] = {} if class_weights is None else {"class_weights": class_weights}
-    return kind(_with_borders, transform=transform, weight=weight, sigma=sigma, **balance)
+    return kind(_with_borders, transform=transform, weight=weight, sigma=sigma, class_weights=class_weights)
 
 
 def border_weights(
@@ -138,7 +136,7 @@ def _with_borders(
     transform: Transform,
     weight: float,
     sigma: float,
-    class_weights: Float32[np.ndarray, " K"] | None = None,
+    class_weights: Float32[np.ndarray, " K"] | None,
 ) -> Record:
     transformed = transform(record, rng)
     weights = border_weights(transformed["label_map"], weight, sigma, class_weights=class_weights)

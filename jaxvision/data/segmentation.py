@@ -3,7 +3,7 @@
 Label maps are never interpolated: every pixel takes the class of the nearest one, and 255 outside the image.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -72,10 +72,17 @@ def train(
     if not 0 < scales[0] <= scales[1]:
         raise ValueError(f"view.scales={scales}: give two factors, the smaller first, such as 0.5,2.0")
     around = margin(size, elastic, rotate)
-    tile: dict[str, Any] = {"inner": inner, "mirror": mirror, "shorter": shorter}
-    tile = {name: value for name, value in tile.items() if value}
     return transforms.compose(
-        FromFile(_random_crop, size=size, scales=scales, margin=around, fill=fill, **tile),
+        FromFile(
+            _random_crop,
+            size=size,
+            scales=scales,
+            margin=around,
+            fill=fill,
+            inner=inner,
+            mirror=mirror,
+            shorter=shorter,
+        ),
         transforms.horizontal_flip(flip),
         *([bend(elastic, rotate, around, fill)] if elastic or rotate else []),
         *([color.color_jitter(brightness=grey, contrast=grey)] if grey else []),
@@ -95,8 +102,7 @@ def evaluate(size: Shape, *, shorter: int = 0, mirror: bool = False, fill: Chann
         A transform from files to records with image, label_map, size float32 [2] (height, width of the image on the
         canvas) and original float32 [2] (height, width before).
     """
-    around = {name: value for name, value in {"mirror": mirror, "shorter": shorter}.items() if value}
-    return FromFile(_fit, size=size, fill=fill, **around)
+    return FromFile(_fit, size=size, fill=fill, mirror=mirror, shorter=shorter)
 
 
 def nearest(labels: LabelMap, size: tuple[int, int]) -> LabelMap:
@@ -114,9 +120,9 @@ def _random_crop(
     scales: tuple[float, float],
     margin: int,
     fill: Channels,
-    inner: Shape | None = None,
-    mirror: bool = False,
-    shorter: int = 0,
+    inner: Shape | None,
+    mirror: bool,
+    shorter: int,
 ) -> Record:
     """Take a random crop of `size`, with `margin` more pixels on every side for a deformation."""
     width, height = decode.extent(record["image"])
@@ -146,7 +152,7 @@ def _inside(rng: np.random.Generator, length: int, size: int, inner: int) -> int
 
 
 def _fit(
-    record: Record, rng: np.random.Generator, *, size: Shape, fill: Channels, mirror: bool = False, shorter: int = 0
+    record: Record, rng: np.random.Generator, *, size: Shape, fill: Channels, mirror: bool, shorter: int
 ) -> Record:
     width, height = decode.extent(record["image"])
     labels = label_map_of(record) if "label_map" in record else np.full((height, width), UNLABELLED, np.uint8)

@@ -108,20 +108,24 @@ def _canvas(c: Call) -> str:
 
 def _random_crop(c: Call) -> str:
     low, high = c.numbers("scales")
-    of = f" of a shorter side of {c.named['shorter']}" if "shorter" in c.named else ""
+    of = f" of a shorter side of {c.named['shorter']}" if c.named["shorter"] != "0" else ""
     scaled = "" if low == high == "1" else f"{of or ' of the image'} scaled by {_range(low, high)}"
-    inner = f", whose middle {_size(c, 'inner')} lies on the image" if "inner" in c.named else ""
-    return f"random {_size(c)}{scaled}{inner}" + ("; mirrored at the image's border" if "mirror" in c.named else "")
+    inner = f", whose middle {_size(c, 'inner')} lies on the image" if c.named["inner"] != "None" else ""
+    return f"random {_size(c)}{scaled}{inner}" + _border(c)
+
+
+def _border(c: Call) -> str:
+    return "; mirrored at the image's border" if c.named["mirror"] == "True" else ""
 
 
 def _bend(c: Call) -> str:
-    turned = [f"turned by up to {c.named['rotate']}°"] if "rotate" in c.named else []
+    turned = [f"turned by up to {c.named['rotate']}°"] if c.named["rotate"] != "0" else []
     return "; ".join([*turned, f"elastic deformation of σ {c.named['sigma']} px"])
 
 
 def _fit(c: Call) -> str:
-    shorter = f", at a shorter side of {c.named['shorter']}" if "shorter" in c.named else ""
-    return f"whole, within {_size(c)}{shorter}" + ("; mirrored at the image's border" if "mirror" in c.named else "")
+    shorter = f", at a shorter side of {c.named['shorter']}" if c.named["shorter"] != "0" else ""
+    return f"whole, within {_size(c)}{shorter}" + _border(c)
 
 
 def _object(c: Call) -> str:
@@ -149,7 +153,7 @@ def _stretched(c: Call) -> str:
 
 
 def _borders(c: Call) -> str:
-    balance = "; classes weighted by their balance" if "class_weights" in c.named else ""
+    balance = "; classes weighted by their balance" if c.named["class_weights"] != "None" else ""
     extra = f"pixels between objects weighted by {c.named['weight']}, σ {c.named['sigma']}"
     return f"{transforms(c.named['transform'])}; {extra}{balance}"
 
