@@ -100,6 +100,7 @@ def conv_norm_relu(
     norm: Layer,
     train: bool,
     padding: int = 0,
+    use_bias: bool = True,
     dtype: Dtype = jnp.float32,
 ) -> Float[Array, "B h w D"]:
     """Apply a convolution of He's scale, a normalisation and ReLU, as layers of the module that is running.
@@ -112,13 +113,16 @@ def conv_norm_relu(
         norm: normalisation layer, called with BatchNorm's arguments.
         train: normalise by the batch's statistics.
         padding: rows and columns of zeros on every side.
+        use_bias: whether the convolution adds a bias.
         dtype: type that is computed in.
 
     Returns:
         The map behind the ReLU.
     """
     conv_name, norm_name = names
-    x = Conv(channels, kernel_size, padding=padding, kernel_init=he_normal, dtype=dtype, name=conv_name)(x)
+    x = Conv(
+        channels, kernel_size, padding=padding, use_bias=use_bias, kernel_init=he_normal, dtype=dtype, name=conv_name
+    )(x)
     return nn.relu(norm(use_running_average=not train, dtype=dtype, name=norm_name)(x))
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxvision.models.alexnet import AlexNet
-from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, he_normal, scaled
+from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, conv_norm_relu, he_normal, scaled
 from jaxvision.ops.pooling import avg_pool, max_pool
 
 # Channels and kernel of the three convolutions of each block, behind which the first two are pooled.
@@ -63,17 +63,17 @@ class NetworkInNetwork(nn.Module):
         features: dict[str, Array] = {}
         for block, layers in enumerate(_NIN, start=1):
             for i, (channels, kernel) in enumerate(layers, start=1):
-                conv = Conv(
+                x = conv_norm_relu(
+                    x,
                     scaled(channels, self.width),
                     kernel,
+                    names=(f"conv{block}_{i}", f"bn{block}_{i}"),
+                    norm=self.norm,
+                    train=train,
                     padding=kernel // 2,
                     use_bias=False,
-                    kernel_init=he_normal,
                     dtype=self.dtype,
-                    name=f"conv{block}_{i}",
                 )
-                norm = self.norm(use_running_average=not train, dtype=self.dtype, name=f"bn{block}_{i}")
-                x = nn.relu(norm(conv(x)))
             features[f"block{block}"] = x
             if block == 1:
                 x = max_pool(x, 3, 2, 1)
