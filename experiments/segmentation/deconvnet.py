@@ -8,7 +8,7 @@ Without skip connections, telling digits apart would take many more steps: the s
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.pixel_scale import CAFFE_IMAGENET
@@ -84,8 +84,8 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Train VGG-16 and its mirror image of unpooling and transposed convolutions; in two stages with objects.steps."""
     source = inputs.source(config.data, "label_maps", config.pixels)
     if config.objects.steps:
-        flags: dict[str, Any] = {"flags": config.objects, "search": config.proposals}
-        return _in_two_stages(config, ObjectSetup(source, config, inputs, **flags))
+        staged = ObjectSetup(source, config, inputs, flags=config.objects, search=config.proposals)
+        return _in_two_stages(config, staged)
     setup = SegmenterSetup(source, config, inputs)
     model = DeconvNet(source.num_classes, config.window, config.width, net=config.net)
     return Experiment.single(
