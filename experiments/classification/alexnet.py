@@ -66,13 +66,4 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     setup = ClassifierSetup(inputs.source(config.data, "labels", config.pixels), config, inputs)
     kernel_init = nn.initializers.he_normal() if config.init == "he" else None
     model = AlexNet(setup.source.num_classes, config.variant, config.width, kernel_init=kernel_init)
-    task = setup.task(model)
-    return Experiment.single(
-        task,
-        setup.train(),
-        config.steps,
-        setup.hooks(),
-        presentation=setup.presentation(),
-        best="val/accuracy",
-        embedding=setup.embedding,
-    )
+    return setup.experiment(setup.task(model))

@@ -64,13 +64,4 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Train GoogLeNet to name the class of an image."""
     setup = ClassifierSetup(inputs.source(config.data, "labels", config.pixels), config, inputs)
     model = GoogLeNet(setup.source.num_classes, config.variant, config.width)
-    task = setup.task(model)
-    return Experiment.single(
-        task,
-        setup.train(),
-        config.steps,
-        setup.hooks(),
-        presentation=setup.presentation(),
-        best="val/accuracy",
-        embedding=setup.embedding,
-    )
+    return setup.experiment(setup.task(model))

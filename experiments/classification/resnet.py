@@ -115,16 +115,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a residual network to name the class of an image."""
     setup = ClassifierSetup(inputs.source(config.data, "labels", config.pixels), config, inputs)
     model = network(config, setup.source.num_classes)
-    task = setup.task(model)
-    return Experiment.single(
-        task,
-        setup.train(),
-        config.steps,
-        setup.hooks(),
-        presentation=setup.presentation(),
-        best="val/accuracy",
-        embedding=setup.embedding,
-    )
+    return setup.experiment(setup.task(model))
 
 
 def network(config: Config, num_classes: int) -> nn.Module:

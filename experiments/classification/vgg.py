@@ -64,13 +64,4 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     setup = ClassifierSetup(inputs.source(config.data, "labels", config.pixels), config, inputs)
     window = config.image_size // 32  # the size of pool5's map
     model = VGG(setup.source.num_classes, config.net, config.batch_norm, config.width, dense=True, window=window)
-    task = setup.task(model)
-    return Experiment.single(
-        task,
-        setup.train(),
-        config.steps,
-        setup.hooks(),
-        presentation=setup.presentation(),
-        best="val/accuracy",
-        embedding=setup.embedding,
-    )
+    return setup.experiment(setup.task(model))

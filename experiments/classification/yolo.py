@@ -58,13 +58,4 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     setup = ClassifierSetup(inputs.source(config.data, "labels", config.pixels), config, inputs)
     batch_norm = True if config.batch_norm else None  # None: as the net is published
     model = Classifier(setup.source.num_classes, config.net, config.width, config.stride, batch_norm)
-    task = setup.task(model)
-    return Experiment.single(
-        task,
-        setup.train(),
-        config.steps,
-        setup.hooks(),
-        presentation=setup.presentation(),
-        best="val/accuracy",
-        embedding=setup.embedding,
-    )
+    return setup.experiment(setup.task(model))

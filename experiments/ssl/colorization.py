@@ -91,14 +91,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         temperature=config.temperature,
     )
     task = log_rate(task, config.optimizer, config.steps)
-    return Experiment.single(
-        task,
-        setup.train(),
-        config.steps,
-        setup.hooks(),
-        presentation=setup.presentation(),
-        embedding=setup.embedding,
-    )
+    return setup.experiment(task)
 
 
 def colors_to_choose(file: str) -> Float[np.ndarray, "Q 2"]:

@@ -74,14 +74,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     )
     task = log_rate(task, config.optimizer, config.steps, player="model")
     task = log_rate(task, config.discriminator, config.steps, player="discriminator")
-    return Experiment.single(
-        task,
-        setup.train(),
-        config.steps,
-        setup.hooks(),
-        presentation=setup.presentation(),
-        embedding=setup.embedding,
-    )
+    return setup.experiment(task)
 
 
 def _draw(outputs: PyTree, batch: Batch) -> UInt8[np.ndarray, "H W 3"]:

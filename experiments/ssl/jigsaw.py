@@ -94,15 +94,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         jnp.asarray(orders, jnp.int32), cell=config.cell, tile=config.tile, shift=config.shift, grey=config.grey
     )
     model = PieceClassifier(config.backbone.make(), config.permutations, config.tower, config.joint)
-    task = setup.task(model, ask)
-    return Experiment.single(
-        task,
-        setup.train(),
-        config.steps,
-        setup.hooks(),
-        presentation=setup.presentation(),
-        embedding=setup.embedding,
-    )
+    return setup.experiment(setup.task(model, ask))
 
 
 def _draw(outputs: PyTree, batch: Batch, *, orders: Int[np.ndarray, "P 9"]) -> UInt8[np.ndarray, "H W 3"]:

@@ -85,15 +85,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         least_pixels=config.least_pixels,
     )
     model = PieceClassifier(config.backbone.make(), len(NEIGHBOURS), config.tower, config.joint)
-    task = setup.task(model, ask)
-    return Experiment.single(
-        task,
-        setup.train(),
-        config.steps,
-        setup.hooks(),
-        presentation=setup.presentation(),
-        embedding=setup.embedding,
-    )
+    return setup.experiment(setup.task(model, ask))
 
 
 def _draw(outputs: PyTree, batch: Batch) -> UInt8[np.ndarray, "H W 3"]:

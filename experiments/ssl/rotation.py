@@ -48,15 +48,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     """Learn to tell by which of four angles an image was turned."""
     setup = PretextSetup(inputs.source(config.data), config, inputs, _draw)
     model = PieceClassifier(config.backbone.make(), num_classes=4)
-    task = setup.task(model, rotation(mean=setup.source.mean, std=setup.source.std))
-    return Experiment.single(
-        task,
-        setup.train(),
-        config.steps,
-        setup.hooks(),
-        presentation=setup.presentation(),
-        embedding=setup.embedding,
-    )
+    return setup.experiment(setup.task(model, rotation(mean=setup.source.mean, std=setup.source.std)))
 
 
 def _draw(outputs: PyTree, batch: Batch) -> UInt8[np.ndarray, "H W 3"]:

@@ -24,7 +24,7 @@ from jaxvision.tasks.classification import classification
 from jaxvision.train.hooks import evaluate, parameters, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.rates import log_rate
-from jaxvision.train.types import Batch, Data, Hook, Presentation, PyTree, Shown, Task, TrainState
+from jaxvision.train.types import Batch, Data, Experiment, Hook, Presentation, PyTree, Shown, Task, TrainState
 from jaxvision.viz import confusion, filters, grid
 from jaxvision.viz.photo import with_classes
 
@@ -134,6 +134,18 @@ class ClassifierSetup:
             views=config.test.make(config.image_size)[1],
         )
         return log_rate(task, optimizer, config.steps)
+
+    def experiment(self, task: Task) -> Experiment:
+        """Return the experiment of training with a task, of which the checkpoint with the best accuracy is kept."""
+        return Experiment.single(
+            task,
+            self.train(),
+            self.config.steps,
+            self.hooks(),
+            presentation=self.presentation(),
+            best="val/accuracy",
+            embedding=self.embedding,
+        )
 
     def train(self) -> Data:
         """Return augmented training images with labels."""

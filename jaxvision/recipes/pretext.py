@@ -22,7 +22,7 @@ from jaxvision.tasks.questions import Ask
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.rates import log_rate
-from jaxvision.train.types import Batch, Data, Hook, Presentation, PyTree, Task
+from jaxvision.train.types import Batch, Data, Experiment, Hook, Presentation, PyTree, Task
 
 DrawAnswers = Callable[[PyTree, Batch], UInt8[np.ndarray, "H W 3"]]
 """Draws `(outputs, batch)`, both without rows of padding."""
@@ -80,6 +80,17 @@ class PretextSetup:
         model = in_precision(model, self.inputs.precision)
         task = pretext(model, optimizer.make(steps), ask, mean=self.source.mean, std=self.source.std)
         return log_rate(task, optimizer, steps)
+
+    def experiment(self, task: Task) -> Experiment:
+        """Return the experiment of training with a task, and of measuring and drawing its answers."""
+        return Experiment.single(
+            task,
+            self.train(),
+            self.config.steps,
+            self.hooks(),
+            presentation=self.presentation(),
+            embedding=self.embedding,
+        )
 
     def train(self) -> Data:
         """Return random squares of the training images."""
