@@ -22,7 +22,7 @@ from jaxvision.recipes.detection_data import check_objects, slots_of
 from jaxvision.recipes.detection_outputs import SHOWN, average_precision, draw, file_names, presentation, results_file
 from jaxvision.recipes.detector_config import TwoStageConfig
 from jaxvision.recipes.lazy_data import lazily
-from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_split, search_when_read
+from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_both, search_split, search_when_read
 from jaxvision.tasks.detection import Origin, detection
 from jaxvision.tasks.proposals import ProposalConfig
 from jaxvision.train.hooks import evaluate, picture
@@ -134,11 +134,7 @@ class DetectorSetup:
         Returns:
             The state, and the mean number of proposals of an image in each split.
         """
-        metrics: Result = {}
-        for role, split in (("train", self.config.train_split), ("val", self.config.val_split)):
-            say(f"proposals: {len(self.source[split])} {role} images")
-            metrics[f"proposals/{role}_an_image"] = float(np.mean([len(boxes) for boxes in self._searched(split)]))
-        return state, metrics
+        return state, search_both(self.config, self.source, self._searched, say)
 
     def hooks(self) -> tuple[Hook, ...]:
         """Return the hooks of average precision, recall of proposals, the worst errors, and pictures of detections."""

@@ -4,13 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
 from jaxvision.data import object_crops
 from jaxvision.data.proposals import Proposed
 from jaxvision.data.records import Records
 from jaxvision.recipes.lazy_data import lazily
-from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_split, search_when_read
+from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_both, search_split, search_when_read
 from jaxvision.recipes.segmentation import SegmenterSetup, SegmenterView, pair, square
 from jaxvision.train.types import Data, Predict, Presentation, Result, Say, TrainState
 
@@ -67,11 +65,7 @@ class ObjectSetup(SegmenterSetup):
         Returns:
             The state, and the mean number of proposals of an image in each split.
         """
-        metrics: Result = {}
-        for role, split in (("train", self.config.train_split), ("val", self.config.val_split)):
-            say(f"proposals: {len(self.source[split])} {role} images")
-            metrics[f"proposals/{role}_an_image"] = float(np.mean([len(boxes) for boxes in self._stored(split)]))
-        return state, metrics
+        return state, search_both(self.config, self.source, self._stored, say)
 
     def presentation(self) -> Presentation:
         """Return what `--mode=predict` shows; a user's images are searched for proposals as they are read.

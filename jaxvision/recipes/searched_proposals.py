@@ -2,14 +2,16 @@
 
 import dataclasses
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.proposals import PER_FILE, Searched, stored
-from jaxvision.data.records import Records
+from jaxvision.data.records import Records, Source
+from jaxvision.recipes.run_config import SplitConfig
+from jaxvision.train.types import Result, Say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +45,25 @@ def search_split(
     folder = inputs.folder("proposals") / f"{split.partition('[')[0]}-{zlib.crc32(f'{data} {split}'.encode()):08x}"
     workers = (inputs.workers or None) if len(records) > PER_FILE else 0  # one file cannot be shared
     return stored(records, folder, search.strategy, inputs.seed, search.most, workers=workers)
+
+
+def search_both(config: SplitConfig, source: Source, stored: Callable[[str], Sequence], say: Say) -> Result:
+    """Search the images of the training and the validation split, which an earlier call may have done.
+
+    Args:
+        config: names the splits.
+        source: their images.
+        stored: returns the proposals of each image of a split, by its name, and searches where there are none yet.
+        say: writes a line to the log.
+
+    Returns:
+        The mean number of proposals of an image in each split.
+    """
+    metrics: Result = {}
+    for role, split in (("train", config.train_split), ("val", config.val_split)):
+        say(f"proposals: {len(source[split])} {role} images")
+        metrics[f"proposals/{role}_an_image"] = float(np.mean([len(boxes) for boxes in stored(split)]))
+    return metrics
 
 
 def search_when_read(records: Records, search: SelectiveSearchFlags, seed: int) -> Records:
