@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxvision.models.layers import BatchNorm, Conv, ConvTranspose, Dtype, Initializer, Layer, scaled
+from jaxvision.ops import interventions
 from jaxvision.ops.interventions import Edit
 
 SIZES = (16, 32, 64)
@@ -66,7 +67,7 @@ class Generator(nn.Module):
         if self.num_classes is not None:
             z = jnp.concatenate([z, _one_hot(label, self.num_classes)], axis=-1)
         names = ["project", *(f"layer{n}" for n in range(1, maps)), "image"]
-        edit, features = _check_names(edit or {}, names), {}
+        edit, features = interventions.checked(edit, names), {}
         channels = [scaled(_BASE * 2**i, self.width) for i in reversed(range(maps))]
         x = nn.Dense(16 * channels[0], use_bias=False, kernel_init=_normal, dtype=self.dtype, name="project")(z)
         x = x.reshape(-1, 4, 4, channels[0])
@@ -209,9 +210,3 @@ def _check_condition(name: str, given: Array | None, field: str, value: int | No
         raise ValueError(
             f"Discriminator({field}={value}) got {'no' if given is None else 'a'} {name}: give both or none"
         )
-
-
-def _check_names(edit: Mapping[str, Edit], names: Sequence[str]) -> Mapping[str, Edit]:
-    if unknown := sorted(set(edit) - set(names)):
-        raise ValueError(f"edit names {', '.join(unknown)}: choose of {', '.join(names)}")
-    return edit

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxvision.models.layers import BatchNorm, Conv, ConvTranspose, Dtype, Layer, scaled
+from jaxvision.ops import interventions
 from jaxvision.ops.interventions import Edit
 
 SIZE = 32  # pixels a side
@@ -48,9 +49,7 @@ class StudioGenerator(nn.Module):
         train: bool,
         edit: Mapping[str, Edit] | None = None,
     ) -> dict[str, Float[Array, "B ..."]]:
-        edit, features = edit or {}, {}
-        if unknown := sorted(set(edit) - {"project", "layer1", "layer2", "layer3", "image"}):
-            raise ValueError(f"edit names {', '.join(unknown)}: choose of project, layer1, layer2, layer3, image")
+        edit, features = interventions.checked(edit, ("project", "layer1", "layer2", "layer3", "image")), {}
         wide = scaled(_LAST, self.width)
         x = nn.Dense(16 * wide, kernel_init=_orthogonal, dtype=self.dtype, name="project")(z).reshape(-1, 4, 4, wide)
         x = features["project"] = edit["project"](x) if "project" in edit else x

@@ -4,7 +4,7 @@ An `Edit` takes a layer's map and returns another one for the layers above: `gen
 ablate(alpha)})`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,13 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, UInt32
 
 Edit = Callable[[jax.Array], jax.Array]
+
+
+def checked(edit: Mapping[str, Edit] | None, names: Sequence[str]) -> Mapping[str, Edit]:
+    """Return the edits of a network's maps, {} for None. ValueError: one is of a map that the network has not."""
+    if unknown := sorted(set(edit or {}) - set(names)):
+        raise ValueError(f"edit names {', '.join(unknown)}: choose of {', '.join(names)}")
+    return edit or {}
 
 
 def chosen(units: Sequence[int], count: int) -> Float32[np.ndarray, " U"]:
