@@ -29,6 +29,7 @@ from jaxvision.run.network import ready
 from jaxvision.run.onnx_export import write_onnx
 from jaxvision.run.precision import products
 from jaxvision.run.request import Request
+from jaxvision.run.same_outputs import TOLERANCE, by_path, require_equal
 from jaxvision.run.sampling import sampled_batch
 from jaxvision.run.saved_run import read
 from jaxvision.run.workdir_config import LEARNED
@@ -37,11 +38,8 @@ from jaxvision.train.restore import Run
 from jaxvision.train.types import Batch, Data, Experiment, Stage, TrainState
 from jaxvision.weights import state_dict, torchvision
 from jaxvision.weights.imported import Imported
-from jaxvision.weights.rename import flat
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-# Of each output's largest value: other programs add numbers in another order, and round at other places.
-_TOLERANCE = {"float32": 1e-4, "tensorfloat32": 1e-2, "bfloat16": 0.05}
 
 Function = Callable[[Batch], Mapping[str, Any]]
 
@@ -52,6 +50,10 @@ class _Exported(NamedTuple):
     batch: Batch
     wanted: tuple[str, ...] = ()  # (): all
     prepare: Mapping[str, Any] = {}  # see `train.types.Presentation`
+
+    def kept(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the outputs that are wanted."""
+        return {name: value for name, value in outputs.items() if not self.wanted or name in self.wanted}
 
 
 def export_network(experiment: Experiment, run: Run, request: Request, imported: Imported | None = None) -> None:
@@ -71,35 +73,31 @@ def export_network(experiment: Experiment, run: Run, request: Request, imported:
         ValueError: the experiment has no network to export, there is no checkpoint, the format has no such network, or
             the exported program gives other outputs than the network.
     """
-    stage, flags = experiment.stages[-1], request.flags
+    stage, flags, say = experiment.stages[-1], request.flags, run.writer.say
     exported = _chosen(experiment, flags.input)
     shapes = exported.batch if "image" in exported.batch else devices.first_batch(_data(stage))
     network, state = ready(stage, run, shapes, flags.checkpoint, imported)
 
     def predict(state: TrainState, batch: Batch) -> Mapping[str, Any]:
-        outputs = stage.task.predict(state, batch)
-        return {k: v for k, v in outputs.items() if not exported.wanted or k in exported.wanted}
+        return exported.kept(stage.task.predict(state, batch))
 
-    expected = network(state, exported.batch)
-    expected = {k: v for k, v in expected.items() if not exported.wanted or k in exported.wanted}
+    expected = exported.kept(network(state, exported.batch))
     state, folder, about = devices.to_host(state), run.workdir / "export", _about(run, imported, exported)
-    pixels = pixels_of(run.workdir, imported)
+    pixels, function, tolerance = pixels_of(run.workdir, imported), partial(predict, state), TOLERANCE[flags.precision]
     with progress.busy(f"exporting as {flags.format}"):
         if flags.format == "safetensors":
             variables = {"params": state.aux.get("average", state.params), **state.model_state}
             path = write_safetensors(folder, variables, pixels, about)
         elif flags.format == "onnx":
-            path, inputs = folder / "predict.onnx", inputs_of(partial(predict, state), exported.batch)
-            function, say, tolerance = partial(predict, state), run.writer.say, _TOLERANCE[flags.precision]
+            path, inputs = folder / "predict.onnx", inputs_of(function, exported.batch)
             about |= write_onnx(path, function, inputs, expected, say, tolerance) | _inside(pixels)
             export_scripts.write(folder, about, "onnx")
         else:
-            function, say, tolerance = partial(predict, state), run.writer.say, _TOLERANCE[flags.precision]
             with products(flags.precision):  # also in a program that a CPU writes for others
                 path = write_stablehlo(
                     folder, function, exported.batch, expected, say, pixels, about, tolerance=tolerance
                 )
-    run.writer.say(f"written to {path}")
+    say(f"written to {path}")
 
 
 def _chosen(experiment: Experiment, pattern: str) -> _Exported:
@@ -219,7 +217,7 @@ def write_stablehlo(
     pixels: Mapping[str, Any] = {},
     about: Mapping[str, Any] = {},
     *,
-    tolerance: float = _TOLERANCE["float32"],
+    tolerance: float = TOLERANCE["float32"],
 ) -> Path:
     """Write predict.stablehlo, and predict.json with the names, shapes and types of its inputs and outputs.
 
@@ -290,7 +288,7 @@ def write_safetensors(
 
 
 def check_equal(
-    exported: export.Exported, batch: Batch, expected: Mapping[str, Any], tolerance: float = _TOLERANCE["float32"]
+    exported: export.Exported, batch: Batch, expected: Mapping[str, Any], tolerance: float = TOLERANCE["float32"]
 ) -> None:
     """Compare an exported program with the network it was made from.
 
@@ -304,12 +302,8 @@ def check_equal(
         ValueError: an output differs by more than rounding; the text names it.
     """
     names = jax.tree.unflatten(exported.in_tree, exported.in_avals)[0][0]
-    reference = flat(expected)
-    for path, output in flat(jax.device_get(exported.call({k: batch[k] for k in names}))).items():
-        difference = np.abs(np.asarray(output, np.float64) - np.asarray(reference[path], np.float64)).max(initial=0)
-        largest = np.abs(np.asarray(reference[path], np.float64)).max(initial=1)
-        if not difference <= tolerance * largest:
-            raise ValueError(f"--mode=export: {'/'.join(path)} of the exported program differs by {difference:.3g}")
+    found = jax.device_get(exported.call({k: batch[k] for k in names}))
+    require_equal(by_path(found), by_path(expected), tolerance, "--mode=export")
 
 
 def _shapes(batch: Batch, scope: export.SymbolicScope | None) -> dict[str, jax.ShapeDtypeStruct]:
@@ -322,8 +316,8 @@ def _shapes(batch: Batch, scope: export.SymbolicScope | None) -> dict[str, jax.S
 
 
 def _described(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return shape and type of each array by its path, such as "unmoved/boxes"."""
+    """Return shape and type of each array by its path."""
     return {
-        "/".join(path): {"shape": [n if isinstance(n, int) else str(n) for n in a.shape], "dtype": str(a.dtype)}
-        for path, a in flat(arrays).items()
+        path: {"shape": [n if isinstance(n, int) else str(n) for n in a.shape], "dtype": str(a.dtype)}
+        for path, a in by_path(arrays).items()
     }

@@ -10,10 +10,8 @@ import jax
 import numpy as np
 
 from jaxvision.ops import dispatch
+from jaxvision.run.same_outputs import TOLERANCE, by_path, require_equal
 from jaxvision.train.types import Batch
-from jaxvision.weights.rename import flat
-
-TOLERANCE = 1e-4  # of each output's largest value, in float32
 
 
 def write_onnx(
@@ -22,7 +20,7 @@ def write_onnx(
     inputs: Mapping[str, Any],
     expected: Mapping[str, Any],
     say: Callable[[str], None],
-    tolerance: float = TOLERANCE,
+    tolerance: float = TOLERANCE["float32"],
 ) -> dict[str, Any]:
     """Write a network as ONNX, for any number of rows where that can be converted.
 
@@ -47,10 +45,10 @@ def write_onnx(
         raise ValueError(
             f"--format=onnx needs jax2onnx and onnxruntime ({error.name} is missing): pip install jax2onnx onnxruntime"
         ) from None
-    reference = {"/".join(key): np.asarray(value) for key, value in flat(jax.device_get(expected)).items()}
+    reference = {name: np.asarray(value) for name, value in by_path(jax.device_get(expected)).items()}
 
     def network(*arrays: jax.Array) -> tuple[jax.Array, ...]:
-        found = {"/".join(key): value for key, value in flat(predict(dict(zip(inputs, arrays, strict=True)))).items()}
+        found = by_path(predict(dict(zip(inputs, arrays, strict=True))))
         return tuple(found[name] for name in reference)
 
     convert = partial(_convert, to_onnx, network, path, inputs, list(reference))
@@ -82,7 +80,7 @@ def check(
     path: Path,
     inputs: Mapping[str, Any],
     reference: Mapping[str, np.ndarray],
-    tolerance: float = TOLERANCE,
+    tolerance: float = TOLERANCE["float32"],
 ) -> None:
     """Compare a file with the network it was made from.
 
@@ -98,10 +96,7 @@ def check(
     """
     session = onnxruntime.InferenceSession(str(path))
     found = session.run(list(reference), {name: np.asarray(value) for name, value in inputs.items()})
-    for (name, right), value in zip(reference.items(), found, strict=True):
-        difference = np.abs(np.asarray(value, np.float64) - right.astype(np.float64)).max(initial=0)
-        if not difference <= tolerance * np.abs(right.astype(np.float64)).max(initial=1):
-            raise ValueError(f"--format=onnx: {name} of the exported program differs by {difference:.3g}")
+    require_equal(dict(zip(reference, found, strict=True)), reference, tolerance, "--format=onnx")
 
 
 def _convert(
