@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 from jaxtyping import Float32, Int
 from PIL import Image
@@ -14,12 +13,13 @@ from PIL import Image
 from jaxvision.data import decode
 from jaxvision.files import atomic_open, atomic_write
 from jaxvision.run.network import ready
-from jaxvision.run.prediction import input_files
+from jaxvision.run.prediction import asked_images, numbered_rows
 from jaxvision.run.prediction_files import unique_stems
 from jaxvision.run.request import Request
 from jaxvision.train import devices, progress
 from jaxvision.train.restore import Run
 from jaxvision.train.types import Experiment
+from jaxvision.train.writer import save_image
 from jaxvision.viz import page
 from jaxvision.weights.imported import Imported
 
@@ -50,11 +50,7 @@ def embed(experiment: Experiment, run: Run, request: Request, imported: Imported
         raise ValueError(
             "--mode=embed: this experiment has no features of whole images; classifiers and the methods of ssl do"
         )
-    if not flags.input:
-        raise ValueError("--mode=embed needs --input: a file, a folder or a quoted pattern such as 'photos/*.jpg'")
-    if jax.process_count() > 1:
-        raise ValueError("--mode=embed runs in one process: leave --num_processes out")
-    records = input_files(flags.input, run.workdir, run.writer.say)
+    records = asked_images("embed", flags.input, run)
     data = experiment.embedding(records)
     network, state = ready(experiment.stages[-1], run, devices.first_batch(data), flags.checkpoint, imported)
     rows: list[np.ndarray] = []
@@ -62,11 +58,9 @@ def embed(experiment: Experiment, run: Run, request: Request, imported: Imported
     with devices.share(data) as batches, progress.counting("embedding", len(records), "image") as advance:
         for number, batch in enumerate(batches):
             features = np.asarray(network(state, batch)["features"], np.float32)
-            # Batches of one image shape are not in the order of the files, and say which images they hold.
-            indices = batch.get("image_id", number * len(batch["_mask"]) + np.arange(len(batch["_mask"])))
-            for row in np.flatnonzero(batch["_mask"]).tolist():
+            for row, index in numbered_rows(batch, number):
                 rows.append(features[row])
-                read.append(int(indices[row]))
+                read.append(index)
                 advance()
     if not rows:
         raise ValueError(f"--input={flags.input}: none of its {len(records)} images can be read")
@@ -166,12 +160,11 @@ def _figure(folder: Path, name: str, small: str, caption: str) -> str:
 
 def _small_copy(folder: Path, name: str, stem: str) -> str:
     path = folder / "small" / f"{stem}.jpg"
-    path.parent.mkdir(parents=True, exist_ok=True)
     image = decode.Encoded(name)
     scale = min(1.0, _SMALL / max(image.width, image.height))
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     copy = Image.fromarray(decode.crop(image, (0.0, 0.0, float(image.width), float(image.height)), size))
-    copy.save(path, quality=85)
+    save_image(path, copy, quality=85)
     return path.relative_to(folder).as_posix()
 
 

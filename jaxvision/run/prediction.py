@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from PIL import Image
 
@@ -17,7 +16,7 @@ from jaxvision.run.request import Request
 from jaxvision.train import devices, progress
 from jaxvision.train.restore import Run
 from jaxvision.train.types import Batch, Experiment, Presentation, PyTree, Say, Shown
-from jaxvision.train.writer import save_picture
+from jaxvision.train.writer import save_image, save_picture
 from jaxvision.weights.imported import Imported
 
 _NAMED = 5  # files that are left out, named in a line
@@ -42,11 +41,7 @@ def predict(experiment: Experiment, run: Run, request: Request, imported: Import
     shown, flags = experiment.presentation, request.flags
     if shown is None:
         raise ValueError("--mode=predict: this experiment has nothing to predict for an image")
-    if not flags.input:
-        raise ValueError("--mode=predict needs --input: a file, a folder or a quoted pattern such as 'photos/*.jpg'")
-    if jax.process_count() > 1:
-        raise ValueError("--mode=predict runs in one process: leave --num_processes out")
-    records = input_files(flags.input, run.workdir, run.writer.say)
+    records = asked_images("predict", flags.input, run)
     batches = shown.data(records)
     with progress.busy("reading the first images"):
         first = devices.first_batch(batches)
@@ -54,14 +49,12 @@ def predict(experiment: Experiment, run: Run, request: Request, imported: Import
     drawn = _Drawn(shown, run.workdir, records, Shown(flags.min_score, flags.max_shown))
     with devices.share(batches) as pages, progress.counting("predicting", len(records), "image") as advance:
         for page, batch in enumerate(pages):
-            rows = np.flatnonzero(batch["_mask"])
-            if not rows.size:
+            rows = numbered_rows(batch, page)
+            if not rows:
                 continue  # none of its images can be read
             outputs = network(state, batch)
-            # Batches of one canvas shape are not in the order of the files, and say which images they hold.
-            indices = batch.get("image_id", page * len(batch["_mask"]) + np.arange(len(batch["_mask"])))
-            for row in rows.tolist():
-                drawn.add(outputs, batch, row, int(indices[row]))
+            for row, index in rows:
+                drawn.add(outputs, batch, row, index)
                 advance()
             if shown.overlay is None:
                 drawn.add_sheet(shown.draw(outputs, batch))
@@ -74,6 +67,37 @@ def predict(experiment: Experiment, run: Run, request: Request, imported: Import
     report.safely(
         lambda: prediction_page.write(run.workdir, order, drawn.sheets, request.command, files), run.writer.say
     )
+
+
+def asked_images(mode: str, pattern: str, run: Run) -> ImageFiles:
+    """Return the images of --input.
+
+    Args:
+        mode: the mode that reads them.
+        pattern: the value of --input.
+        run: its workdir takes the frames of a video.
+
+    Raises:
+        ValueError: there are no images, or several processes run.
+    """
+    if not pattern:
+        raise ValueError(f"--mode={mode} needs --input: a file, a folder or a quoted pattern such as 'photos/*.jpg'")
+    devices.require_one_process(f"--mode={mode}")
+    return input_files(pattern, run.workdir, run.writer.say)
+
+
+def numbered_rows(batch: Batch, number: int) -> list[tuple[int, int]]:
+    """Return the rows of a batch that hold an image that was read, each with the image's number in the input.
+
+    Batches of one canvas shape are not in the order of the files, and say which images they hold.
+
+    Args:
+        batch: the batch.
+        number: how many batches came before it.
+    """
+    held = batch["_mask"]
+    indices = batch.get("image_id", number * len(held) + np.arange(len(held)))
+    return [(row, int(indices[row])) for row in np.flatnonzero(held).tolist()]
 
 
 def input_files(pattern: str, workdir: Path, say: Say) -> ImageFiles:
@@ -136,9 +160,8 @@ class _Drawn:
         jpeg = Path(photo.file).suffix.lower() in _JPEG
         large = Path(FOLDER) / f"{stem}{'.jpg' if jpeg else '.png'}"
         small = Path(FOLDER) / "small" / f"{stem}.jpg"
-        (self._workdir / small).parent.mkdir(parents=True, exist_ok=True)
         image = Image.fromarray(picture)
-        image.save(self._workdir / large, quality=_QUALITY)  # which a PNG has none of
+        save_image(self._workdir / large, image, quality=_QUALITY)  # which a PNG has none of
         image.thumbnail((_SMALL, _SMALL))
-        image.save(self._workdir / small, quality=_QUALITY)
+        save_image(self._workdir / small, image, quality=_QUALITY)
         return photo._replace(picture=large.as_posix(), small=small.as_posix(), size=image.size)

@@ -63,17 +63,9 @@ class Flags:
 
 
 _LEAST = {
-    **{"epochs": 0, "workers": 0, "process_id": 0, "stop_after": 0, "truncation": 0, "interpolate": 0},
-    **{
-        "log_every": 1,
-        "save_every": 1,
-        "keep": 1,
-        "max_shown": 1,
-        "samples": 1,
-        "devices": 1,
-        "memory": 1,
-        "num_processes": 1,
-    },
+    **dict.fromkeys(("epochs", "stop_after", "truncation", "interpolate", "workers", "process_id"), 0),
+    **dict.fromkeys(("max_shown", "samples", "log_every", "save_every", "keep"), 1),
+    **dict.fromkeys(("devices", "memory", "num_processes"), 1),
 }
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
+from jaxvision.files import atomic_open
 from jaxvision.run.network import ready
 from jaxvision.run.request import Flags, Request
 from jaxvision.train import devices, progress
@@ -39,8 +39,7 @@ def sample(experiment: Experiment, run: Run, request: Request, imported: Importe
     sampler, flags = experiment.sampler, request.flags
     if sampler is None:
         raise ValueError("--mode=sample: this experiment draws no images; gan/dcgan, gan/conditional and gan/joint do")
-    if jax.process_count() > 1:
-        raise ValueError("--mode=sample runs in one process: leave --num_processes out")
+    devices.require_one_process("--mode=sample")
     if flags.interpolate and flags.samples < 2:
         raise ValueError("--interpolate needs --samples of 2 or more")
     wanted = labels_of(sampler, flags.label, flags.samples)
@@ -64,7 +63,8 @@ def sample(experiment: Experiment, run: Run, request: Request, imported: Importe
         save_picture(folder / f"{number:04d}.png", image)
     if flags.interpolate:
         save_picture(folder / "interpolations.png", _ways(network, state, sampler, z, wanted, rows, flags))
-    np.savez(folder / "latents.npz", **kept)
+    with atomic_open(folder / "latents.npz") as file:
+        np.savez(file, **kept)
     together = "together" if shown == len(images) else f"{shown} of them together"
     part = f" of the first {_WAYS + 1}" if len(images) > _WAYS + 1 else ""
     more = f" and interpolations.png{part}" if flags.interpolate else ""

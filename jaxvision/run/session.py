@@ -214,9 +214,8 @@ def _check(request: Request) -> None:
         raise ValueError(f"--from_stage trains again: leave it out of --mode={flags.mode}")
     if flags.epochs and flags.mode not in FOR_TRAINING:
         raise ValueError(f"--epochs is the length of a training: leave it out of --mode={flags.mode}")
-    if flags.stop_after and jax.process_count() > 1:
-        raise ValueError("--stop_after runs in one process: leave --num_processes out")
-    if flags.from_stage and jax.process_count() > 1:
-        raise ValueError("--from_stage runs in one process: leave --num_processes out")
+    for name in ("stop_after", "from_stage"):
+        if getattr(flags, name):
+            devices.require_one_process(f"--{name}")
     if flags.mode == "evaluate" and getattr(request.config, "data", "") == NO_DATA:
         raise ValueError("--mode=evaluate needs --data: labelled images, such as folder:DIR or coco:DIR")

@@ -200,6 +200,12 @@ def check_batch_size(batch_size: int, devices: Devices) -> None:
         raise ValueError(f"--batch_size={batch_size} does not divide by the {devices.size} devices")
 
 
+def require_one_process(asked: str) -> None:
+    """Raise ValueError where several processes run what only one can; `asked` is the flag that asks for it."""
+    if jax.process_count() > 1:
+        raise ValueError(f"{asked} runs in one process: leave --num_processes out")
+
+
 def _from_first(number: int) -> int:
     """Return the number that process 0 passes."""
     return int(multihost_utils.broadcast_one_to_all(np.int32(number)))

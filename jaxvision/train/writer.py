@@ -201,8 +201,19 @@ def _row(line: str) -> dict[str, Any] | None:
 
 def save_picture(path: str | Path, picture: np.ndarray) -> Path:
     """Save a uint8 picture [H, W, 3] or label map [H, W] as a PNG, making its folder; return the path."""
-    path, stream = Path(path), io.BytesIO()
-    Image.fromarray(picture).save(stream, "PNG")
+    return save_image(Path(path), Image.fromarray(picture))
+
+
+def save_image(path: Path, image: Image.Image, **settings: Any) -> Path:
+    """Save an image whole or not at all, in the format of the file's ending, making its folder; return the path.
+
+    Args:
+        path: the file.
+        image: the image.
+        **settings: of Pillow's writer, such as `quality`.
+    """
+    stream = io.BytesIO()
+    image.save(stream, Image.registered_extensions()[path.suffix.lower()], **settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, stream.getvalue())
     return path
