@@ -44,8 +44,9 @@ from jaxvision.train import devices, progress
 from jaxvision.train.averaging import averaged_stages
 from jaxvision.train.restore import Run
 from jaxvision.train.signals import stop_at_once
-from jaxvision.train.types import Say
+from jaxvision.train.types import Experiment, Say
 from jaxvision.train.writer import METRICS, Writer, read_metrics
+from jaxvision.weights.imported import Imported
 
 
 def run(request: Request, module: ModuleType) -> None:
@@ -76,37 +77,22 @@ def _run(request: Request, module: ModuleType) -> None:
     """Do what `run` does, in a workdir that no other training writes into."""
     _check(request)
     request = request._replace(config=_with_epochs(request, module))
-    flags, config = request.flags, request.config
+    flags, workdir = request.flags, Path(request.flags.workdir)
     machine = devices.choose(flags.parallel)
-    devices.check_batch_size(config.batch_size, machine)
-    workdir = Path(flags.workdir)
+    devices.check_batch_size(request.config.batch_size, machine)
     imported = imported_weights(flags, request.experiment)
     origin = origin_of(flags.init_from, imported) if imported else {}
-    about = {**origin, "command": request.command, "devices": devices.named(machine), "precision": flags.precision}
-    about["versions"] = versions()
-    if flags.mode == "train":
-        described = remember(
-            workdir,
-            request.experiment,
-            flags.seed,
-            settings.to_dict(config),
-            about,
-            repeat=flags.from_stage,
-            defaults=settings.to_dict(type(config)()),
-        )
+    about = _about(request, machine, origin)
+    described = _remembered(request, about) if flags.mode == "train" else {}
     writer = Writer(workdir, active=jax.process_index() == 0)
     saved = {} if flags.mode == "show" else read(workdir)  # what an older run learned does not matter
-    config = for_use(config, flags.mode, saved, writer.say)
+    log = SourceLog(writer.say)
+    config = for_use(request.config, flags.mode, saved, writer.say)
     if imported and (chosen := pretrained.account(imported, request.experiment, settings.to_dict(config))):
         writer.say(chosen)
-    log = SourceLog(writer.say)
     inputs = _inputs(request, origin or read_origin(workdir), saved, log)
     request = request._replace(config=config)
-    with progress.busy("reading the data"):
-        experiment = averaged_stages(module.build(config, inputs), getattr(config, "average_decay", 0.0))
-        if flags.mode == "train":
-            _check_evaluation(config, log)
-            _check_stop_after(flags.stop_after, experiment.best)
+    experiment = _built(request, module, inputs, log)
     if flags.from_stage:
         restart.forget(workdir, [stage.name for stage in experiment.stages], flags.from_stage)
         write(workdir, described)
@@ -114,29 +100,9 @@ def _run(request: Request, module: ModuleType) -> None:
         remember_learned(workdir, log.learned(getattr(config, "data", "")))
     if writer.active and (lost := log.left_out()):
         atomic_write(workdir / "left_out.txt", "".join(f"{line}\n" for line in lost))
-    run = Run(
-        workdir,
-        jax.random.PRNGKey(flags.seed),
-        machine,
-        writer,
-        flags.log_every,
-        flags.save_every,
-        flags.keep,
-        partial(start_from, imported, writer.say) if imported else lambda state: state,
-        experiment.best,
-        flags.stop_after,
-    )
+    run = _run_of(request, machine, writer, imported, experiment.best)
     try:
-        if flags.mode == "train":
-            if writer.active and (flags.from_stage or not (workdir / show.DATA).exists()):
-                with progress.busy("drawing and counting the training data"):
-                    show.keep(experiment, workdir, config, inputs, log, writer.say)
-            train(experiment, run)
-        elif flags.mode == "show":
-            show.show(experiment, run, request, inputs, log)
-        else:
-            use = _USES[flags.mode]
-            use(experiment, run, request._replace(evaluated=evaluated(config, log)), imported)
+        _use(experiment, run, request, inputs, log, imported)
     except (Exception, KeyboardInterrupt) as error:
         # An error is the last line that is said; a run that was stopped has ended well.
         _report(run, request, about, writer.say if isinstance(error, KeyboardInterrupt) else lambda line: None)
@@ -144,6 +110,72 @@ def _run(request: Request, module: ModuleType) -> None:
     _report(run, request, about, writer.say)
 
 
+def _run_of(request: Request, machine: devices.Devices, writer: Writer, imported: Imported | None, best: str) -> Run:
+    """Return where and how the stages are run."""
+    flags = request.flags
+    return Run(
+        Path(flags.workdir),
+        jax.random.PRNGKey(flags.seed),
+        machine,
+        writer,
+        flags.log_every,
+        flags.save_every,
+        flags.keep,
+        partial(start_from, imported, writer.say) if imported else lambda state: state,
+        best,
+        flags.stop_after,
+    )
+
+
+def _about(request: Request, machine: devices.Devices, origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept and reported of a run beside its settings: where weights are from, the command, versions."""
+    flags = request.flags
+    about = {**origin, "command": request.command, "devices": devices.named(machine), "precision": flags.precision}
+    return {**about, "versions": versions()} if flags.mode in _REPORTED else about
+
+
+def _remembered(request: Request, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Write config.json before a training, or compare the settings with those that are there; return its content."""
+    config = request.config
+    return remember(
+        Path(request.flags.workdir),
+        request.experiment,
+        request.flags.seed,
+        settings.to_dict(config),
+        about,
+        repeat=request.flags.from_stage,
+        defaults=settings.to_dict(type(config)()),
+    )
+
+
+def _built(request: Request, module: ModuleType, inputs: Inputs, log: SourceLog) -> Experiment:
+    """Build the experiment, which opens its data, and check what a training needs of it before the first step."""
+    config = request.config
+    with progress.busy("reading the data"):
+        experiment = averaged_stages(module.build(config, inputs), getattr(config, "average_decay", 0.0))
+        if request.flags.mode == "train":
+            _check_evaluation(config, log)
+            _check_stop_after(request.flags.stop_after, experiment.best)
+    return experiment
+
+
+def _use(
+    experiment: Experiment, run: Run, request: Request, inputs: Inputs, log: SourceLog, imported: Imported | None
+) -> None:
+    """Do with the experiment what the mode asks for."""
+    flags, config, say = request.flags, request.config, run.writer.say
+    if flags.mode == "show":
+        show.show(experiment, run, request, inputs, log)
+    elif flags.mode != "train":
+        _USES[flags.mode](experiment, run, request._replace(evaluated=evaluated(config, log)), imported)
+    else:
+        if run.writer.active and (flags.from_stage or not (run.workdir / show.DATA).exists()):
+            with progress.busy("drawing and counting the training data"):
+                show.keep(experiment, run.workdir, config, inputs, log, say)
+        train(experiment, run)
+
+
+_REPORTED = ("train", "evaluate")  # the modes that write report.html
 _USES: Mapping[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "predict": predict,
@@ -155,7 +187,7 @@ _USES: Mapping[str, Callable[..., None]] = {
 
 def _report(run: Run, request: Request, about: Mapping[str, Any], say: Say) -> None:
     """Write the report of a training or an evaluation that has written metrics."""
-    if request.flags.mode in ("train", "evaluate") and run.writer.active and read_metrics(run.workdir / METRICS):
+    if request.flags.mode in _REPORTED and run.writer.active and read_metrics(run.workdir / METRICS):
         about = {**about, "experiment": request.experiment, "config": settings.to_dict(request.config)}
         with progress.busy("writing the report"):
             report.safely(partial(report.write, run.workdir, about), say)
