@@ -51,27 +51,28 @@ def image_files(pattern: str) -> ImageFiles:
 
     Raises ValueError where there are none.
     """
+    return images_and_others(pattern)[0]
+
+
+def images_and_others(pattern: str) -> tuple[ImageFiles, list[str]]:
+    """Return what `image_files` returns, and the other files, sorted, that the folder or glob names.
+
+    Raises ValueError where there are no images.
+    """
     path = pathlib.Path(pattern).expanduser()
+    if path.is_file():
+        return ImageFiles((str(path),)), []
     if path.is_dir():
-        files = images_below(str(path))
-    elif path.is_file():
-        files = [str(path)]
+        named = [os.path.join(parent, name) for parent, names in walk(str(path)) for name in names]
     else:
-        files = sorted(name for name in _expanded(str(path)) if is_image(name))
-    if not files:
+        named = [name for name in _expanded(str(path)) if is_image(name) or os.path.isfile(name)]
+    images, others = list[str](), list[str]()
+    for file in sorted(named):
+        (images if is_image(file) else others).append(file)
+    if not images:
         known = " ".join(sorted(EXTENSIONS))
         raise ValueError(f"--input={pattern}: no image files there; it is a file, a folder or a quoted glob of {known}")
-    return ImageFiles(tuple(files))
-
-
-def other_files(pattern: str) -> list[str]:
-    """Return the files, sorted, that a folder or glob names and `image_files` leaves out, since they are no images."""
-    path = pathlib.Path(pattern).expanduser()
-    if path.is_dir():
-        files = [os.path.join(parent, name) for parent, names in walk(str(path)) for name in names]
-    else:
-        files = [name for name in _expanded(str(path)) if os.path.isfile(name)]
-    return sorted(file for file in files if not is_image(file)) if not path.is_file() else []
+    return ImageFiles(tuple(images)), others
 
 
 def is_image(name: str) -> bool:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from jaxvision.data import video
 from jaxvision.data.decode import Pixels
-from jaxvision.data.image_files import ImageFiles, image_files, other_files
+from jaxvision.data.image_files import ImageFiles, images_and_others
 from jaxvision.run import prediction_files, prediction_page, report
 from jaxvision.run.network import ready
 from jaxvision.run.prediction_page import FOLDER, Photo
@@ -113,8 +113,8 @@ def input_files(pattern: str, workdir: Path, say: Say) -> ImageFiles:
     """
     file, _, every = pattern.partition(",every=")
     if not video.is_video(file) or not Path(file).expanduser().is_file():
-        found = image_files(pattern)
-        if others := other_files(pattern):
+        found, others = images_and_others(pattern)
+        if others:
             names = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
             say(f"{len(others)} files are no images by their names and are left out: {names}")
         return found

@@ -33,8 +33,9 @@ def test_image_files_of_a_folder_a_glob_and_a_file(tmp_path):
     files = image_files.image_files(names[0])
     assert len(files) == 1 and files.name(0) == names[0]
     text = str(tmp_path / "readme.txt")
-    assert image_files.other_files(str(tmp_path)) == image_files.other_files(f"{tmp_path}/*") == [text]
-    assert image_files.other_files(text) == []
+    others = lambda pattern: image_files.images_and_others(pattern)[1]  # noqa: E731
+    assert others(str(tmp_path)) == others(f"{tmp_path}/*") == [text]
+    assert others(text) == []
     assert files[0].keys() == files.encoded(0).keys() == {"image"}
     for pattern in (f"{tmp_path}/*.gif", f"{tmp_path}/none", f"{tmp_path}/*.txt"):
         with pytest.raises(ValueError, match=r"^--input=[^\n]+: no image files there[^\n]+$"):
