@@ -46,9 +46,10 @@ def grid(
     _expect_each("captions", texts, images, captions is not None)
     _expect_each("colors", colors or (), images, colors is not None)
     lines = max((len(t) for t in texts), default=0)
-    letters = max(1.0, _width(images, columns, size) / READ)
+    least = size if lines else 0
+    letters = max(1.0, (GAP + min(columns, len(images)) * (_tile(images, size, least)[1] + GAP)) / READ)
     line = round(LINE * letters)
-    sheet = _lay_out(images, columns, footer=lines * line, size=size, least=size if lines else 0)
+    sheet = _lay_out(images, columns, footer=lines * line, size=size, least=least)
     for i, tile in enumerate(sheet.tiles):
         if colors is not None:
             _frame(sheet.draw, tile.image, colors[i])
@@ -108,14 +109,20 @@ class _Sheet(NamedTuple):
     tiles: list[_Tile]
 
 
+def _tile(images: UInt8[np.ndarray, "N H W C"], size: int, least: int) -> tuple[int, int]:
+    """Return the factor by which images are enlarged, and the width of a tile in pixels; see `_lay_out`."""
+    height, width = images.shape[1:3]
+    scale = max(math.ceil(size / max(height, width, 1)), 1)
+    return scale, max(width * scale, least)
+
+
 def _lay_out(images: UInt8[np.ndarray, "N H W C"], columns: int, *, footer: int, size: int, least: int) -> _Sheet:
     """Paste the enlarged images, `footer` pixels free under each; a tile is at least `least` pixels wide."""
     n, h, w, c = images.shape
     if n == 0 or c not in (1, 3) or columns < 1:
         raise ValueError(f"a grid of {n} images, {c} channels, {columns} columns: each at least 1, channels 1 or 3")
-    scale = max(math.ceil(size / max(h, w)), 1)
-    h, w = h * scale, w * scale
-    width, columns = max(w, least), min(columns, n)
+    scale, width = _tile(images, size, least)
+    h, w, columns = h * scale, w * scale, min(columns, n)
     down, across = h + footer + GAP, width + GAP
     canvas = Image.new("RGB", (GAP + columns * across, GAP + math.ceil(n / columns) * down), PAPER)
     tiles = []
@@ -147,12 +154,6 @@ def _frame(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], color: Col
     """Draw a frame around the image, not over it."""
     x0, y0, x1, y1 = box
     draw.rectangle((x0 - FRAME, y0 - FRAME, x1 + FRAME - 1, y1 + FRAME - 1), outline=color, width=FRAME)
-
-
-def _width(images: UInt8[np.ndarray, "N H W C"], columns: int, size: int) -> int:
-    """Return the width in pixels of the picture that `grid` draws."""
-    n, h, w, _ = images.shape
-    return GAP + min(columns, n) * (w * max(math.ceil(size / max(h, w, 1)), 1) + GAP)
 
 
 def _write(

@@ -133,3 +133,5 @@ def test_captions_of_a_wide_picture_grow_with_it():
     assert letters > 2 and wide.shape[0] == GAP + 300 + round(LINE * letters) + GAP
     ink = np.flatnonzero((wide[GAP + 305 :, :200] < 128).any(axis=(1, 2)))
     assert np.ptp(ink) > 16  # at half the size the letters are still as high as those of a narrow picture
+    thin = grid(images[:, :, :8], 4, ["caption"] * 4, size=300)  # whose tiles are wider than the images
+    assert thin.shape[1] > 1120 and thin.shape[0] == GAP + 300 + round(LINE * thin.shape[1] / 1120) + GAP
