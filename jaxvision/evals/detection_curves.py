@@ -42,6 +42,13 @@ class ClassCurve(NamedTuple):
         """The position of the highest F1; None where nothing was detected."""
         return int(self.f1.argmax()) if len(self.scores) else None
 
+    def at_best(self) -> dict[str, float]:
+        """Return least score, F1, precision and recall at the highest F1; nothing where nothing was detected."""
+        if (best := self.best) is None:
+            return {}
+        figures = {"least_score": self.scores, "f1": self.f1, "precision": self.precision, "recall": self.recall}
+        return {name: float(values[best]) for name, values in figures.items()}
+
 
 def detection_curves(class_names: Sequence[str], threshold: float = 0.5) -> Metric:
     """Draw how precision, recall and F1 depend on the least score, and which classes are taken for which.
@@ -172,13 +179,8 @@ def draw_curves(
 def _bars(curves: Sequence[ClassCurve], class_names: Sequence[str], threshold: float) -> UInt8[np.ndarray, "H W 3"]:
     rows = []
     for curve in curves:
-        figures = [str(curve.objects)]
-        if curve.best is None:
-            figures += ["–"] * 4
-        else:
-            values = (curve.scores, curve.f1, curve.precision, curve.recall)
-            figures += [f"{value[curve.best]:.3f}" for value in values]
-        rows.append(ClassBar(class_names[curve.label], color_of(curve.label), curve.ap, tuple(figures)))
+        figures = [f"{value:.3f}" for value in curve.at_best().values()] or ["–"] * 4
+        rows.append(ClassBar(class_names[curve.label], color_of(curve.label), curve.ap, (str(curve.objects), *figures)))
     title = f"Average precision at IoU {threshold:g}, and the least score with the best F1"
     return class_bars(rows, title, ("objects", "least score", "F1", "precision", "recall"))
 
@@ -186,12 +188,9 @@ def _bars(curves: Sequence[ClassCurve], class_names: Sequence[str], threshold: f
 def _as_numbers(curves: Sequence[ClassCurve], class_names: Sequence[str]) -> dict[str, dict[str, float | int]]:
     figures = {}
     for curve in curves:
-        own: dict[str, float | int] = {"objects": curve.objects, "ap50": round(curve.ap, 5)}
-        if (best := curve.best) is not None:
-            own |= {"least_score": round(float(curve.scores[best]), 5), "f1": round(float(curve.f1[best]), 5)}
-            own |= {
-                "precision": round(float(curve.precision[best]), 5),
-                "recall": round(float(curve.recall[best]), 5),
-            }
-        figures[class_names[curve.label]] = own
+        own = {"ap50": curve.ap, **curve.at_best()}
+        figures[class_names[curve.label]] = {
+            "objects": curve.objects,
+            **{name: round(value, 5) for name, value in own.items()},
+        }
     return figures
