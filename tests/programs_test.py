@@ -28,8 +28,8 @@ NETWORKS = (
     *(f"jaxvision/ops/{name}.py" for name in ("convolution", "pooling", "roi", "roi_pooling", "unpooling", "windows")),
     "jaxvision/ops/upsampling.py",
 )
-# Fixed weights, by which maps are interpolated in float32, whatever they are made in.
-EXACT = "jaxvision/ops/interpolation.py"
+# Fixed weights, by which maps are interpolated and pixels are averaged in float32, whatever a network computes in.
+EXACT = ("jaxvision/ops/interpolation.py", "jaxvision/ops/normalization.py:local_contrast_norm")
 # What moves values without computing, or adds up the gradients of a value that is read twice.
 MOVES = {
     *("convert_element_type", "add_any", "reshape", "squeeze", "broadcast_in_dim", "transpose", "concatenate", "slice"),
@@ -59,7 +59,7 @@ def wrong_products(traced: Traced) -> list[str]:
     for equation, places in with_places(traced.program.jaxpr):
         if equation.primitive.name in PRODUCTS:
             types = {str(value.aval.dtype) for value in equation.invars[:2]}
-            wanted = "bfloat16" if is_in(places, *NETWORKS) and not is_in(places, EXACT) else "float32"
+            wanted = "bfloat16" if is_in(places, *NETWORKS) and not is_in(places, *EXACT) else "float32"
             if types != {wanted}:
                 ours = sorted(place for place in places if place.startswith(("jaxvision", "experiments")))
                 found.append(f"{equation.primitive.name} of {types}, not {wanted}: {ours}")
@@ -85,11 +85,13 @@ def rows_of(traced: Traced) -> int:
 
 
 def types_of(traced: Traced) -> set[str]:
-    """The types of the next state, of the metrics, and of what is predicted; a GAN's prediction starts from latents."""
+    """The types of the next state, of the metrics, and of what is predicted; a GAN's prediction starts from latents, an
+    inversion's from which of them are the target."""
     state, batch = traced.program.state, dict(traced.program.batch)
     latent = getattr(getattr(traced.config, "network", traced.config), "latent_dim", None)
     if latent is not None:
         batch.setdefault("z", jax.ShapeDtypeStruct((rows_of(traced), latent), jnp.float32))
+        batch.setdefault("generated", jax.ShapeDtypeStruct((rows_of(traced),), jnp.bool_))
     with plain_forms():
         predicted = jax.eval_shape(traced.stage.task.predict, state, batch) if "image" in batch else {}
     made = {str(value.aval.dtype) for value in traced.program.jaxpr.outvars}

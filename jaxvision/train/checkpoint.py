@@ -7,8 +7,9 @@ a save, finds its newest complete checkpoint. What it holds beside the state car
 import contextlib
 import json
 import logging
+import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,24 @@ def _is_no_trace(record: logging.LogRecord) -> bool:
 
 # Orbax logs each error of its threads with pages of traces, and then raises it: the line that we make of it is enough.
 logging.getLogger("absl").addFilter(_is_no_trace)
+
+
+def without_closed_loops(report: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Return a `sys.unraisablehook` that leaves out reads and writes that end after the event loop that awaited them.
+
+    An error or a signal in the middle of a save closes orbax's loop, and that error or signal is told; what storage
+    still has under way then finds the loop closed, once for each array, and has nobody to tell.
+    """
+
+    def hook(dropped: Any) -> None:
+        error = dropped.exc_value
+        if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+            report(dropped)
+
+    return hook
+
+
+sys.unraisablehook = without_closed_loops(sys.unraisablehook)
 
 
 class Checkpoints:

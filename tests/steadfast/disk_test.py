@@ -40,10 +40,7 @@ def used(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) // 1024
 
 
-ORBAX = pytest.mark.xfail(reason="a thread of orbax prints a traceback of its own beside our line", strict=False)
-
-
-@pytest.mark.parametrize("name", [pytest.param("classification", marks=ORBAX), "rcnn"])
+@pytest.mark.parametrize("name", ["classification", "rcnn"])
 def test_a_full_disk_is_one_line_and_loses_nothing(server: Server, tmp_path: Path, name: str):
     assert server.run(*COMMANDS[name], f"--workdir={tmp_path}/straight")["code"] == 0
     whole = used(tmp_path / "straight")

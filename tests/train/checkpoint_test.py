@@ -2,6 +2,7 @@
 
 import resource
 from pathlib import Path
+from types import SimpleNamespace
 
 import chex
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxvision.train.checkpoint import Checkpoints
+from jaxvision.train.checkpoint import Checkpoints, without_closed_loops
 from jaxvision.train.steps import init_state
 from jaxvision.train.types import TrainState
 
@@ -135,3 +136,12 @@ def test_what_cannot_be_written_is_one_line(tmp_path: Path, caplog: pytest.LogCa
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert float(Checkpoints(tmp_path).restore(state_of(0.0))[0].params["layer"]["w"][0, 0]) == 1
+
+
+def test_storage_that_outlives_the_loop_says_nothing_and_any_other_fault_is_told():
+    told = []
+    report = without_closed_loops(told.append)
+    others = [RuntimeError("cannot schedule new futures"), ValueError("Event loop is closed")]
+    for error in (RuntimeError("Event loop is closed"), *others):
+        report(SimpleNamespace(exc_value=error))
+    assert [dropped.exc_value for dropped in told] == others
