@@ -14,13 +14,13 @@ demo: .venv/installed  ## train ResNet on real handwritten digits, minutes on a 
 	$(BIN)/python launch.py --experiment=classification/resnet --workdir=runs/demo
 
 test: lint  ## everything that needs no optional peer and no long run
-	$(BIN)/python -m pytest -n 2 --dist=loadfile -q
+	$(BIN)/python -m pytest -n auto --dist=loadfile -q
 
 test-long: .venv/installed-tests  ## programs killed in each stage, whole comparisons
-	$(BIN)/python -m pytest -n 2 --dist=loadfile -q -m long
+	$(BIN)/python -m pytest -n auto --dist=loadfile -q -m long
 
 test-exhaustive: .venv/installed-tests  ## hours: every experiment on 1 to 8 devices and lowered for GPU and TPU, 100 kills
-	$(BIN)/python -m pytest -n 2 --dist=load -q -m exhaustive
+	$(BIN)/python -m pytest -n auto --dist=load -q -m exhaustive
 
 lint: .venv/installed-tests
 	$(BIN)/ruff format --check .

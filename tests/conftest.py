@@ -47,6 +47,14 @@ gc.set_threshold(100_000, 20, 20)  # tracing makes many objects and little garba
 flags.FLAGS.mark_as_parsed()  # grain's worker processes read absl flags
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: a worker for each core that has 2 GB of memory, of which it needs 1.6, and eight at most."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if known else 2**32
+    return max(1, min(cores, memory // 2**31, 8))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _forget_what_was_compiled() -> Iterator[None]:
     """After each module: else a worker that runs a thousand tests holds gigabytes of programs."""

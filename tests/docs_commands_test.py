@@ -114,7 +114,13 @@ def fewer_images(command: str) -> str:
     return f"{command} --batch_size=2" if training and "--init_from=" in command else command
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def dear(command: str) -> Any:
+    """A command whose network takes seconds to trace, in `make test-long`; a ResNet-50's shapes are merged in both."""
+    deep = "maskrcnn" in command or "mask_rcnn" in command or "--head=new" in command
+    return pytest.param(command, marks=pytest.mark.long if deep else ())
+
+
+@pytest.mark.parametrize("command", map(dear, COMMANDS))
 def test_a_command_is_accepted(command: str):
     experiment, imported, request = asked(fewer_images(command))
     assert experiment.stages
@@ -122,7 +128,7 @@ def test_a_command_is_accepted(command: str):
         assert " parameters taken" in merged(experiment, imported, request)[1]
 
 
-@pytest.mark.parametrize("command", TRUNKS)
+@pytest.mark.parametrize("command", map(dear, TRUNKS))
 def test_a_detector_starts_from_imagenets_weights_as_torchvision_trains_it(command: str):
     experiment, imported, request = asked(f"{command} --batch_size=1 --view.short=64 --view.long=64 --data=coco:coco")
     assert imported is not None

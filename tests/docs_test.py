@@ -74,9 +74,8 @@ def apply(diff: str, path: Path) -> None:
     path.write_text(text.replace(before, after))
 
 
-@pytest.mark.parametrize(
-    "heading", [pytest.param(name, marks=() if name == "A data format" else pytest.mark.long) for name in EXTENSIONS]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("heading", EXTENSIONS)
 def test_an_extension_works(heading: str, tmp_path: Path):
     most_files, arguments, key = EXTENSIONS[heading]
     (text,) = [part for part in EXTENDING.read_text().split("\n## ") if part.startswith(heading)]

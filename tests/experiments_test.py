@@ -16,11 +16,13 @@ from jaxvision.ops.dispatch import plain_forms
 from jaxvision.run.config import define_flags
 from jaxvision.train.devices import first_batch
 
-# Runs of over a quarter of a minute whose parts have tests of their own: `make test-long` runs these.
-DEAR = {
-    *("detection/lineage", "detection/fast_rcnn", "detection/mask_rcnn", "segmentation/deconvnet"),
-    *("segmentation/sliding_window", "segmentation/unpooling", "gan/inversion", "gan/dissection", "gan/conditional"),
-    *("gan/joint", "ssl/compare", "ssl/context_encoder", "ssl/jigsaw", "ssl/colorization"),
+# One of each area runs in `make test`, all others in `make test-long`: their parts have tests of their own, and
+# tests/wiring_test.py builds each.
+SHORT = {"classification/resnet", "segmentation/fcn", "detection/selective_search", "gan/toy", "ssl/rotation"}
+# Networks that take over five seconds to trace.
+DEEP = {
+    *("classification/googlenet", "detection/mask_rcnn", "detection/yolo", "gan/dcgan", "gan/dissection"),
+    *("gan/inversion", "segmentation/deconvnet", "segmentation/unet", "segmentation/unpooling", "ssl/compare"),
 }
 
 
@@ -36,7 +38,7 @@ def run(name: str, workdir: Path, *flags: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.long if name in DEAR else ()) for name in launch.experiments()]
+    "name", [pytest.param(name, marks=() if name in SHORT else pytest.mark.long) for name in launch.experiments()]
 )
 def test_smoke(name: str, tmp_path: Path):
     # lax's convolutions compile sooner; those of a CPU have their own tests, and these two experiments.
@@ -85,7 +87,9 @@ def test_every_setting_has_a_help_text(name: str):
     assert not bare, "a comment behind the field is its help"
 
 
-@pytest.mark.parametrize("name", launch.experiments())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in DEEP else ()) for name in launch.experiments()]
+)
 def test_networks_of_the_quick_preset_fit_its_images(name: str, tmp_path: Path):
     """By shapes alone. Where a smoke preset's maps are smaller, they meet other paddings and windows."""
     module = launch.load(name)

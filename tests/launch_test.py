@@ -66,6 +66,7 @@ def test_no_words_at_all(capsys: pytest.CaptureFixture[str]):
     assert "python launch.py --list" in shown and "--experiment=NAME --help" in shown
 
 
+@pytest.mark.long
 def test_epochs_are_passes_over_the_images(tmp_path: Path):
     workdir = f"--workdir={tmp_path / 'run'}"
     assert launch.main(["launch.py", EXPERIMENT, "--smoke", "--epochs=0.5", "--data=digits:count=12", workdir]) == 0

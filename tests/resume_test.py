@@ -57,7 +57,8 @@ def final(workdir: Path) -> tuple[TrainState, dict]:
     return Checkpoints(workdir / "checkpoints" / "train").restore(like)
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(4, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("count", [1, 4])
 def test_kill_and_resume_is_bit_exact(tmp_path: Path, count: int):
     finish(tmp_path / "straight", count)
     interrupt(tmp_path / "killed", count, signal.SIGKILL, after=6)
@@ -67,6 +68,7 @@ def test_kill_and_resume_is_bit_exact(tmp_path: Path, count: int):
     chex.assert_trees_all_equal(straight, resumed)
 
 
+@pytest.mark.long
 def test_sigterm_saves_and_exits_0(tmp_path: Path):
     rest = interrupt(tmp_path, 1, signal.SIGTERM, after=2)
     assert "the same command goes on from there" in rest

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("plain")
 DETECTOR = ["launch.py", "--experiment=detection/yolo", "--smoke", "--pretraining.steps=0"]
 
 
+@pytest.mark.long
 def test_the_detector_starts_from_the_trunk_of_a_classifier(tmp_path: Path):
     classifier, detector = tmp_path / "classifier", tmp_path / "detector"
     assert launch.main(["launch.py", "--experiment=classification/yolo", "--smoke", f"--workdir={classifier}"]) == 0
@@ -31,6 +32,7 @@ def test_the_detector_starts_from_the_trunk_of_a_classifier(tmp_path: Path):
             np.testing.assert_array_equal(value, ours[layer][name], err_msg=f"{layer}/{name}")
 
 
+@pytest.mark.long
 def test_a_trunk_of_another_width_is_named(tmp_path: Path, capsys):
     classifier = tmp_path / "classifier"
     trained = ["launch.py", "--experiment=classification/yolo", "--smoke", "--width=0.125"]

@@ -168,6 +168,7 @@ def test_records_take_their_proposals_along(tmp_path: Path):
     assert extent(Proposed(scenes, both.proposals), 0) == extent(Searched(scenes, "fast", 0, 6), 0) == (32, 32)
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_images(tmp_path: Path):
     stored(Squares(1), tmp_path / "first", workers=0)  # what is loaded and cached once
     peaks = []

@@ -11,7 +11,9 @@ from jaxvision.models.fcn_resnet import FCNResNet, FCNResNet50, FCNResNet101
 from jaxvision.ops.dispatch import plain_forms
 
 
-@pytest.mark.parametrize(("make", "parameters"), [(FCNResNet50, 35_322_218), (FCNResNet101, 54_314_346)])
+@pytest.mark.parametrize(
+    ("make", "parameters"), [(FCNResNet50, 35_322_218), pytest.param(FCNResNet101, 54_314_346, marks=pytest.mark.long)]
+)
 def test_parameters_of_torchvision(make, parameters: int):
     x = jax.ShapeDtypeStruct((1, 65, 97, 3), jnp.float32)
     net = make(21)
@@ -22,6 +24,7 @@ def test_parameters_of_torchvision(make, parameters: int):
     assert "aux_layer3" not in out
 
 
+@pytest.mark.long
 def test_the_side_classifier_learns_too(filled: Callable):
     net = FCNResNet(3, 10, width=1 / 16)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 33, 40, 3)), jnp.float32)

@@ -25,7 +25,13 @@ def _count(tree: dict) -> int:
 
 @pytest.mark.parametrize(
     ("depth", "count"),
-    [(10, 5_418_792), (18, 11_689_512), (34, 21_797_672), (50, 25_557_032), (101, 44_549_160), (152, 60_192_808)],
+    [
+        (10, 5_418_792),
+        (18, 11_689_512),
+        (34, 21_797_672),
+        (50, 25_557_032),
+        *(pytest.param(*deep, marks=pytest.mark.long) for deep in ((101, 44_549_160), (152, 60_192_808))),
+    ],
 )
 def test_parameter_count_and_feature_shapes(depth: int, count: int) -> None:
     features, variables = _shapes(ResNet(depth=depth))
@@ -83,7 +89,9 @@ def test_output_stride_keeps_resolution_and_parameters(output_stride: int, sizes
     assert _count(variables["params"]) == 11_689_512
 
 
-@pytest.mark.parametrize("model", [ResNet18(), ResNet50(), ResNet50(version="v1")])
+@pytest.mark.parametrize(
+    "model", [ResNet18(), *(pytest.param(ResNet50(version=which), marks=pytest.mark.long) for which in ("v1.5", "v1"))]
+)
 def test_dilation_computes_the_strided_values_and_those_between(model: ResNet, filled: Callable) -> None:
     model = model.clone(width=1 / 16, num_classes=None)
     x = jax.random.normal(jax.random.PRNGKey(1), (1, 64, 64, 3))

@@ -132,7 +132,7 @@ def test_per_cell_every_cell_is_told_by_the_same_layer(filled: Callable) -> None
         np.testing.assert_allclose(np.concatenate(got), y, atol=1e-5)
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", ["tiny", *(pytest.param(net, marks=pytest.mark.long) for net in NETS if net != "tiny")])
 def test_training_gives_finite_gradients(net: str, filled: Callable) -> None:
     model = YOLO(4, net=net, grid=2, width=1 / 64, stride=8)
     x = jax.random.normal(jax.random.PRNGKey(1), (2, 16, 16, 3))

@@ -124,9 +124,8 @@ def test_training_has_room_for_all_objects_or_ignores_the_rest(tmp_path: Path):
     assert (batch["valid"] & ~batch["ignore"]).sum() == 16 and (batch["valid"] & batch["ignore"]).sum() == 17
 
 
-@pytest.mark.parametrize(
-    ("experiment", "slots"), [(faster_rcnn, 8), pytest.param(mask_rcnn, 0, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("experiment", "slots"), [(faster_rcnn, 8), (mask_rcnn, 0)])
 def test_crowded_images_and_tiny_boxes_are_learned_from_with_finite_losses(experiment, slots: int, tmp_path: Path):
     view = dataclasses.replace(experiment.PRESETS["smoke"].view, max_objects=slots)
     tiny = {"bbox": [30.0, 20.0, 1e-4, 1e-4]}

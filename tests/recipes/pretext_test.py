@@ -32,6 +32,7 @@ def test_a_crop_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "--crop.shorter is (8, 18): give two numbers from --image_size=16 up" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_photographs_are_learned_from_and_filled(tmp_path: Path):
     """Larger images of a folder, in classes; then files that the network has not seen."""
     rng = np.random.default_rng(0)

@@ -128,6 +128,7 @@ def test_what_a_file_says_goes_into_a_folder_of_its_name(weights: Path, monkeypa
         assert launch.parse(flags)[0].workdir == "runs/cifar20"
 
 
+@pytest.mark.long
 def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     common = ["launch.py", f"--init_from=torchvision:{weights}", f"--workdir={tmp_path / 'run'}"]
     training = [*common, "--smoke", "--experiment=classification/resnet", "--data=digits:count=32"]

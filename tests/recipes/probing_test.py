@@ -20,6 +20,7 @@ def figures(workdir: Path) -> dict[str, float]:
     return {key: value for row in rows for key, value in row.items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flags", [["--method=finetune", "--labels=0.7"], ["--crop=shift", "--flip"]], ids=str)
 def test_other_ways_to_probe(flags: list[str], tmp_path: Path):
     assert launch.main([*SMOKE, *flags, f"--workdir={tmp_path}"]) == 0
@@ -59,6 +60,7 @@ def test_the_papers_probe_one_head_on_224_of_256_pixels(preset: str, batch: int,
     assert probe.PRESETS["paper"] == probe.PRESETS["moco"]
 
 
+@pytest.mark.long
 def test_one_head_needs_no_images_to_be_chosen_by_and_several_do(tmp_path: Path):
     flags = ["--heads.rates=1", "--heads.held_out=0", "--resize=20", f"--workdir={tmp_path}"]
     assert launch.main([*SMOKE, *flags]) == 0

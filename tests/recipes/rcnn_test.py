@@ -103,6 +103,7 @@ def test_killed_in_its_stages_it_ends_the_same(straight: Path, tmp_path: Path, s
     assert any(np.abs(value).max() > 0 for key, value in found.items() if key.startswith("/svm"))
 
 
+@pytest.mark.long
 def test_from_stage_does_it_and_later_ones_again_on_what_earlier_ones_left(straight: Path):
     shards = {p: p.stat().st_mtime_ns for p in (straight / "artefacts" / "features").glob("*.npy")}
     before = learned(straight)
@@ -117,6 +118,7 @@ def test_from_stage_does_it_and_later_ones_again_on_what_earlier_ones_left(strai
     run(straight, "--from_stage=svm")
 
 
+@pytest.mark.long
 def test_it_is_evaluated_and_predicts(straight: Path, tmp_path: Path):
     Image.fromarray(sources.load("scenes:count=1,size=64")["val"][0]["image"]).save(tmp_path / "photo.png")
     run(straight, "--mode=evaluate")
@@ -127,6 +129,7 @@ def test_it_is_evaluated_and_predicts(straight: Path, tmp_path: Path):
     assert (straight / "predictions" / "photo.png").exists()
 
 
+@pytest.mark.long
 def test_what_the_stages_left_can_be_looked_at(straight: Path):
     for name in ("proposals", "windows", "hard_negatives", "detections", "val_worst_errors"):
         assert list((straight / "images").glob(f"{name}-*.png")), name

@@ -51,6 +51,7 @@ def use(*arguments: str) -> int:
         return launch.main(["launch.py", *arguments])
 
 
+@pytest.mark.long
 def test_predicting_needs_no_training_data(trained: Path, tmp_path: Path):
     folder(tmp_path / "images", {"x": "green"})
     assert use(f"--workdir={trained}", "--mode=predict", f"--input={tmp_path / 'images'}") == 0

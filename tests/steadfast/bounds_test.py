@@ -176,7 +176,7 @@ PICKLES = {
 
 @pytest.mark.parametrize("name", PICKLES)
 def test_pickles_that_grow(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(torch_pickle, "_MOST_WORK", 100_000)  # types are checked at each object here, which takes long
+    monkeypatch.setattr(torch_pickle, "_MOST_WORK", 10_000)  # types are checked at each object here, which takes long
     data = np.ones(2, np.float32).tobytes()
     with zipfile.ZipFile(tmp_path / "w.pth", "w") as file:
         file.writestr("archive/data.pkl", pickled(PICKLES[name]))

@@ -1,7 +1,6 @@
 """A run that is killed again and again ends as one that was not: leaves, pictures and rows.
 
-The short form kills a toy GAN 4 times, the long one a classifier 4 times, the exhaustive one five experiments 20 times
-each.
+A toy GAN and a classifier are killed 4 times each, in the exhaustive form five experiments 20 times each.
 """
 
 from pathlib import Path
@@ -16,8 +15,7 @@ EXHAUSTIVE = pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "kills"),
     [
-        ("toy", 4),
-        pytest.param("classification", 4, marks=pytest.mark.long),
+        *(pytest.param(name, 4, marks=pytest.mark.long) for name in ("toy", "classification")),
         *(pytest.param(name, 20, marks=EXHAUSTIVE) for name in COMMANDS if name != "toy"),
     ],
 )

@@ -124,6 +124,7 @@ def test_degenerate_boxes_change_nothing():
     chex.assert_trees_all_equal(compiled()(start(), batch)[1], compiled()(start(), spoiled)[1])
 
 
+@pytest.mark.long
 def test_five_hundred_objects():
     batch, rng = tiny.batch_of(rows=2, objects=500), np.random.default_rng(1)
     corner = rng.uniform(0, 28, (2, 500, 2))
@@ -134,7 +135,8 @@ def test_five_hundred_objects():
     chex.assert_tree_all_finite((state.params, metrics))
 
 
-@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), pytest.param("jit", 2, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), ("jit", 2)])
 def test_devices_agree(mode: str, count: int):
     batch = tiny.batch_of()
     where = devices.choose(mode, jax.devices()[:count])
@@ -164,6 +166,7 @@ def test_steps_of_alternating_training_move_their_own_parameters():
             assert all(jax.tree.leaves(same)) == (name != part), name
 
 
+@pytest.mark.long
 def test_proposals_of_another_network():
     batch = tiny.batch_of()
     task = tiny.task_of(stages=("regions",), origin="proposer")
@@ -197,6 +200,7 @@ def fast(steps: int):
     return detection(model, tx, **tiny.GREY, detecting=detecting, stages=("regions",), origin="batch")
 
 
+@pytest.mark.long
 def test_fast_rcnn_overfits_four_images():
     batch, task = searched_batch(), fast(200)
     state, metrics = train(task, batch, 200)
@@ -206,7 +210,7 @@ def test_fast_rcnn_overfits_four_images():
     np.testing.assert_array_equal(outputs["proposals"], batch["proposals"])
 
 
-@pytest.mark.parametrize("mode", ["pmap", "jit"])
+@pytest.mark.parametrize("mode", ["pmap", pytest.param("jit", marks=pytest.mark.long)])
 def test_fast_rcnn_on_several_devices(mode: str):
     batch = searched_batch()
     where = devices.choose(mode, jax.devices()[:2])
@@ -223,7 +227,8 @@ def test_without_proposals_nothing_is_found_and_all_stays_finite():
     assert not jax.jit(task.predict)(state, batch)["valid"].any()
 
 
-@pytest.mark.parametrize("name", ["vgg16", pytest.param("c4", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["vgg16", "c4"])
 def test_the_other_networks_learn_and_predict(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(BLOCKS, 50, (1, 1, 1, 1))  # C4 needs bottlenecks, and not as many
     anchors = Anchors(((16.0, 32.0),), (1.0,))

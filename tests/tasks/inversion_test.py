@@ -119,6 +119,7 @@ def done(stage: str) -> tuple[TrainState, dict]:
     return state, predict(stage, state)
 
 
+@pytest.mark.long
 def test_generated_images_are_found_again_and_every_stage_comes_nearer():
     found, generated = done("tuned")[1], batch_of()["generated"]
     expected = to_pixels(Generator().apply(frozen()[0], batch_of()["z"], train=False)["image"])

@@ -39,7 +39,8 @@ def on_one_device():
     return devices.to_host(train(task(), batch_of(), 3))
 
 
-@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), pytest.param("jit", 4, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("mode", "count"), [("pmap", 4), ("jit", 4)])
 def test_devices_agree(mode: str, count: int):
     """Also on the queue, the key network and both batch statistics; 2 devices hold two groups each."""
     found = train(task(), batch_of(), 3, devices.choose(mode, jax.devices()[:count]))

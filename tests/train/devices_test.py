@@ -99,7 +99,10 @@ LONG = pytest.mark.long
 
 @pytest.mark.parametrize(
     ("mode", "found"),
-    [("jit", False), ("pmap", False), *(pytest.param("shard_map", found, marks=LONG) for found in (False, True))],
+    [
+        ("pmap", False),
+        *(pytest.param(*case, marks=LONG) for case in (("jit", False), ("shard_map", False), ("shard_map", True))),
+    ],
 )
 def test_two_processes_agree_with_one(tmp_path: Path, mode: str, found: bool):
     """Also where Slurm's variables say which processes there are."""

@@ -107,6 +107,7 @@ OLD_NAMES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("masks", [False, True])
 def test_our_network_there_and_back_by_new_names_and_old(masks: bool, filled: Callable[..., dict], tmp_path: Path):
     variables = filled(resnet_fpn(91, width=0.0625, masks=masks), jnp.zeros((1, 64, 64, 3)))

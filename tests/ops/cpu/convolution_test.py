@@ -124,6 +124,7 @@ def test_gradients_of_gradients(case):
     jax.tree.map(close, penalty(conv_general_dilated), penalty(lax.conv_general_dilated))
 
 
+@pytest.mark.long
 def test_the_same_on_every_device():
     x, kernel, settings = arguments("3x3 winograd, whole tiles")
     devices = jax.local_device_count()
