@@ -19,6 +19,7 @@ import orbax.checkpoint as ocp
 
 from jaxvision.foreign import reason
 from jaxvision.train.devices import to_host
+from jaxvision.train.peers import JointError
 from jaxvision.train.steps import path_name
 from jaxvision.train.types import PyTree, TrainState
 
@@ -75,7 +76,7 @@ class Checkpoints:
             extra: values that JSON can hold, such as the data iterator's state or a score.
 
         Raises:
-            ValueError: this checkpoint, or the one before, cannot be written, as on a full disk.
+            JointError: this checkpoint, or the one before, cannot be written, as on a full disk.
         """
         if step in self.steps():
             old = self.directory / str(step)
@@ -117,12 +118,12 @@ class Checkpoints:
         return {}
 
     def wait(self) -> None:
-        """Wait until the last save is on disk. ValueError: it cannot be written."""
+        """Wait until the last save is on disk. JointError: it cannot be written."""
         with self._writing():
             self._manager.wait_until_finished()
 
     def check(self) -> None:
-        """Raise ValueError if a save that is under way in the background has failed."""
+        """Raise JointError if a save that is under way in the background has failed."""
         with self._writing():
             self._manager.check_for_errors()
 
@@ -136,7 +137,7 @@ class Checkpoints:
         try:
             yield
         except Exception as error:  # orbax and its storage raise many kinds
-            raise ValueError(
+            raise JointError(
                 f"{self.directory}: a checkpoint cannot be written ({reason(error)}); the one before is whole: make "
                 "room, and the same command goes on from it"
             ) from None

@@ -19,6 +19,10 @@ _WAIT = 120.0  # seconds for the others to connect
 _GOODBYE = b"."
 
 
+class JointError(ValueError):
+    """What all processes do together has failed, such as a checkpoint, and the end of one of them may be why."""
+
+
 class _Watch:
     """What is known of the other processes."""
 
@@ -73,7 +77,8 @@ def watched(number: int, count: int, host: str, share: Callable[[int], int]) -> 
         raise
     except Exception as error:
         atexit.register(os._exit, 2)  # JAX would wait at the exit for processes that do not come
-        if not isinstance(error, ValueError) and watch.lost.wait(_NOTICED):
+        may_be_theirs = not isinstance(error, ValueError) or isinstance(error, JointError)
+        if may_be_theirs and watch.lost.wait(_NOTICED):
             raise ValueError(watch.text) from None
         raise
     finally:

@@ -31,9 +31,9 @@ try:
         print("connected", flush=True)
         if behaviour == "fails":
             raise ValueError("bad data")
-        if behaviour == "sees an error":
+        if behaviour.startswith("sees"):
             time.sleep(0.5)
-            raise RuntimeError("a sum that never came")
+            raise peers.JointError("reset by peer") if "save" in behaviour else RuntimeError("a sum that never came")
         time.sleep(30 if behaviour == "works" else 0)
 except ValueError as error:
     print("error:", error, file=sys.stderr)
@@ -77,8 +77,9 @@ def test_a_killed_process_ends_the_others_in_one_line(tmp_path: Path, gone: int)
             assert "start all of them again: the same commands go on from the last checkpoint" in line
 
 
-def test_the_error_of_a_sum_is_told_as_its_cause(tmp_path: Path):
-    first, second, third = processes(tmp_path, "sees an error", "works", "works")
+@pytest.mark.parametrize("behaviour", ["sees an error", "sees a save fail"])
+def test_the_error_of_a_sum_or_a_checkpoint_is_told_as_its_cause(tmp_path: Path, behaviour: str):
+    first, second, third = processes(tmp_path, behaviour, "works", "works")
     second.send_signal(signal.SIGKILL)
     (code, line), _, (last, _) = ends([first, second, third])
     assert code == last == 2 and line.startswith("error: process 1 of those that train together has ended")
