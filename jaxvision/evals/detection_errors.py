@@ -1,9 +1,10 @@
 """Wrong detections and missed objects, with the cause of each (after Hoiem et al. 2012, section 2)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from jaxvision.evals.detection import Claims, ImageRecord, claims, iou, read, scale_of
 from jaxvision.train.types import Metric, Result
@@ -39,14 +40,14 @@ def worst_errors(
 
     def update(state: list[DetectionError], outputs: Mapping, batch: Mapping) -> list[DetectionError]:
         rows = np.flatnonzero(batch["_mask"]).tolist()
-        new: list[DetectionError] = []
+        new: list[tuple[DetectionError, _Cut]] = []
         for record, row in zip(read(outputs, batch, len(class_names)), rows, strict=True):
             height, width = np.rint(batch["size"][row]).astype(int).tolist()
             image, scale = np.asarray(batch["image"][row])[:height, :width], scale_of(batch, row)
             for error, *boxes in _errors(record, class_names, threshold, min_score):
                 found, true = (None if box is None else box * scale for box in boxes)
-                new.append(error._replace(tile=cut(image, found, true)))
-        return _forget_tiles(state, new, each)
+                new.append((error, partial(cut, image, found, true)))
+        return _with_tiles_of_the_worst(state, new, each)
 
     def result(state: list[DetectionError]) -> Result:
         return {"worst_errors": detection_errors.worst_errors(state, class_names, each=each, name_of=name_of)}
@@ -54,6 +55,7 @@ def worst_errors(
     return Metric(list, update, result)
 
 
+_Cut = Callable[[], UInt8[np.ndarray, "T T 3"]]  # gives the tile of an error
 _Box = Float[np.ndarray, " 4"] | None
 _Error = tuple[DetectionError, _Box, _Box]  # with the detection's box and the object's
 
@@ -61,23 +63,22 @@ _Error = tuple[DetectionError, _Box, _Box]  # with the detection's box and the o
 def _errors(record: ImageRecord, class_names: Sequence[str], threshold: float, min_score: float) -> list[_Error]:
     clear = record.scores >= min_score
     shown = record._replace(boxes=record.boxes[clear], scores=record.scores[clear], labels=record.labels[clear])
-    by_class = {int(k): claims(shown, int(k), threshold) for k in np.union1d(shown.labels, shown.true_labels)}
-    found = {int(o) for claim in by_class.values() for o in claim.objects[claim.first]}
+    claim = claims(shown, threshold)
+    found = set(claim.objects[claim.first].tolist())
     missed = [o for o in np.flatnonzero(~record.ignore).tolist() if o not in found]
-    wrong = [e for k, claim in by_class.items() for e in _false_positives(shown, k, claim, class_names, threshold)]
+    wrong = _false_positives(shown, claim, class_names, threshold)
     return wrong + [_miss(record, o, class_names, threshold, min_score) for o in missed]
 
 
-def _false_positives(
-    record: ImageRecord, label: int, claim: Claims, class_names: Sequence[str], threshold: float
-) -> list[_Error]:
+def _false_positives(record: ImageRecord, claim: Claims, class_names: Sequence[str], threshold: float) -> list[_Error]:
+    """Describe the detections that match nothing, those of a class together, best score first."""
     errors = []
-    for d, own, matched, first in zip(claim.detections, claim.objects, claim.matched, claim.first, strict=True):
+    for i in np.argsort(record.labels[claim.detections], kind="stable").tolist():
+        d, own, matched, first = (int(of[i]) for of in (claim.detections, claim.objects, claim.matched, claim.first))
+        label = int(record.labels[d])
         if not (first or (matched and record.ignore[own])):
             overlaps = iou(record.boxes[d][None], record.true_boxes)[0]
-            why, o = (
-                ("found twice", int(own)) if matched else _cause(record, overlaps, int(own), class_names, threshold)
-            )
+            why, o = ("found twice", own) if matched else _cause(record, overlaps, own, class_names, threshold)
             box, true = record.boxes[d], record.true_boxes[o] if o >= 0 else None
             score, overlap = float(record.scores[d]), float(overlaps[o]) if o >= 0 else 0.0
             error = DetectionError(False, label, score, overlap, why, score, record.image_id, None)
@@ -119,11 +120,22 @@ def _miss(record: ImageRecord, o: int, class_names: Sequence[str], threshold: fl
     return DetectionError(True, label, 0.0, 0.0, "not found", area, record.image_id, None), None, true
 
 
-def _forget_tiles(state: list[DetectionError], new: list[DetectionError], each: int) -> list[DetectionError]:
-    """All errors, with tiles only of the `each` worst false positives and misses of every class."""
-    groups: dict[tuple[int, bool], list[DetectionError]] = {}
-    for error in [*state, *new]:
-        if error.tile is not None:
-            groups.setdefault((error.label, error.missed), []).append(error)
-    kept = {id(e) for group in groups.values() for e in sorted(group, key=order)[:each]}
-    return [e if e.tile is None or id(e) in kept else e._replace(tile=None) for e in [*state, *new]]
+def _with_tiles_of_the_worst(
+    state: list[DetectionError], new: list[tuple[DetectionError, _Cut]], each: int
+) -> list[DetectionError]:
+    """Return all errors, with tiles only of the `each` worst false positives and misses of every class.
+
+    Args:
+        state: earlier errors, of which the worst have tiles.
+        new: errors whose tiles are not yet cut; only those of the worst are.
+        each: most tiles of a class's false positives, and of its misses.
+    """
+    errors = [*state, *(error for error, _ in new)]
+    groups: dict[tuple[int, bool], list[int]] = {}
+    for i, error in enumerate(errors):
+        if error.tile is not None or i >= len(state):
+            groups.setdefault((error.label, error.missed), []).append(i)
+    worst = {i for group in groups.values() for i in sorted(group, key=lambda i: order(errors[i]))[:each]}
+    old = [e if e.tile is None or i in worst else e._replace(tile=None) for i, e in enumerate(state)]
+    fresh = [e._replace(tile=cut()) if i in worst else e for i, (e, cut) in enumerate(new, start=len(state))]
+    return old + fresh

@@ -76,13 +76,24 @@ def count(
     Raises:
         ValueError: a label that is no class.
     """
-    counted = labels != ignore
-    labels, predicted = labels[counted].astype(np.int64), predicted[counted].astype(np.int64)
-    for kind, found in (("label", labels), ("predicted class", predicted)):
-        wrong = found[(found < 0) | (found >= classes)]
-        if wrong.size:
-            raise ValueError(f"{kind} {wrong[0]} with {classes} class names; give one for each class of model and data")
-    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    ignored = labels == ignore
+    pairs = np.multiply(labels, classes, dtype=np.int64)
+    pairs += predicted
+    pairs[ignored] = 0  # counted as a pair, and taken off again: cheaper than a copy of all the other pixels
+    if not (_within(predicted, classes) and _within(pairs, classes**2)):
+        for kind, found in (("label", labels[~ignored]), ("predicted class", predicted[~ignored])):
+            wrong = found[(found < 0) | (found >= classes)]
+            if wrong.size:
+                raise ValueError(
+                    f"{kind} {wrong[0]} with {classes} class names; give one for each class of model and data"
+                )
+    counts = np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes)
+    counts[0, 0] -= ignored.sum()
+    return counts
+
+
+def _within(numbers: Integer[np.ndarray, "*s"], end: int) -> bool:
+    return bool(numbers.min(initial=0) >= 0 and numbers.max(initial=0) < end)
 
 
 def figures(counts: Int[np.ndarray, "K K"]) -> dict[str, float]:

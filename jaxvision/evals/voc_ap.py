@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from jaxvision.evals.detection import ImageRecord, claims, images, read
 from jaxvision.train.types import Metric, Result
@@ -119,20 +119,22 @@ def ranked(
     Yields:
         The classes in the order of their labels.
     """
-    for label in range(1, classes):
-        objects = sum(int(np.sum((r.true_labels == label) & ~r.ignore)) for r in records)
-        if objects:
-            parts = [_match(record, label, threshold, inclusive) for record in records]
-            scores, hits = (np.concatenate(part) for part in zip(*parts, strict=True))
-            order = np.argsort(-scores, kind="stable")
-            yield Ranked(label, objects, scores[order], hits[order])
+    parts = [_match(record, threshold, inclusive) for record in records]
+    labels, scores, hits = (np.concatenate(part) for part in zip(*parts, strict=True))
+    objects = np.bincount(np.concatenate([r.true_labels[~r.ignore] for r in records]), minlength=classes)
+    order = np.lexsort((-scores, labels))  # stable: equal scores keep the order of the images
+    labels, scores, hits = labels[order], scores[order], hits[order]
+    for label in (np.flatnonzero(objects[1:]) + 1).tolist():
+        first, end = np.searchsorted(labels, [label, label + 1]).tolist()
+        yield Ranked(label, int(objects[label]), scores[first:end], hits[first:end])
 
 
 def _match(
-    record: ImageRecord, label: int, threshold: float, inclusive: bool
-) -> tuple[Float[np.ndarray, " D"], Bool[np.ndarray, " D"]]:
-    """Return one image's scores for a class and which are true positives, without those of difficult objects."""
-    claim = claims(record, label, threshold, inclusive=inclusive)
+    record: ImageRecord, threshold: float, inclusive: bool
+) -> tuple[Int[np.ndarray, " D"], Float[np.ndarray, " D"], Bool[np.ndarray, " D"]]:
+    """Return one image's labels and scores and which are true positives, without those of difficult objects."""
+    claim = claims(record, threshold, inclusive=inclusive)
     counts = np.ones(len(claim.detections), bool)
     counts[claim.matched] = ~record.ignore[claim.objects[claim.matched]]
-    return record.scores[claim.detections[counts]], claim.first[counts]
+    kept = claim.detections[counts]
+    return record.labels[kept], record.scores[kept], claim.first[counts]

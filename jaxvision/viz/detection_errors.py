@@ -1,6 +1,7 @@
 """Pictures of a detector's worst errors."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -82,7 +83,8 @@ def worst_errors(
         each: most false positives and most misses of a class that are drawn.
         name_of: gives the name of an image by its image_id.
     """
-    labels = sorted({e.label for e in errors}, key=lambda k: (-sum(e.label == k for e in errors), k))
+    counts = Counter(e.label for e in errors)
+    labels = sorted(counts, key=lambda k: (-counts[k], k))
     shown = labels[:_CLASSES]
     block = each * (TILE + _GAP)
     width = 3 * _GAP + 2 * block

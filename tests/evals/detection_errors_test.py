@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from jaxvision.evals import detection_errors
 from jaxvision.evals.detection_errors import worst_errors
+from jaxvision.viz.detection_errors import cut
 from tests.evals.detection_cases import NAMES, random_batches, single
 
 METRIC = worst_errors(NAMES, each=2)
@@ -50,6 +52,23 @@ def test_all_errors_are_kept_but_tiles_of_the_worst_only():
             assert len(own) > 2
             assert sum(e.tile is not None for e in own) == 2
             assert min(e.rank for e in own if e.tile is not None) >= max(e.rank for e in own if e.tile is None)
+
+
+def test_only_tiles_that_are_kept_are_cut_and_they_are_those_of_a_metric_that_keeps_all(monkeypatch):
+    cuts = []
+    monkeypatch.setattr(detection_errors, "cut", lambda *boxes: cuts.append(boxes) or cut(*boxes))
+    batches, all_of_them = random_batches(0, images=40, scale=1.5), worst_errors(NAMES, each=1000)
+    state, complete, kept = METRIC.init(), all_of_them.init(), 0
+    for batch in batches:
+        earlier = {id(e) for e in state}
+        state = METRIC.update(state, *batch)
+        kept += sum(e.tile is not None and id(e) not in earlier for e in state)
+    assert len(cuts) == kept < len(state) / 3
+    for batch in batches:
+        complete = all_of_them.update(complete, *batch)
+    assert [e._replace(tile=None) for e in state] == [e._replace(tile=None) for e in complete]
+    for mine, whole in zip(state, complete, strict=True):
+        assert mine.tile is None or np.array_equal(mine.tile, whole.tile)
 
 
 def test_result_is_a_picture_that_processes_agree_on():

@@ -48,12 +48,13 @@ def test_height_and_width_may_be_scaled_by_different_factors():
 
 def test_claims_are_by_score_and_once_an_object():
     boxes = [[0, 0, 10, 10], [0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]]
-    case = single(boxes, [0.5, 0.9, 0.7, 0.9], [[50, 50, 60, 60], [0, 0, 10, 10]], labels=[1, 1, 1, 2])
-    claim = detection.claims(detection.read(*case, classes=3)[0], 1, 0.5)
-    assert claim.detections.tolist() == [1, 2, 0]
-    assert claim.first.tolist() == [True, False, False]
-    assert claim.matched.tolist() == [True, False, True]
-    assert claim.objects[0] == 1
+    case = single(boxes, [0.5, 0.9, 0.7, 0.8], [[50, 50, 60, 60], [0, 0, 10, 10]], labels=[1, 1, 1, 2])
+    claim = detection.claims(detection.read(*case, classes=3)[0], 0.5)
+    assert claim.detections.tolist() == [1, 3, 2, 0]
+    assert claim.first.tolist() == [True, False, False, False]
+    assert claim.matched.tolist() == [True, False, False, True]
+    assert claim.objects.tolist()[:2] == [1, -1]  # of the other class there is no object
+    assert claim.iou.tolist() == [1.0, 0.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("name", METRICS)

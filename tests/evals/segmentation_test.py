@@ -100,6 +100,21 @@ def test_what_is_ignored_can_be_another_label():
     np.testing.assert_array_equal(count(labels, found, 2, ignore=11), np.eye(2))
 
 
+@pytest.mark.parametrize("ignore", [255, 0, 2, -1])
+def test_counts_are_those_of_a_loop_over_pixels_whatever_the_ignored_ones_are_predicted_as(ignore):
+    rng = np.random.default_rng(ignore % 7)
+    labels, found = rng.integers(0, 4, (2, 6, 5)), rng.integers(0, 4, (2, 6, 5)).astype(np.uint8)
+    labels[rng.random(labels.shape) < 0.3] = ignore
+    found[labels == ignore] = 200  # no class, where nothing counts
+    expected = np.zeros((4, 4), np.int64)
+    for label, predicted in zip(labels.ravel().tolist(), found.ravel().tolist(), strict=True):
+        if label != ignore:
+            expected[label, predicted] += 1
+    counts = count(labels, found, 4, ignore)
+    assert counts.dtype == np.int64
+    np.testing.assert_array_equal(counts, expected)
+
+
 @pytest.mark.parametrize(("labels", "found"), [([[[4]]], [[[0]]]), ([[[0]]], [[[4]]]), ([[[-1]]], [[[0]]])])
 def test_a_label_beyond_the_classes_is_an_error(labels, found):
     with pytest.raises(ValueError, match="with 4 class names"):
