@@ -5,6 +5,7 @@ import functools
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ import pytest
 
 PACKAGES = ("ops", "losses", "models", "evals")
 PUBLIC = [f"{name}.{public}" for name in PACKAGES for public in importlib.import_module(f"jaxvision.{name}").__all__]
+CLASSIFIERS = Path(__file__).parents[1] / "experiments" / "classification"
 
 
 def documented(value: Any) -> Any:
@@ -35,9 +37,20 @@ def test_an_example_does_what_it_says(name: str):
     assert not failed, "".join(printed)
 
 
-def test_importing_the_public_names_starts_nothing_heavy():
-    heavy = ("sklearn", "skimage", "tensorflow", "tensorflow_datasets", "grain")
-    names = ", ".join(f"jaxvision.{package}" for package in PACKAGES)
-    code = f"import sys, {names}; print(*[name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.strip() == ""
+def test_importing_the_public_names_or_classification_starts_nothing_heavy():
+    """In one process: first the public names, then all that training a classifier on digits needs at its start."""
+    public = ", ".join(f"jaxvision.{package}" for package in PACKAGES)
+    classifiers = sorted(path.stem for path in CLASSIFIERS.glob("[a-z]*.py"))
+    assert "resnet" in classifiers
+    experiments = ", ".join(f"experiments.classification.{name}" for name in classifiers)
+    heavy = ("sklearn", "skimage", "matplotlib", "h5py", "scipy", "tensorflow", "tensorflow_datasets")
+    code = [
+        f"import sys, {public}",
+        f"print([name for name in {(*heavy, 'grain')} if name in sys.modules])",
+        f"import jaxvision.run.session, {experiments}",
+        "from jaxvision.data import sources; assert len(sources.load('digits', 'labels').splits['val']) == 359",
+        f"print([name for name in {heavy} if name in sys.modules])",
+    ]
+    command = [sys.executable, "-c", "\n".join(code)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, cwd=CLASSIFIERS.parents[1])
+    assert done.stdout == "[]\n[]\n"

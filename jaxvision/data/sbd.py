@@ -9,7 +9,6 @@ import pathlib
 
 import numpy as np
 from jaxtyping import UInt8
-from scipy.io import loadmat
 
 from jaxvision import foreign
 from jaxvision.data import decode, objects, specs, split_names, voc_masks
@@ -77,6 +76,8 @@ def load(spec: str) -> Source:
 
 def read_label_map(file: str) -> UInt8[np.ndarray, "H W"]:
     """Read the classes of the pixels; ValueError where the file is no MATLAB file of a label map."""
+    from scipy.io import loadmat  # takes a while, which whoever reads other data need not wait
+
     with foreign.named(file):
         content = io.BytesIO(foreign.content(file, _MOST))
         try:

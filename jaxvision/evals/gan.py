@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Mapping
 
 import numpy as np
-import scipy.ndimage
 from jaxtyping import Float, Int, UInt8
 
 from jaxvision.evals.classification import accuracy, refuse_empty
@@ -112,8 +111,10 @@ def blurred_noise(images: UInt8[np.ndarray, "B H W C"]) -> UInt8[np.ndarray, "B 
 
 def _pattern(seed: int, shape: tuple[int, ...]) -> Float[np.ndarray, "H W"]:
     """Mean 0 and standard deviation 1, but for an image of one pixel."""
+    from scipy import ndimage  # takes a while, which whoever imports jaxvision.evals need not wait
+
     noise = np.random.default_rng(seed).standard_normal(shape)
-    blurred = scipy.ndimage.gaussian_filter(noise, _BLUR * max(shape), mode="wrap")
+    blurred = ndimage.gaussian_filter(noise, _BLUR * max(shape), mode="wrap")
     blurred -= blurred.mean()
     return blurred / max(blurred.std(), np.finfo(np.float64).tiny)
 

@@ -14,7 +14,6 @@ from jaxvision.foreign import named, reason
 from jaxvision.run import data_section, glossary, results
 from jaxvision.run.results import EVALUATION, Run, duration, number
 from jaxvision.viz import page
-from jaxvision.viz.curves import panels
 
 _CARDS = 4
 _EARLIER = 8  # older pictures of a kind
@@ -91,6 +90,8 @@ def _card(run: Run, figure: results.Figure) -> tuple[str, str, str]:
 
 def _curves(run: Run) -> str:
     """Draw the metrics that changed: a single value is no curve."""
+    from jaxvision.viz.curves import panels  # matplotlib takes a second, which the start need not wait
+
     rows = [row for row in run.rows if row["stage"] != EVALUATION]
     seen = {(row["stage"], name, value) for row in rows for name, value in row.items() if "/" in name}
     values = Counter((stage, name) for stage, name, _ in seen)

@@ -13,7 +13,6 @@ from jaxvision.train import devices, progress
 from jaxvision.train.restore import Run
 from jaxvision.train.types import Batch, Experiment, Predict, Sampler, TrainState
 from jaxvision.train.writer import save_picture
-from jaxvision.viz import gan as viz
 from jaxvision.weights.imported import Imported
 
 FOLDER = "samples"
@@ -36,6 +35,8 @@ def sample(experiment: Experiment, run: Run, request: Request, imported: Importe
         ValueError: the experiment has no generator of images, there is no checkpoint, --label names no class, or
             --interpolate has a single sample.
     """
+    from jaxvision.viz import gan as viz  # matplotlib takes a second, which the other modes need not wait
+
     sampler, flags = experiment.sampler, request.flags
     if sampler is None:
         raise ValueError("--mode=sample: this experiment draws no images; gan/dcgan, gan/conditional and gan/joint do")
@@ -138,6 +139,8 @@ def _ways(
     flags: Flags,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draw the ways from the first samples to the next ones, of the class of the first."""
+    from jaxvision.viz import gan as viz
+
     count, most = max(flags.interpolate, 2), min(len(z) - 1, _WAYS)
     path = sampler.between(z[:most], z[1 : most + 1], count)
     own = None if labels is None else labels[:most].repeat(count)

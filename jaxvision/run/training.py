@@ -5,7 +5,6 @@ from jaxvision.train import loop
 from jaxvision.train.restore import Run
 from jaxvision.train.types import Experiment
 from jaxvision.train.writer import read_metrics, save_picture
-from jaxvision.viz.curves import curves
 
 
 def train(experiment: Experiment, run: Run) -> None:
@@ -15,6 +14,8 @@ def train(experiment: Experiment, run: Run) -> None:
     finally:
         rows = read_metrics(run.workdir / "metrics.jsonl")
         if rows and run.writer.active:
+            from jaxvision.viz.curves import curves  # matplotlib takes a second, which the first step need not wait
+
             path = run.workdir / "images" / "curves.png"
             report.safely(lambda: save_picture(path, curves(rows)), run.writer.say)
     values = {k: v for row in rows for k, v in row.items() if "/" in k and not k.startswith(("train/", "time/"))}

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer, UInt8
 from PIL import Image, ImageDraw
@@ -247,6 +246,8 @@ def _dots(image: UInt8[np.ndarray, "H W 3"], centers: Float[np.ndarray, "N 2"]) 
 
 def _ramp(share: float) -> Color:
     """Return a colour from dark blue at 0 to yellow at 1."""
+    import matplotlib  # takes a while, which pictures without this scale need not wait
+
     r, g, b, _ = matplotlib.colormaps["plasma"](0.95 * share)
     return round(255 * r), round(255 * g), round(255 * b)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Shaped, UInt8
 from PIL import Image
@@ -187,6 +186,8 @@ def unpooling(
 
 def energy(maps: Float[np.ndarray, "h w C"], shape: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
     """Draw the root mean square over channels, dark to bright, every cell a block of a picture of `shape`."""
+    import matplotlib  # takes a while, which pictures without this scale need not wait
+
     values = np.sqrt(np.mean(np.square(maps.astype(np.float64)), axis=-1))
     peak = values.max()
     shades = matplotlib.colormaps["inferno"](values / peak if peak > 0 else values)[..., :3]

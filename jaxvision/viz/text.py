@@ -3,10 +3,9 @@
 import functools
 import math
 import pathlib
+from importlib import util
 
-import matplotlib
 from absl import logging
-from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
 Color = tuple[int, int, int]
@@ -42,9 +41,9 @@ def _face(file: str, size: int) -> ImageFont.FreeTypeFont:
 def _file(bold: bool, letters: frozenset[str]) -> str:
     """Return the file of the first font that has all of the letters, or of DejaVu Sans."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    usual = str(pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name)
+    usual = str(_fonts() / name)
     needed = {letter for letter in letters if letter.isprintable()}
-    if needed <= _letters(usual):
+    if not needed or needed <= _letters(usual):
         return usual
     for file in _installed():
         if needed <= _letters(file):
@@ -60,6 +59,14 @@ def _file(bold: bool, letters: frozenset[str]) -> str:
 
 
 @functools.cache
+def _fonts() -> pathlib.Path:
+    """Return the folder of the fonts that matplotlib ships, without importing matplotlib, which takes a while."""
+    found = util.find_spec("matplotlib")
+    assert found is not None and found.origin is not None
+    return pathlib.Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+
+
+@functools.cache
 def _installed() -> tuple[str, ...]:
     from matplotlib import font_manager  # reads all fonts, which few pictures need
 
@@ -68,6 +75,8 @@ def _installed() -> tuple[str, ...]:
 
 @functools.cache
 def _letters(file: str) -> frozenset[str]:
+    from matplotlib.ft2font import FT2Font  # takes a while, which texts of ASCII need not wait
+
     try:
         return frozenset(map(chr, FT2Font(file).get_charmap()))
     except (OSError, RuntimeError):  # a font of bitmaps, or a broken file

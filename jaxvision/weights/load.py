@@ -4,13 +4,20 @@ import os
 from collections.abc import Callable, Mapping
 
 from jaxvision import foreign
-from jaxvision.weights import caffe, darknet, hed, torchvision, workdir
+from jaxvision.weights import caffe, darknet, torchvision, workdir
 from jaxvision.weights.imported import Imported
+
+
+def _read_hed(file: str) -> Imported:
+    from jaxvision.weights import hed  # h5py takes a while, which files of other kinds need not wait
+
+    return hed.read(file)
+
 
 READERS: Mapping[str, Callable[[str], Imported]] = {
     "torchvision": torchvision.read,
     "darknet": darknet.read,
-    "hed": hed.read,
+    "hed": _read_hed,
     "caffe": caffe.read,
     "workdir": workdir.read,
 }
