@@ -8,6 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+try:
+    import fcntl
+except ImportError:  # not on Windows, where two processes in one folder are not kept apart
+    fcntl = None  # type: ignore[assignment]
+
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Values of `OSError.errno` that say that nothing more fits on the disk, into the user's quota, or into one file."""
 
@@ -92,6 +97,29 @@ def append(path: Path, data: str | bytes) -> None:
             with contextlib.suppress(OSError):
                 file.truncate(before)
             raise unwritten(path, error) from None
+
+
+@contextlib.contextmanager
+def held(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[BinaryIO]:
+    """Hold a file that stands for something that few processes may do at once, also on several machines.
+
+    The lock is of the kind that the system takes back when the process ends, however it ends, and that processes
+    started from it do not inherit.
+
+    Args:
+        path: the file, which is made where it is missing and which stays.
+        shared: hold it beside others who also share it.
+        wait: wait until the file is free; False: raise BlockingIOError or PermissionError where another process holds
+            it in a way that excludes this one.
+
+    Yields:
+        The open file.
+    """
+    with open(path, "a+b") as file:
+        if fcntl is not None:
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.lockf(file, kind if wait else kind | fcntl.LOCK_NB)
+        yield file
 
 
 def _encoded(data: str | bytes) -> bytes:

@@ -2,11 +2,13 @@
 
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from jaxvision.files import append, atomic_open, atomic_write, remove_temporaries
+from jaxvision.files import append, atomic_open, atomic_write, held, remove_temporaries
 
 
 def test_text_and_bytes_take_the_place_of_what_was_there(tmp_path: Path):
@@ -73,3 +75,20 @@ def test_what_is_under_way_can_be_removed(tmp_path: Path):
         file.write(b"half")
         remove_temporaries()
         assert os.listdir(tmp_path) == []
+
+
+def test_a_file_is_held_alone_or_shared(tmp_path: Path):
+    path = tmp_path / "lock"
+    code = "import sys; from pathlib import Path; from jaxvision.files import held\n"
+    code += "with held(Path(sys.argv[1]), shared=True):\n    print(flush=True); input()"
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "\n"
+        with held(path, shared=True):
+            pass
+        with pytest.raises(OSError), held(path):
+            pass
+        other.communicate("\n")
+    with held(path) as file:
+        file.write(b"mine")
+    assert path.read_bytes() == b"mine"

@@ -12,23 +12,22 @@ its last start.
 import dataclasses
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from types import ModuleType
 from typing import Any, Literal
 
 import jax
-import numpy as np
 
 from experiments.detection import fast_rcnn, faster_rcnn, rcnn, yolo
-from jaxvision.data.inputs import Inputs, Opened
+from jaxvision.data.inputs import Inputs
 from jaxvision.data.pixel_scale import AS_DATA
+from jaxvision.recipes.comparison import compare
+from jaxvision.recipes.comparison_table import Comparison, Measure, Ran, Runs
 from jaxvision.recipes.detection_times import TIMED
 from jaxvision.recipes.detector_config import VOC07
-from jaxvision.recipes.lineage import PROPOSALS, Measured, measured, summary
+from jaxvision.recipes.lineage import PROPOSALS, mean, measured, summary
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
-from jaxvision.train.steps import nothing
-from jaxvision.train.types import Experiment, Hook, Predict, Result, Say, Stage, TrainState
-from jaxvision.train.writer import read_metrics
+from jaxvision.train.types import Experiment, Hook, Predict, Result, TrainState
 
 MODULES: Mapping[str, ModuleType] = {
     "rcnn": rcnn,
@@ -50,6 +49,7 @@ class Config:
     methods: tuple[str, ...] = tuple(MODULES)  # the detectors, in the order in which they are trained
     recipe: Literal["quick", "photos", "paper", "smoke"] = "quick"  # preset of each detector for all other flags
     proposals: SelectiveSearchFlags = SelectiveSearchFlags(most=128)
+    seeds: int = 1  # runs of each detector, each with other weights and batches
     depth: int = 18  # layers of the ResNet of all detectors but YOLO
     width: float = 0.25  # number of channels of that ResNet, as a fraction of the paper's
     norm: Literal["batch", "group"] = "batch"  # norm of Fast and Faster R-CNN; group: for small batches
@@ -89,35 +89,21 @@ PRESETS = {
 }
 
 
-class SharedInputs(Opened):
-    """Inputs of several detectors in one workdir: they share proposals, and all other folders are R-CNN's."""
-
-    def folder(self, stage: str) -> Path:
-        """Return the folder of a stage, see `Inputs.folder`."""
-        return super().folder(stage if stage == PROPOSALS else f"rcnn-{stage}")
-
-
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train one detector after the other and compare them in a last stage."""
     if unknown := [name for name in config.methods if name not in MODULES]:
         raise ValueError(f"--methods: there is no {unknown[0]}; known are {', '.join(MODULES)}")
-    shared = SharedInputs(*inputs)
-    stages: dict[str, Stage] = {}
-    names: dict[str, list[str]] = {}
-    for method in config.methods:
-        of_method = [_prefixed(method, s) for s in MODULES[method].build(settings(method, config), shared).stages]
-        of_method[-1] = of_method[-1]._replace(hooks=(*of_method[-1].hooks, Hook("size", 0, _size)))
-        names[method] = [stage.name for stage in of_method]
-        for stage in of_method:
-            stages.setdefault(stage.name, stage)  # the first detector with proposals searches for all
+    builds = {method: partial(_sized, method, settings(method, config)) for method in config.methods}
+    measures = tuple(Measure(f"val/{name}", name, "average precision", form=".3f") for name in ("AP50", "AP"))
+    tables = partial(_tables, inputs, _notes(config))
+    comparison = Comparison("Detectors", "detector", measures, more=tables)
+    return compare(builds, inputs, config.seeds, comparison, shared=(PROPOSALS,))
 
-    def compare(predict: Predict, state: TrainState) -> Result:
-        rows = read_metrics(inputs.workdir / "metrics.jsonl")
-        measurements = {method: _measured(rows, own, method, shared) for method, own in names.items()}
-        return summary(measurements, _notes(config))
 
-    comparison = Stage("comparison", nothing(), None, 0, (Hook("comparison", 0, compare),))
-    return Experiment((*stages.values(), comparison))
+def _sized(method: str, config: Any, inputs: Inputs) -> Experiment:
+    """Return a detector's experiment, which also counts the network's parameters in the end."""
+    *before, last = MODULES[method].build(config, inputs).stages
+    return Experiment((*before, last._replace(hooks=(*last.hooks, Hook("size", 0, _size)))))
 
 
 def settings(method: str, config: Config) -> Any:
@@ -150,33 +136,6 @@ def _for_a_resnet(own: Any) -> Any:
     return dataclasses.replace(own, steps=own.steps // own.optimizer.accumulate, optimizer=optimizer)
 
 
-def _prefixed(method: str, stage: Stage) -> Stage:
-    """Return a stage of a detector with the detector's name as prefix of the stage and of its pictures."""
-    prefix = f"{method}-"
-
-    def named(result: Result) -> Result:
-        return {f"{method}_{k}" if isinstance(value, np.ndarray) else k: value for k, value in result.items()}
-
-    def renamed(hook: Hook) -> Hook:
-        return hook._replace(run=lambda predict, state: named(hook.run(predict, state)))
-
-    def warm_start(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
-        assert stage.warm_start is not None
-        return stage.warm_start(state, {name.removeprefix(prefix): one for name, one in done.items()})
-
-    def make(predict: Predict, state: TrainState, say: Say) -> tuple[TrainState, Result]:
-        assert stage.make is not None
-        made, result = stage.make(predict, state, say)
-        return made, named(result)
-
-    return stage._replace(
-        name=stage.name if stage.name == PROPOSALS else prefix + stage.name,
-        hooks=tuple(map(renamed, stage.hooks)),
-        warm_start=warm_start if stage.warm_start else None,
-        make=make if stage.make else None,
-    )
-
-
 def _size(predict: Predict, state: TrainState) -> Result:
     """Return the number of a detector's parameters and the megabytes of its arrays."""
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
@@ -184,10 +143,14 @@ def _size(predict: Predict, state: TrainState) -> Result:
     return {"test/parameters": float(parameters), "test/network_megabytes": size / 1e6}
 
 
-def _measured(rows: list[dict[str, Any]], stages: list[str], method: str, inputs: Inputs) -> Measured:
-    features = {"features": inputs.megabytes("features")} if method == "rcnn" else {}
-    searched = {PROPOSALS: inputs.megabytes(PROPOSALS)} if PROPOSALS in stages else {}
-    return measured(rows, stages, method, {**features, **searched})
+def _tables(inputs: Inputs, notes: list[str], runs: Runs) -> Result:
+    """Return the tables and the figure of what was measured of each detector, the mean over the seeds."""
+    return summary({name: mean(measured(ran, _files(ran, inputs)) for ran in of) for name, of in runs.items()}, notes)
+
+
+def _files(ran: Ran, inputs: Inputs) -> dict[str, float]:
+    """Return the megabytes of the files that the stages of a run have left."""
+    return {own: inputs.megabytes(ran.stages[own]) for own in ("features", PROPOSALS) if own in ran.stages}
 
 
 def _notes(config: Config) -> list[str]:

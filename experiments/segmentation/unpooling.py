@@ -18,6 +18,8 @@ from jaxvision.evals.segmentation import confusion
 from jaxvision.models.encoder_decoder import UNPOOLING, EncoderDecoder
 from jaxvision.models.precision import in_precision
 from jaxvision.ops.images import normalise
+from jaxvision.recipes.comparison import compare
+from jaxvision.recipes.comparison_table import Comparison, Measure
 from jaxvision.recipes.segmentation import (
     PHOTOS,
     SLOWER_SEGMENTER_ADAM,
@@ -29,9 +31,8 @@ from jaxvision.recipes.segmentation import (
 )
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.steps import as_float32, init_state, no_step
-from jaxvision.train.types import Batch, Experiment, Hook, Metric, Predict, PyTree, Result, Stage, Task, TrainState
+from jaxvision.train.types import Batch, Experiment, PyTree, Stage, Task, TrainState
 from jaxvision.viz import segmentation as viz
-from jaxvision.viz.table import table
 
 LEVELS = (3, 2, 1)  # the decoder's levels, from the smallest maps to the largest
 FIGURES = ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
@@ -43,8 +44,9 @@ class Config(SegmenterConfig):
 
     width: float = 0.5  # fraction of 32, 64, 128 and 256 channels
     kinds: tuple[str, ...] = UNPOOLING  # ways of unpooling: nearest, bed_of_nails, max_unpool, transposed, bilinear
+    seeds: int = 1  # runs of each kind of unpooling, each with other weights and batches
     steps: int = 300  # training steps of each kind of unpooling
-    # No flags here: all networks are compared after the last is trained, on whole images.
+    # No flags here: networks are measured when they are trained, on whole images.
     eval_every: ClassVar[int] = 0  # type: ignore[misc]
     test: ClassVar[SegmenterTest] = SegmenterTest()  # type: ignore[misc]
 
@@ -78,21 +80,33 @@ PRESETS = {
 
 
 def build(config: Config, inputs: Inputs) -> Experiment:
-    """Train a network with each kind of unpooling, a stage each; then compare them all in a last stage."""
+    """Train a network with each kind of unpooling; then compare them all in a last stage."""
     setup = SegmenterSetup(inputs.source(config.data, "label_maps", config.pixels), config, inputs)
     models = {
         kind: in_precision(EncoderDecoder(setup.source.num_classes, kind, config.width), inputs.precision)
         for kind in config.kinds
     }
-    names = setup.source.class_names
-    stages = [Stage(kind, setup.task(model), setup.train(), config.steps) for kind, model in models.items()]
+    measures = tuple(Measure(f"val/{figure}", figure, "on held-out images") for figure in FIGURES)
+    comparison = Comparison("Unpooling", "unpooling", measures, prefix="val/")
+    builds = {kind: partial(_trained, setup, model) for kind, model in models.items()}
+    return compare(builds, inputs, config.seeds, comparison, last=partial(_pictures, setup, models))
+
+
+def _trained(setup: SegmenterSetup, model: EncoderDecoder, inputs: Inputs) -> Experiment:
+    """Return the experiment of one network, which is measured on the whole validation split when it is trained."""
+    of_run = dataclasses.replace(setup, inputs=inputs)
+    measured = evaluate((confusion(setup.source.class_names),), setup.val())
+    return Experiment.single(setup.task(model), of_run.train(), setup.config.steps, (measured,))
+
+
+def _pictures(setup: SegmenterSetup, models: Mapping[str, EncoderDecoder], ends: Mapping[str, str]) -> Stage:
+    """Return the last stage, which draws the maps and the predictions of the networks that were trained."""
     hooks = (
-        Hook("table", 0, partial(_table, setup, config.kinds)),
         picture("unpooling", setup.val(), _draw_maps),
-        picture("predictions", setup.val(), partial(_draw_classes, class_names=names)),
+        picture("predictions", setup.val(), partial(_draw_classes, class_names=setup.source.class_names)),
     )
-    gather = partial(_gather, config.kinds)
-    return Experiment((*stages, Stage("comparison", _comparison(models, setup), None, 0, hooks, gather)))
+    task = _comparison({kind: models[kind] for kind in ends}, setup)
+    return Stage("", task, None, 0, hooks, partial(_gather, ends))
 
 
 def _comparison(models: Mapping[str, EncoderDecoder], setup: SegmenterSetup) -> Task:
@@ -112,34 +126,15 @@ def _comparison(models: Mapping[str, EncoderDecoder], setup: SegmenterSetup) -> 
     return Task(lambda key, batch: init_state(key, {"params": {}}, {}), no_step, predict)
 
 
-def _gather(kinds: Sequence[str], state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+def _gather(ends: Mapping[str, str], state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
     """Put the trained networks' variables into the state of the comparison."""
-    trained = {kind: {"params": done[kind].params, **done[kind].model_state} for kind in kinds}
+    trained = {kind: {"params": done[end].params, **done[end].model_state} for kind, end in ends.items()}
     return dataclasses.replace(state, aux=trained)
 
 
 def _energy(maps: Float[Array, "B h w C"]) -> Float[Array, "B h w 1"]:
     """Return the root mean square over channels, which a picture shows in place of all channels."""
     return jnp.sqrt(jnp.mean(jnp.square(maps), axis=-1, keepdims=True))
-
-
-def _table(setup: SegmenterSetup, kinds: Sequence[str], predict: Predict, state: TrainState) -> Result:
-    """Measure every kind of unpooling on the whole validation split; return the figures and a table of them."""
-    metrics = tuple(_confusion_of(kind, setup.source.class_names) for kind in kinds)
-    result = evaluate(metrics, setup.val(), name="val").run(predict, state)
-    figures = {k: v for k, v in result.items() if k.rpartition("/")[2] in FIGURES}
-    rows = {kind: [figures[f"val/{kind}/{name}"] for name in FIGURES] for kind in kinds}
-    return {**figures, "comparison": table(("unpooling", *FIGURES), rows)}
-
-
-def _confusion_of(kind: str, class_names: Sequence[str]) -> Metric:
-    """Return `confusion` for one network among several; its keys begin with "<kind>/"."""
-    inner = confusion(class_names)
-    return Metric(
-        inner.init,
-        lambda state, outputs, batch: inner.update(state, outputs[kind], batch),
-        lambda state: {f"{kind}/{key}": value for key, value in inner.result(state).items()},
-    )
 
 
 def _draw_maps(outputs: PyTree, batch: Batch) -> np.ndarray:

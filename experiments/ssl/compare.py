@@ -11,13 +11,11 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping
-from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
-import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from experiments.ssl import colorization, context_encoder, jigsaw, moco, relative_patch, rotation, simclr
 from jaxvision.data import crops
@@ -27,8 +25,10 @@ from jaxvision.data.records import Records, Source
 from jaxvision.evals.probe import accuracies, best_heads, head_accuracies
 from jaxvision.models.precision import in_precision
 from jaxvision.recipes.backbone import RESNET50, TINY, Backbone
-from jaxvision.recipes.comparison import RANDOM, SUPERVISED, comparison
+from jaxvision.recipes.comparison import compare
+from jaxvision.recipes.comparison_table import Comparison, Measure
 from jaxvision.recipes.pretext import PretextCrop
+from jaxvision.recipes.probed_encoders import RANDOM, SUPERVISED, WAY, accuracy, ways
 from jaxvision.recipes.probing import Examples, LinearHeads, ProbingConfig
 from jaxvision.recipes.two_views import ContrastiveView
 from jaxvision.tasks.encoder import encoder_variables
@@ -36,9 +36,7 @@ from jaxvision.tasks.probe import finetune
 from jaxvision.train.hooks import evaluate
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.rates import log_rate
-from jaxvision.train.steps import nothing
 from jaxvision.train.types import Experiment, Hook, Predict, Result, Stage, Task, TrainState
-from jaxvision.train.writer import read_metrics
 
 MODULES: Mapping[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
@@ -120,22 +118,33 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     source, whole = opened.source(config.data), crops.center_crop(config.image_size, config.image_size)
     labels = labels_of(source[config.train_split])
     test = evaluate((head_accuracies(),), opened.evaluate(source[config.val_split], whole, config.probe_batch_size))
-    parts = [_examples(config, opened._replace(seed=opened.seed + n), labels) for n in range(config.seeds)]
     encoder = in_precision(config.backbone.make(), inputs.precision)
     tx = config.optimizer.make(config.probe_steps)
-    probe = config.heads.task(encoder, tx, source, config.image_size, parts[0].bank)
+    bank = _examples(config, opened, labels).bank
+    probe = config.heads.task(encoder, tx, source, config.image_size, bank)  # one for all, compiled once
     probe = log_rate(probe, config.optimizer, config.probe_steps)
-    stages: list[Stage] = []
     names = encoders(config, source)
-    for name in names:
-        for seed, examples in enumerate(parts):
-            if name != RANDOM:
-                stages.append(_pretraining(name, config, examples.inputs, seed))
-            report = Hook("probe", 0, functools.partial(_report, config.shares, examples.held_out(), test))
-            begin = functools.partial(_take_encoder, f"{name}-{seed}" if name != RANDOM else "")
-            task = _seeded(probe, seed)
-            stages.append(examples.stage(f"probe-{name}-{seed}", task, config.probe_steps, (report,), begin))
-    return Experiment((*stages, _comparison(config, names, inputs.workdir / "metrics.jsonl")))
+    builds = {name: functools.partial(_probed, name, config, labels, test, probe) for name in names}
+    measures = tuple(Measure(accuracy(share), f"{100 * share:g} % of labels", "accuracy") for share in config.shares)
+    comparison = Comparison(
+        "Linear heads on frozen features",
+        "encoder",
+        measures,
+        notes=(*_notes(config, names), WAY),
+        columns=functools.partial(ways, config.shares),
+    )
+    return compare(builds, opened, config.seeds, comparison)
+
+
+def _probed(
+    name: str, config: Config, labels: Int[np.ndarray, " N"], test: Hook, probe: Task, inputs: Inputs
+) -> Experiment:
+    """Return the experiment that trains an encoder, unless it stays random, and probes it."""
+    examples = _examples(config, inputs, labels)
+    learned = [] if name == RANDOM else [_pretraining(name, config, inputs)]
+    report = Hook("probe", 0, functools.partial(_report, config.shares, examples.held_out(), test))
+    begin = functools.partial(_take_encoder, "train" if learned else "")
+    return Experiment((*learned, examples.stage("probe", probe, config.probe_steps, (report,), begin)))
 
 
 def encoders(config: Config, source: Source) -> list[str]:
@@ -173,30 +182,16 @@ def _examples(config: Config, inputs: Inputs, labels: Int[np.ndarray, " N"]) -> 
     return Examples(records, subsets, crops.center_crop(size, size), config.probe_batch_size, inputs)
 
 
-def _pretraining(name: str, config: Config, inputs: Inputs, seed: int) -> Stage:
-    """Return the stage that trains an encoder. All seeds share one task, so that it is compiled once."""
-    task = _task(name, config, Opened(*inputs._replace(seed=0)))
-    if name == SUPERVISED:
-        size = config.image_size
-        shifted = crops.crop_pad(size, max(1, size // 8))
-        data = inputs.train(inputs.source(config.data)[config.train_split], shifted, config.batch_size)
-    else:
-        data = MODULES[name].build(method_config(name, config), inputs).stages[0].data
-    return Stage(f"{name}-{seed}", _seeded(task, seed), data, config.steps)
-
-
-@functools.cache
-def _task(name: str, config: Config, inputs: Inputs) -> Task:
+def _pretraining(name: str, config: Config, inputs: Inputs) -> Stage:
+    """Return the stage that trains an encoder."""
     if name != SUPERVISED:
-        return MODULES[name].build(method_config(name, config), inputs).stages[0].task
-    source, tx = inputs.source(config.data), config.supervised.make(config.steps)
+        return MODULES[name].build(method_config(name, config), inputs).stages[0]._replace(name="train", hooks=())
+    source, tx, size = inputs.source(config.data), config.supervised.make(config.steps), config.image_size
     encoder = in_precision(config.backbone.make(), inputs.precision)
     task = finetune(encoder, tx, source.num_classes, mean=source.mean, std=source.std)
-    return log_rate(task, config.supervised, config.steps)
-
-
-def _seeded(task: Task, seed: int) -> Task:
-    return task._replace(init=lambda key, batch: task.init(jax.random.fold_in(key, seed), batch))
+    shifted = crops.crop_pad(size, max(1, size // 8))
+    data = inputs.train(source[config.train_split], shifted, config.batch_size)
+    return Stage("train", log_rate(task, config.supervised, config.steps), data, config.steps)
 
 
 def _take_encoder(name: str, state: TrainState, finished: Mapping[str, TrainState]) -> TrainState:
@@ -212,28 +207,7 @@ def _take_encoder(name: str, state: TrainState, finished: Mapping[str, TrainStat
 def _report(shares: tuple[float, ...], held_out: list[Hook], test: Hook, predict: Predict, state: TrainState) -> Result:
     """Return, for each share of the labels, the accuracy of the head that is best on held-out training images."""
     best, tested = best_heads(held_out, predict, state), accuracies(test, predict, state)
-    return {_metric(share): float(tested[n, best[n]]) for n, share in enumerate(shares)}
-
-
-def _metric(share: float) -> str:
-    return f"probe/accuracy_{share:g}"
-
-
-def _comparison(config: Config, names: list[str], metrics: Path) -> Stage:
-    """Return the last stage, which trains nothing and makes a table and a figure of what the probes have written."""
-    show = functools.partial(_show, config, names, metrics)
-    return Stage("comparison", nothing(), None, 0, (Hook("comparison", 0, show),))
-
-
-def _show(config: Config, names: list[str], metrics: Path, predict: Predict, state: TrainState) -> Result:
-    probes = {row["stage"]: row for row in read_metrics(metrics) if _metric(config.shares[0]) in row}
-    return comparison({name: _scores(config, name, probes) for name in names}, config.shares, _notes(config, names))
-
-
-def _scores(config: Config, name: str, probes: Mapping[str, Mapping[str, float]]) -> Float[np.ndarray, "R F"]:
-    """Collect one encoder's accuracies by seed and share, from each probe's metrics."""
-    runs = [probes[f"probe-{name}-{seed}"] for seed in range(config.seeds)]
-    return np.array([[run[_metric(share)] for share in config.shares] for run in runs])
+    return {accuracy(share): float(tested[n, best[n]]) for n, share in enumerate(shares)}
 
 
 def _notes(config: Config, names: list[str]) -> list[str]:

@@ -35,11 +35,17 @@ class Inputs(NamedTuple):
     whole: bool = False  # True to make all of a set without splits its "val"
     log: SourceLog | None = None  # is told of every source that is opened
     precision: str = "float32"  # what networks compute in: float32, bfloat16 or tensorfloat32
+    only: tuple[str, ...] = ()  # variants that a comparison trains; (): all
+    run: str = (
+        ""  # which of a comparison's trainings this is, whose folders have a name of their own; "": no comparison
+    )
+    shared: tuple[str, ...] = ()  # stages of a comparison whose folders all its trainings share
     shapes_only: bool = False  # True for a plan: one record stands for all of a batch, and data need not be there
 
     def folder(self, stage: str) -> Path:
         """Return the folder in the workdir where a stage leaves files for later ones; it may not exist yet."""
-        return self.workdir / ARTEFACTS / stage
+        own = self.run and stage not in self.shared
+        return self.workdir / ARTEFACTS / (f"{self.run}-{stage}" if own else stage)
 
     def megabytes(self, stage: str) -> float:
         """Return the size of the files that a stage has left, in megabytes; 0.0 where there are none."""
@@ -141,8 +147,8 @@ class Inputs(NamedTuple):
         )
 
     def alone(self) -> "Inputs":
-        """Return these inputs without what differs between the experiments of one run: seed, workers and folder."""
-        return Inputs(*self)._replace(seed=0, workers=0, workdir=Path())
+        """Return these inputs without what differs between the experiments of one run: seed, workers and folders."""
+        return Inputs(*self)._replace(seed=0, workers=0, workdir=Path(), only=(), run="", shared=())
 
 
 class Opened(Inputs):

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from jaxvision.recipes.comparison_table import Ran
 from jaxvision.recipes.detection_times import PARTS
 from jaxvision.train.types import Result
 from jaxvision.viz.panels import Panel, panels
@@ -60,32 +61,38 @@ _SOURCES = (
 )
 
 
-def measured(
-    rows: Iterable[Mapping[str, Any]], stages: Sequence[str], method: str, disk: Mapping[str, float]
-) -> Measured:
-    """Collect the measurements of a detector from metrics.jsonl.
+def measured(ran: Ran, disk: Mapping[str, float]) -> Measured:
+    """Collect the measurements of a detector.
 
     Args:
-        rows: the rows of the file; later values of a metric replace earlier ones.
-        stages: names of the detector's stages, which are those of its experiment after the prefix `<method>-`.
-        method: name of the detector's experiment.
+        ran: what a run of the detector's experiment has written.
         disk: megabytes of its proposals and features.
 
     Returns:
         The measurements.
     """
-    values = {key: value for row in rows if row["stage"] in stages for key, value in row.items()}
-    seconds: dict[str, dict[str, float]] = {step: {} for step in STEPS}
-    for stage in stages:
-        step = _STEP_OF.get(stage.removeprefix(f"{method}-"), "network")
-        seconds[step][stage] = values.get(f"time/{stage}_seconds", UNKNOWN)
+    seconds: dict[str, list[float]] = {step: [] for step in STEPS}
+    for stage in ran.stages:
+        seconds[_STEP_OF.get(stage, "network")].append(ran.seconds(stage))
     return Measured(
-        {key: values.get(f"val/{key}", UNKNOWN) for key in ("AP50", "AP")},
+        {key: ran.value(f"val/{key}") for key in ("AP50", "AP")},
         {step: _total(times) for step, times in seconds.items()},
-        {part: values.get(f"test/seconds_{part}", UNKNOWN) for part in PARTS[:-1]},
-        {**dict.fromkeys(DISK, 0.0), **disk, "network": values.get("test/network_megabytes", UNKNOWN)},
-        values.get("test/parameters", UNKNOWN),
+        {part: ran.value(f"test/seconds_{part}") for part in PARTS[:-1]},
+        {**dict.fromkeys(DISK, 0.0), **disk, "network": ran.value("test/network_megabytes")},
+        ran.value("test/parameters"),
     )
+
+
+def mean(measurements: Iterable[Measured]) -> Measured:
+    """Return the mean of a detector's measurements over its runs, NaN where one is not known."""
+    every = list(measurements)
+
+    def over(field: str) -> dict[str, float]:
+        of_runs = [getattr(one, field) for one in every]
+        return {key: float(np.mean([values[key] for values in of_runs])) for key in of_runs[0]}
+
+    parameters = float(np.mean([one.parameters for one in every]))
+    return Measured(over("ap"), over("training"), over("testing"), over("disk"), parameters)
 
 
 def summary(measurements: Mapping[str, Measured], notes: Sequence[str]) -> Result:
@@ -101,10 +108,10 @@ def summary(measurements: Mapping[str, Measured], notes: Sequence[str]) -> Resul
 def _metrics(one: Measured) -> dict[str, float]:
     return {
         **one.ap,
-        "training_minutes": _total(one.training) / 60,
-        "seconds_an_image": _total(one.testing),
+        "training_minutes": _total(one.training.values()) / 60,
+        "seconds_an_image": _total(one.testing.values()),
         "seconds_without_search": _without_search(one),
-        "megabytes": _total(one.disk),
+        "megabytes": _total(one.disk.values()),
     }
 
 
@@ -116,7 +123,7 @@ def _measured_table(measurements: Mapping[str, Measured]) -> str:
             *(_cell(value, ".3f") for value in one.ap.values()),
             *(
                 _cell(1000 * value, ".1f")
-                for value in (*one.testing.values(), _total(one.testing), _without_search(one))
+                for value in (*one.testing.values(), _total(one.testing.values()), _without_search(one))
             ),
         ]
         for method, one in measurements.items()
@@ -127,14 +134,14 @@ def _measured_table(measurements: Mapping[str, Measured]) -> str:
 def _without_search(one: Measured) -> float:
     """Return the seconds for an image without Selective Search, as the papers do; proposals of an RPN count."""
     searched = not math.isnan(one.training[PROPOSALS])
-    return _total({part: s for part, s in one.testing.items() if not (searched and part == PROPOSALS)})
+    return _total(s for part, s in one.testing.items() if not (searched and part == PROPOSALS))
 
 
 def _training_table(measurements: Mapping[str, Measured]) -> str:
     columns = ["trained in minutes", *STEPS, "all", *(f"{part}, MB" for part in DISK), "parameters, millions"]
     rows = {
         TITLES[method]: [
-            *(_cell(value / 60, ".2f") for value in (*one.training.values(), _total(one.training))),
+            *(_cell(value / 60, ".2f") for value in (*one.training.values(), _total(one.training.values()))),
             *(_cell(value, ".1f") for value in one.disk.values()),
             _cell(one.parameters / 1e6, ".2f"),
         ]
@@ -191,9 +198,9 @@ def _unknown(ones: Sequence[Measured]) -> Float[np.ndarray, " N"]:
     return np.full(len(ones), UNKNOWN)
 
 
-def _total(parts: Mapping[str, float]) -> float:
+def _total(parts: Iterable[float]) -> float:
     """Return the sum of the known parts; NaN if none is known."""
-    known = [value for value in parts.values() if not math.isnan(value)]
+    known = [value for value in parts if not math.isnan(value)]
     return sum(known) if known else UNKNOWN
 
 

@@ -14,7 +14,7 @@ from jaxvision.run import config as settings
 
 # The first pattern that matches a flag's whole name gives its group.
 GROUPS: tuple[tuple[str, str], ...] = (
-    ("What to do", r"help|list|experiment|mode|preset|smoke|init_from|head|from_stage"),
+    ("What to do", r"help|list|experiment|mode|preset|smoke|init_from|head|from_stage|only"),
     ("Devices", r"parallel|precision|deterministic|devices|memory|coordinator|num_processes|process_id|distributed"),
     (
         "Output",

@@ -1,39 +1,47 @@
-"""One training at a time in a workdir: a lock that dies with its process, also over network folders."""
+"""One training at a time in a workdir, or one of each variant of a comparison: locks that die with their process."""
 
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # not on Windows, where two trainings in one folder are not noticed
-    fcntl = None  # type: ignore[assignment]
+from jaxvision.files import held
 
 LOCK = "lock"
 """The file in a workdir that a training holds locked; it names the process, and stays when the training ends."""
 
 
 @contextlib.contextmanager
-def one_writer(workdir: Path) -> Iterator[None]:
-    """Hold the workdir's lock. ValueError: another process holds it; the text names its host and process.
+def one_writer(workdir: Path, only: Sequence[str] = ()) -> Iterator[None]:
+    """Hold the workdir's lock, or share it with trainings of other variants and hold those of some variants.
 
-    The lock is of the kind that the system takes back when the process ends, however it ends, and that processes
-    started from it do not inherit.
+    Args:
+        workdir: the folder, which is made where it is missing.
+        only: names of variants of a comparison; () to hold the whole workdir.
+
+    Raises:
+        ValueError: another process holds it; the text names its host and process where they are known.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    with open(workdir / LOCK, "a+") as file:
-        if fcntl is not None:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise ValueError(
-                    f"{workdir}: {holder} is training there; wait until it ends, or choose another --workdir"
-                ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+    with contextlib.ExitStack() as stack:
+        if only:
+            _hold(stack, workdir / LOCK, workdir, shared=True)
+        for name in only or ("",):
+            _hold(stack, workdir / (f"{LOCK}-{name}" if name else LOCK), workdir)
         yield
+
+
+def _hold(stack: contextlib.ExitStack, path: Path, workdir: Path, *, shared: bool = False) -> None:
+    """Hold one file until the end of the stack, and write into it by whom it is held, unless others share it."""
+    try:
+        file = stack.enter_context(held(path, shared=shared))
+    except OSError:
+        holder = path.read_text().strip() or "another process"
+        raise ValueError(
+            f"{workdir}: {holder} is training there; wait until it ends, or choose another --workdir"
+        ) from None
+    if not shared:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        file.flush()

@@ -28,6 +28,9 @@ class Flags:
     stop_after: int = 0  # evaluations without a better value of the metric of the best checkpoint, then stop; 0: never
     smoke: bool = False  # try everything in seconds: two training steps on tiny data, in a temporary folder
     workdir: str = ""  # folder for checkpoints, metrics and pictures; by default runs/<area>-<name>
+    only: tuple[
+        str, ...
+    ] = ()  # variants of a comparison to train now, beside others on other machines in one --workdir
     from_stage: str = ""  # name of a stage: repeat it and all later stages of the run in --workdir
     init_from: str = ""  # initial weights: torchvision:FILE, workdir:RUN, caffe:FILE, darknet:FILE or hed:FILE
     head: Literal["keep", "new"] = "keep"  # classifier of the --init_from weights: keep it, or train a new one

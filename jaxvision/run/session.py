@@ -65,7 +65,9 @@ def run(request: Request, module: ModuleType) -> None:
     with (
         stop_at_once("the preparations" if trains else f"--mode={flags.mode}", code=0 if trains else -1),
         devices.cluster(flags.coordinator, flags.num_processes, flags.process_id, flags.distributed),
-        one_writer(Path(flags.workdir)) if trains and jax.process_index() == 0 else contextlib.nullcontext(),
+        one_writer(Path(flags.workdir), flags.only)
+        if trains and jax.process_index() == 0
+        else contextlib.nullcontext(),
         progress.shown(jax.process_index() == 0),
         products_here(flags.precision, logging.warning),
     ):
@@ -84,7 +86,7 @@ def _run(request: Request, module: ModuleType) -> None:
     origin = origin_of(flags.init_from, imported) if imported else {}
     about = _about(request, machine, origin)
     described = _remembered(request, about) if flags.mode == "train" else {}
-    writer = Writer(workdir, active=jax.process_index() == 0)
+    writer = Writer(workdir, active=jax.process_index() == 0, shared=bool(flags.only))
     saved = {} if flags.mode == "show" else read(workdir)  # what an older run learned does not matter
     log = SourceLog(writer.say)
     config = for_use(request.config, flags.mode, saved, writer.say)
@@ -153,6 +155,10 @@ def _built(request: Request, module: ModuleType, inputs: Inputs, log: SourceLog)
     config = request.config
     with progress.busy("reading the data"):
         experiment = averaged_stages(module.build(config, inputs), getattr(config, "average_decay", 0.0))
+        if request.flags.only and not experiment.compares:
+            raise ValueError(
+                f"--only={','.join(request.flags.only)}: {request.experiment} is no comparison; leave it out"
+            )
         if request.flags.mode == "train":
             _check_evaluation(config, log)
             _check_stop_after(request.flags.stop_after, experiment.best)
@@ -213,6 +219,7 @@ def _inputs(request: Request, origin: Mapping[str, Any], saved: Mapping[str, Any
         whole=flags.mode == "evaluate" and other_data(request.config, saved),
         log=log,
         precision=flags.precision,
+        only=flags.only,
     )
 
 
@@ -246,6 +253,8 @@ def _check(request: Request) -> None:
         raise ValueError(f"--from_stage trains again: leave it out of --mode={flags.mode}")
     if flags.epochs and flags.mode not in FOR_TRAINING:
         raise ValueError(f"--epochs is the length of a training: leave it out of --mode={flags.mode}")
+    if flags.only and flags.mode not in FOR_TRAINING:
+        raise ValueError(f"--only chooses what is trained: leave it out of --mode={flags.mode}")
     for name in ("stop_after", "from_stage"):
         if getattr(flags, name):
             devices.require_one_process(f"--{name}")

@@ -137,6 +137,7 @@ class Experiment(NamedTuple):
     presentation: Presentation | None = None
     best: str = ""  # the metric whose highest value marks the checkpoint to keep, for example "val/accuracy"
     sampler: Sampler | None = None  # of a generator of images
+    compares: tuple[str, ...] = ()  # the variants of a comparison, which `--only` chooses from
     embedding: Callable[[Any], Data] | None = None  # image records -> batches whose "features" are to be looked at
 
     @classmethod

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from jaxvision.files import append, atomic_write, sync
+from jaxvision.files import append, atomic_write, held, sync
 from jaxvision.foreign import content
 from jaxvision.train import progress
 from jaxvision.train.events import Events
@@ -38,10 +38,13 @@ def listen(listener: Listener) -> None:
 
 
 class Writer:
-    """Writes into `workdir`. In processes other than the first (`active=False`) it does nothing."""
+    """Writes into `workdir`. In processes other than the first (`active=False`) it does nothing.
 
-    def __init__(self, workdir: str | Path, *, active: bool = True):
-        self.workdir, self.active = Path(workdir), active
+    Where trainings of several stages share the workdir (`shared=True`), each waits for the others to have written.
+    """
+
+    def __init__(self, workdir: str | Path, *, active: bool = True, shared: bool = False):
+        self.workdir, self.active, self.shared = Path(workdir), active, shared
         self._events = Events(self.workdir / "tensorboard")
         self._rows: Counter[str] = Counter()  # lines of metrics.jsonl by stage
         self._bar: tqdm | None = None
@@ -111,7 +114,8 @@ class Writer:
             self._keep(self.workdir / files[name], text)
         if scalars or files:
             row = {"stage": stage, "step": step, "time": time.time(), **scalars, **({"files": files} if files else {})}
-            append(self.workdir / METRICS, json.dumps(row) + "\n")
+            with self._alone():
+                append(self.workdir / METRICS, json.dumps(row) + "\n")
             self._rows[stage] += 1
         self._events.add(step, scalars, pictures)
         self._show(stage, step, scalars)
@@ -160,7 +164,15 @@ class Writer:
             pace = self._pace.at(step, scalars.get("time/steps_per_second")) if self._pace else ""
             self.say(f"{stage} step {step}{pace}  {shown}")
 
+    def _alone(self) -> contextlib.AbstractContextManager[Any]:
+        """Keep other trainings in the same workdir from writing metrics.jsonl during the `with`."""
+        return held(self.workdir / f"{METRICS}.lock", wait=True) if self.shared else contextlib.nullcontext()
+
     def _rewind(self, stage: str, step: int, rows: int | None) -> None:
+        with self._alone():
+            self._take_back(stage, step, rows)
+
+    def _take_back(self, stage: str, step: int, rows: int | None) -> None:
         path = self.workdir / METRICS
         found = read_metrics(path) if self.active else []
         own = [row for row in found if row.get("stage") == stage]

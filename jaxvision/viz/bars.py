@@ -17,7 +17,8 @@ def bars(
     """Draw a group of bars for each name: the mean over runs with its value, and a dot for each run.
 
     With two runs or more a line spans the standard deviation to both sides. The axis starts at 0 or, if all values are
-    far from it, below the lowest by a tenth of their range.
+    far from it, below the lowest by a tenth of their range; its label then says where. Values that are not known, NaN,
+    have no bar.
 
     Args:
         values: values of R runs in S series, by the group's name.
@@ -36,6 +37,7 @@ def bars(
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     width = 0.8 / len(series)
+    low, high = _limits(np.concatenate([runs.ravel() for runs in values.values()]))
     for s, name in enumerate(series):
         at = np.arange(len(values)) + (s - (len(series) - 1) / 2) * width
         means = np.array([runs[:, s].mean() for runs in values.values()])
@@ -45,9 +47,11 @@ def bars(
         )
         for x, runs, mean in zip(at, values.values(), means, strict=True):
             axes.scatter(np.full(len(runs), x), runs[:, s], s=10, color="#212529", zorder=3)
-            axes.annotate(f"{mean:.3g}", (x, runs[:, s].max()), (0, 7), textcoords="offset points", ha="center", size=8)
+            text, top = (f"{mean:.3g}", runs[:, s].max()) if np.isfinite(mean) else ("–", low)
+            axes.annotate(text, (x, top), (0, 7), textcoords="offset points", ha="center", size=8)
     axes.set_xticks(np.arange(len(values)), list(values), rotation=20 if len(values) > 4 else 0)
-    axes.set(title=title, ylabel=unit, ylim=_limits(np.concatenate([runs.ravel() for runs in values.values()])))
+    label = f"{unit} (the axis starts at {low:.3g}, not at 0)" if low > 0 else unit
+    axes.set(title=title, ylabel=label, ylim=(low, high))
     axes.grid(axis="y", color="#e9ecef")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -61,6 +65,7 @@ def _repeated(values: Mapping[str, Float[np.ndarray, "R S"]]) -> bool:
 
 
 def _limits(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    low, high = float(values.min()), float(values.max())
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     room = max(high - low, 1e-3 * max(abs(high), 1.0))
     return (low - room / 10 if low > room else min(low, 0.0)), high + room / 6

@@ -1,173 +1,150 @@
-"""Methods side by side: the same network, budget and labels for all, and a run that was stopped says the same."""
+"""Variants are trained one after the other, apart or after a stop, and what is told of them is the same."""
 
 import dataclasses
-import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pytest
 
-import launch
-from experiments.ssl import compare
 from jaxvision.data.inputs import Inputs
-from jaxvision.ops.dispatch import plain_forms
-from jaxvision.recipes.comparison import comparison, way
+from jaxvision.recipes.comparison import compare, seeded, variant
+from jaxvision.recipes.comparison_table import Comparison, Measure
+from jaxvision.train import loop
+from jaxvision.train.devices import choose
+from jaxvision.train.restore import Run
 from jaxvision.train.steps import nothing
+from jaxvision.train.types import Experiment, Hook, Predict, Result, Stage, TrainState
 from jaxvision.train.writer import Writer, read_metrics
+from tests.train import toy
 
-ROOT = Path(__file__).parent.parent.parent
-SMOKE = compare.PRESETS["smoke"]
-
-
-@pytest.mark.parametrize("name", compare.MODULES)
-@pytest.mark.parametrize("preset", ["smoke", "quick", "fashion"])
-def test_every_method_has_the_network_and_the_budget_of_all(name: str, preset: str):
-    config = dataclasses.replace(
-        compare.PRESETS[preset],
-        data="tinted",
-        train_split="train[:90%]",
-        val_split="train[90%:]",
-        batch_size=8,
-        steps=7,
-    )
-    own = compare.method_config(name, config)
-    assert (own.backbone, own.batch_size, own.steps, own.data) == (config.backbone, 8, 7, config.data)
-    (stage,) = compare.MODULES[name].build(own, Inputs()).stages
-    data = stage.data(0, 1)
-    assert stage.steps == 7 and len(next(data)["image"]) == 8
-    assert data.get_state()["records"] == len(Inputs().source("tinted")["train[:90%]"])
+TASK = toy.regression()
 
 
-def test_a_method_without_the_recipe_s_preset_takes_quick():
-    config = compare.PRESETS["fashion"]
-    pieces, whole = (compare.method_config(name, config) for name in ("jigsaw", "rotation"))
-    assert pieces.tile == compare.jigsaw.PRESETS["fashion"].tile != compare.jigsaw.PRESETS["quick"].tile
-    assert whole.optimizer == compare.rotation.PRESETS["quick"].optimizer
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    lr: float
 
 
-def test_settings_can_be_chosen_without_the_images_that_figures_are_of():
-    config = dataclasses.replace(SMOKE, train_split="train[:90%]", val_split="train[90%:]", methods=())
-    source = Inputs().source(config.data)
-    learned, kept = (len(source[split]) for split in (config.train_split, config.val_split))
-    stages = {stage.name: stage for stage in compare.build(config, Inputs()).stages}
-    assert stages["supervised-0"].data(0, 1).get_state()["records"] == learned
-    asked: list[int] = []
-
-    def predict(state: Any, batch: Any) -> dict[str, np.ndarray]:
-        asked.append(int(batch["_mask"].sum()))
-        return {"probabilities": np.ones((len(batch["_mask"]), 2, 2, 10))}
-
-    stages["probe-random-0"].hooks[0].run(predict, nothing().init(jax.random.PRNGKey(0), {}))
-    subsets = compare._examples(config, Inputs(), compare.labels_of(source[config.train_split])).subsets
-    assert sum(asked) == kept + sum(len(subset.held_out) for subset in subsets)
-
-
-def test_every_encoder_is_probed_for_every_seed_and_then_compared():
-    config = dataclasses.replace(SMOKE, seeds=2, methods=("rotation", "simclr"))
-    names = [stage.name for stage in compare.build(config, Inputs()).stages]
-    each = [f"{part}{name}-{seed}" for name in ("rotation", "simclr", "supervised") for seed in (0, 1)
-            for part in ("", "probe-")]  # fmt: skip
-    assert names == ["probe-random-0", "probe-random-1", *each, "comparison"]
-
-
-def test_seeds_differ_in_weights_batches_and_labels_and_share_one_step():
-    stages = {
-        s.name: s for s in compare.build(dataclasses.replace(SMOKE, seeds=2, methods=("simclr",)), Inputs()).stages
-    }
-    one, other = stages["simclr-0"], stages["simclr-1"]
-    assert one.task.step is other.task.step
-    first, second = (next(stage.data(0, 1))["image"] for stage in (one, other))
-    assert np.any(first != second)
-    labels = np.arange(400) % 10
-    config = dataclasses.replace(SMOKE, shares=(0.1,))
-    chosen = [compare._examples(config, Inputs(seed=s), labels).subsets[0].all.tolist() for s in (0, 1)]
-    assert chosen[0] != chosen[1] and len(chosen[0]) == 40
-
-
-def test_colours_are_learned_where_there_are_some():
-    config = dataclasses.replace(SMOKE, methods=("colorization", "moco"))
-    grey, coloured = (Inputs().source(spec) for spec in ("digits:count=16", "tinted:count=16"))
-    assert compare.encoders(config, grey) == ["random", "moco", "supervised"]
-    assert compare.encoders(config, coloured) == ["random", "colorization", "moco", "supervised"]
-    assert "left out" in compare._notes(config, compare.encoders(config, grey))[-1]
-    with pytest.raises(ValueError, match="--methods: there is no byol; known are rotation, "):
-        compare.encoders(dataclasses.replace(SMOKE, methods=("byol",)), grey)
-
-
-def test_the_table_says_how_far_each_method_is_on_the_way():
-    runs = {"random": (0.5, 0.6), "simclr": (0.65, 0.8), "supervised": (0.8, 0.8)}
-    result = comparison({name: np.array([pair, pair]) for name, pair in runs.items()}, (0.01, 0.1), ["a note"])
-    lines = result["comparison"].splitlines()
-    assert [cell.strip() for cell in lines[3].split("|")[1:-1]] == [
-        *("simclr", "0.6500 ± 0.0000", "0.8000 ± 0.0000"),
-        *("0.50", "1.00"),
-    ]
-    assert "a note" in lines
-    assert result["simclr/accuracy_0.01"] == 0.65 and result["comparison_figure"].dtype == np.uint8
-
-
-def test_the_way_is_none_for_the_random_encoder_and_whole_for_the_supervised_one():
-    scores = {
-        "random": np.array([[0.2, 0.4], [0.4, 0.4]]),
-        "simclr": np.array([[0.5, 0.6]]),
-        "supervised": np.array([[0.9, 0.8]]),
-    }
-    np.testing.assert_allclose(way(scores, "random"), [0.0, 0.0])
-    np.testing.assert_allclose(way(scores, "simclr"), [1 / 3, 0.5])
-    np.testing.assert_allclose(way(scores, "supervised"), [1.0, 1.0])
-
-
-def run(workdir: Path, stop_after: str = "") -> str:
-    """A smoke run, ended by SIGTERM once a line begins with `stop_after`."""
-    flags = ["--experiment=ssl/compare", "--smoke", "--steps=30", f"--workdir={workdir}", "--log_every=1"]
-    with subprocess.Popen(
-        [sys.executable, "launch.py", *flags], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr if stop_after else ():
-            if line.startswith(stop_after):
-                process.send_signal(signal.SIGTERM)
-                break
-        rest = process.stderr.read()
-    assert process.returncode == 0, rest
-    return rest
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    optimizer: Inner
+    depth: int
 
 
 class Killed(BaseException):
     """Nothing but the operating system cleans up behind it."""
 
 
-@pytest.mark.long
-def test_killed_while_a_probe_learns_it_goes_on_with_that_probe(tmp_path: Path):
-    flags = ["launch.py", "--experiment=ssl/compare", "--smoke", "--methods=", "--shares=1.0", f"--workdir={tmp_path}"]
-    whole = Writer.write
+class Variants(NamedTuple):
+    """Two variants of one task, which count how often each of their runs was measured."""
 
-    def fragile(self: Writer, name: str, step: int, values: Any) -> None:
-        if name == "probe-supervised-0":
-            raise Killed
-        whole(self, name, step, values)
+    measured: list[str]
+    fail: str = ""  # the run in which the machine goes down
 
-    with plain_forms():  # which compile sooner
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(Writer, "write", fragile)
-            launch.main(flags)
-        before = read_metrics(tmp_path / "metrics.jsonl")
-        assert {row["stage"] for row in before} == {"probe-random-0", "supervised-0"}
-        assert launch.main(flags) == 0
-    after = read_metrics(tmp_path / "metrics.jsonl")
-    assert after[: len(before)] == before and after[-1]["stage"] == "comparison"
-    assert {row["stage"] for row in after[len(before) :]} == {"probe-supervised-0", "comparison"}
-    assert "| supervised" in (tmp_path / "comparison.md").read_text()
+    def builds(self) -> dict[str, Any]:
+        return {name: lambda inputs, name=name: self._built(name, inputs) for name in ("plain", "residual")}
+
+    def _built(self, name: str, inputs: Inputs) -> Experiment:
+        def look(predict: Predict, state: TrainState) -> Result:
+            if inputs.run == self.fail:
+                raise Killed
+            self.measured.append(inputs.run)
+            return {"val/accuracy": 0.5 + inputs.seed / 100, "drawn": np.zeros((1, 1, 3), np.uint8), "note": "words"}
+
+        search = Stage("search", nothing(), None, 0, make=lambda predict, state, say: (state, {"val/found": 1.0}))
+        return Experiment((search, Stage("train", TASK, toy.Numbers, 2, (Hook("look", 0, look),))))
 
 
-@pytest.mark.long
-def test_a_comparison_that_was_stopped_says_the_same(tmp_path: Path):
-    run(tmp_path / "straight")
-    assert "the same command goes on from there" in run(tmp_path / "stopped", "rotation-0 step 1")
-    run(tmp_path / "stopped")
-    straight, stopped = ((tmp_path / name / "comparison.md").read_text() for name in ("straight", "stopped"))
-    assert straight == stopped
+COMPARISON = Comparison("Toys", "toy", (Measure("val/accuracy", "accuracy", "accuracy"),), curves=("train/loss",))
+
+
+def experiment(workdir: Path, variants: Variants, seeds: int = 2, only: tuple[str, ...] = ()) -> Experiment:
+    return compare(variants.builds(), Inputs(seed=7, workdir=workdir, only=only), seeds, COMPARISON, shared=("search",))
+
+
+def run(workdir: Path, variants: Variants, **settings: Any) -> None:
+    where = Run(workdir, jax.random.PRNGKey(0), choose("jit"), Writer(workdir), log_every=1)
+    loop.train(experiment(workdir, variants, **settings), where)
+
+
+def test_every_variant_has_every_seed_and_the_shared_stage_is_done_once():
+    names = [stage.name for stage in experiment(Path(), Variants([])).stages]
+    assert names == ["search", *(f"{v}-{n}-train" for v in ("plain", "residual") for n in (0, 1)), "comparison"]
+    some = experiment(Path(), Variants([]), only=("residual",))
+    assert [s.name for s in some.stages] == ["search", "residual-0-train", "residual-1-train", "comparison-residual"]
+    assert some.compares == ("plain", "residual")
+
+
+def test_a_variant_that_does_not_exist_and_no_seed_are_named():
+    with pytest.raises(ValueError, match="--only: there is no deep; known are plain, residual"):
+        experiment(Path(), Variants([]), only=("deep",))
+    with pytest.raises(ValueError, match="--seeds=0: should be 1 or more"):
+        experiment(Path(), Variants([]), seeds=0)
+
+
+def test_a_variant_is_a_line_of_changed_settings():
+    module = ModuleType("experiment")
+    module.build = lambda config, inputs: config
+    config = Settings(Inner(0.1), 18)
+    assert variant(module, config, depth=34, optimizer__lr=0.5)(Inputs()) == Settings(Inner(0.5), 34)
+    with pytest.raises(ValueError, match="no such setting: deep"):
+        variant(module, config, deep=34)
+
+
+def test_seeds_share_a_step_and_differ_in_weights():
+    other = seeded(TASK, 1)
+    assert other.step is TASK.step and seeded(TASK, 0) is TASK
+    batch = next(toy.Numbers(0, 1))
+    first, second = (task.init(jax.random.PRNGKey(0), batch).params["w"] for task in (TASK, other))
+    assert np.any(first != second)
+
+
+def test_folders_are_a_run_s_own_unless_they_are_shared(tmp_path: Path):
+    own = Inputs(workdir=tmp_path, run="rcnn-1", shared=("proposals",))
+    assert own.folder("features") == tmp_path / "artefacts" / "rcnn-1-features"
+    assert own.folder("proposals") == tmp_path / "artefacts" / "proposals"
+    assert own.alone() == Inputs()
+
+
+def test_stopped_anywhere_or_in_parts_it_says_the_same_and_repeats_nothing(tmp_path: Path):
+    straight = Variants([])
+    run(tmp_path / "straight", straight)
+    assert straight.measured == ["plain-0", "plain-1", "residual-0", "residual-1"]
+    rows = read_metrics(tmp_path / "straight" / "metrics.jsonl")
+    assert rows[-1]["plain/accuracy"] == pytest.approx(0.575) and rows[-1]["stage"] == "comparison"
+    assert (tmp_path / "straight" / "plain-1_note.md").exists()
+    assert (tmp_path / "straight" / "images" / "residual-0_drawn-000002.png").exists()
+
+    measured: list[str] = []
+    with pytest.raises(Killed):
+        run(tmp_path / "stopped", Variants(measured, fail="residual-0"))
+    run(tmp_path / "stopped", Variants(measured))
+    run(tmp_path / "stopped", Variants(measured))  # there is nothing more to do
+    run(tmp_path / "parts", Variants(measured), only=("residual",))
+    run(tmp_path / "parts", Variants(measured), only=("plain",))
+    run(tmp_path / "parts", Variants(measured))
+    parts = ["residual-0", "residual-1", "plain-0", "plain-1"]
+    assert measured == [*straight.measured, *parts]
+    tables = [accuracies(tmp_path / name / "comparison.md") for name in ("straight", "stopped", "parts")]
+    assert tables[0] == tables[1] == tables[2] == {"plain": "0.5750 ± 0.0071", "residual": "0.5750 ± 0.0071 ≈"}
+
+
+def accuracies(path: Path) -> dict[str, str]:
+    """Return the first cell of each variant's row."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in path.read_text().splitlines()]
+    return {row[0]: row[1] for row in rows if row[0] in ("plain", "residual")}
+
+
+def test_the_last_stage_may_have_networks_and_hooks_of_its_own(tmp_path: Path):
+    ends: dict[str, str] = {}
+
+    def last(found: Any) -> Stage:
+        ends.update(found)
+        return Stage("", nothing(), None, 0, (Hook("drawn", 0, lambda predict, state: {}),))
+
+    built = compare(Variants([]).builds(), Inputs(workdir=tmp_path), 2, COMPARISON, last=last)
+    assert ends == {"plain": "plain-0-train", "residual": "residual-0-train"}
+    assert [hook.name for hook in built.stages[-1].hooks] == ["comparison", "drawn"]

@@ -13,16 +13,18 @@ from experiments.detection import lineage
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.records import Source
 from jaxvision.ops.dispatch import plain_forms
-from jaxvision.recipes.lineage import PUBLISHED, STEPS, Measured, measured, summary
+from jaxvision.recipes.comparison_table import Ran
+from jaxvision.recipes.lineage import PUBLISHED, STEPS, Measured, mean, measured, summary
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
 from jaxvision.train.writer import Writer, read_metrics
 
 METHODS = ("rcnn", "yolo")  # of runs here; tests/experiments_test.py has others
 EVERY = dataclasses.replace(lineage.PRESETS["smoke"], methods=tuple(lineage.MODULES))
 STAGES = [
-    *("proposals", "rcnn-finetune", "rcnn-features", "rcnn-svm", "rcnn-regression", "rcnn-test"),
-    *("fast_rcnn-train", "faster_rcnn-train", "yolo-pretrain", "yolo-train", "comparison"),
+    *("proposals", "rcnn-0-finetune", "rcnn-0-features", "rcnn-0-svm", "rcnn-0-regression", "rcnn-0-test"),
+    *("fast_rcnn-0-train", "faster_rcnn-0-train", "yolo-0-pretrain", "yolo-0-train", "comparison"),
 ]
+OF_RCNN = {stage.removeprefix("rcnn-0-"): stage for stage in STAGES[:6]}
 
 
 @pytest.mark.parametrize("method", lineage.MODULES)
@@ -48,11 +50,8 @@ def test_proposals_are_searched_for_once_and_shared(tmp_path: Path):
     assert list(stages) == STAGES
     alone = dataclasses.replace(config, methods=("faster_rcnn", "fast_rcnn"))
     assert [s.name for s in lineage.build(alone, Inputs(workdir=tmp_path)).stages] == [
-        *("faster_rcnn-train", "proposals", "fast_rcnn-train", "comparison")
+        *("faster_rcnn-0-train", "proposals", "fast_rcnn-0-train", "comparison")
     ]
-    side = lineage.SharedInputs(workdir=tmp_path)
-    assert side.folder("proposals") == tmp_path / "artefacts" / "proposals"
-    assert side.folder("features") == tmp_path / "artefacts" / "rcnn-features"  # what --from_stage removes
 
 
 def test_a_method_that_does_not_exist_is_named():
@@ -64,17 +63,20 @@ def test_a_method_that_does_not_exist_is_named():
 def test_what_was_measured_is_read_off_the_rows():
     rows: list[dict[str, Any]] = [
         {"stage": "proposals", "step": 0, "time/proposals_seconds": 60.0},
-        {"stage": "rcnn-finetune", "step": 2, "time/rcnn-finetune_seconds": 30.0, "val/AP50": 0.1},
-        {"stage": "rcnn-svm", "step": 0, "time/rcnn-svm_seconds": 5.0},
-        {"stage": "rcnn-test", "step": 0, "val/AP50": 0.2, "test/seconds_heads": 0.5, "test/parameters": 7.0},
-        {"stage": "rcnn-test", "step": 0, "val/AP50": 0.3},
-        {"stage": "yolo-train", "step": 9, "val/AP50": 0.9, "val/AP": 0.8},
+        {"stage": "rcnn-0-finetune", "step": 2, "time/rcnn-0-finetune_seconds": 30.0, "val/AP50": 0.1},
+        {"stage": "rcnn-0-svm", "step": 0, "time/rcnn-0-svm_seconds": 5.0},
+        {"stage": "rcnn-0-test", "step": 0, "val/AP50": 0.2, "test/seconds_heads": 0.5, "test/parameters": 7.0},
+        {"stage": "rcnn-0-test", "step": 0, "val/AP50": 0.3},
     ]
-    found = measured(rows, STAGES[:6], "rcnn", {"proposals": 4.0})
+    found = measured(Ran(OF_RCNN, rows), {"proposals": 4.0})
     assert found.ap["AP50"] == 0.3 and math.isnan(found.ap["AP"])
     assert [found.training[step] for step in STEPS[:2]] == [60.0, 30.0] and found.training["SVMs"] == 5.0
     assert math.isnan(found.training["features"]) and found.testing["heads"] == 0.5 and found.parameters == 7.0
     assert found.disk["proposals"] == 4.0 and found.disk["features"] == 0.0
+    again = measured(Ran(OF_RCNN, [*rows, {"stage": "rcnn-0-test", "step": 0, "val/AP50": 0.5}]), {})
+    both = mean([found, again])
+    assert both.ap["AP50"] == pytest.approx(0.4) and math.isnan(both.ap["AP"]) and both.disk["proposals"] == 2.0
+    assert mean([found]).training["SVMs"] == 5.0 and both.parameters == 7.0
 
 
 def one(ap50: float, proposals: float, searched: bool) -> Measured:
@@ -146,7 +148,7 @@ def test_killed_in_the_comparison_it_says_what_was_measured_before(tmp_path: Pat
 
 @pytest.mark.long
 def test_killed_and_started_again_it_says_the_same(tmp_path: Path):
-    for stage in ("rcnn-svm", "comparison"):
+    for stage in ("rcnn-0-svm", "comparison"):
         kill_in(stage, tmp_path / "killed")
         before = [name for name in STAGES[: STAGES.index(stage)] if not name.startswith("fast")]
         assert all((tmp_path / "killed" / "checkpoints" / done / "finished").exists() for done in before)
@@ -157,7 +159,7 @@ def test_killed_and_started_again_it_says_the_same(tmp_path: Path):
     assert same[0] == same[1] and {f"{name}/AP50" for name in METHODS} <= same[0].keys()
     assert {f"{name}/seconds_an_image" for name in METHODS} <= ends[0].keys()
     pictures = {path.name.rpartition("-")[0] for path in (tmp_path / "killed" / "images").glob("*.png")}
-    assert {f"{name}_detections" for name in METHODS} | {"lineage_figure"} <= pictures
+    assert {f"{name}-0_detections" for name in METHODS} | {"lineage_figure"} <= pictures
     assert "| YOLO" in (tmp_path / "killed" / "lineage.md").read_text()
 
 

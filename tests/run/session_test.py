@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,11 @@ from tests.train import toy
     ("fields", "expected"),
     [
         ({"from_stage": "a"}, "--from_stage trains again: leave it out of --mode=evaluate"),
+        ({"only": ("a",)}, "--only chooses what is trained: leave it out of --mode=evaluate"),
         ({}, "--mode=evaluate needs --data: labelled images"),
     ],
 )
-def test_flags_that_contradict_each_other(tmp_path: Path, fields: dict[str, str], expected: str):
+def test_flags_that_contradict_each_other(tmp_path: Path, fields: dict[str, Any], expected: str):
     flags = Flags(mode="evaluate", parallel="jit", workdir=str(tmp_path), **fields)
     config = SimpleNamespace(batch_size=8, data=NO_DATA)
     with pytest.raises(ValueError, match=expected):
@@ -58,4 +60,12 @@ def test_a_stop_needs_a_metric_that_can_stall(tmp_path: Path):
     module.build = lambda config, inputs: Experiment.single(toy.regression(), toy.Numbers, 4)
     request = Request("area/name", Config(), Flags(workdir=str(tmp_path), stop_after=2), "python launch.py")
     with pytest.raises(ValueError, match="--stop_after: this experiment has no metric"):
+        session.run(request, module)
+
+
+def test_only_a_comparison_has_variants(tmp_path: Path):
+    module = ModuleType("experiment")
+    module.build = lambda config, inputs: Experiment.single(toy.regression(), toy.Numbers, 4)
+    request = Request("area/name", Config(), Flags(workdir=str(tmp_path), only=("a",)), "python launch.py")
+    with pytest.raises(ValueError, match="--only=a: area/name is no comparison; leave it out"):
         session.run(request, module)

@@ -2,6 +2,9 @@
 
 import functools
 import json
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,8 @@ from PIL import Image
 
 from jaxvision.train import writer as module
 from jaxvision.train.writer import Writer, read_metrics
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def test_floats_become_lines_and_pictures_files(tmp_path: Path):
@@ -41,6 +46,22 @@ def test_going_on_keeps_as_many_rows_as_there_were(tmp_path: Path):
     for rows, left in ((2, "abba"), (0, "aa"), (5, "aa")):
         with Writer(tmp_path).progress("b", 0, 0, rows):
             assert "".join(row["stage"] for row in read_metrics(tmp_path / "metrics.jsonl")) == left
+
+
+def test_trainings_that_share_a_workdir_wait_for_each_other(tmp_path: Path):
+    code = "import sys; from pathlib import Path; from jaxvision.files import held\n"
+    code += "with held(Path(sys.argv[1])):\n    print(flush=True); input()"
+    command = [sys.executable, "-c", code, str(tmp_path / "metrics.jsonl.lock")]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "\n"
+        writing = threading.Thread(target=Writer(tmp_path, shared=True).write, args=("a", 1, {"x": 1.0}))
+        writing.start()
+        writing.join(0.1)
+        assert writing.is_alive() and not (tmp_path / "metrics.jsonl").exists()
+        other.communicate("\n")
+        writing.join()
+    with Writer(tmp_path, shared=True).progress("b", 0, 1, 0):
+        assert [row["stage"] for row in read_metrics(tmp_path / "metrics.jsonl")] == ["a"]
 
 
 def test_a_line_that_was_cut_short_or_changed_is_left_out(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from jaxvision.viz.bars import _limits, bars
 
@@ -29,6 +30,20 @@ def test_a_picture_of_all_groups(runs: int, groups: int):
 )
 def test_the_axis_starts_at_0_unless_all_is_far_from_it(values, low, high):
     np.testing.assert_allclose(_limits(np.array(values)), (low, high), rtol=1e-4)
+
+
+def test_an_axis_that_does_not_start_at_0_says_so(monkeypatch: pytest.MonkeyPatch):
+    labels: list[str] = []
+    monkeypatch.setattr(Axes, "set_ylabel", lambda self, label, **settings: labels.append(label))
+    for values in ([[0.8], [0.9]], [[0.1], [0.9]]):
+        bars({"a": np.array(values)}, ("x",), title="", unit="accuracy")
+    assert labels == ["accuracy (the axis starts at 0.79, not at 0)", "accuracy"]
+
+
+def test_what_is_not_known_has_no_bar():
+    values = {"a": np.array([[0.8]]), "b": np.array([[np.nan]])}
+    assert bars(values, ("x",), title="", unit="accuracy").dtype == np.uint8
+    assert bars({"b": values["b"]}, ("x",), title="", unit="accuracy").dtype == np.uint8
 
 
 def test_a_group_of_another_size_is_named():

@@ -16,7 +16,7 @@ import optax
 import pytest
 
 import jaxvision.tasks
-from experiments.ssl import colorization, compare
+from experiments.ssl import colorization
 from jaxvision.data import inputs, pipeline, pixel_weights, sources
 from jaxvision.data.canvas import Canvases
 from jaxvision.data.proposals import Stored
@@ -141,7 +141,6 @@ def without_data(load: Callable[..., Source]) -> Iterator[pytest.MonkeyPatch]:
 def _forget() -> None:
     """Clear the caches that would hand doubles to other tests, or what those opened to these."""
     inputs._open.cache_clear()
-    compare._task.cache_clear()
 
 
 def _factories(module: Any) -> list[Callable[..., Task]]:

@@ -1,0 +1,65 @@
+"""Curves of several things over one axis, each with the curves of its repeated runs behind their mean."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+_COLORS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#7f7f7f")
+_STYLES = ("-", "--", ":")  # where the colours do not suffice
+
+
+class Curves(NamedTuple):
+    """The curves of one panel."""
+
+    runs: Mapping[str, Sequence[Float[np.ndarray, "n 2"]]]  # points x, y of each run, by name
+    x: str = "step"  # what the axis from left to right measures
+    log: bool = False  # the axis of values is logarithmic; values that are not above 0 are left out
+    ticks: Mapping[float, str] | None = None  # names of places on the axis from left to right; None: numbers
+
+
+def run_curves(panels: Mapping[str, Curves]) -> UInt8[np.ndarray, "H W 3"]:
+    """Draw panels by title in two columns; a line is the mean of a name's runs, where all have a point."""
+    columns = min(len(panels), 2)
+    down = math.ceil(len(panels) / columns)
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+    figure = Figure(figsize=(6.4 * columns, 4.0 * down), dpi=100, layout=layout, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    for i, (title, curves) in enumerate(panels.items()):
+        _draw(figure.add_subplot(down, columns, i + 1), title, curves)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _draw(axes: Axes, title: str, curves: Curves) -> None:
+    for i, (name, runs) in enumerate(curves.runs.items()):
+        color, style = _COLORS[i % len(_COLORS)], _STYLES[i // len(_COLORS) % len(_STYLES)]
+        kept = [run[np.isfinite(run[:, 1]) & ((run[:, 1] > 0) | (not curves.log))] for run in runs]
+        if len(kept) > 1:
+            for run in kept:
+                axes.plot(*run.T, color=color, alpha=0.25, linewidth=1.0)
+        axes.plot(*_mean(kept).T, style, color=color, linewidth=1.8, label=name)
+    if curves.log:
+        axes.set_yscale("log")
+    if curves.ticks:
+        axes.set_xticks(list(curves.ticks), list(curves.ticks.values()), rotation=60, ha="right", size=8)
+    axes.set_title(title, loc="left", fontweight="bold", fontsize=11, parse_math=False)
+    axes.set_xlabel(curves.x)
+    axes.grid(color="#e9ecef")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _mean(runs: Sequence[Float[np.ndarray, "n 2"]]) -> Float[np.ndarray, "n 2"]:
+    """Return the mean of the runs at those places that all of them have."""
+    found = [dict(run.tolist()) for run in runs]
+    places = sorted(set.intersection(*map(set, found))) if found else []
+    means = [[x, sum(run[x] for run in found) / len(found)] for x in places]
+    return np.array(means, np.float64).reshape(-1, 2)
