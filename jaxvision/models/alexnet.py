@@ -69,6 +69,8 @@ class AlexNet(nn.Module):
     head: bool = True  # False: the network ends at "pool5"
     first_stride: int = 4  # of conv1; 2 for pieces of images (Noroozi & Favaro 2016)
     dropout: float = 0.5  # share of the units of fc6 and of fc7 that training drops
+    response_norm: bool = True  # False: without it, also where the variant has it (section 3.3)
+    overlapping: bool = True  # max-pools of 3×3 at stride 2 (section 3.4); False: of 2×2
     kernel_init: Initializer | None = None  # in the place of the variant's
     dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
@@ -82,12 +84,17 @@ class AlexNet(nn.Module):
         ):
             x = features[f"conv{i}"] = nn.relu(self._conv(i, kernel_size, strides, padding)(x))
             if i in (1, 2):
-                x = _normalise_and_pool(features, i, variant.response_norm)
-        x = max_pool(x, 3, 2, 0)
+                order = variant.response_norm if self.response_norm else None
+                x = _normalise_and_pool(features, i, order, self._pool_size)
+        x = max_pool(x, self._pool_size, 2, 0)
         if variant.adaptive_pool:
             x = adaptive_avg_pool(x, (min(6, x.shape[1]), min(6, x.shape[2])))
         features["pool5"] = x
         return {**features, **self._classify(x, train)} if self.head else features
+
+    @property
+    def _pool_size(self) -> int:
+        return 3 if self.overlapping else 2
 
     def _variant(self) -> Variant:
         if self.variant not in VARIANTS:
@@ -130,12 +137,12 @@ class AlexNet(nn.Module):
         return head(x, train=train)
 
 
-def _normalise_and_pool(features: dict[str, Array], i: int, order: str | None) -> Array:
+def _normalise_and_pool(features: dict[str, Array], i: int, order: str | None, size: int) -> Array:
     """Add norm<i> and pool<i> to the features in the given order, and return the last of them."""
     x = features[f"conv{i}"]
     if order == "before pool":
         x = features[f"norm{i}"] = local_response_norm(x)
-    x = features[f"pool{i}"] = max_pool(x, 3, 2, 0)
+    x = features[f"pool{i}"] = max_pool(x, size, 2, 0)
     if order == "after pool":
         # Caffe divides alpha by the window's size and adds to 1, not 2.
         x = features[f"norm{i}"] = local_response_norm(x, k=1.0, alpha=1e-4 / 5)

@@ -5,7 +5,7 @@ Output, a dict of
     "conv1", "pool1", "norm1", "conv2_reduce", "conv2", "norm2", "pool2"    layers of the stem, in this order
     "inception_3a" … "inception_5b" [B, h, w, C]   modules, at 1/8, 1/16 and 1/32 of the image's resolution
     "pool3", "pool4"                               max-pools between them
-    "pool5" [B, 1024]                              mean over the positions of the last map
+    "pool5" [B, 1024]                              mean over the positions of the last map; or a hidden layer
     "logits" [B, K]                                class scores, unless `num_classes` is None
     "aux_4a", "aux_4d" [B, K]                      scores of the auxiliary classifiers, in training only
 "norm1" and "norm2" are those of the paper's variant.
@@ -67,15 +67,18 @@ class Inception(nn.Module):
     channels: tuple[int, ...]  # a row of `INCEPTION`
     unit: Layer  # makes a `ConvUnit` from features, kernel size and name
     large: int = 5  # kernel size of the "5×5" branch
+    reduces: bool = True  # 1×1 convolutions before 3×3 and 5×5; False: none (figure 2a, but with the pool's projection)
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W D"]:
         ones, reduce3, threes, reduce5, fives, projection = self.channels
         pooled = max_pool(x, 3, 1, 1)
+        before3 = self.unit(reduce3, 1, name="reduce3x3")(x) if self.reduces else x
+        before5 = self.unit(reduce5, 1, name="reduce5x5")(x) if self.reduces else x
         branches = [
             self.unit(ones, 1, name="conv1x1")(x),
-            self.unit(threes, 3, name="conv3x3")(self.unit(reduce3, 1, name="reduce3x3")(x)),
-            self.unit(fives, self.large, name="conv5x5")(self.unit(reduce5, 1, name="reduce5x5")(x)),
+            self.unit(threes, 3, name="conv3x3")(before3),
+            self.unit(fives, self.large, name="conv5x5")(before5),
             self.unit(projection, 1, name="pool_proj")(pooled),
         ]
         return jnp.concatenate(branches, axis=-1)
@@ -120,6 +123,9 @@ class GoogLeNet(nn.Module):
     # "paper": 5×5 branches, response normalisation, biases. "torchvision": batch norm, 3×3 in the 5×5 branch.
     variant: str = "paper"
     width: float = 1.0  # fraction of the paper's channels
+    reduces: bool = True  # 1×1 convolutions before those of 3×3 and 5×5
+    auxiliary: bool = True  # the auxiliary classifiers, which only training has
+    fully_connected: bool = False  # a hidden layer over all positions of the last map, in place of their mean
     norm: Layer = BatchNorm  # normalisation of "torchvision"
     dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
@@ -136,9 +142,9 @@ class GoogLeNet(nn.Module):
                 x = max_pool_ceil(x, 3 if paper or name == "pool3" else 2, 2)
             else:
                 row = tuple(scaled(count, self.width) for count in channels)
-                x = Inception(row, unit, large=5 if paper else 3, name=name)(x)
+                x = Inception(row, unit, large=5 if paper else 3, reduces=self.reduces, name=name)(x)
             features[name] = x
-        x = features["pool5"] = x.mean((1, 2))
+        x = features["pool5"] = self._hidden(x) if self.fully_connected else x.mean((1, 2))
         if self.num_classes is not None:
             features |= self._classify(features, self.num_classes, unit, train)
         return features
@@ -163,6 +169,9 @@ class GoogLeNet(nn.Module):
         features["pool2"] = max_pool_ceil(x, 3, 2)
         return features
 
+    def _hidden(self, x: Float[Array, "B H W C"]) -> Float[Array, "B D"]:
+        return nn.relu(nn.Dense(scaled(1024, self.width), dtype=self.dtype, name="fc6")(x.reshape(x.shape[0], -1)))
+
     def _classify(
         self, features: dict[str, Float[Array, "..."]], num_classes: int, unit: Layer, train: bool
     ) -> dict[str, Float[Array, "B K"]]:
@@ -170,7 +179,7 @@ class GoogLeNet(nn.Module):
         x = nn.Dropout(0.4 if paper else 0.2, deterministic=not train)(features["pool5"])
         outputs = {"logits": nn.Dense(num_classes, dtype=self.dtype, name="fc")(x)}
         # Created at init in either mode, so that parameters do not depend on `train`.
-        if train or self.is_initializing():
+        if self.auxiliary and (train or self.is_initializing()):
             for module in ("4a", "4d"):
                 head = AuxiliaryHead(num_classes, unit, paper, self.width, self.dtype, name=f"aux_{module}")
                 outputs[f"aux_{module}"] = head(features[f"inception_{module}"], train=train)

@@ -36,7 +36,7 @@ class Shortcut(nn.Module):
     """Identity branch of a block (section 3.3): x [B, H, W, C] -> [B, H/strides, W/strides, channels].
 
     Where the shape changes, option "A" subsamples and pads with zero channels, "B" projects by a 1×1 convolution;
-    "C" projects in every block.
+    "C" projects in every block. A block without any, "none", is one of a plain network.
     """
 
     channels: int  # output channels
@@ -74,7 +74,7 @@ class BasicBlock(nn.Module):
         y = conv(strides=self.strides, padding=before, dilation=before, name="conv1")(x)
         y = nn.relu(self.norm(name="bn1")(y))
         y = self.last_norm(name="bn2")(conv(padding=after, dilation=after, name="conv2")(y))
-        return nn.relu(y + Shortcut(self.channels, self.strides, self.option, self.conv, self.norm, name="shortcut")(x))
+        return nn.relu(_joined(self, y, x, self.channels))
 
 
 class Bottleneck(nn.Module):
@@ -98,7 +98,16 @@ class Bottleneck(nn.Module):
         y = self.conv(self.channels, 3, strides=second, padding=dilation, dilation=dilation, name="conv2")(y)
         y = nn.relu(self.norm(name="bn2")(y))
         y = self.last_norm(name="bn3")(self.conv(out, 1, name="conv3")(y))
-        return nn.relu(y + Shortcut(out, self.strides, self.option, self.conv, self.norm, name="shortcut")(x))
+        return nn.relu(_joined(self, y, x, out))
+
+
+def _joined(
+    block: BasicBlock | Bottleneck, y: Float[Array, "B h w D"], x: Float[Array, "B H W C"], channels: int
+) -> Float[Array, "B h w D"]:
+    """Add the shortcut of the input x to the output y of the convolutions of the block that is running."""
+    if block.option == "none":
+        return y
+    return y + Shortcut(channels, block.strides, block.option, block.conv, block.norm, name="shortcut")(x)
 
 
 class ResNet(nn.Module):
@@ -114,7 +123,7 @@ class ResNet(nn.Module):
     num_classes: int | None = 1000  # K; None: the network ends at "pool"
     depth: int = 50  # 18, 34, 50, 101 or 152; 10 for tests and tiny data
     version: str = "v1.5"  # stride of a bottleneck: "v1" in its first 1×1 (paper), "v1.5" in its 3×3 (torchvision)
-    shortcut: str = "B"  # "A", "B" or "C" (section 3.3)
+    shortcut: str = "B"  # "A", "B" or "C" (section 3.3); "none": a plain network
     stem: str = "imagenet"  # "imagenet" (7×7/2 and max-pool) or "cifar" (3×3/1, no pool: all maps 4 times as large)
     output_stride: int = 32  # 16 or 8 put dilation in the place of the last strides; counted with the imagenet stem
     width: float = 1.0  # fraction of the paper's channels
@@ -146,7 +155,7 @@ class ResNet(nn.Module):
         choices = {
             "depth": tuple(BLOCKS),
             "version": ("v1", "v1.5"),
-            "shortcut": ("A", "B", "C"),
+            "shortcut": ("A", "B", "C", "none"),
             "stem": ("imagenet", "cifar"),
             "output_stride": (8, 16, 32),
         }
@@ -170,7 +179,7 @@ class CifarResNet(nn.Module):
 
     num_classes: int | None = 10  # K; None: the network ends at "pool"
     depth: int = 20  # 20, 32, 44, 56 or 110 in the paper
-    shortcut: str = "A"  # "A", "B" or "C" (section 3.3)
+    shortcut: str = "A"  # "A", "B" or "C" (section 3.3); "none": a plain network
     width: float = 1.0  # fraction of the paper's channels
     zero_init: bool = False  # each block starts as its shortcut (Goyal et al. 2017, section 5.1)
     norm: Layer = BatchNorm  # takes use_running_average, dtype and name, and scale_init for `zero_init`

@@ -33,6 +33,7 @@ class Net(NamedTuple):
     convolutions: tuple[int, int, int, int, int]  # how many, in each of the five blocks
     response_norm: bool = False  # behind the first block
     pointwise: bool = False  # the third convolution of a block is 1×1
+    kernel_size: int = 3  # pixels a side of the other kernels
 
 
 NETS = {
@@ -42,6 +43,9 @@ NETS = {
     "C": Net((2, 2, 3, 3, 3), pointwise=True),
     "D": Net((2, 2, 3, 3, 3)),
     "E": Net((2, 2, 4, 4, 4)),
+    # Not in table 1: three convolutions of 3×3, or one of 7×7, see as far (section 2.3). Late blocks are only pools.
+    "3x3": Net((3, 3, 3, 0, 0)),
+    "7x7": Net((1, 1, 1, 0, 0), kernel_size=7),
 }
 
 
@@ -59,7 +63,7 @@ class VGG(nn.Module):
     """
 
     num_classes: int | None = 1000  # K; None: the network ends at fc7
-    net: str = "D"  # the column of table 1: "A", "A-LRN", "B", "C", "D" or "E"
+    net: str = "D"  # the column of table 1: "A", "A-LRN", "B", "C", "D" or "E"; or "3x3" or "7x7", see `NETS`
     batch_norm: bool = False  # `norm` behind each convolution
     width: float = 1.0  # fraction of the paper's channels
     dense: bool = False  # fc6 … fc8 as convolutions (section 3.2); `dense_head.to_convolutions` converts parameters
@@ -77,7 +81,7 @@ class VGG(nn.Module):
         features: dict[str, Array] = {}
         for block, count in enumerate(net.convolutions, start=1):
             for i in range(1, count + 1):
-                kernel_size = 1 if net.pointwise and i == 3 else 3
+                kernel_size = 1 if net.pointwise and i == 3 else net.kernel_size
                 x = features[f"conv{block}_{i}"] = self._convolve(x, block, i, kernel_size, train)
             if block == 1 and net.response_norm:
                 x = features["norm1"] = local_response_norm(x)

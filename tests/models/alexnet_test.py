@@ -64,6 +64,14 @@ def test_torchvision_variant_pools_to_six_by_six() -> None:
     assert "norm1" not in features
 
 
+def test_response_norm_and_overlap_can_be_left_out() -> None:
+    features, params = _shapes(AlexNet(response_norm=False, overlapping=False), 67)
+    assert "norm1" not in features and features["pool1"].shape == (2, 7, 7, 96)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, _shapes(AlexNet(), 67)[1])
+    assert _shapes(AlexNet(overlapping=False), 71)[0]["pool1"].shape == (2, 8, 8, 96)
+    assert _shapes(AlexNet(), 71)[0]["pool1"].shape == (2, 7, 7, 96)
+
+
 def test_without_classes_or_head() -> None:
     features, params = _shapes(AlexNet(num_classes=None), 227)
     assert "fc7" in features and "logits" not in features and "fc8" not in params

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxvision.models.layers import BatchNorm, Conv
-from jaxvision.models.resnet import Bottleneck, CifarResNet, ResNet, ResNet18, ResNet50, Shortcut
+from jaxvision.models.resnet import BasicBlock, Bottleneck, CifarResNet, ResNet, ResNet18, ResNet50, Shortcut
 from jaxvision.ops.dispatch import plain_forms
 
 
@@ -64,7 +64,7 @@ def test_versions_differ_in_where_they_stride() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "projections"), [("A", []), ("B", ["layer2_0", "layer3_0", "layer4_0"]), ("C", None)]
+    ("option", "projections"), [("A", []), ("none", []), ("B", ["layer2_0", "layer3_0", "layer4_0"]), ("C", None)]
 )
 def test_shortcut_options(option: str, projections: list[str] | None) -> None:
     params = _shapes(ResNet18(shortcut=option), 32)[1]["params"]
@@ -73,6 +73,18 @@ def test_shortcut_options(option: str, projections: list[str] | None) -> None:
     assert [name for name in sorted(blocks) if "shortcut" in params[name]] == (
         sorted(blocks) if projections is None else projections
     )
+
+
+def test_a_plain_network_has_no_shortcut_and_the_parameters_of_option_a() -> None:
+    plain, residual = (CifarResNet(depth=8, shortcut=option, width=0.25) for option in ("none", "A"))
+    shapes = [_shapes(model, 8)[1]["params"] for model in (plain, residual)]
+    assert jax.tree.map(jnp.shape, shapes[0]) == jax.tree.map(jnp.shape, shapes[1])
+    norm = partial(BatchNorm, use_running_average=True)
+    block = BasicBlock(
+        2, 1, (1, 1), "none", partial(Conv, use_bias=False, kernel_init=nn.initializers.zeros), norm, norm
+    )
+    y, _ = block.init_with_output(jax.random.PRNGKey(0), jnp.ones((1, 2, 2, 2)))
+    np.testing.assert_array_equal(y, np.zeros((1, 2, 2, 2)))  # where a residual block passes its input on
 
 
 def test_option_a_subsamples_and_adds_zero_channels() -> None:

@@ -51,6 +51,16 @@ def test_batch_norm_adds_one_layer_a_convolution() -> None:
     assert variables["params"]["bn5_2"]["scale"].shape == (512,)
 
 
+def test_three_small_filters_see_as_far_as_a_large_one_with_fewer_parameters() -> None:
+    small, large = (_shapes(VGG(net=net, head=False), 32) for net in ("3x3", "7x7"))
+    assert {name: x.shape for name, x in small[0].items() if "pool" in name} == {
+        name: x.shape for name, x in large[0].items() if "pool" in name
+    }
+    kernels = [params[1]["params"] for params in (small, large)]
+    assert kernels[0]["conv2_2"]["kernel"].size * 3 == 27 * 128**2  # of C channels: 3 · 9C² and 49C²
+    assert kernels[1]["conv2_1"]["kernel"].shape == (7, 7, 64, 128)
+
+
 def test_net_c_ends_its_late_blocks_pointwise() -> None:
     _, variables = _shapes(VGG(net="C"))
     assert variables["params"]["conv3_3"]["kernel"].shape == (1, 1, 256, 256)

@@ -58,7 +58,11 @@ def built() -> dict[str, dict[str, dict[str, str]]]:
     return {name: recipes(name) for name in names if name not in OF_OTHERS}
 
 
-OF_OTHERS = ("detection/lineage", "ssl/compare")  # which train with the recipes of other experiments
+OF_OTHERS = (
+    "classification/compare",
+    "detection/lineage",
+    "ssl/compare",
+)  # which train with the recipes of other experiments
 
 
 def tables(page: str) -> Iterator[Table]:
