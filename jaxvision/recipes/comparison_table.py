@@ -140,14 +140,17 @@ def _table(
 
 def _column(measure: Measure, of_variants: Mapping[str, Float[np.ndarray, " R"]]) -> list[str]:
     """Return a measure's cells, marked where the spread is too large to tell one from the best."""
-    order = np.nanargmax if measure.more else np.nanargmin
-    means = np.array([values.mean() for values in of_variants.values()])
-    best = list(of_variants.values())[int(order(means))] if np.isfinite(means).any() else np.array([])
+    known = [values for values in of_variants.values() if np.isfinite(values).all()]
+    best = (max if measure.more else min)(known, key=lambda values: values.mean(), default=None)
     cells = []
     for values in of_variants.values():
-        alike = values is not best and abs(values.mean() - best.mean()) < 2 * standard_error(values, best)
+        alike = best is not None and values is not best and _alike(values, best)
         cells.append(_cell(values, measure.form) + (" ≈" if alike else ""))
     return cells
+
+
+def _alike(first: Float[np.ndarray, " R"], second: Float[np.ndarray, " S"]) -> bool:
+    return abs(float(first.mean() - second.mean())) < 2 * standard_error(first, second)
 
 
 def _differences(
@@ -161,7 +164,7 @@ def _differences(
             one, other = of_variants[first], of_variants[second]
             difference, error = float(one.mean() - other.mean()), standard_error(one, other)
             spread = "" if math.isnan(error) else f" ± {2 * error:{measure.form}}"
-            cells.append(f"{difference:+{measure.form}}{spread}" + (" ≈" if abs(difference) < 2 * error else ""))
+            cells.append(f"{difference:+{measure.form}}{spread}" + (" ≈" if _alike(one, other) else ""))
         rows[f"{_shown(first)} less {_shown(second)}"] = cells
     return table(("difference ± 2 standard errors", *(measure.title for measure in scores)), rows)
 
