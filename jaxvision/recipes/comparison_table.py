@@ -100,11 +100,14 @@ def told(runs: Runs, costs: Mapping[str, Cost], comparison: Comparison) -> Resul
         name = "comparison_figure" if unit == units[0] else f"comparison_figure_{unit.replace(' ', '_')}"
         result[name] = _bars({m: of for m, of in scores.items() if m.unit == unit}, comparison.title, unit)
     if comparison.curves:
+        titles = {measure.key: measure.title for measure in comparison.measures}
         drawn = {
             key: {_shown(name): [ran.curve(key) for ran in of] for name, of in runs.items()}
             for key in comparison.curves
         }
-        result["comparison_curves"] = run_curves({key: Curves(of_runs) for key, of_runs in drawn.items()})
+        result["comparison_curves"] = run_curves(
+            {titles.get(key, key): Curves(of_runs) for key, of_runs in drawn.items()}
+        )
     for measure, of_variants in scores.items():
         for name, values in of_variants.items():
             if not math.isnan(mean := float(values.mean())):

@@ -45,9 +45,13 @@ def bars(
         axes.bar(
             at, means, 0.92 * width, yerr=spread, color=_COLORS[s % len(_COLORS)], alpha=0.85, capsize=3, label=name
         )
-        for x, runs, mean in zip(at, values.values(), means, strict=True):
+        for i, (x, runs, mean) in enumerate(zip(at, values.values(), means, strict=True)):
             axes.scatter(np.full(len(runs), x), runs[:, s], s=10, color="#212529", zorder=3)
-            text, top = (f"{mean:.3g}", runs[:, s].max()) if np.isfinite(mean) else ("–", low)
+            text, top = (
+                (f"{mean:.3g}", max(runs[:, s].max(), mean + (spread[i] if spread else 0.0)))
+                if np.isfinite(mean)
+                else ("–", low)
+            )
             axes.annotate(text, (x, top), (0, 7), textcoords="offset points", ha="center", size=8)
     axes.set_xticks(np.arange(len(values)), list(values), rotation=20 if len(values) > 4 else 0)
     label = f"{unit} (the axis starts at {low:.3g}, not at 0)" if low > 0 else unit
