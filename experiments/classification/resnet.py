@@ -32,9 +32,7 @@ class Config(ClassifierConfig):
 
     depth: int = 18  # 18, 34, 50, 101, 152, 10 for tiny data; or 20, 32, 44, 56, 110 for 32-pixel images (section 4.2)
     version: Literal["v1", "v1.5"] = "v1"  # where a bottleneck has its stride: first 1×1 (the paper), or 3×3
-    shortcut: Literal["A", "B", "C", "none"] = (
-        "B"  # section 3.3; the 20- to 110-layer networks of the paper use A; none: a plain network
-    )
+    shortcut: Literal["A", "B", "C", "none"] = "B"  # section 3.3; A: as in 20 to 110 layers; none: a plain network
     stem: Literal["imagenet", "cifar"] = "cifar"  # 7×7/2 and max-pool, or 3×3
     remat: bool = False  # keep a block's ends alone for the gradient: less memory, a third more time
     zero_init: bool = False  # each block of an ImageNet network starts as its shortcut (Goyal et al. 2017, section 5.1)
