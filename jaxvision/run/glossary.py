@@ -30,6 +30,8 @@ time/steps_per_second :: time/steps_per_second
     training steps a second, without compiling
 time/…_seconds :: time/.*_seconds
     seconds that the stage took, without evaluations
+gradient/…, gradient_at_0/… :: gradient(_at_0)?/.*
+    length of the gradient of that layer's kernels on one batch; gradient_at_0: before the first step
 gradient_… :: grad_norm.*|gradient_.*
     length of the gradient, over all parameters
 ## Classification
@@ -39,6 +41,8 @@ knn/accuracy :: knn/accuracy
     share of held-out images whose nearest neighbours by features vote for the right class
 accuracy :: accuracy
     share of the images (of pixels, in segmentation) whose most probable class is right; higher is better
+error :: error
+    share of the images whose most probable class is wrong; fit/error is of training images without augmentation
 top5 :: top(\d+)
     share of the images whose class is among the 5 most probable ones
 nll :: nll

@@ -23,6 +23,9 @@ from jaxvision.run.experiments import ROOT
         ("segmenter/mean_iou", "intersection over union"),
         ("time/train_seconds", "seconds that the stage took"),
         ("val/iou_road", "of that class"),
+        ("fit/error", "training images"),
+        ("gradient_at_0/conv1", "before the first step"),
+        ("gradient/layer1_0", "that layer"),
         ("val/unheard_of", ""),
     ],
 )
