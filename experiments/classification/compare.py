@@ -133,7 +133,6 @@ PRESETS = {
     "quick": Config(),
     "paper": Config(  # He et al. 2016, section 4.2: 64,000 steps on all 50,000 training images
         group="depth",
-        seeds=5,
         data="tfds:cifar10",
         val_split="test",
         width=1.0,
