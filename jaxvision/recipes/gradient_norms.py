@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Float
 
 from jaxvision.recipes.comparison_table import Ran, Runs
-from jaxvision.train.devices import first_batch
+from jaxvision.train.devices import first_batch, initial
 from jaxvision.train.steps import path_name
 from jaxvision.train.types import Data, Hook, Predict, PyTree, Result, Task, TrainState
 from jaxvision.viz.run_curves import Curves, run_curves
@@ -47,7 +47,7 @@ def gradient_norms(task: Task, data: Data, every: int) -> tuple[Hook, Hook]:
         return norms(_LATER, here.replace(opt_state=here.params))
 
     def start(predict: Predict, state: TrainState) -> Result:
-        return norms(_START, task.init(jax.device_get(state.key), first_batch(data)))
+        return norms(_START, initial(task, jax.device_get(state.key), first_batch(data)))
 
     return Hook("gradients", every, later), Hook("gradients_at_0", 0, start)
 

@@ -57,7 +57,7 @@ def _draw(axes: Axes, title: str, curves: Curves) -> None:
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-def _mean(runs: Sequence[Float[np.ndarray, "n 2"]]) -> Float[np.ndarray, "n 2"]:
+def _mean(runs: Sequence[Float[np.ndarray, "_ 2"]]) -> Float[np.ndarray, "n 2"]:
     """Return the mean of the runs at those places that all of them have."""
     found = [dict(run.tolist()) for run in runs]
     places = sorted(set.intersection(*map(set, found))) if found else []

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from jaxvision.recipes.comparison_table import Ran
 from jaxvision.recipes.gradient_norms import gradient_norms, keeping, layer_norms, told_gradients
 from jaxvision.tasks.classification import classification
+from jaxvision.train.devices import initial
 from jaxvision.train.types import Batch
 
 
@@ -44,7 +45,7 @@ TASK = classification(Linear(), keeping(), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 
 
 
 def test_the_norms_are_those_of_the_loss_s_gradient_and_the_start_is_found_again():
-    state = TASK.init(jax.random.PRNGKey(3), next(Once(0, 1)))
+    state = initial(TASK, jax.random.PRNGKey(3), next(Once(0, 1)))
     moved = state.replace(step=jnp.int32(5), params=jax.tree.map(lambda p: p + 0.1, state.params))
     later, start = gradient_norms(TASK, Once, 5)
     batch = next(Once(0, 1))
