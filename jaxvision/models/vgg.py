@@ -33,7 +33,7 @@ class Net(NamedTuple):
     convolutions: tuple[int, int, int, int, int]  # how many, in each of the five blocks
     response_norm: bool = False  # behind the first block
     pointwise: bool = False  # the third convolution of a block is 1×1
-    kernel_size: int = 3  # pixels a side of the other kernels
+    kernel_size: int = 3  # pixels a side of the kernels behind a block's first, which is 3×3
 
 
 NETS = {
@@ -43,9 +43,10 @@ NETS = {
     "C": Net((2, 2, 3, 3, 3), pointwise=True),
     "D": Net((2, 2, 3, 3, 3)),
     "E": Net((2, 2, 4, 4, 4)),
-    # Not in table 1: three convolutions of 3×3, or one of 7×7, see as far (section 2.3). Late blocks are only pools.
-    "3x3": Net((3, 3, 3, 0, 0)),
-    "7x7": Net((1, 1, 1, 0, 0), kernel_size=7),
+    # Not in table 1: a block's first convolution brings the channels to C; then there are three of 3×3, or one of 7×7,
+    # which sees as far (section 2.3). Late blocks are only pools.
+    "3x3": Net((4, 4, 4, 0, 0)),
+    "7x7": Net((2, 2, 2, 0, 0), kernel_size=7),
 }
 
 
@@ -81,7 +82,7 @@ class VGG(nn.Module):
         features: dict[str, Array] = {}
         for block, count in enumerate(net.convolutions, start=1):
             for i in range(1, count + 1):
-                kernel_size = 1 if net.pointwise and i == 3 else net.kernel_size
+                kernel_size = 1 if net.pointwise and i == 3 else 3 if i == 1 else net.kernel_size
                 x = features[f"conv{block}_{i}"] = self._convolve(x, block, i, kernel_size, train)
             if block == 1 and net.response_norm:
                 x = features["norm1"] = local_response_norm(x)

@@ -14,9 +14,9 @@ from jaxvision.viz.run_curves import Curves, run_curves
 from jaxvision.viz.table import table
 
 _COSTS = (
-    "Seconds are those of training, without evaluations. Multiply-adds are those of a training step for one image, "
-    "and memory is what the step needs at once, with its state and batch; both counted by shapes from the traced "
-    "program."
+    "Seconds are those of training, without evaluations; the first seed has its compilation. Multiply-adds are those "
+    "of a training step for one image, and memory is what the step needs at once, with its state and batch; both are "
+    "counted by shapes from the traced program."
 )
 _ALIKE = "≈ marks what differs from the best of its column by less than twice the standard error of the difference."
 _ONE_SEED = "One seed: the spread is not known, so that no difference can be told from chance (--seeds=3 shows it)."
