@@ -120,7 +120,7 @@ def dear(command: str) -> Any:
     return pytest.param(command, marks=pytest.mark.long if deep else ())
 
 
-@pytest.mark.parametrize("command", map(dear, COMMANDS))
+@pytest.mark.parametrize("command", [*map(dear, COMMANDS)])
 def test_a_command_is_accepted(command: str):
     experiment, imported, request = asked(fewer_images(command))
     assert experiment.stages
@@ -128,7 +128,7 @@ def test_a_command_is_accepted(command: str):
         assert " parameters taken" in merged(experiment, imported, request)[1]
 
 
-@pytest.mark.parametrize("command", map(dear, TRUNKS))
+@pytest.mark.parametrize("command", [*map(dear, TRUNKS)])
 def test_a_detector_starts_from_imagenets_weights_as_torchvision_trains_it(command: str):
     experiment, imported, request = asked(f"{command} --batch_size=1 --view.short=64 --view.long=64 --data=coco:coco")
     assert imported is not None
