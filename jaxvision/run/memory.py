@@ -41,10 +41,18 @@ class Step(NamedTuple):
     inside: int  # bytes that loops and branches need while they run
 
 
-def peak_bytes(program: Jaxpr) -> int:
-    """Return the most bytes of values that a program has made and still needs, without its arguments and constants."""
+def peak_bytes(program: Jaxpr, donated: int = 0) -> int:
+    """Return the most bytes of values that a program has made and still needs, without its arguments and constants.
+
+    Args:
+        program: the program.
+        donated: how many of the first arguments may be written over by as many of the first results, as a training
+            step's new state is written over the old one: such a result takes no room, unless the argument is read
+            later.
+    """
     flat = _Flat(program)
     last, written = _lives(flat)
+    over = flat.written_over(donated)
     ending: dict[int, list[int]] = {}
     for value, time in last.items():
         ending.setdefault(time, []).append(value)
@@ -52,6 +60,9 @@ def peak_bytes(program: Jaxpr) -> int:
     made: set[int] = set()
     for time, step in enumerate(flat.steps):
         new = [value for value in step.outputs if value in written and value in last]
+        # An elementwise operation may read what it writes over.
+        read = time if step.name in _ELEMENTWISE else time - 1
+        new = [value for value in new if value not in over or last.get(over[value], -1) > read]
         alive += sum(flat.sizes[value] for value in new)
         made.update(new)
         peak = max(peak, alive + step.inside)
@@ -86,8 +97,15 @@ class _Flat:
         names: dict[Var, int] = {}
         for value in (*program.invars, *program.constvars):
             self._bind(names, value)
+        self.arguments = [names[value] for value in program.invars]
         self._add(program, names)
-        self.results = [names[value] for value in program.outvars if isinstance(value, Var) and value in names]
+        self._outvars = [names.get(value) if isinstance(value, Var) else None for value in program.outvars]
+        self.results = [value for value in self._outvars if value is not None]
+
+    def written_over(self, donated: int) -> dict[int, int]:
+        """Return for each of the first results that is as large as its argument, the argument of that place."""
+        pairs = zip(self._outvars[:donated], self.arguments[:donated], strict=False)
+        return {r: a for r, a in pairs if r is not None and r != a and self.sizes[r] == self.sizes[a]}
 
     def _bind(self, names: dict[Var, int], value: Any) -> int:
         names[value] = len(self.sizes)
@@ -95,29 +113,38 @@ class _Flat:
         return names[value]
 
     def _add(self, program: Jaxpr, names: dict[Var, int]) -> None:
+        known: dict[Var, Any] = {}
         for equation in program.eqns:
             read = [names[value] for value in equation.invars if not isinstance(value, Literal)]
             bodies = list(inner(equation))
             if equation.primitive.name in _CALLS and bodies:
-                self._call(bodies[0], equation, names)
+                self._call(bodies[0], equation.invars, equation.outvars, names)
+                continue
+            constant = next((v.val if isinstance(v, Literal) else known.get(v) for v in equation.invars[:1]), None)
+            if constant is not None and equation.primitive.name == "convert_element_type":
+                known[equation.outvars[0]] = constant
+            if constant is not None and equation.primitive.name == "cond":  # a compiler takes the branch itself
+                self._call(bodies[int(constant)], equation.invars[1:], equation.outvars, names)
                 continue
             inside = max(map(peak_bytes, bodies), default=0)
             outputs = tuple(self._bind(names, value) for value in equation.outvars)
+            if equation.primitive.name == "cond":  # a branch makes its results where those of the operation are
+                inside = max(inside - sum(self.sizes[value] for value in outputs), 0)
             self.steps.append(Step(equation.primitive.name, tuple(read), outputs, inside))
 
-    def _call(self, body: Jaxpr, equation: JaxprEqn, names: dict[Var, int]) -> None:
+    def _call(self, body: Jaxpr, arguments: list[Any], results: list[Var], names: dict[Var, int]) -> None:
         local: dict[Var, int] = {}
         for value in body.constvars:
             self._bind(local, value)
         # The body's last arguments are the call's: constants may come before them.
-        given = equation.invars[len(equation.invars) - len(body.invars) :]
+        given = arguments[len(arguments) - len(body.invars) :]
         for parameter, argument in zip(body.invars, given, strict=True):
             if isinstance(argument, Literal):
                 self._bind(local, parameter)
             else:
                 local[parameter] = names[argument]
         self._add(body, local)
-        for outer, result in zip(equation.outvars, body.outvars, strict=True):
+        for outer, result in zip(results, body.outvars, strict=True):
             if isinstance(result, Literal):
                 self._bind(names, outer)
             else:

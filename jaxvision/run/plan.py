@@ -123,18 +123,27 @@ def plan_of(stage: Stage, devices: int) -> Plan:
         sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(program.state.params)),
         bytes_of(program.state),
         bytes_of(program.batch),
-        compiled_bytes(stage.task, program) if compiled else peak_bytes(program.jaxpr),
+        compiled_bytes(stage.task, program) if compiled else traced_bytes(program),
         compiled,
         bytes_of(program.state.params),
         collectives(program.jaxpr),
     )
 
 
+def traced_bytes(program: Program) -> int:
+    """Return the bytes of the step's values as traced; the new state is written over the old one."""
+    return peak_bytes(program.jaxpr, donated=len(jax.tree.leaves(program.state)))
+
+
 def compiled_bytes(task: Task, program: Program) -> int:
-    """Compile the step of one device, and return the bytes that the compiler set aside for its values."""
+    """Compile the step of one device, and return the bytes that the compiler set aside for its values.
+
+    Results count too, but for those that are written over the old state.
+    """
     step = jax.jit(task.step, donate_argnums=0).lower(program.state, program.batch).compile()
     analysis: Any = step.memory_analysis()
-    return int(analysis.temp_size_in_bytes)
+    results = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    return int(analysis.temp_size_in_bytes + max(results, 0))
 
 
 def _paragraph(plan: Plan, flags: Flags) -> list[str]:

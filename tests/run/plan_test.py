@@ -39,7 +39,7 @@ def test_the_text_says_whether_it_fits_and_what_to_do():
 
 
 def test_what_does_not_fit_has_remedies(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(plan, "peak_bytes", lambda program: 10**12)
+    monkeypatch.setattr(plan, "traced_bytes", lambda program: 10**12)
     assert "1000 GB of 80 GB: does not fit" in (text := planned(Flags(), STAGE))
     assert "--precision=bfloat16; remat" in text and "--optimizer.accumulate" in text
     assert "--precision" not in planned(Flags(precision="bfloat16"), STAGE).split("to make it fit")[1]
