@@ -153,8 +153,8 @@ MUTANTS = (
     Mutant(
         "the threshold of non-maximum suppression is ignored",
         "jaxvision/ops/nms.py",
-        "real[None]), iou_threshold, max_outputs)",
-        "real[None]), 0.5, max_outputs)",
+        "threshold=iou_threshold, slots=max_outputs",
+        "threshold=0.5, slots=max_outputs",
         ("tests/ops/nms_test.py",),
     ),
     Mutant(

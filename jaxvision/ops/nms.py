@@ -1,30 +1,28 @@
-"""Greedy non-maximum suppression with a fixed number of outputs, and without a loop over boxes."""
+"""Greedy non-maximum suppression with a fixed number of outputs.
+
+On an accelerator every loop has a fixed number of rounds, so that the host, which starts their kernels, waits for none
+of them. B is the number of images, N that of boxes.
+"""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from jaxvision.ops import boxes as box_ops
+from jaxvision.ops.dispatch import dispatch
+from jaxvision.ops.selection import first_true
 
-_BLOCK = 256  # boxes settled together
+_WORD = 32  # boxes settled together: as many as a number has bits
 
 
-class _Ranked(NamedTuple):
-    """The boxes of B images, best first. Coordinates lead, so that compiled loops over boxes read them in sequence."""
+class Boxes(NamedTuple):
+    """The boxes of B images. Coordinates lead, so that compiled loops over boxes read them in sequence."""
 
     corners: Float[Array, "B 4 N"]
     classes: Int[Array, "B N"]
     usable: Bool[Array, "B N"]
-
-
-class _Kept(NamedTuple):
-    """The ranks that survived so far: those in the first `filled` slots of each image."""
-
-    block: Int[Array, ""]  # the next one to settle
-    ranks: Int[Array, "B N"]
-    filled: Int[Array, "B"]
 
 
 def nms(
@@ -39,8 +37,7 @@ def nms(
     """Return the indices of the boxes that greedy suppression keeps, best first.
 
     A box is dropped when its IoU with a kept box of higher score is *above* the threshold; equal scores rank by index.
-    Batches go in whole, not through `vmap`: blocks of boxes are visited best first until every image has K, so memory
-    grows with N and not with N².
+    Batches go in whole, not through `vmap`. Memory grows with N and not with N².
 
     Args:
         boxes: corners in pixels.
@@ -65,89 +62,120 @@ def nms(
     usable = jnp.isfinite(scores) & jnp.isfinite(boxes).all(axis=-1)
     usable = usable if valid is None else usable & valid
     classes = jnp.zeros(scores.shape, jnp.int32) if classes is None else classes
-    order = jnp.argsort(jnp.where(usable, -scores.astype(jnp.float32), jnp.inf), axis=-1, stable=True)
-    order = _pad(order.reshape(-1, count), -(-count // _BLOCK) * _BLOCK)
-    ranked = _take(
-        _Ranked(
-            boxes.astype(jnp.float32).reshape(-1, count, 4).transpose(0, 2, 1),
-            classes.reshape(-1, count),
-            usable.reshape(-1, count),
-        ),
-        order,
+    given = Boxes(
+        boxes.astype(jnp.float32).reshape(-1, count, 4).transpose(0, 2, 1),
+        classes.reshape(-1, count),
+        usable.reshape(-1, count),
     )
-    real = jnp.arange(order.shape[1]) < count
-    kept = _suppress(ranked._replace(usable=ranked.usable & real[None]), iou_threshold, max_outputs)
-    filled = jnp.arange(max_outputs)[None] < kept.filled[:, None]
-    ranks = jnp.where(filled, _pad(kept.ranks, max_outputs)[:, :max_outputs], 0)
-    indices = jnp.where(filled, jnp.take_along_axis(order, ranks, axis=1), 0)
+    ranks = jnp.where(usable, scores.astype(jnp.float32), -jnp.inf).reshape(-1, count)
+    indices, filled = dispatch(
+        given, ranks, cpu="nms.suppress", default=suppress, threshold=iou_threshold, slots=max_outputs
+    )
+    indices = jnp.where(filled, indices, 0)
     return indices.reshape(*batch, max_outputs), filled.reshape(*batch, max_outputs)
 
 
-def _suppress(ranked: _Ranked, threshold: float, enough: int) -> _Kept:
-    """Return the ranks that are kept, among the leading blocks that yield `enough` of them in every image."""
-    batch, length = ranked.usable.shape
+def suppress(
+    boxes: Boxes, scores: Float[Array, "B N"], threshold: float, slots: int
+) -> tuple[Int[Array, "B K"], Bool[Array, "B K"]]:
+    """Return the boxes that are kept, by whichever of two ways has fewer rounds.
 
-    def unfinished(kept: _Kept) -> Bool[Array, ""]:
-        # Boxes that are not usable rank last: where one leads a block, its image is through.
-        going = (kept.filled < enough) & ranked.usable[:, jnp.minimum(kept.block * _BLOCK, length - 1)]
-        return (kept.block < length // _BLOCK) & going.any()
+    Args:
+        boxes: the boxes.
+        scores: of each box; those of boxes that are not usable are less than all others.
+        threshold: the IoU above which a better box suppresses another one.
+        slots: K.
 
-    def settle(kept: _Kept) -> _Kept:
-        ranks = jnp.broadcast_to(kept.block * _BLOCK + jnp.arange(_BLOCK)[None], (batch, _BLOCK))
-        block = _take(ranked, ranks)
-
-        def drop(part: Int[Array, ""], alive: Bool[Array, "B K"]) -> Bool[Array, "B K"]:
-            better = _take(ranked, jax.lax.dynamic_slice_in_dim(kept.ranks, part * _BLOCK, _BLOCK, axis=1))
-            filled = (part * _BLOCK + jnp.arange(_BLOCK))[None] < kept.filled[:, None]
-            return alive & ~_hit(filled, _overlap(better, block, threshold))
-
-        # Only survivors suppress: where boxes crowd they are few, and so are the parts to go through.
-        parts = -(-kept.filled.max() // _BLOCK)
-        alive = jax.lax.fori_loop(0, parts, drop, block.usable)
-        return _append(kept, ranks, _fixed_point(alive, _overlap(block, block, threshold)))
-
-    none = _Kept(jnp.int32(0), jnp.zeros((batch, length), jnp.int32), jnp.zeros(batch, jnp.int32))
-    return jax.lax.while_loop(unfinished, settle, none)
+    Returns:
+        A box in each slot, the best first, and which slots hold one.
+    """
+    one_by_one = slots * _WORD <= scores.shape[1]
+    return (_by_slot if one_by_one else _by_word)(boxes, scores, threshold, slots)
 
 
-def _fixed_point(alive: Bool[Array, "B K"], overlap: Bool[Array, "B K K"]) -> Bool[Array, "B K"]:
-    """Iterate `keep = alive and no better kept box overlaps`: box i is final after i rounds, mostly after three."""
-    rank = jnp.arange(alive.shape[-1])
-    better = overlap & (rank[:, None] < rank[None, :])[None]
+def _by_slot(
+    boxes: Boxes, scores: Float[Array, "B N"], threshold: float, slots: int
+) -> tuple[Int[Array, "B K"], Bool[Array, "B K"]]:
+    """Fill a slot in each round with the best box that is left, and drop what it suppresses: no sort is needed."""
+    number = jnp.arange(scores.shape[1])[None]
 
-    def refine(carry: tuple[Bool[Array, "B K"], Bool[Array, ""]]) -> tuple[Bool[Array, "B K"], Bool[Array, ""]]:
-        keep, _ = carry
-        refined = alive & ~_hit(keep, better)
-        return refined, (refined != keep).any()
+    def fill(alive: Bool[Array, "B N"], _: None) -> tuple[Bool[Array, "B N"], tuple[Array, Array]]:
+        best = jnp.where(alive, scores, -jnp.inf).argmax(axis=1)[:, None]
+        filled = jnp.take_along_axis(alive, best, axis=1)
+        dropped = overlap(take(boxes, best), boxes, threshold)[:, 0] | (number == best)
+        return alive & ~(dropped & filled), (best[:, 0], filled[:, 0])
 
-    return jax.lax.while_loop(lambda carry: carry[1], refine, (alive, jnp.bool_(True)))[0]
-
-
-def _append(kept: _Kept, ranks: Int[Array, "B K"], settled: Bool[Array, "B K"]) -> _Kept:
-    end = kept.ranks.shape[1]
-    slots = jnp.where(settled, kept.filled[:, None] + jnp.cumsum(settled, axis=1) - 1, end)
-    image = jnp.arange(kept.ranks.shape[0])[:, None]
-    appended = kept.ranks.at[image, slots].set(ranks, mode="drop")
-    return _Kept(kept.block + 1, appended, kept.filled + settled.sum(axis=1, dtype=jnp.int32))
+    _, (indices, filled) = jax.lax.scan(fill, boxes.usable, None, length=slots)
+    return indices.T, filled.T
 
 
-def _overlap(better: _Ranked, worse: _Ranked, threshold: float) -> Bool[Array, "B K K"]:
+def _by_word(
+    boxes: Boxes, scores: Float[Array, "B N"], threshold: float, slots: int
+) -> tuple[Int[Array, "B K"], Bool[Array, "B K"]]:
+    """Settle the next 32 boxes of each image in each round, and drop what the kept ones of them suppress."""
+    order = jnp.argsort(-scores, axis=-1, stable=True)
+    count, words = scores.shape[1], -(-scores.shape[1] // _WORD)
+    order = jnp.pad(order, ((0, 0), (0, words * _WORD - count)))
+    ranked = take(boxes, order)
+    number = jnp.arange(words * _WORD)
+    ranked = ranked._replace(usable=ranked.usable & (number < count)[None])
+
+    def settle(alive: Bool[Array, "B M"], word: Int[Array, ""]) -> tuple[Bool[Array, "B M"], None]:
+        first = word * _WORD
+        some = Boxes(*(jax.lax.dynamic_slice_in_dim(a, first, _WORD, axis=-1) for a in ranked))
+        waiting = _packed(jax.lax.dynamic_slice_in_dim(alive, first, _WORD, axis=-1))
+        kept = _unpacked(_settled(waiting, _packed(overlap(some, some, threshold))))
+        dropped = hit(kept, overlap(some, ranked, threshold)) & (number >= first + _WORD)[None]
+        return jax.lax.dynamic_update_slice_in_dim(alive & ~dropped, kept, first, axis=-1), None
+
+    alive, _ = jax.lax.scan(settle, ranked.usable, jnp.arange(words))
+    filled = jnp.arange(slots)[None] < alive.sum(axis=1, keepdims=True)
+    return jnp.take_along_axis(order, first_true(alive, slots), axis=1), filled
+
+
+def _settled(alive: UInt32[Array, " B"], overlaps: UInt32[Array, "B W"]) -> UInt32[Array, " B"]:
+    """Go through the bits of `alive`, the best box's first; each that is still set clears those that overlap it."""
+
+    def clear(alive: UInt32[Array, " B"], box: tuple[Array, Array]) -> tuple[UInt32[Array, " B"], None]:
+        bit, overlapped = box
+        later = ~(bit | (bit - 1))
+        return jnp.where((alive & bit) != 0, alive & ~(overlapped & later), alive), None
+
+    each = jnp.uint32(1) << jnp.arange(_WORD, dtype=jnp.uint32), overlaps.T
+    return jax.lax.scan(clear, alive, each, unroll=_WORD)[0]  # unrolled it is one kernel
+
+
+def _packed(flags: Bool[Array, "*b W"]) -> UInt32[Array, "*b"]:
+    bits = jnp.uint32(1) << jnp.arange(_WORD, dtype=jnp.uint32)
+    bits = bits.reshape((1,) * (flags.ndim - 1) + (-1,))
+    return jnp.where(flags, bits, 0).sum(axis=-1, dtype=jnp.uint32)
+
+
+def _unpacked(word: UInt32[Array, " B"]) -> Bool[Array, "B W"]:
+    return ((word[:, None] >> jnp.arange(_WORD, dtype=jnp.uint32)[None]) & 1) != 0
+
+
+def overlap(better: Boxes, worse: Boxes, threshold: float) -> Bool[Array, "B K L"]:
+    """Return which boxes suppress which others, if they are kept and better.
+
+    Args:
+        better: K boxes an image.
+        worse: L boxes an image.
+        threshold: the IoU above which they do.
+    """
     iou = box_ops.iou(better.corners.transpose(0, 2, 1), worse.corners.transpose(0, 2, 1))
     return (better.classes[:, :, None] == worse.classes[:, None, :]) & (iou > threshold)
 
 
-def _hit(keep: Bool[Array, "B K"], overlap: Bool[Array, "B K K"]) -> Bool[Array, "B K"]:
+def hit(keep: Bool[Array, "B K"], overlaps: Bool[Array, "B K L"]) -> Bool[Array, "B L"]:
     """Return which boxes of the second axis overlap one of the first that is kept."""
-    return (overlap & keep[:, :, None]).any(axis=1)
+    return (overlaps & keep[:, :, None]).any(axis=1)
 
 
-def _take(ranked: _Ranked, ranks: Int[Array, "B K"]) -> _Ranked:
-    return _Ranked(
-        jnp.take_along_axis(ranked.corners, ranks[:, None], axis=2),
-        jnp.take_along_axis(ranked.classes, ranks, axis=1),
-        jnp.take_along_axis(ranked.usable, ranks, axis=1),
+def take(boxes: Boxes, indices: Int[Array, "B K"]) -> Boxes:
+    """Return the boxes of these indices."""
+    return Boxes(
+        jnp.take_along_axis(boxes.corners, indices[:, None], axis=2),
+        jnp.take_along_axis(boxes.classes, indices, axis=1),
+        jnp.take_along_axis(boxes.usable, indices, axis=1),
     )
-
-
-def _pad(array: Int[Array, "B _"], length: int) -> Int[Array, "B _"]:
-    return jnp.pad(array, ((0, 0), (0, max(length - array.shape[1], 0))))

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxvision.ops import boxes as box_ops
 from jaxvision.ops.nms import nms
+from jaxvision.ops.selection import top_k
 
 
 class Level(NamedTuple):
@@ -70,6 +71,6 @@ def propose(
 
 def _best(level: Level, count: int) -> tuple[Float[Array, "B K 4"], Float[Array, "B K"]]:
     logits, offsets, anchors = jax.lax.stop_gradient(level)
-    best, indices = jax.lax.top_k(logits, min(count, logits.shape[1]))
+    best, indices = top_k(logits, min(count, logits.shape[1]))
     offsets = jnp.take_along_axis(offsets, indices[..., None], axis=1)
     return box_ops.decode(offsets, anchors[indices]), best

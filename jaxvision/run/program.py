@@ -76,10 +76,11 @@ def operations(program: Jaxpr) -> dict[str, int]:
 
     Returns:
         "sorted", elements that sorts and top_k read; "gathered" and "scattered", bytes of what is read and of what is
-        added; "loops" and "callbacks", as they stand in the program; "products", multiplications; "float64", values of
-        64 bits.
+        added; "loops" and "callbacks", as they stand in the program; "waits", loops among them whose end the device
+        finds out, for which the host waits in each round; "products", multiplications; "float64", values of 64 bits.
     """
-    count = dict.fromkeys(("sorted", "gathered", "scattered", "loops", "callbacks", "products", "float64"), 0)
+    kinds = ("sorted", "gathered", "scattered", "loops", "waits", "callbacks", "products", "float64")
+    count = dict.fromkeys(kinds, 0)
     for equation in equations(program):
         name = equation.primitive.name
         if name in ("sort", "top_k", "approx_top_k"):
@@ -89,6 +90,7 @@ def operations(program: Jaxpr) -> dict[str, int]:
         elif name.startswith("scatter"):
             count["scattered"] += size_of(equation.invars[2])
         count["loops"] += name in _LOOPS
+        count["waits"] += name == "while"
         count["callbacks"] += name in _CALLBACKS
         count["products"] += multiplications(equation) if name in _PRODUCTS else 0
         count["float64"] += any(getattr(v.aval, "dtype", None) in (np.float64, np.int64) for v in equation.outvars)

@@ -101,7 +101,7 @@ def named_forms():
 
 def test_every_name_is_that_of_a_form_with_the_plain_form_s_parameters():
     forms = list(named_forms())
-    assert len(forms) == 9
+    assert len(forms) == 13
     for plain, name in forms:
         form = dispatch._load(dispatch.CPU_FORMS, name)
         assert form is not None, f"there is no {name}"

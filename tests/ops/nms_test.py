@@ -3,9 +3,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxvision.ops.dispatch import plain_forms
 from jaxvision.ops.nms import nms
+from jaxvision.run.program import operations
 
-each = pytest.mark.parametrize("run", [jax.jit, lambda f: f], ids=["jit", "eager"])
+
+def plain(function):
+    def run(*arguments):
+        with plain_forms():
+            return jax.jit(function)(*arguments)
+
+    return run
+
+
+each = pytest.mark.parametrize("run", [jax.jit, plain], ids=["cpu form", "plain form"])
 
 
 def reference(boxes, scores, threshold, usable=None, classes=None):
@@ -63,12 +74,23 @@ def test_batches_of_classes_and_masks(run):
     assert not filled[1].any()
 
 
-def test_a_long_chain_is_settled_exactly():
+@each
+def test_a_long_chain_is_settled_exactly(run):
     start = np.arange(520, dtype=np.float32)[:, None] * 4
     boxes = np.concatenate([start, np.zeros_like(start), start + 10, np.full_like(start, 10)], axis=1)
     scores = np.linspace(1, 0, 520, dtype=np.float32)  # neighbours overlap by 6/14: every second box stays
-    found = nms(jnp.array(boxes), jnp.array(scores), iou_threshold=0.4, max_outputs=520)
+    found = run(lambda b, s: nms(b, s, iou_threshold=0.4, max_outputs=520))(jnp.array(boxes), jnp.array(scores))
     np.testing.assert_array_equal(answer(*found), np.arange(0, 520, 2))
+
+
+@pytest.mark.parametrize(("count", "slots", "most"), [(8819, 2000, 8819), (80_000, 100, 0)])
+def test_an_accelerator_s_host_waits_for_no_loop_and_little_is_sorted(count, slots, most):
+    """RPN's proposals are sorted once, to go through them 32 at a time; a few detections of many boxes are not."""
+    shapes = jax.ShapeDtypeStruct((2, count, 4), jnp.float32), jax.ShapeDtypeStruct((2, count), jnp.float32)
+    with plain_forms():
+        program = jax.make_jaxpr(lambda b, s: nms(b, s, iou_threshold=0.7, max_outputs=slots))(*shapes).jaxpr
+    found = operations(program)
+    assert found["waits"] == 0 and found["sorted"] == 2 * most
 
 
 def test_suppression_needs_more_than_the_threshold():

@@ -37,8 +37,11 @@ def test_slow_operations_are_counted_also_inside_of_loops():
 
     found = operations(jax.make_jaxpr(slow)(jnp.zeros(64), jnp.zeros(4, jnp.int32)).jaxpr)
     assert found == {
-        **{"sorted": 64, "gathered": 16, "scattered": 16, "loops": 1, "callbacks": 1, "products": 0, "float64": 0}
+        **{"sorted": 64, "gathered": 16, "scattered": 16, "loops": 1, "waits": 1, "callbacks": 1},
+        **{"products": 0, "float64": 0},
     }
+    counted = jax.make_jaxpr(lambda x: lax.fori_loop(0, 3, lambda _, y: y + 1, x))(jnp.zeros(4)).jaxpr
+    assert (operations(counted)["loops"], operations(counted)["waits"]) == (1, 0), "a fixed number of rounds"
 
 
 def test_products_count_multiplications():

@@ -4,7 +4,7 @@ import jax
 from jaxtyping import Array, Float, Int
 
 from jaxvision.ops import roi_pooling
-from jaxvision.ops.cpu.roi import accumulate
+from jaxvision.ops.cpu.roi_samples import accumulate
 from jaxvision.ops.roi_pooling import Bins
 
 
