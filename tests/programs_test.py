@@ -13,6 +13,7 @@ import launch
 from jaxvision.ops.dispatch import plain_forms
 from jaxvision.run.memory import inner
 from jaxvision.run.program import bytes_of, collectives, operations
+from tests.programs import counts
 from tests.programs.traced import ROOT, Traced, steps, with_places
 
 TRAINED = [name for name in launch.experiments() if name != "detection/selective_search"]  # which learns nothing
@@ -25,8 +26,11 @@ PRODUCTS = ("dot_general", "conv_general_dilated")
 # Files whose operations are a network's also where the gradient's own rule calls them and not the network.
 NETWORKS = (
     "jaxvision/models/",
-    *(f"jaxvision/ops/{name}.py" for name in ("convolution", "pooling", "roi", "roi_pooling", "unpooling", "windows")),
-    "jaxvision/ops/upsampling.py",
+    *(
+        f"jaxvision/ops/{name}.py"
+        for name in ("convolution", "pooling", "roi", "roi_samples", "roi_pooling", "windows")
+    ),
+    *("jaxvision/ops/unpooling.py", "jaxvision/ops/upsampling.py"),
 )
 # Fixed weights, by which maps are interpolated and pixels are averaged in float32, whatever a network computes in.
 EXACT = ("jaxvision/ops/interpolation.py", "jaxvision/ops/normalization.py:local_contrast_norm")
@@ -125,10 +129,21 @@ def lowers(name: str, preset: str) -> None:
                 program = step.trace(traced.program.state, traced.program.batch)
                 text = program.lower(lowering_platforms=(platform,)).as_text()
             assert "callback" not in text and "f64" not in text, f"{name} {traced.stage.name} {platform}"
+        if preset == counts.PRESET:
+            assert not (more := counts.grown(name, traced)), "\n".join(more)
 
 
 def test_a_step_is_a_program_for_accelerators():
     lowers("classification/resnet", "quick")
+
+
+def test_what_is_slow_on_a_gpu_does_not_grow():
+    (traced,) = steps("detection/mask_rcnn", counts.PRESET)
+    assert not (more := counts.grown("detection/mask_rcnn", traced)), "\n".join(more)
+    assert counts.counted(traced)["waits"] == 0, "the host waits for no loop"
+    sample = traced.program.jaxpr.replace(eqns=traced.program.jaxpr.eqns * 2)
+    (first, *_) = counts.grown("detection/mask_rcnn", traced._replace(program=traced.program._replace(jaxpr=sample)))
+    assert "sorted" in first and "python -m tests.programs.counts --write detection/mask_rcnn" in first
 
 
 @pytest.mark.parametrize(
