@@ -20,6 +20,13 @@ def test_a_file_without_colours_is_refused_in_one_line(tmp_path: Path):
             colors_to_choose(str(file))
 
 
+def test_the_papers_colours_and_those_of_a_screen_have_names(tmp_path: Path):
+    assert colors_to_choose("").shape == (261, 2)
+    assert colors_to_choose(PRESETS["paper"].bins).shape == (313, 2)
+    np.save(tmp_path / "own.npy", np.array([[0, 0], [10, -20]]))
+    assert colors_to_choose(str(tmp_path / "own.npy")).tolist() == [[0, 0], [10, -20]]
+
+
 def test_the_bins_that_are_given_are_counted():
     config = PRESETS["smoke"]
     inputs = Inputs()

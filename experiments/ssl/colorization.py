@@ -23,7 +23,7 @@ from jaxvision.losses.colorization import rebalancing, soft_encode
 from jaxvision.models.precision import in_precision
 from jaxvision.models.pretext_heads import Colorizer
 from jaxvision.ops.images import unit
-from jaxvision.ops.lab import color_bins, to_lab
+from jaxvision.ops.lab import color_bins, hull_bins, to_lab
 from jaxvision.recipes.backbone import Backbone
 from jaxvision.recipes.pretext import IMAGENET, SMOKE, PretextConfig, PretextCrop, PretextSetup
 from jaxvision.tasks.colorization import colorization, without_colors
@@ -33,6 +33,7 @@ from jaxvision.train.types import Batch, Experiment, PyTree
 from jaxvision.viz.pretext import triples
 
 _SAMPLE = 512  # training images whose colours are counted
+_HULL = "hull"  # --bins: the paper's colours
 _GREY = 2.0  # mean distance from grey, in Lab, below which an image is taken to have no colours
 _FARTHEST = 130.0  # a or b of a colour, at most
 _CELL = 4  # height and width in pixels of the cell that one prediction is for
@@ -45,7 +46,7 @@ class Config(PretextConfig):
     data: str = "tinted"  # where images in colours come from: tinted, folder:DIR, tfds:NAME
     steps: int = 600
     eval_every: int = 300
-    bins: str = ""  # colours to choose from: a .npy file [Q, 2], as the paper's pts_in_hull.npy of 313; "": sRGB's 261
+    bins: str = ""  # colours to choose from: "hull", the paper's 313; "", sRGB's 261; or a .npy file [Q, 2]
     refining: int = 0  # 3×3 convolutions before the colours, at a quarter of the image; the paper's network has 2
     rebalance: float = 0.5  # λ: 1 weighs all colours alike, 0 the rarest the most
     temperature: float = 0.38  # temperature of the annealed mean: towards 0 vivid and spotted, 1 is dull
@@ -54,9 +55,9 @@ class Config(PretextConfig):
 
 PRESETS = {
     "quick": Config(),
-    # Section 3.1; the paper chooses among 313 colours (--bins=pts_in_hull.npy), here among the 261 that sRGB reaches.
-    "paper": Config(
+    "paper": Config(  # section 3.1
         **{**IMAGENET, "backbone": Backbone("dilated", width=1.0)},
+        bins=_HULL,
         refining=2,
         image_size=256,
         batch_size=40,
@@ -98,13 +99,14 @@ def colors_to_choose(file: str) -> Float[np.ndarray, "Q 2"]:
     """Return the colours (a, b) that the network chooses from.
 
     Args:
-        file: what `numpy.save` has written, with a row for each colour; "" for `ops.lab.color_bins`.
+        file: what `numpy.save` has written, with a row for each colour; "" for `ops.lab.color_bins`, and "hull" for
+            `ops.lab.hull_bins`.
 
     Raises:
         ValueError: the file is missing or empty, or holds something else.
     """
-    if not file:
-        return color_bins()
+    if file in ("", _HULL):
+        return hull_bins() if file else color_bins()
     try:
         bins = np.load(Path(file).expanduser(), allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32
+from scipy.spatial import ConvexHull
 
 _XYZ = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]], np.float64
@@ -16,6 +17,7 @@ _XYZ = np.array(
 _WHITE = np.array([0.95047, 1.0, 1.08883])
 _KNEE = 0.008856  # of XYZ, below which the cube root gives way to a line
 _LEVELS = 64  # per channel; 64 is the least number that reaches every bin that all 256 levels reach
+_TOUCHES = 1e-6  # distance from the hull that is rounding
 
 
 def to_lab(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
@@ -55,13 +57,34 @@ def grey(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
 def color_bins(grid: int = 10) -> Float32[np.ndarray, "Q 2"]:
     """Return the grid points (a, b) that are the nearest to some colour of sRGB, sorted by a and then b.
 
-    With the `grid` of 10 of Zhang et al. 2016 (section 2.1) there are 261. The paper counts 313 without saying how; its
-    code has them in a file, pts_in_hull.npy.
+    With the `grid` of 10 of Zhang et al. 2016 (section 2.1) there are 261; their own, 313, are `hull_bins`.
     """
+    return np.unique(np.rint(_colors_of_screens() / grid), axis=0).astype(np.float32) * grid
+
+
+@functools.cache
+def hull_bins(grid: int = 10) -> Float32[np.ndarray, "Q 2"]:
+    """Return the grid points (a, b) within a step of the hull of sRGB's colours along each axis, sorted by a and b.
+
+    The hull is the convex one of all a and b, cut to whole numbers. With a `grid` of 10 there are 313: those of Zhang
+    et al. 2016 (section 2.1), which the released code reads from pts_in_hull.npy. How they were chosen neither says.
+    This rule gives exactly that file's, in its order.
+    """
+    whole = np.unique(np.trunc(_colors_of_screens()), axis=0).astype(np.float64)
+    corners = grid * np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)])
+    sides = ConvexHull((whole[:, None] + corners[None]).reshape(-1, 2)).equations  # normals that point outwards
+    ends = np.abs(whole).max() // grid + 1
+    axis = grid * np.arange(-ends, ends + 1)
+    points = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    inside = (points @ sides[:, :2].T + sides[None, :, 2] <= _TOUCHES).all(axis=1)
+    return points[inside].astype(np.float32)
+
+
+def _colors_of_screens() -> Float32[np.ndarray, "N 2"]:
+    """Return (a, b) of `_LEVELS` levels of each channel in all combinations."""
     levels = np.linspace(0, 1, _LEVELS, dtype=np.float32)
     colors = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
-    cells = np.rint(np.asarray(to_lab(jnp.asarray(colors)))[:, 1:] / grid)
-    return np.unique(cells, axis=0).astype(np.float32) * grid
+    return np.asarray(to_lab(jnp.asarray(colors)))[:, 1:]
 
 
 def _linear(rgb: Float[Array, "*b C"]) -> Float[Array, "*b C"]:

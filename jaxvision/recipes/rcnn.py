@@ -18,6 +18,7 @@ from jaxvision.data.order import InShares
 from jaxvision.data.pixel_scale import AS_DATA, PixelScale
 from jaxvision.data.proposals import Proposed
 from jaxvision.data.records import Records, Source, Subset, evenly
+from jaxvision.evals.best_of_set import best_of_set
 from jaxvision.evals.detection_curves import detection_curves
 from jaxvision.evals.detection_errors import worst_errors
 from jaxvision.evals.evaluated import evaluated
@@ -42,7 +43,7 @@ from jaxvision.tasks.rcnn import Look, Reported, Warping
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.rates import log_rate
-from jaxvision.train.types import Data, Hook, Predict, Result, Say, Task, TrainState
+from jaxvision.train.types import Data, Hook, Metric, Predict, Result, Say, Task, TrainState
 
 MARGIN = 0.0  # least score of a detection that is drawn: the SVM's boundary between object and background
 
@@ -164,13 +165,14 @@ class RCNNSetup:
         """Return the hooks of average precision with and without box regression, of errors, pictures and times."""
         config, names, val = self.config, self.source.class_names, self.val()
         precision = average_precision(names, config.protocol)
+        measured: tuple[Metric, ...] = precision, unmoved(precision), detection_curves(names)
+        if config.test.of_set:
+            measured = tuple(best_of_set(metric, config.test.of_set) for metric in measured)
         split = self.testing.records
         counted, results = evaluated(len(split), len(self.source.left_out)), results_file(self.inputs, split)
         metrics = (
             counted,
-            precision,
-            unmoved(precision),
-            detection_curves(names),
+            *measured,
             worst_errors(names, min_score=MARGIN, name_of=file_names(split)),
             *results,
         )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from jaxvision.ops import boxes as box_ops
 from jaxvision.ops.detections import Detections, best
@@ -38,6 +38,7 @@ class Reported:
     min_score: float = -1.0  # least SVM score of a detection; -1 is the margin of the negatives
     nms_iou: float = 0.3  # IoU with a better detection of its class above which a detection is suppressed
     of_class: int = 0  # windows of each class, the best by score, among which suppression chooses; 0: all
+    of_set: int = 0  # of each class in an evaluated set, for figures and curves: so many times its images; 0: all
     detections: int = 100  # detections of an image, at most, over all classes
 
 
@@ -172,7 +173,8 @@ def rcnn(look: Look, classes: int, config: Reported) -> Task:
 
     Returns:
         A task whose `predict` returns the detections of a batch with "image", "size", "proposals" and "proposal_valid",
-        and under "unmoved" those without box regression. Scores are the SVMs', 0 on the boundary.
+        and under "unmoved" those without box regression. Scores are the SVMs', 0 on the boundary. With `config.of_set`
+        there is also "ranked" [B, N, C], which `evals.best_of_set` needs.
     """
     machine_width, regressor_width = look.widths()
     heads = {"svm": machines(machine_width, classes), "regression": regressors(regressor_width, classes)}
@@ -189,7 +191,8 @@ def rcnn(look: Look, classes: int, config: Reported) -> Task:
         scores, offsets = score(state.params, machine, regressor)
         moved = report(scores, offsets, windows, valid, batch["size"], config)
         unmoved = report(scores, jnp.zeros_like(offsets), windows, valid, batch["size"], config)
-        return {**moved._asdict(), "unmoved": unmoved._asdict()}
+        found = {**moved._asdict(), "unmoved": unmoved._asdict()}
+        return {**found, "ranked": ranked(scores, valid, config)[0]} if config.of_set else found
 
     return Task(init, no_step, predict)
 
@@ -236,9 +239,10 @@ def report(
     """
     images = len(scores)
     boxes = box_ops.decode(offsets, windows[:, :, None])
-    candidate = valid[..., None] & (scores > config.min_score)
+    candidate = _candidates(scores, valid, config)
     if config.of_class:
-        scores, boxes, candidate = _best_of_each_class(scores, boxes, candidate, config.of_class)
+        scores, rows = ranked(scores, valid, config)
+        boxes, candidate = jnp.take_along_axis(boxes, rows[..., None], axis=1), jnp.isfinite(scores)
     labels = jnp.broadcast_to(jnp.arange(1, scores.shape[-1] + 1)[None, None], scores.shape)
     return best(
         box_ops.clip(boxes.reshape(images, -1, 4), size),
@@ -250,14 +254,26 @@ def report(
     )
 
 
-def _best_of_each_class(
-    scores: Float[Array, "B R C"], boxes: Float[Array, "B R C 4"], candidate: Bool[Array, "B R C"], count: int
-) -> tuple[Float[Array, "B N C"], Float[Array, "B N C 4"], Bool[Array, "B N C"]]:
-    """Return scores and boxes of the candidates with the highest scores of each class, and which of them are real."""
-    ranked = jnp.where(candidate, scores, -jnp.inf).swapaxes(1, 2)
-    kept, rows = jax.lax.top_k(ranked, min(count, scores.shape[1]))
-    kept, rows = kept.swapaxes(1, 2), rows.swapaxes(1, 2)
-    return kept, jnp.take_along_axis(boxes, rows[..., None], axis=1), jnp.isfinite(kept)
+def ranked(
+    scores: Float[Array, "B R C"], valid: Bool[Array, "B R"], config: Reported
+) -> tuple[Float[Array, "B N C"], Int[Array, "B N C"]]:
+    """Return the scores of the best windows of each class, which may become detections, and which windows these are.
+
+    Args:
+        scores: of every window for every class.
+        valid: marks real windows.
+        config: how many there are at most, N, and the least score.
+
+    Returns:
+        Falling scores, -inf where there are fewer, and the rows of the windows.
+    """
+    candidates = jnp.where(_candidates(scores, valid, config), scores, -jnp.inf).swapaxes(1, 2)
+    kept, rows = jax.lax.top_k(candidates, min(config.of_class or scores.shape[1], scores.shape[1]))
+    return kept.swapaxes(1, 2), rows.swapaxes(1, 2)
+
+
+def _candidates(scores: Float[Array, "B R C"], valid: Bool[Array, "B R"], config: Reported) -> Bool[Array, "B R C"]:
+    return valid[..., None] & (scores > config.min_score)
 
 
 def _solved(shapes: Mapping[str, tuple[int, ...]]) -> Task:

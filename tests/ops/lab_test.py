@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from skimage import color
 
-from jaxvision.ops.lab import color_bins, grey, to_lab, to_rgb
+from jaxvision.ops.lab import color_bins, grey, hull_bins, to_lab, to_rgb
 
 RGB = jnp.concatenate(
     [
@@ -56,3 +56,17 @@ def test_every_color_has_its_bin_and_every_bin_a_color():
     cells = np.rint(color.rgb2lab(colors)[:, 1:] / 10) * 10
     assert {tuple(c) for c in cells.tolist()} <= known
     assert len(color_bins(20)) < 90
+
+
+def test_the_papers_313_colours_are_found():
+    """Zhang et al. 2016: for each a = -90, -80 … 100 the first and the last b of pts_in_hull.npy, which has no gaps."""
+    first = (50, 20, 0, -20, -30, -40, -50, -50, -60, -70, -80, -80, -90, -100, -100, -110, -110, -110, -110, -90)
+    last = (90, 90, 90, 90, 100, 100, 100, 100, 100, 100, 90, 90, 90, 90, 80, 80, 80, 70, 70, 0)
+    wanted = [
+        (a, b) for a, low, high in zip(range(-90, 101, 10), first, last, strict=True) for b in range(low, high + 1, 10)
+    ]
+    found = hull_bins()
+    assert len(wanted) == 313 and found.dtype == np.float32
+    np.testing.assert_array_equal(found, wanted)
+    known = {tuple(b) for b in found.tolist()}
+    assert {tuple(b) for b in color_bins().tolist()} < known

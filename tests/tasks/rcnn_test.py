@@ -146,7 +146,7 @@ def test_detections_are_the_machines_best_within_each_class(numbers: Reported):
 
 def test_every_class_keeps_as_many_windows_as_the_released_code():
     """VOC's 20 classes with 100 windows each: a limit over all classes would drop the rarer classes' detections."""
-    config = Reported(of_class=100, detections=2000)
+    config = Reported(of_class=100, of_set=40, detections=2000)
     assert launch.load("detection/rcnn").PRESETS["paper"].test == config
     shapes = {"scores": (1, 500, 20), "offsets": (1, 500, 20, 4), "windows": (1, 500, 4)}
     arrays = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
@@ -154,6 +154,18 @@ def test_every_class_keeps_as_many_windows_as_the_released_code():
     size = jax.ShapeDtypeStruct((1, 2), jnp.float32)
     found = jax.eval_shape(lambda **given: rcnn.report(**given, config=config), **arrays, valid=marks, size=size)
     assert found.boxes.shape == (1, 2000, 4)
+
+
+def test_a_limit_over_the_set_is_given_the_best_scores_of_each_class():
+    task, state, batch = detector(Reported(of_class=2, of_set=1, detections=9))
+    outputs = devices.compile_predict(task, ONE)(state, batch)
+    assert "ranked" not in devices.compile_predict(detector(Reported())[0], ONE)(state, batch)
+    assert outputs["ranked"].shape == (4, 2, CLASSES)
+    for image, scores in enumerate(outputs["ranked"]):
+        for c in range(CLASSES):
+            own = outputs["scores"][image][outputs["valid"][image] & (outputs["labels"][image] == c + 1)]
+            assert set(own.tolist()) <= set(scores[:, c].tolist())
+    assert not np.isfinite(outputs["ranked"][2]).any(), "it has no windows"
 
 
 def test_an_image_without_proposals_has_no_detections():

@@ -307,5 +307,6 @@ def _reported(settings: Mapping[str, str]) -> list[str]:
             most = (
                 f"{of_class} windows of a class" if of_class != "0" else f"{own['detections']} detections of an image"
             )
-            return [f"NMS at {own['nms_iou']}, scores from {own[threshold]}, {most} at most", *cut]
+            of_set = f", {own['of_set']} of an image on the average" if own.get("of_set", "0") != "0" else ""
+            return [f"NMS at {own['nms_iou']}, scores from {own[threshold]}, {most} at most{of_set}", *cut]
     return []
