@@ -76,6 +76,11 @@ def damped(state: TrainState, factors: Mapping[str, float]) -> TrainState:
     return state.replace(params=jax.tree_util.tree_map_with_path(scaled, state.params))
 
 
+def doubled(state: TrainState) -> TrainState:
+    """Return the state in float64, for steps under `jax.enable_x64`."""
+    return jax.tree.map(lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf, state)
+
+
 def five_steps(task: Task, state: TrainState, batches: Sequence[Batch]) -> Run:
     """Take a step on each batch, without dropout; where the optimizer accumulates, several steps are an update."""
     assert len(batches) % STEPS == 0
