@@ -2,6 +2,7 @@
 
     python benchmarks/presets.py                                    # all that have not run yet, one after the other
     python benchmarks/presets.py --presets='ssl/*,detection/faster_rcnn:fpn'
+    python benchmarks/presets.py --pieces=400                       # ends after so many seconds; repeated, it goes on
     python benchmarks/presets.py --list
 
 Each runs as `launch.py` would run it, at its own image size and on a set in the layout of the paper's, which
@@ -9,11 +10,14 @@ Each runs as `launch.py` would run it, at its own image size and on a set in the
 once it has taken a step; a second one, with the same command, goes on from there, evaluates and ends. Printed and kept
 in presets.jsonl are the seconds and the peak memory of both; presets.md has all as a table. What failed is named, with
 the last line that it wrote. XLA compiles without optimisation, which would take longer than these few steps do, unless
-the environment has XLA_FLAGS: seconds are no measure of a preset's speed.
+the environment has XLA_FLAGS; programs that an earlier process has compiled come from jax's cache. Seconds are no
+measure of a preset's speed.
 """
 
 import fnmatch
+import functools
 import json
+import math
 import os
 import pathlib
 import platform
@@ -44,12 +48,20 @@ CHANGED: dict[str, dict[str, Any]] = {
     "ssl/compare": {"shares": "0.5,1", "methods": "rotation,simclr"},
     "ssl/moco": {"batch_size": 4, "groups": 2},
 }
+# Settings of XLA by which programs compile soonest, where the installed jaxlib has them.
+HASTY = {
+    "xla_backend_optimization_level": "0",
+    "xla_cpu_use_fusion_emitters": "false",
+    "xla_cpu_parallel_codegen_split_count": "1",
+}
+STOPPED = 75  # exit code of a command whose time was up
 OTHER_LAYOUTS = {"classification/resnet:paper": {"folder": "folder:imagenet"}}  # further runs, with other --data
 
 _PRESETS = flags.DEFINE_list("presets", ["*"], "names, or patterns of names, such as ssl/moco:v1 or 'detection/*'")
 _FOLDER = flags.DEFINE_string("folder", "runs/presets", "where data, runs under way and the results lie")
 _BATCH = flags.DEFINE_integer("batch_size", 2, "images in a step, unless CHANGED says more", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 1200, "seconds after which a preset is stopped and has failed")
+_PIECES = flags.DEFINE_float("pieces", 0, "seconds after which the command ends, to be repeated; 0: when all is done")
 _MEMORY = flags.DEFINE_float("memory", 5.0, "GiB of a process's memory above which a preset has failed")
 _AGAIN = flags.DEFINE_bool("again", False, "also presets that presets.jsonl has a result of")
 _LIST = flags.DEFINE_bool("list", False, "only print the names")
@@ -84,6 +96,7 @@ class Ended(NamedTuple):
     peak_mib: int
     lines: list[str]
     reason: str = ""  # why it was ended by force
+    late: bool = False  # its time was up
 
     @property
     def failure(self) -> str:
@@ -138,7 +151,7 @@ def cut_flags(name: str, config: dict[str, Any], batch_size: int) -> dict[str, A
     return {flag: value for flag, value in cut.items() if flag in config}
 
 
-def tried(run: Run, folder: pathlib.Path, data: pathlib.Path, limits: Limits) -> dict[str, Any]:
+def tried(run: Run, folder: pathlib.Path, data: pathlib.Path, limits: Limits, until: float) -> dict[str, Any] | None:
     """Run a preset: stop it after its first steps, go on, evaluate.
 
     Args:
@@ -146,29 +159,46 @@ def tried(run: Run, folder: pathlib.Path, data: pathlib.Path, limits: Limits) ->
         folder: where its workdir lies while it runs.
         data: the folder that the presets' relative paths begin in.
         limits: beyond which it has failed.
+        until: when to leave it as it is, by `time.monotonic`; `under_way.json` then says how far it was.
 
     Returns:
-        The row for presets.jsonl.
+        The row for presets.jsonl; None where the time was up.
     """
-    workdir = folder / "under_way"
-    shutil.rmtree(workdir, ignore_errors=True)
+    workdir, notes = folder / "under_way", folder / "under_way.json"
+    row = json.loads(notes.read_text()) if notes.exists() else {}
+    if (row.get("preset"), row.get("flags")) != (run.name, run.flags):
+        shutil.rmtree(workdir, ignore_errors=True)
+        row = {"preset": run.name, "flags": run.flags, "peak_mib": 0, "failure": ""}
     command = [sys.executable, str(ROOT / "launch.py"), *run.command, f"--workdir={workdir}", "--log_every=1"]
-    first = process(command, data, limits, stop=True)
-    row = {"preset": run.name, "flags": run.flags, "first_seconds": first.seconds, "peak_mib": first.peak_mib}
-    failure, stopped = first.failure, any("the same command goes on from there" in line for line in first.lines)
-    if not failure:
-        left = limits._replace(seconds=limits.seconds - first.seconds)
-        second = process(command, data, left, stop=False)
-        row |= {"second_seconds": second.seconds, "peak_mib": max(first.peak_mib, second.peak_mib)}
-        failure = second.failure and f"gone on: {second.failure}"
-        known = ("goes on from step", "done before")
-        if not failure and stopped and not any(word in line for line in second.lines for word in known):
-            failure = "gone on: it began anew"
+    for part in ("first", "second"):
+        if row["failure"] or f"{part}_lines" in row:
+            continue
+        left = limits.seconds - row.get("first_seconds", 0) - row.get("second_seconds", 0)
+        allowed = limits._replace(seconds=min(left, until - time.monotonic()))
+        ended = process(command, data, allowed, stop=part == "first")
+        row[f"{part}_seconds"] = round(row.get(f"{part}_seconds", 0) + ended.seconds, 1)
+        row["peak_mib"] = max(row["peak_mib"], ended.peak_mib)
+        if ended.late and allowed.seconds < left:
+            notes.write_text(json.dumps(row))
+            return None
+        row[f"{part}_lines"] = ended.lines
+        row["failure"] = ended.failure and f"{'gone on: ' if part == 'second' else ''}{ended.failure}"
+    notes.unlink(missing_ok=True)
+    return _finished(row, workdir)
+
+
+def _finished(row: dict[str, Any], workdir: pathlib.Path) -> dict[str, Any]:
+    """Return the row with what the lines of both processes and the metrics say; the workdir goes."""
+    first, second = (row.pop(f"{part}_lines", []) for part in ("first", "second"))
+    stopped = any("the same command goes on from there" in line for line in first)
+    known = ("goes on from step", "done before")
+    if not row["failure"] and stopped and not any(word in line for line in second for word in known):
+        row["failure"] = "gone on: it began anew"
     measured = (workdir / "metrics.jsonl").read_text().splitlines() if (workdir / "metrics.jsonl").exists() else []
     keys = {key for line in measured for key in json.loads(line)}
     shutil.rmtree(workdir, ignore_errors=True)
     evaluated = sorted(key for key in keys if "/" in key and not key.startswith(("train/", "time/")))
-    return {**row, "stopped": stopped, "evaluated": evaluated[:3], "failure": failure}
+    return {**row, "stopped": stopped, "evaluated": evaluated[:3]}
 
 
 def process(command: list[str], data: pathlib.Path, limits: Limits, *, stop: bool) -> Ended:
@@ -183,9 +213,9 @@ def process(command: list[str], data: pathlib.Path, limits: Limits, *, stop: boo
     Returns:
         What it did.
     """
-    env = {"XLA_FLAGS": "--xla_backend_optimization_level=0", **os.environ}
+    env = {"XLA_FLAGS": _hasty(), **os.environ}
     env["TFDS_DATA_DIR"] = str(data / "tensorflow_datasets")
-    began, lines, peak, reason = time.monotonic(), list[str](), 0, ""
+    began, lines, peak, reason, late = time.monotonic(), list[str](), 0, "", False
     with subprocess.Popen(
         command, cwd=data, env=env, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True
     ) as one:
@@ -201,7 +231,8 @@ def process(command: list[str], data: pathlib.Path, limits: Limits, *, stop: boo
         reader.start()
         while one.poll() is None:
             peak = max(peak, _resident_mib(one.pid))
-            if time.monotonic() - began > limits.seconds:
+            late = time.monotonic() - began > limits.seconds
+            if late:
                 reason = f"not done after {limits.seconds:.0f} s"
             elif peak > limits.gib * 1024:
                 reason = f"over {limits.gib:g} GiB"
@@ -209,7 +240,14 @@ def process(command: list[str], data: pathlib.Path, limits: Limits, *, stop: boo
                 one.kill()
             time.sleep(0.1)
         reader.join()
-    return Ended(one.returncode, round(time.monotonic() - began, 1), peak, lines, reason)
+    return Ended(one.returncode, round(time.monotonic() - began, 1), peak, lines, reason, late)
+
+
+@functools.cache
+def _hasty() -> str:
+    from jaxvision.run import xla
+
+    return " ".join(f"--{name}={value}" for name, value in HASTY.items() if xla.known(name))
 
 
 def _resident_mib(pid: int) -> int:
@@ -249,11 +287,15 @@ def main(argv: list[str]) -> None:
     print(
         f"{platform.machine()}, {cores} cores, jax {metadata.version('jax')}; steps of every stage: {STEPS}", flush=True
     )
-    known = {row["preset"] for row in rows}
+    known, began = {row["preset"] for row in rows}, time.monotonic()
+    until = began + _PIECES.value if _PIECES.value else math.inf
     for one in chosen:
         if one.name in known and not _AGAIN.value:
             continue
-        row = tried(one, folder, data, Limits(_SECONDS.value, _MEMORY.value))
+        row = tried(one, folder, data, Limits(_SECONDS.value, _MEMORY.value), until)
+        if row is None:
+            print(f"time is up in {one.name}: repeat the command to go on", flush=True)
+            sys.exit(STOPPED)
         rows.append(row)
         with results.open("a") as file:
             file.write(json.dumps(row) + "\n")

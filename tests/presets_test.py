@@ -63,6 +63,43 @@ def test_a_process_that_takes_too_much_or_fails_is_named(presets: ModuleType, tm
     assert failure("raise SystemExit('error: no such set')", 20, 4) == "exit code 1: error: no such set"
 
 
+def test_a_preset_goes_on_where_the_time_was_up(presets: ModuleType, tmp_path: pathlib.Path, monkeypatch):
+    steps, gone_on = ["train step 1/4\n", "stopped; the same command goes on from there\n"], ["goes on from step 1\n"]
+    late = presets.Ended(-9, 30.0, 5, [], "not done after 30 s", late=True)
+    script = [late, presets.Ended(0, 8.0, 9, steps), late, presets.Ended(0, 4.0, 7, gone_on)]
+    calls: list[bool] = []
+
+    def process(command: list[str], data: pathlib.Path, limits: object, *, stop: bool) -> object:
+        calls.append(stop)
+        (tmp_path / "under_way").mkdir(exist_ok=True)
+        (tmp_path / "under_way" / "metrics.jsonl").write_text('{"val/AP": 0.5, "train/loss": 1, "step": 4}\n')
+        return script.pop(0)
+
+    monkeypatch.setattr(presets, "process", process)
+    run, limits = presets.Run("a/b:paper", {"batch_size": 2}), presets.Limits(100, 4)
+    until = presets.time.monotonic() + 40
+    assert presets.tried(run, tmp_path, tmp_path, limits, until) is None and calls == [True]
+    assert presets.tried(run, tmp_path, tmp_path, limits, until) is None and calls == [True, True, False]
+    row = presets.tried(run, tmp_path, tmp_path, limits, until)
+    assert calls == [True, True, False, False] and not list(tmp_path.iterdir())
+    assert row == {
+        "preset": "a/b:paper",
+        "flags": {"batch_size": 2},
+        "first_seconds": 38.0,
+        "second_seconds": 34.0,
+        "peak_mib": 9,
+        "failure": "",
+        "stopped": True,
+        "evaluated": ["val/AP"],
+    }
+    script += [presets.Ended(0, 8.0, 9, steps), late]
+    assert presets.tried(run, tmp_path, tmp_path, presets.Limits(38, 4), until)["failure"] == (
+        "gone on: not done after 30 s"
+    ), "the preset's own time was up"
+    script += [presets.Ended(0, 8.0, 9, steps), presets.Ended(0, 8.0, 9, ["step 1\n"])]
+    assert presets.tried(run, tmp_path, tmp_path, limits, until)["failure"] == "gone on: it began anew"
+
+
 def test_the_table_has_the_newest_result_of_each_preset(presets: ModuleType):
     row = {"preset": "a/b:paper", "flags": {"batch_size": 2, "steps": 4}, "first_seconds": 3.2, "peak_mib": 700}
     row |= {"stopped": True, "evaluated": ["val/accuracy"], "failure": "exit code 1: error"}
