@@ -18,14 +18,16 @@ class PieceClassifier(nn.Module):
     """Classify what the N pieces of an image [B, N, h, w, 3] are to each other, by late fusion.
 
     One tower for each piece, with shared weights: the encoder, and perhaps a layer of `tower` units ("fc6"). Towers are
-    concatenated and joined by a layer of `joint` units ("fc7") and the answer (Doersch et al. 2015, figure 3; Noroozi &
-    Favaro 2016, figure 3). With one piece and neither layer it is the linear classifier of Gidaris et al. (2018).
+    concatenated and joined by a layer of `joint` units ("fc7"), perhaps another of `last` units ("fc8"), and the answer
+    (Doersch et al. 2015, figure 3; Noroozi & Favaro 2016, figure 3). With one piece and none of these layers it is the
+    linear classifier of Gidaris et al. (2018).
     """
 
     encoder: nn.Module
     num_classes: int  # K, possible answers
     tower: int = 0  # units of "fc6"; 0: no such layer
     joint: int = 0  # units of "fc7"; 0: no such layer
+    last: int = 0  # units of "fc8", which has no normalisation; 0: no such layer
     norm: Layer = BatchNorm  # normalisation behind "fc6" and "fc7"
     dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
 
@@ -35,6 +37,8 @@ class PieceClassifier(nn.Module):
         pool = self.encoder(pieces.reshape(batch * count, *pieces.shape[2:]), train=train)["pool"]
         x = self._layer(pool, self.tower, "fc6", train)
         x = self._layer(x.reshape(batch, -1), self.joint, "fc7", train)
+        if self.last:
+            x = nn.relu(nn.Dense(self.last, kernel_init=he_normal, dtype=self.dtype, name="fc8")(x))
         logits = nn.Dense(self.num_classes, dtype=self.dtype, name="answer")(x)
         return {"pool": pool.reshape(batch, count, -1), "logits": logits}
 

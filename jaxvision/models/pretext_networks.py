@@ -11,7 +11,8 @@ from jaxtyping import Array, Float
 
 from jaxvision.models.alexnet import AlexNet
 from jaxvision.models.layers import BatchNorm, Conv, Dtype, Layer, conv_norm_relu, he_normal, scaled
-from jaxvision.ops.pooling import avg_pool, max_pool
+from jaxvision.ops.normalization import local_response_norm
+from jaxvision.ops.pooling import avg_pool, max_pool, max_pool_ceil
 
 # Channels and kernel of the three convolutions of each block, behind which the first two are pooled.
 _NIN = (((192, 5), (160, 1), (96, 1)), ((192, 5), (192, 1), (192, 1)), *(((192, 3), (192, 1), (192, 1)),) * 2)
@@ -30,6 +31,11 @@ _DILATED = (
 )
 
 
+# Channels, kernel, stride and padding of the convolutions of Doersch et al.'s code.
+_CONTEXT = ((96, 11, 4, 5), (256, 5, 1, 2), (384, 3, 1, 1), (384, 3, 1, 1), (256, 3, 1, 1))
+_XAVIER = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
+
+
 class AlexNetTrunk(nn.Module):
     """CaffeNet's convolutions; "pool" is the last map, flattened.
 
@@ -46,6 +52,36 @@ class AlexNetTrunk(nn.Module):
         nn.share_scope(self, net)
         features = net(x, train=train)
         return {**features, "pool": features["pool5"].reshape(len(x), -1)}
+
+
+class ContextTrunk(nn.Module):
+    """CaffeNet's convolutions without groups, as the released code of Doersch et al. (2015) has them.
+
+    conv1 pads by 5; batch norm behind the last three convolutions neither scales nor shifts; all start by Caffe's
+    "xavier". "pool" is the last map, flattened.
+    """
+
+    width: float = 1.0  # fraction of the code's channels
+    norm: Layer = BatchNorm  # normalisation behind conv3, conv4 and conv5
+    dtype: Dtype = jnp.float32  # type that is computed in; parameters are float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W 3"], *, train: bool) -> dict[str, Float[Array, "B ..."]]:
+        features: dict[str, Array] = {}
+        for i, (channels, kernel, stride, padding) in enumerate(_CONTEXT, start=1):
+            channels = scaled(channels, self.width)
+            settings: dict[str, Any] = {"strides": stride, "padding": padding, "kernel_init": _XAVIER}
+            x = Conv(channels, kernel, dtype=self.dtype, name=f"conv{i}", **settings)(x)
+            if i > 2:
+                plain: dict[str, Any] = {"use_scale": False, "use_bias": False, "name": f"bn{i}"}
+                x = self.norm(use_running_average=not train, dtype=self.dtype, **plain)(x)
+            x = features[f"conv{i}"] = nn.relu(x)
+            if i < 3:
+                x = features[f"pool{i}"] = max_pool_ceil(x, 3, 2)
+                # Caffe divides alpha by the window's size and adds to 1, not 2.
+                x = features[f"norm{i}"] = local_response_norm(x, k=1.0, alpha=1e-4 / 5)
+        x = features["pool5"] = max_pool_ceil(x, 3, 2)
+        return {**features, "pool": x.reshape(len(x), -1)}
 
 
 class NetworkInNetwork(nn.Module):

@@ -101,6 +101,23 @@ def standardise_each(pieces: Pieces) -> Pieces:
     return (pieces - mean) / jnp.maximum(std, _LEAST_STD)
 
 
+def equalise_each(pieces: Pieces, rms: float) -> Pieces:
+    """Take each channel's mean off each piece, and give the piece a root mean square of `rms`.
+
+    It is what the released code of Doersch et al. (2015) does, with 50 grey levels, behind the dropping of channels.
+
+    Args:
+        pieces: in grey levels.
+        rms: the root mean square over a piece's channels and pixels, in grey levels.
+
+    Returns:
+        The pieces; one that is flat, but for a grey level, stays flat.
+    """
+    centred = pieces - pieces.mean((2, 3), keepdims=True)
+    found = jnp.sqrt(jnp.square(centred).mean((2, 3, 4), keepdims=True))
+    return rms * centred / jnp.maximum(found, 1.0)
+
+
 def _each(one: Callable[[jax.Array, jax.Array], jax.Array], keys: UInt32[Array, "B 2"], pieces: Pieces) -> Pieces:
     """Apply `one(key, piece)` to every piece."""
     piece_keys = jax.vmap(partial(jax.random.split, num=pieces.shape[1]))(keys)

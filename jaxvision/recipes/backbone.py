@@ -6,7 +6,7 @@ from typing import Literal
 import flax.linen as nn
 
 from jaxvision.models.layers import BatchNorm, Layer
-from jaxvision.models.pretext_networks import AlexNetTrunk, DilatedVGG, NetworkInNetwork, StridedEncoder
+from jaxvision.models.pretext_networks import AlexNetTrunk, ContextTrunk, DilatedVGG, NetworkInNetwork, StridedEncoder
 from jaxvision.models.resnet import ResNet
 
 
@@ -14,8 +14,8 @@ from jaxvision.models.resnet import ResNet
 class Backbone:
     """A network whose features are learned."""
 
-    kind: Literal["resnet", "alexnet", "alexnet_pieces", "nin", "dilated", "strided"] = (
-        "resnet"  # pieces: conv1 of stride 2; nin: Network in Network; dilated: of colourisation; strided: of fillings
+    kind: Literal["resnet", "alexnet", "alexnet_pieces", "context", "nin", "dilated", "strided"] = (
+        "resnet"  # pieces: of jigsaw; context: relative patch; nin: rotation; dilated: colourisation; strided: fillings
     )
     depth: int = 18  # resnet: layers, 18, 34, 50, 101 or 152; 10 for tiny data
     stem: Literal["imagenet", "cifar"] = "cifar"  # resnet: first layers, 7×7/2 and max-pool, or 3×3
@@ -31,8 +31,9 @@ class Backbone:
             raise ValueError(f"--backbone.remat: {self.kind} has no blocks to compute anew; choose resnet")
         if self.kind == "nin":
             return NetworkInNetwork(self.width, norm)
-        if self.kind in ("dilated", "strided"):
-            return {"dilated": DilatedVGG, "strided": StridedEncoder}[self.kind](self.width, norm)
+        if self.kind in ("context", "dilated", "strided"):
+            networks = {"context": ContextTrunk, "dilated": DilatedVGG, "strided": StridedEncoder}
+            return networks[self.kind](self.width, norm)
         if self.kind != "resnet":
             return AlexNetTrunk(self.width, first_stride=2 if self.kind == "alexnet_pieces" else 4)
         return ResNet(None, self.depth, stem=self.stem, width=self.width, norm=norm, remat=self.remat)

@@ -17,7 +17,7 @@ from jaxvision.evals.means import means
 from jaxvision.models.precision import in_precision
 from jaxvision.recipes.backbone import RESNET18, TINY, Backbone
 from jaxvision.recipes.run_config import SplitConfig
-from jaxvision.tasks.pretext import pretext
+from jaxvision.tasks.pretext import CONTRAST, pretext
 from jaxvision.tasks.questions import Ask
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
@@ -74,11 +74,18 @@ class PretextSetup:
     draw: DrawAnswers
     metrics: tuple[str, ...] = ("pretext_accuracy",)  # outputs of `predict`, one number an image, that are averaged
 
-    def task(self, model: nn.Module, ask: Ask) -> Task:
-        """Return the task of training `model` to answer the questions that `ask` makes of an image."""
+    def task(self, model: nn.Module, ask: Ask, contrast: float = CONTRAST) -> Task:
+        """Return the task of training `model` to answer the questions that `ask` makes of an image.
+
+        Args:
+            model: the network.
+            ask: makes the questions.
+            contrast: grey levels in pictures for a difference of 1 between what the network is given.
+        """
         optimizer, steps = self.config.optimizer.at(self.config.batch_size), self.config.steps
         model = in_precision(model, self.inputs.precision)
-        task = pretext(model, optimizer.make(steps), ask, mean=self.source.mean, std=self.source.std)
+        mean, std = self.source.mean, self.source.std
+        task = pretext(model, optimizer.make(steps), ask, mean=mean, std=std, contrast=contrast)
         return log_rate(task, optimizer, steps)
 
     def experiment(self, task: Task) -> Experiment:

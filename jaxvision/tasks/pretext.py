@@ -20,10 +20,18 @@ from jaxvision.tasks.questions import Ask, Questions
 from jaxvision.train.steps import example_keys
 from jaxvision.train.types import Batch, Key, Metrics, Task, TrainState
 
-_CONTRAST = 64.0  # grey levels for a standard deviation, in pictures of normalised pieces
+CONTRAST = 64.0  # grey levels for a standard deviation, in pictures of normalised pieces
 
 
-def pretext(model: nn.Module, tx: optax.GradientTransformationExtraArgs, ask: Ask, *, mean: Color, std: Color) -> Task:
+def pretext(
+    model: nn.Module,
+    tx: optax.GradientTransformationExtraArgs,
+    ask: Ask,
+    *,
+    mean: Color,
+    std: Color,
+    contrast: float = CONTRAST,
+) -> Task:
     """Make the task of answering questions about images.
 
     Args:
@@ -32,6 +40,7 @@ def pretext(model: nn.Module, tx: optax.GradientTransformationExtraArgs, ask: As
         ask: makes the questions, Q for each image.
         mean: pixel mean of each channel, in 0..255.
         std: pixel standard deviation of each channel.
+        contrast: grey levels in pictures of pieces for a difference of 1.
 
     Returns:
         The task. Metrics are "loss" and "accuracy". `predict` returns "features" [B, D], the encoder's "pool" of the
@@ -63,19 +72,23 @@ def pretext(model: nn.Module, tx: optax.GradientTransformationExtraArgs, ask: As
         probabilities = jax.nn.softmax(logits.astype(jnp.float32))
         probabilities = probabilities.reshape(*questions.answers.shape, -1)
         correct = jnp.argmax(probabilities, axis=-1) == questions.answers
-        outputs |= {"probabilities": probabilities, "answers": questions.answers, "pieces": shown(questions.pieces)}
+        outputs |= {
+            "probabilities": probabilities,
+            "answers": questions.answers,
+            "pieces": shown(questions.pieces, contrast),
+        }
         return {**outputs, "pretext_accuracy": jnp.mean(correct.astype(jnp.float32), axis=1)}
 
     def see(state: TrainState, batch: Batch) -> UInt8[Array, "B V h w 3"]:
-        pieces = shown(ask(example_keys(state, len(batch["image"]), None), unit(batch["image"])).pieces)
+        pieces = shown(ask(example_keys(state, len(batch["image"]), None), unit(batch["image"])).pieces, contrast)
         return pieces.reshape(len(pieces), -1, *pieces.shape[3:])
 
     return Task(init, step, predict, see)
 
 
-def shown(pieces: Float[Array, "*b"]) -> UInt8[Array, "*b"]:
+def shown(pieces: Float[Array, "*b"], contrast: float = CONTRAST) -> UInt8[Array, "*b"]:
     """Turn normalised values into grey levels: 0 is mid-grey, two standard deviations are black and white."""
-    return jnp.clip(jnp.round(127.5 + _CONTRAST * pieces), 0, 255).astype(jnp.uint8)
+    return jnp.clip(jnp.round(127.5 + contrast * pieces), 0, 255).astype(jnp.uint8)
 
 
 def _pieces(questions: Questions) -> Float[Array, "R N h w 3"]:

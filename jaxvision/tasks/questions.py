@@ -47,6 +47,7 @@ def relative_patch(
     color: Literal["drop", "project"] = "drop",
     pixelate: float = 0.5,
     least_pixels: int = 100,
+    rms: float = 0.0,
 ) -> Ask:
     """Ask which of a patch's eight neighbours another patch is (Doersch et al. 2015, section 3).
 
@@ -59,6 +60,8 @@ def relative_patch(
         color: guard against chromatic aberration: "drop" two channels, or "project" the colours (`ops.shortcuts`).
         pixelate: share of the patches that are sampled down and up again.
         least_pixels: fewest pixels of a patch that is sampled down.
+        rms: root mean square in grey levels that each patch is brought to, its means taken off; 0: they stay as they
+            are. It needs a `std` of 1.
 
     Returns:
         One question of two pieces for each image.
@@ -70,6 +73,7 @@ def relative_patch(
         pieces = patches.cut(standardise(255 * images, mean, std), corners, patch)
         pieces = shortcuts.pixelate(pixels, pieces, pixelate, least_pixels)
         pieces = shortcuts.drop_colors(colors, pieces) if color == "drop" else shortcuts.project_colors(pieces)
+        pieces = shortcuts.equalise_each(pieces, rms) if rms else pieces
         return Questions(pieces[:, None], answers[:, None])
 
     return ask

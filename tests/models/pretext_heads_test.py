@@ -41,6 +41,13 @@ def test_towers_share_their_weights_and_are_fused_late():
     assert not np.allclose(moved["logits"], outputs["logits"])  # the order is what is to be told
 
 
+def test_a_last_layer_stands_behind_the_joint_one():
+    model, pieces = PieceClassifier(Encoder(), num_classes=5, tower=4, joint=7, last=3), jnp.zeros((2, 2, 8, 8, 3))
+    params = jax.eval_shape(lambda: model.init(KEY, pieces, train=True))["params"]
+    assert set(params) == {"encoder", "fc6", "fc6_bn", "fc7", "fc7_bn", "fc8", "answer"}
+    assert count(params["fc8"]) == 7 * 3 + 3 and count(params["answer"]) == 3 * 5 + 5
+
+
 def test_without_layers_the_head_is_linear():
     pieces = jax.random.normal(KEY, (2, 1, 8, 8, 3))
     model = PieceClassifier(Encoder(), num_classes=4)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxvision.models.pretext_heads import Colorizer, ContextEncoder
-from jaxvision.models.pretext_networks import AlexNetTrunk, DilatedVGG, NetworkInNetwork, StridedEncoder
+from jaxvision.models.pretext_networks import AlexNetTrunk, ContextTrunk, DilatedVGG, NetworkInNetwork, StridedEncoder
 
 KEY = jax.random.PRNGKey(0)
 
@@ -38,6 +38,22 @@ def test_alexnets_convolutions_are_caffenets_and_take_smaller_steps_on_tiles():
     assert tiles["conv1"].shape[1:3] == (27, 27) and tiles["pool5"].shape == (1, 2, 2, 256)
     with pytest.raises(ValueError, match="image_size must be at least 67"):
         outputs(AlexNetTrunk(), 64)
+
+
+def test_the_network_of_relative_patches_is_caffenets_without_groups_pooled_beyond_its_border():
+    made, variables = outputs(ContextTrunk(), 96)
+    sides = {name: made[name].shape[1:] for name in ("conv1", "pool1", "conv2", "pool2", "conv4", "pool5")}
+    assert sides == {
+        "conv1": (24, 24, 96),
+        "pool1": (12, 12, 96),
+        "conv2": (12, 12, 256),
+        "pool2": (6, 6, 256),
+        "conv4": (6, 6, 384),
+        "pool5": (3, 3, 256),
+    }
+    kernels = 121 * 3 * 96 + 25 * 96 * 256 + 9 * (256 * 384 + 384 * 384 + 384 * 256)
+    assert count(variables) == kernels + 96 + 256 + 384 + 384 + 256, "norms learn nothing"
+    assert set(variables["batch_stats"]) == {"bn3", "bn4", "bn5"} and made["pool"].shape == (1, 2304)
 
 
 def test_colourisations_network_sees_an_eighth_and_predicts_at_a_quarter():

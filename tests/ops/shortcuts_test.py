@@ -30,6 +30,16 @@ def test_one_channel_is_kept_and_the_others_are_faint_noise():
     assert abs(found.transpose(0, 1, 4, 2, 3)[~same].mean()) < 0.01
 
 
+def test_pieces_are_brought_to_one_root_mean_square_without_their_means():
+    grey = jnp.linspace(3, 30, 64)[:, None, None, None, None] * PIECES + 20
+    found = np.asarray(shortcuts.equalise_each(grey, 50.0))
+    np.testing.assert_allclose(found.mean((2, 3)), 0, atol=1e-3)
+    np.testing.assert_allclose(np.sqrt((found**2).mean((2, 3, 4))), 50, rtol=1e-4)
+    own = np.asarray(grey[5, 1]) - np.asarray(grey[5, 1]).mean((0, 1))
+    np.testing.assert_allclose(found[5, 1], 50 * own / np.sqrt((own**2).mean()), rtol=1e-3, atol=1e-3)
+    assert not np.asarray(shortcuts.equalise_each(jnp.full((1, 1, 4, 4, 3), 9.0), 50.0)).any()
+
+
 def test_pixelation_leaves_blocks_and_the_mean():
     found = np.asarray(shortcuts.pixelate(KEYS, PIECES, 1.0, 16))
     changed = ~np.isclose(found, PIECES, atol=1e-5).all((2, 3, 4))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from experiments.ssl import colorization, context_encoder, jigsaw, relative_patch, rotation
+from jaxvision.data.inputs import Inputs
 from jaxvision.models.norms import SplitBatchNorm
 from jaxvision.recipes.backbone import RESNET18, RESNET50, TINY, Backbone
 
@@ -30,6 +31,7 @@ def test_features_have_the_channels_of_depth_and_width(backbone: Backbone, chann
     [
         ("alexnet", 227, 9216),
         ("alexnet_pieces", 64, 1024),
+        ("context", 96, 2304),
         ("nin", 32, 192),
         ("dilated", 32, 512),
         ("strided", 32, 512),
@@ -56,7 +58,14 @@ def test_the_presets_that_are_called_paper_are_on_the_papers_networks():
     assert colorization.PRESETS["paper"].backbone.kind == "dilated" and colorization.PRESETS["paper"].refining == 2
     filling = context_encoder.PRESETS["paper"]
     assert (filling.backbone.kind, filling.bottleneck, filling.judge_width) == ("strided", 4000, 0.5)
-    assert "paper" not in relative_patch.PRESETS and relative_patch.PRESETS["resnet18"].backbone == RESNET18
+    places = relative_patch.PRESETS["paper"]
+    assert (places.backbone.kind, places.last, places.rms, places.pixels.range) == ("context", 4096, 50, 255)
+    assert relative_patch.PRESETS["resnet18"].backbone == RESNET18
+
+
+def test_patches_of_a_size_in_grey_levels_need_pixels_in_grey_levels():
+    with pytest.raises(ValueError, match=r"^--rms=50: patches must be in grey levels; add --pixels.range=255, or "):
+        relative_patch.build(relative_patch.Config(rms=50.0), Inputs())
 
 
 def test_the_first_layers_and_the_normalisation_are_those_asked_for():

@@ -46,6 +46,16 @@ def test_guards_of_patches():
     assert float(coarse.std()) < 0.8 * float(plain.std())
 
 
+def test_patches_are_in_grey_levels_of_one_size_where_that_is_asked():
+    levels = {"mean": (127.5, 127.5, 127.5), "std": (1.0, 1.0, 1.0)}
+    ask = relative_patch(**levels, patch=12, gap=3, jitter=1, pixelate=0.0, rms=50.0)
+    pieces = np.asarray(jax.jit(ask)(KEYS, IMAGES).pieces)
+    np.testing.assert_allclose(np.sqrt((pieces**2).mean((3, 4, 5))), 50, rtol=1e-3)
+    stds = np.sort(pieces.std((3, 4)), axis=-1)
+    np.testing.assert_allclose(stds[..., 2], 50 * 3**0.5, rtol=1e-3)
+    assert (stds[..., :2] < 2).all(), "two channels are faint"
+
+
 def test_tiles_are_in_the_permutation_that_is_the_answer():
     orders = jnp.asarray(spread(9), jnp.int32)
     cells = jnp.repeat(jnp.repeat(jnp.arange(9.0).reshape(3, 3), 16, 0), 16, 1) / 9

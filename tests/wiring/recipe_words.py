@@ -189,6 +189,7 @@ WORDS: dict[str, Callable[[Call], str]] = {
     "relative_patch": lambda c: (
         f"patches of {c.named['patch']} px, gap {c.named['gap']}, jitter ±{c.named['jitter']}, colours: "
         f"{c.named['color']}, a share of {c.named['pixelate']} sampled down to {c.named['least_pixels']} pixels or more"
+        + (f"; each patch less its mean, to a root mean square of {c.named['rms']}" if c.named["rms"] != "0" else "")
     ),
     "rotation": lambda c: "each image at 0, 90, 180 and 270°",
     **dict.fromkeys(("place", "shuffle", "add_latent", "add_seed", "unchanged"), lambda c: ""),
