@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.pixel_scale import CAFFE_IMAGENET
+from jaxvision.data.pixel_scale import CAFFE_ILSVRC
 from jaxvision.models.deconvnet import DeconvNet
 from jaxvision.recipes.object_segmentation import ObjectFlags, ObjectSetup
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
@@ -52,7 +52,7 @@ PRESETS = {
     # objects are connected regions of one class, and each step draws one of each of its images.
     "paper": Config(
         data="voc:VOCdevkit/VOC2012",
-        pixels=CAFFE_IMAGENET,
+        pixels=CAFFE_ILSVRC,
         width=1.0,
         window=7,
         batch_size=64,

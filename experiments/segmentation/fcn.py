@@ -15,7 +15,7 @@ from typing import Any, Literal
 import flax.linen as nn
 
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.pixel_scale import CAFFE_IMAGENET
+from jaxvision.data.pixel_scale import CAFFE_ILSVRC
 from jaxvision.models.fcn import FCN
 from jaxvision.models.fcn_resnet import FCNResNet
 from jaxvision.recipes.segmentation import (
@@ -59,7 +59,7 @@ class Config(SegmenterConfig):
 # tested on VOC2011's validation images that are not among them, as in the released code.
 _PAPER = Config(
     data="sbd:benchmark_RELEASE,voc=VOCdevkit/VOC2011",
-    pixels=CAFFE_IMAGENET,
+    pixels=CAFFE_ILSVRC,
     width=1.0,
     batch_norm=False,
     pad=100,

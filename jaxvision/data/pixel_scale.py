@@ -56,6 +56,9 @@ CAFFE = PixelScale(255)
 CAFFE_IMAGENET = PixelScale(255, (122.7717, 115.9465, 102.9801))
 """Pixels of 0..255 minus the mean that R-CNN's successors have (Girshick 2015), here as red, green, blue."""
 
+CAFFE_ILSVRC = PixelScale(255, (122.67891434, 116.66876762, 104.00698793))
+"""Pixels of 0..255 minus the mean of Caffe's mean image of ImageNet, which FCN's code has as three numbers."""
+
 UNIT = PixelScale(1, (0.0, 0.0, 0.0))
 """Pixels of 0..1, from which nothing is subtracted, as in darknet."""
 
