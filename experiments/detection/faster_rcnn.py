@@ -105,7 +105,12 @@ PRESETS = {
         network=DetectorNetwork(),
         proposing=ProposalConfig(),
         optimizer=Optimizer(
-            lr=0.02, weight_decay=1e-4, schedule="step", milestones=(16 / 26, 22 / 26), warmup_steps=1000
+            lr=0.02,
+            weight_decay=1e-4,
+            schedule="step",
+            milestones=(16 / 26, 22 / 26),
+            warmup_steps=1000,
+            warmup_from=0.001,
         ),
     ),
     "smoke": Config(**SMOKE, network=TINY, proposing=FEWEST_PROPOSALS),

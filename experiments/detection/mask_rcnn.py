@@ -32,6 +32,10 @@ class Config(TwoStageConfig):
     detecting: RegionConfig = RegionConfig(samples=32, positives=8, detections=20)
 
 
+_DETECTRON = Optimizer(
+    lr=0.02, weight_decay=1e-4, schedule="step", milestones=(0.75,), warmup_steps=500, warmup_from=1 / 3
+)
+
 PRESETS = {
     "quick": Config(),
     "photos": Config(  # a few photographs of one's own, from random weights
@@ -48,7 +52,7 @@ PRESETS = {
         steps=160_000,
         network=DetectorNetwork(),
         proposing=ProposalConfig(),
-        optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="step", milestones=(0.75,), warmup_steps=500),
+        optimizer=_DETECTRON,
     ),
     # Section 3.1 on one map of stride 16, the C4 of tables 2 and 3: 64 RoIs an image, 300 proposals in the test, and
     # RoIAlign with as many samples as a bin has cells, as Detectron's.
@@ -57,7 +61,7 @@ PRESETS = {
         steps=160_000,
         network=DetectorNetwork("resnet_c4", roi_samples=0),
         proposing=ProposalConfig(train_before_nms=12_000, test_before_nms=6000, test_after_nms=300),
-        optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="step", milestones=(0.75,), warmup_steps=500),
+        optimizer=_DETECTRON,
     ),
     "smoke": Config(**SMOKE, network=TINY, proposing=FEWEST_PROPOSALS),
 }

@@ -91,7 +91,14 @@ PRESETS = {
         steps=90_000,
         eval_every=10_000,
         view=SegmenterView((480, 480), (694, 694), (0.5, 2.0), shorter=520, flip=True),
-        optimizer=Optimizer(lr=0.02, weight_decay=1e-4, schedule="polynomial", power=0.9, lr_scale=("^aux_head/=10",)),
+        optimizer=Optimizer(
+            lr=0.02,
+            weight_decay=1e-4,
+            decay_norms=True,
+            schedule="polynomial",
+            power=0.9,
+            lr_scale=("^aux_head/=10",),
+        ),
     ),
     "smoke": smoke(Config(width=0.0625, batch_norm=False)),
 }

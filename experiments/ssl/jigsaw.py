@@ -51,14 +51,13 @@ PRESETS = {
         joint=4096,
         batch_size=256,
         steps=350_000,
-        crop=PretextCrop((256, 288)),
+        crop=PretextCrop((256, 256)),
         optimizer=Optimizer(
             lr=0.01,
             rate_in_velocity=True,
             weight_decay=5e-4,
             schedule="step",
-            milestones=(0.33, 0.66),
-            warmup_steps=5000,
+            milestones=(2 / 7, 4 / 7, 6 / 7),
         ),
     ),
     "fashion": Config(  # Fashion-MNIST: grey images of 28 pixels, which have no fringes of colour to hide

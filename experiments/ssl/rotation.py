@@ -37,7 +37,13 @@ PRESETS = {
         crop=PretextCrop((32, 40), flip=True),
         backbone=Backbone("nin", width=1.0),
         optimizer=Optimizer(
-            lr=0.1, weight_decay=5e-4, nesterov=True, schedule="step", milestones=(0.3, 0.6, 0.8), factor=0.2
+            lr=0.1,
+            weight_decay=5e-4,
+            decay_norms=True,
+            nesterov=True,
+            schedule="step",
+            milestones=(0.3, 0.6, 0.8),
+            factor=0.2,
         ),
     ),
     "smoke": Config(**SMOKE, image_size=16, batch_size=4, crop=PretextCrop((16, 18))),
