@@ -163,7 +163,7 @@ def encoders(config: Config, source: Source) -> list[str]:
 def method_config(name: str, config: Config) -> object:
     """Return the Config of the method `name`, with the network and the budget of all."""
     presets, size = MODULES[name].PRESETS, config.image_size
-    recipes = (config.recipe, *(("resnet18",) if config.recipe == "paper" else ()), "quick")  # one has its own name
+    recipes = (*(("resnet18",) if config.recipe == "paper" else ()), config.recipe, "quick")  # first one on a ResNet
     preset = next(presets[recipe] for recipe in recipes if recipe in presets)
     shared = ("data", "train_split", "val_split", "batch_size", "steps", "backbone")
     same = {field: getattr(config, field) for field in shared}

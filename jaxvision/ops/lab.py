@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32
-from scipy.spatial import ConvexHull
 
 _XYZ = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]], np.float64
@@ -70,6 +69,8 @@ def hull_bins(grid: int = 10) -> Float32[np.ndarray, "Q 2"]:
     et al. 2016 (section 2.1), which the released code reads from pts_in_hull.npy. How they were chosen neither says.
     This rule gives exactly that file's, in its order.
     """
+    from scipy.spatial import ConvexHull  # which takes a while to import
+
     whole = np.unique(np.trunc(_colors_of_screens()), axis=0).astype(np.float64)
     corners = grid * np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)])
     sides = ConvexHull((whole[:, None] + corners[None]).reshape(-1, 2)).equations  # normals that point outwards
