@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -66,6 +67,7 @@ def test_torchvisions_fcn_with_its_side_classifier(monkeypatch: pytest.MonkeyPat
     batches = batches_of(2, 64, 80)
     optimizer = Optimizer(lr=0.001, weight_decay=1e-4, decay_norms=True, lr_scale=("^aux_head/=10",))
     monkeypatch.setattr(jnp, "float32", jnp.float64)  # which losses and interpolation name
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # annotations of interpolation say float32
     with jax.enable_x64(True):
         model = FCNResNet(CLASSES, 50, width=1 / 16, dtype=jnp.float64)
         task = segmentation(model, optimizer.make(STEPS), mean=GREY, std=SPREAD)
