@@ -86,6 +86,15 @@ def test_rcnn_passes_on_the_fine_tuned_network_and_what_was_fitted():
     assert test.params == expected and test.model_state["batch_stats"] == {"owner": "tuned"}
 
 
+def test_rcnns_softmax_is_the_classifier_of_its_fine_tuning():
+    built, tuned = stages(rcnn, classifier="softmax"), state(conv="tuned", fc={"kernel": "fc"})
+    assert "svm" not in built
+    done = {"finetune": tuned, "features": state(conv="tuned"), "regression": state(kernel="regression")}
+    done["softmax"] = built["softmax"].warm_start(state(), done)
+    assert done["softmax"].params == {"kernel": "fc"}
+    assert built["test"].warm_start(state(), done).params["softmax"] == {"kernel": "fc"}
+
+
 def test_yolo_starts_from_the_convolutions_of_its_pretraining():
     started = stages(yolo)["train"].warm_start
     learned = state(conv="learned", fc="learned")

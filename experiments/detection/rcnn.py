@@ -4,7 +4,8 @@ python launch.py --experiment=detection/rcnn  # scenes: AP50 0.923, 2.4 minutes,
 python launch.py --experiment=detection/rcnn --from_stage=svm --svm.c=0.01
 python launch.py --experiment=detection/rcnn --data=voc:/data/VOC2007 --preset=paper --workers=8
 
-Stages: proposals, finetune, features, svm, regression, test. What they leave is in artefacts/ and checkpoints/.
+Stages: proposals, finetune, features, svm or softmax, regression, test. What they leave is in artefacts/ and
+checkpoints/.
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.data.pixel_scale import CAFFE_IMAGENET
 from jaxvision.recipes.detection_outputs import presentation
 from jaxvision.recipes.detector_config import PHOTOS_VIEW, VOC07, DetectorView
-from jaxvision.recipes.rcnn import MARGIN, RCNNConfig, RCNNSetup
+from jaxvision.recipes.rcnn import RCNNConfig, RCNNSetup
 from jaxvision.recipes.rcnn_networks import FeatureFlags, WindowNetwork
 from jaxvision.recipes.rcnn_pictures import draw_windows
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags
@@ -88,18 +89,22 @@ def build(config: Config, inputs: Inputs) -> Experiment:
     names, classes, (machine_width, regressor_width) = setup.source.class_names, setup.classes, setup.look.widths()
     windows = setup.windows()
     shown = picture("windows", windows, partial(draw_windows, class_names=names))
-    svm, regression = rcnn.machines(machine_width, classes), rcnn.regressors(regressor_width, classes)
-    test = rcnn.rcnn(setup.look, classes, config.test)
+    regression = rcnn.regressors(regressor_width, classes)
+    test = rcnn.rcnn(setup.look, classes, config.test, config.classifier)
+    if config.classifier == "svm":
+        classify = Stage("svm", rcnn.machines(machine_width, classes), None, 0, make=setup.make_svms)
+    else:
+        classify = Stage("softmax", rcnn.softmax(machine_width, classes), None, 0, warm_start=_classifier)
     return Experiment(
         (
             Stage("proposals", nothing(), None, 0, make=setup.find_proposals),
             Stage("finetune", setup.classifier(), windows, config.steps, (shown,)),
             Stage("features", rcnn.features(setup.look), None, 0, warm_start=_finetuned, make=setup.make_features),
-            Stage("svm", svm, None, 0, make=setup.make_svms),
+            classify,
             Stage("regression", regression, None, 0, make=setup.make_regressors),
             Stage("test", test, setup.val(), 0, setup.test_hooks(), _detector),
         ),
-        presentation(names, setup.read, min_score=MARGIN),
+        presentation(names, setup.read, min_score=setup.least_score),
     )
 
 
@@ -110,8 +115,14 @@ def _finetuned(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
     return dataclasses.replace(state, params=params, model_state=tuned.model_state)
 
 
+def _classifier(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+    """Take the layer of the fine-tuned network that its features lack."""
+    (name,) = done["finetune"].params.keys() - done["features"].params.keys()
+    return dataclasses.replace(state, params=done["finetune"].params[name])
+
+
 def _detector(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
-    """Put the network, the SVMs and the regressors together."""
-    network = done["features"]
-    params = {"network": network.params, "svm": done["svm"].params, "regression": done["regression"].params}
+    """Put the network, its classifier and the regressors together."""
+    network, classifier = done["features"], "svm" if "svm" in done else "softmax"
+    params = {name: done[name].params for name in (classifier, "regression")} | {"network": network.params}
     return dataclasses.replace(state, params=params, model_state=network.model_state)

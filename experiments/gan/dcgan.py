@@ -14,6 +14,7 @@ from typing import Literal
 import flax.linen as nn
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.models.dcgan import Rules
 from jaxvision.models.studio_gan import SIZE, StudioDiscriminator, StudioGenerator
 from jaxvision.recipes.backbone import TINY
 from jaxvision.recipes.gan import DCGAN_ADAM, FAST_DCGAN_ADAM, GanNetwork, GanRules, GanSetup, full_size, smoke
@@ -67,10 +68,12 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 
 
 def _networks(config: Config) -> tuple[nn.Module, nn.Module]:
-    """Return generator and discriminator. ValueError: StudioGAN's with another size than theirs."""
+    """Return generator and discriminator. ValueError: StudioGAN's with another size than theirs, or broken rules."""
     network = config.network
     if config.networks == "dcgan":
         return network.generator(), network.discriminator()
     if network.size != SIZE:
         raise ValueError(f"--network.size={network.size}: StudioGAN's networks are of {SIZE} pixels")
+    if network.rules != Rules():
+        raise ValueError("--network.rules are those of DCGAN's networks: leave out --networks=studiogan")
     return StudioGenerator(network.width), StudioDiscriminator(network.width)

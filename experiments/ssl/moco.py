@@ -31,6 +31,7 @@ class Config(ContrastiveConfig):
     queue: int = 256  # keys of earlier steps; far fewer than there are images
     momentum: float = 0.98  # share of itself that the key network keeps in a step
     groups: int = 4  # parts of a batch, each normalised by itself
+    shuffle: bool = True  # keys are in other groups than their queries, whose statistics would give them away
     hidden: int = 128  # width of v2's hidden layer
     head_norm: bool = True  # batch norm also in the head: embeddings spread sooner; the papers have none
 
@@ -91,6 +92,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         queue=config.queue,
         momentum=config.momentum,
         groups=config.groups,
+        shuffle=config.shuffle,
         sent_as="bfloat16" if inputs.precision == "bfloat16" else "float32",
     )
     task = log_rate(task, optimizer, config.steps)

@@ -122,15 +122,20 @@ def mask_head_loss(
     targets: Float[Array, "B K S S"],
     positive: Bool[Array, "B K"],
     *,
+    exclusive: bool = False,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
     """Return positives' mean sigmoid cross entropy in the labelled class's channel (He et al. 2017, section 3).
+
+    With `exclusive` classes compete for a pixel by a softmax, of which the labelled class and the background, class 0,
+    are right (table 2b).
 
     Args:
         logits: of the mask of each class, for each sampled RoI.
         labels: the class of each RoI.
         targets: the true masks, 0 or 1.
         positive: which slots hold a positive; only these count.
+        exclusive: whether a pixel belongs to one class.
         axis_name: the mapped axis over devices, or None.
 
     Returns:
@@ -142,8 +147,15 @@ def mask_head_loss(
         >>> all(float(loss) < 0.001 for loss in losses.values())
         True
     """
-    chosen = jnp.take_along_axis(logits, labels[:, :, None, None, None], axis=-1)[..., 0].astype(jnp.float32)
-    entropy = optax.sigmoid_binary_cross_entropy(chosen, targets).mean(axis=(-2, -1))
+    logits = logits.astype(jnp.float32)
+    if exclusive:
+        logits = jax.nn.log_softmax(logits)
+    chosen = jnp.take_along_axis(logits, labels[:, :, None, None, None], axis=-1)[..., 0]
+    if exclusive:
+        entropy = -(targets * chosen + (1 - targets) * logits[..., 0])
+    else:
+        entropy = optax.sigmoid_binary_cross_entropy(chosen, targets)
+    entropy = entropy.mean(axis=(-2, -1))
     return {"mask": jnp.where(positive, entropy, 0).sum() / _count(positive, axis_name)}
 
 

@@ -279,23 +279,25 @@ def resnet_fc(
     *,
     depth: int = 18,
     width: float = 1.0,
+    masks: bool = False,
     norm: Layer = BatchNorm,
     anchors: Anchors = FIVE_SIZES,
     operation: str = "pool",
+    stride: int = 8,
     ranks: Ranks = (0, 0),
     dtype: Dtype = jnp.float32,
 ) -> FasterRCNN:
-    """Make a ResNet up to layer3, dilated to a stride of 8, with fc6 and fc7 on 7×7 RoIPool.
-
-    This is Fast R-CNN's design (Girshick 2015, figure 1), for objects of a few dozen pixels.
+    """Make a ResNet up to layer3 with fc6 and fc7 on 7×7 RoIPool, Fast R-CNN's design (Girshick 2015, figure 1).
 
     Args:
         num_classes: K, with the background.
         depth: of the ResNet.
         width: fraction of the papers' channels everywhere.
+        masks: whether there is a mask branch.
         norm: normalisation behind each convolution of the ResNet.
         anchors: of the RPN.
         operation: see `RoIs`.
+        stride: pixels a cell of layer3: 8, by dilation, for objects of a few dozen pixels, or 16.
         ranks: of fc6 and of fc7, see `box_head`.
         dtype: type that is computed in.
 
@@ -303,12 +305,12 @@ def resnet_fc(
         The network, before its parameters are drawn.
     """
     return FasterRCNN(
-        ResNet(None, depth, output_stride=8, width=width, stages=3, norm=norm, dtype=dtype),
+        ResNet(None, depth, output_stride=stride, width=width, stages=3, norm=norm, dtype=dtype),
         None,
         RPN(scaled(256, width), anchors, dtype),
         TwoFCHead(num_classes, scaled(1024, width), ranks, dtype),
-        None,
-        RoIs({"layer3": 8}, operation=operation),
+        MaskHead(num_classes, channels=scaled(256, width), dtype=dtype) if masks else None,
+        RoIs({"layer3": stride}, operation=operation),
         map_names=("layer3",),
     )
 

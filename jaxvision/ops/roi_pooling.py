@@ -54,8 +54,8 @@ def roi_pool(
     count = rois.shape[0] * rois.shape[1]
     bins = Bins(
         jnp.repeat(jnp.arange(batch) * height * width, rois.shape[1]),
-        *(a.reshape(count, -1) for a in _bin_borders(first[..., 1], last[..., 1], output_size[0], height)),
-        *(a.reshape(count, -1) for a in _bin_borders(first[..., 0], last[..., 0], output_size[1], width)),
+        *(a.reshape(count, -1) for a in bin_borders(first[..., 1], last[..., 1], output_size[0], height)),
+        *(a.reshape(count, -1) for a in bin_borders(first[..., 0], last[..., 0], output_size[1], width)),
     )
     table = features.reshape(-1, channels)
     known = jax.lax.stop_gradient(table)
@@ -63,10 +63,17 @@ def roi_pool(
     return _pick(table, cell).reshape(*rois.shape[:2], *output_size, channels)
 
 
-def _bin_borders(
+def bin_borders(
     first: Int[Array, "B R"], last: Int[Array, "B R"], bins: int, length: int
 ) -> tuple[Int[Array, "B R P"], Int[Array, "B R P"]]:
-    """Return each bin's first cell and the cell after its last, cut to the map; bins may overlap."""
+    """Return each bin's first cell and the cell after its last along one axis, cut to the map; bins may overlap.
+
+    Args:
+        first: first cell of each RoI.
+        last: its last cell, which it includes.
+        bins: bins of a RoI.
+        length: cells of the map.
+    """
     size = jnp.maximum(last - first + 1, 1)[..., None]
     number = jnp.arange(bins)[None, None]
     begin, end = number * size // bins, -(-(number + 1) * size // bins)

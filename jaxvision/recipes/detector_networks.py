@@ -2,9 +2,9 @@
 
 import dataclasses
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
-from jaxvision.models.faster_rcnn import FasterRCNN, resnet_c4, resnet_fpn, vgg16
+from jaxvision.models.faster_rcnn import FasterRCNN, resnet_c4, resnet_fc, resnet_fpn, vgg16
 from jaxvision.models.layers import Layer
 from jaxvision.models.norms import NORMS, FrozenBatchNorm
 from jaxvision.models.rpn import Anchors
@@ -18,7 +18,9 @@ class DetectorNetwork:
     A backbone of one's own is another choice of `backbone`, for which `make` calls `models.faster_rcnn.with_pyramid`.
     """
 
-    backbone: Literal["resnet_fpn", "resnet_c4", "vgg16"] = "resnet_fpn"  # a pyramid of maps, or one map of stride 16
+    backbone: Literal["resnet_fpn", "resnet_c4", "resnet_fc", "vgg16"] = (
+        "resnet_fpn"  # a pyramid of maps, or one map of stride 16; with conv5 or with fc6 and fc7 on each RoI
+    )
     depth: int = 50  # layers of a ResNet: 18, 34, 50, 101 or 152, 10 for tiny data; resnet_c4 has at least 50
     width: float = 1.0  # number of channels, as a fraction of the papers'
     norm: Literal["batch", "group", "frozen"] = "batch"  # group: for small batches; frozen: as in imported weights
@@ -28,6 +30,7 @@ class DetectorNetwork:
     roi: Literal["align", "pool", "warp"] = "align"  # how features of RoIs are computed; a pyramid has align only
     rounded_anchors: bool = False  # pyramid: move anchors' corners to whole pixels, as torchvision's detectors do
     roi_aligned: bool = True  # pyramid: shift RoIs by half a cell before they are sampled; torchvision's do not
+    map_stride: Literal[8, 16] = 16  # resnet_fc: pixels a cell of its map; 8, which takes dilation, for small objects
     remat: bool = False  # a ResNet keeps a block's ends alone for the gradient: less memory, more time
     legacy_anchors: bool = False  # one map: py-faster-rcnn's anchors of anchor_sizes, whose ratios are 0.5, 1 and 2
     roi_samples: int = 2  # align: samples along each axis of a bin; 0: as many as it has cells, as Detectron on one map
@@ -49,7 +52,7 @@ class DetectorNetwork:
         if self.norm == "frozen" and not imported:
             raise ValueError("--network.norm=frozen never learns statistics: it needs weights from --init_from")
         if self.remat and self.backbone == "vgg16":
-            raise ValueError("--network.remat: vgg16 has no blocks to compute anew; choose resnet_fpn or resnet_c4")
+            raise ValueError("--network.remat: vgg16 has no blocks to compute anew; choose another network.backbone")
         network = self._network(num_classes, masks)
         network = network.clone(rois=network.rois._replace(samples=self.roi_samples))
         return network.clone(backbone=network.backbone.clone(remat=True)) if self.remat else network
@@ -60,9 +63,10 @@ class DetectorNetwork:
         anchors = Anchors((self.anchor_sizes,), self.anchor_ratios, legacy=self.legacy_anchors)
         if self.backbone == "vgg16":
             if masks:
-                raise ValueError("--network.backbone=vgg16 has no mask branch; choose resnet_fpn or resnet_c4")
+                raise ValueError("--network.backbone=vgg16 has no mask branch; choose another one")
             return vgg16(num_classes, width=self.width, anchors=anchors, operation=self.roi)
-        return resnet_c4(
+        make: Any = partial(resnet_fc, stride=self.map_stride) if self.backbone == "resnet_fc" else resnet_c4
+        return make(
             num_classes,
             depth=self.depth,
             width=self.width,
@@ -76,7 +80,7 @@ class DetectorNetwork:
         if self.roi != "align":
             raise ValueError(f"--network.roi={self.roi}: a pyramid has align only; choose another network.backbone")
         if self.legacy_anchors:
-            raise ValueError("--network.legacy_anchors are for one map: choose --network.backbone=vgg16 or resnet_c4")
+            raise ValueError("--network.legacy_anchors are for one map: choose another network.backbone")
         sizes = tuple((size,) for size in self.anchor_sizes)
         return resnet_fpn(
             num_classes,

@@ -14,7 +14,7 @@ from jaxvision.data.records import Source
 from jaxvision.data.transforms import Transform, compose, horizontal_flip
 from jaxvision.evals.latent_space import between
 from jaxvision.losses.gan import Objective
-from jaxvision.models.dcgan import Discriminator, Encoder, Generator
+from jaxvision.models.dcgan import Discriminator, Encoder, Generator, Rules
 from jaxvision.models.precision import in_precision
 from jaxvision.recipes.run_config import RunConfig
 from jaxvision.tasks.extractor import Extractor
@@ -34,10 +34,11 @@ class GanNetwork:
     kernel: Literal[4, 5] = 4  # height and width of kernels; 5 is the paper's, 4 leaves no checkerboard
     latent_dim: int = 100  # numbers in a latent
     prior: Prior = "uniform"  # distribution of each number in a latent: U(-1, 1) or N(0, 1)
+    rules: Rules = Rules()
 
     def generator(self, num_classes: int | None = None) -> Generator:
         """Return the generator; with `num_classes` it is given a label beside each latent."""
-        return Generator(self.size, width=self.width, kernel=self.kernel, num_classes=num_classes)
+        return Generator(self.size, width=self.width, kernel=self.kernel, num_classes=num_classes, rules=self.rules)
 
     def discriminator(
         self,
@@ -55,11 +56,11 @@ class GanNetwork:
         Returns:
             A model that takes images and returns "logits" [B].
         """
-        return Discriminator(self.size, self.width, self.kernel, num_classes, condition, latent_dim)
+        return Discriminator(self.size, self.width, self.kernel, num_classes, condition, latent_dim, rules=self.rules)
 
     def encoder(self) -> Encoder:
         """Return a network that predicts a latent from an image."""
-        return Encoder(self.latent_dim, self.size, self.width, self.kernel)
+        return Encoder(self.latent_dim, self.size, self.width, self.kernel, rules=self.rules)
 
 
 DCGAN_ADAM = Optimizer(rule="adam", lr=2e-4, momentum=0.5)  # both optimizers of Radford et al. 2016, section 4
@@ -73,6 +74,7 @@ class GanRules:
     objective: Objective = "non_saturating"  # the pair of losses
     smooth: float = 0.0  # one-sided label smoothing: the target of real images is 1 - smooth
     discriminator_steps: int = 1  # discriminator steps for each generator step; they share the batch
+    penalty: float = 0.0  # weight of the gradient penalty: 10 for wasserstein, with network.rules.batch_norm=generator
     average_decay: float = 0.999  # decay of the generator's moving average, which samples are drawn from
     sample_norm: Literal["running", "batch", "standing"] = (
         "running"  # batch statistics of the averaged generator: averaged too, the batch's own, or collected anew
@@ -155,6 +157,7 @@ class GanSetup:
             objective=play.objective,
             discriminator_steps=play.discriminator_steps,
             smooth=play.smooth,
+            penalty=play.penalty,
             average_decay=play.average_decay,
             conditional=self.conditional,
             encoder=None if encoder is None else in_precision(encoder, precision),

@@ -39,13 +39,13 @@ from jaxvision.recipes.rcnn_windows import WindowSplit, labelled_windows
 from jaxvision.recipes.searched_proposals import SelectiveSearchFlags, search_split, search_when_read
 from jaxvision.tasks import rcnn
 from jaxvision.tasks.classification import classification
-from jaxvision.tasks.rcnn import Look, Reported, Warping
+from jaxvision.tasks.rcnn import Classifier, Look, Reported, Warping
 from jaxvision.train.hooks import evaluate, picture
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.rates import log_rate
 from jaxvision.train.types import Data, Hook, Metric, Predict, Result, Say, Task, TrainState
 
-MARGIN = 0.0  # least score of a detection that is drawn: the SVM's boundary between object and background
+_LEAST = {"svm": 0.0, "softmax": 0.5}  # score of a detection that is drawn: the boundary of the SVM, an even chance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +67,7 @@ class RCNNConfig:
     steps: int = 800  # training steps of fine-tuning
     optimizer: Optimizer = Optimizer(lr=0.05, weight_decay=5e-4, schedule="cosine", warmup_steps=50, clip_norm=10.0)
     features: FeatureFlags = FeatureFlags()
+    classifier: Classifier = "svm"  # of features: SVMs, or the softmax of fine-tuning (appendix B of the paper)
     svm: MiningConfig = MiningConfig()
     regression: RegressionConfig = RegressionConfig()
     test: Reported = Reported()
@@ -84,6 +85,11 @@ class RCNNSetup:
     def classes(self) -> int:
         """Number of classes without the background."""
         return self.source.num_classes - 1
+
+    @property
+    def least_score(self) -> float:
+        """Least score of a detection that is drawn."""
+        return _LEAST[self.config.classifier]
 
     @functools.cached_property
     def look(self) -> Look:
@@ -173,12 +179,12 @@ class RCNNSetup:
         metrics = (
             counted,
             *measured,
-            worst_errors(names, min_score=MARGIN, name_of=file_names(split)),
+            worst_errors(names, min_score=self.least_score, name_of=file_names(split)),
             *results,
         )
         return (
             evaluate(metrics, val),
-            picture("detections", self.sample(), partial(draw, class_names=names, min_score=MARGIN)),
+            picture("detections", self.sample(), partial(draw, class_names=names, min_score=self.least_score)),
             window_times(self.look, config.test, self.testing.records, val, config.proposals, self.inputs.seed),
         )
 

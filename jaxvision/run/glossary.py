@@ -121,6 +121,8 @@ alarm/collapse :: alarm/collapse
     1 if the generator collapsed or a player has won outright, else 0
 diversity :: diversity.*
     how much the samples of a batch vary beside real images: 1 as much, 0 where they are all the same
+fake_probability :: fake_probability
+    D(G(z)): mean probability that the discriminator gives a sample of being real, as the generator learns from it
 real_accuracy, fake_accuracy :: (real|fake)_accuracy
     share of the real images (samples) that the discriminator tells as such; near 0.5 it cannot tell them
 real_score, fake_score :: (real|fake)?_?score.*

@@ -116,7 +116,7 @@ class _Stages:
                 regions = second_stage.first(regions, self.detecting.positives)
                 masks = net.mask(maps, regions.boxes, train=True)
                 losses |= second_stage.mask_losses(
-                    masks, batch["masks"], objects, regions, batch.get("outlined"), axis_name
+                    masks, batch["masks"], objects, regions, self.detecting, batch.get("outlined"), axis_name
                 )
         return losses
 
@@ -136,7 +136,7 @@ class _Stages:
         }
         if net.mask_head is not None:
             masks = net.mask(maps, detections.boxes, train=False)
-            outputs["masks"] = second_stage.own_masks(masks, detections.labels)
+            outputs["masks"] = second_stage.own_masks(masks, detections.labels, self.detecting)
         return outputs
 
     def proposals(self, net: Any, images: jax.Array, batch: Batch, train: bool) -> Proposals:

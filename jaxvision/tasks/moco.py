@@ -41,6 +41,7 @@ def moco(
     queue: int,
     momentum: float,
     groups: int,
+    shuffle: bool = True,
     sent_as: jax.typing.DTypeLike = jnp.float32,
 ) -> Task:
     """Make the task of telling an image's key from those of earlier images (algorithm 1).
@@ -61,6 +62,7 @@ def moco(
         queue: K, keys that are remembered.
         momentum: share of itself that the key network keeps in a step.
         groups: parts of the global batch, whatever the number of devices; with more devices each is a part.
+        shuffle: whether keys are dealt out anew; without it a query and its key share their statistics.
         sent_as: type in which images travel between devices; nothing is lost if the network computes in it.
 
     Returns:
@@ -83,8 +85,8 @@ def moco(
         queries, second = views.reshape(2, -1, *views.shape[1:])
         key_params = ema(state.aux["key_params"], state.params, momentum)
         variables, key = {"params": key_params, **state.aux["key_state"]}, jax.random.fold_in(step_key(state), _NO_ROW)
-        parts = max(groups, _devices(axis_name))
-        keys, key_state = shuffled(model, variables, second.astype(sent_as), key, parts, axis_name)
+        parts, order = max(groups, _devices(axis_name)), key if shuffle else None
+        keys, key_state = shuffled(model, variables, second.astype(sent_as), order, parts, axis_name)
 
         def contrast(outputs: Any) -> tuple[jax.Array, Metrics]:
             result = info_nce(outputs["embedding"], _own(keys, axis_name), state.aux["queue"], temperature)
@@ -100,7 +102,12 @@ def moco(
 
 
 def shuffled(
-    model: nn.Module, variables: PyTree, images: Float[Array, "B H W 3"], key: Key, parts: int, axis_name: str | None
+    model: nn.Module,
+    variables: PyTree,
+    images: Float[Array, "B H W 3"],
+    key: Key | None,
+    parts: int,
+    axis_name: str | None,
 ) -> tuple[Float[Array, "N D"], PyTree]:
     """Compute embeddings of the global batch with its rows dealt out to devices and groups in a random order.
 
@@ -108,7 +115,7 @@ def shuffled(
         model: the key network.
         variables: its parameters and batch statistics.
         images: this device's rows, normalised.
-        key: draws the order; the same on every device.
+        key: draws the order; the same on every device. None: rows stay where they are.
         parts: groups of the global batch, a multiple of the number of devices.
         axis_name: axis of the devices that share the batch, if there are several.
 
@@ -116,11 +123,12 @@ def shuffled(
         Embeddings of length 1 of all devices' rows, in their original order, and the network's new batch statistics,
         averaged over the devices.
     """
-    order = dealing(key, images.shape[0] * _devices(axis_name), parts)
-    dealt = _dealt(images, order, parts, axis_name)
+    order = None if key is None else dealing(key, images.shape[0] * _devices(axis_name), parts)
+    dealt = images if order is None else _dealt(images, order, parts, axis_name)
     collections = [name for name in variables if name != "params"]
     outputs, state = model.apply(variables, dealt, train=True, mutable=collections)
-    return unit(_all(outputs["embedding"], axis_name)[jnp.argsort(order)]), pmean(state, axis_name)
+    embedded = _all(outputs["embedding"], axis_name)
+    return unit(embedded if order is None else embedded[jnp.argsort(order)]), pmean(state, axis_name)
 
 
 def dealing(key: Key, total: int, parts: int) -> Int[Array, " N"]:

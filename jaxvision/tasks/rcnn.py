@@ -8,7 +8,7 @@ the background.
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -21,6 +21,8 @@ from jaxvision.ops.images import Color, normalise
 from jaxvision.ops.warp import warp
 from jaxvision.train.steps import init_state, no_step
 from jaxvision.train.types import Batch, Key, Metrics, PyTree, Task, TrainState
+
+Classifier = Literal["svm", "softmax"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,26 +160,33 @@ def machines(width: int, classes: int) -> Task:
     return _solved({"kernel": (width, classes), "bias": (classes,)})
 
 
+def softmax(width: int, classes: int) -> Task:
+    """Make the task of the fine-tuned network's own classifier in the place of the SVMs; it knows the background."""
+    return _solved({"kernel": (width, classes + 1), "bias": (classes + 1,)})
+
+
 def regressors(width: int, classes: int) -> Task:
     """Make the task of the box regressors, one for each class but the background; a stage's `make` solves for them."""
     return _solved({"kernel": (classes, width, 4), "bias": (classes, 4)})
 
 
-def rcnn(look: Look, classes: int, config: Reported) -> Task:
+def rcnn(look: Look, classes: int, config: Reported, classifier: Classifier = "svm") -> Task:
     """Make the detector, whose parts are learned by other tasks.
 
     Args:
         look: the network and its windows.
         classes: C.
         config: which windows are detections.
+        classifier: the SVMs, or the softmax that the network was fine-tuned with.
 
     Returns:
         A task whose `predict` returns the detections of a batch with "image", "size", "proposals" and "proposal_valid",
-        and under "unmoved" those without box regression. Scores are the SVMs', 0 on the boundary. With `config.of_set`
-        there is also "ranked" [B, N, C], which `evals.best_of_set` needs.
+        and under "unmoved" those without box regression. Scores are the SVMs', 0 on the boundary, or probabilities.
+        With `config.of_set` there is also "ranked" [B, N, C], which `evals.best_of_set` needs.
     """
     machine_width, regressor_width = look.widths()
-    heads = {"svm": machines(machine_width, classes), "regression": regressors(regressor_width, classes)}
+    classify = {"svm": machines, "softmax": softmax}[classifier](machine_width, classes)
+    heads = {classifier: classify, "regression": regressors(regressor_width, classes)}
 
     def init(key: Key, batch: Batch) -> TrainState:
         state = init_state(key, look.init(key), {})
@@ -203,15 +212,16 @@ def score(
     """Compute scores and box offsets of windows for every class but the background.
 
     Args:
-        params: with the solved "svm" and "regression".
+        params: with "svm", or "softmax" in its place, and "regression".
         machine: features of the SVMs.
         regressor: features of the regressors.
 
     Returns:
         Scores and offsets.
     """
-    svm, regression = params["svm"], params["regression"]
-    scores = machine @ svm["kernel"] + svm["bias"][None, None]
+    classifier, regression = params["svm" if "svm" in params else "softmax"], params["regression"]
+    scores = machine @ classifier["kernel"] + classifier["bias"][None, None]
+    scores = scores if "svm" in params else jax.nn.softmax(scores)[..., 1:]
     offsets = jnp.einsum("brg,cgo->brco", regressor, regression["kernel"]) + regression["bias"][None, None]
     return scores, offsets
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,7 @@ class RegionConfig:
     score_threshold: float = 0.05  # least score of a detection
     nms_iou: float = 0.5  # IoU with a better detection of its class above which a detection is suppressed
     detections: int = 100  # detections of an image, at most
+    masks: Literal["sigmoid", "softmax"] = "sigmoid"  # each class has a mask of its own, or classes compete for pixels
 
 
 PYRAMID = RegionConfig()
@@ -109,6 +110,7 @@ def mask_losses(
     crops: UInt8[Array, "B G M M"],
     objects: Objects,
     regions: Regions,
+    config: RegionConfig,
     outlined: Bool[Array, "B G"] | None = None,
     axis_name: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
@@ -119,6 +121,7 @@ def mask_losses(
         crops: the objects' masks, cut to their boxes, 0 to 255.
         objects: of each image.
         regions: the RoIs.
+        config: settings of the stage.
         outlined: which objects have a mask; RoIs on the others have no mask loss. None: all have one.
         axis_name: axis of the devices that share the batch, if there are several.
 
@@ -131,7 +134,8 @@ def mask_losses(
     positive = regions.positive
     if outlined is not None:
         positive &= jnp.take_along_axis(outlined, regions.objects, axis=1)
-    return mask_head_loss(logits, regions.labels, targets, positive, axis_name=axis_name)
+    exclusive = config.masks == "softmax"
+    return mask_head_loss(logits, regions.labels, targets, positive, exclusive=exclusive, axis_name=axis_name)
 
 
 def detections_of(
@@ -166,10 +170,20 @@ def detections_of(
     )
 
 
-def own_masks(logits: Float[Array, "B D S S C"], labels: Int[Array, "B D"]) -> Float[Array, "B D S S"]:
-    """Return each detection's mask as probabilities: the channel of its class."""
+def own_masks(
+    logits: Float[Array, "B D S S C"], labels: Int[Array, "B D"], config: RegionConfig
+) -> Float[Array, "B D S S"]:
+    """Return each detection's mask as probabilities: the channel of its class.
+
+    Args:
+        logits: mask logits of each detection.
+        labels: the class of each detection.
+        config: settings of the stage.
+    """
+    if config.masks == "softmax":
+        logits = jax.nn.log_softmax(logits)
     masks = jnp.take_along_axis(logits, labels[:, :, None, None, None], axis=-1)[..., 0]
-    return jax.nn.sigmoid(masks)
+    return jnp.exp(masks) if config.masks == "softmax" else jax.nn.sigmoid(masks)
 
 
 def _sample(

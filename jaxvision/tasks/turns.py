@@ -106,7 +106,7 @@ class Game:
             axis_name: axis of the devices that share the batch, if there are several.
 
         Returns:
-            The new state, and metrics: losses, diversity and gradient norms.
+            The new state, and metrics: losses, diversity, D(G(z)) where the objective has it, and gradient norms.
         """
         names = [name for name in self.networks if name != "discriminator"]
 
@@ -115,13 +115,15 @@ class Game:
             generated, stats = self.train(now, "generator", rows.fresh, rows.labels)
             z = rows.fresh if self.joint else None
             judged, _ = self.train(now, "discriminator", generated["image"], rows.labels, z)
-            losses, stats = {"loss_generator": generator_loss(self.objective, judged["logits"])}, {"generator": stats}
+            logits = judged["logits"]
+            losses, stats = {"loss_generator": generator_loss(self.objective, logits)}, {"generator": stats}
             if self.joint:
                 code, stats["encoder"] = self.train(now, "encoder", rows.images)
                 judged, _ = self.train(now, "discriminator", rows.images, rows.labels, code["z"])
                 losses["loss_encoder"] = generator_loss(self.objective, _as_fake(self.objective, judged["logits"]))
             spread = diversity(generated["image"], rows.images, axis_name)
-            return sum(losses.values(), jnp.zeros(())), (stats, {**losses, "diversity": spread})
+            metrics = {**losses, "diversity": spread, **_belief(self.objective, logits)}
+            return sum(losses.values(), jnp.zeros(())), (stats, metrics)
 
         params, opt_state, _, (stats, metrics) = descend(
             loss_fn,
@@ -157,6 +159,13 @@ class Game:
             return gradient_penalty(critic, real[None], fake[None], key)
 
         return jnp.mean(jax.vmap(one)(rows.images, fake, rows.labels, rows.keys))
+
+
+def _belief(objective: Objective, fake: Float[Array, " B"]) -> dict[str, Float[Array, ""]]:
+    """Return the mean D(G(z)) as "fake_probability"; {} where scores are no log odds."""
+    if objective not in ("minimax", "non_saturating"):
+        return {}
+    return {"fake_probability": jnp.mean(jax.nn.sigmoid(fake.astype(jnp.float32)))}
 
 
 def _as_fake(objective: Objective, logits: Float[Array, " B"]) -> Float[Array, " B"]:

@@ -102,6 +102,20 @@ def test_mask_head_loss_equals_the_plain_sum(run):
     np.testing.assert_allclose(found["mask"], np.mean(terms), rtol=1e-5)
 
 
+def test_masks_whose_classes_compete_are_a_softmax_of_the_class_and_the_background():
+    data = case(2)
+    positive = data["used"] & (data["labels"] > 0)
+    mask = arrays(data, "mask_logits", "labels", "mask_targets")
+    found = detection.mask_head_loss(*mask, jnp.array(positive), exclusive=True)["mask"]
+    exponents = np.exp(data["mask_logits"])
+    shares = exponents / exponents.sum(axis=-1, keepdims=True)
+    terms = []
+    for at in map(tuple, np.argwhere(positive)):
+        right = np.where(data["mask_targets"][at] > 0, shares[at][..., data["labels"][at]], shares[at][..., 0])
+        terms.append(-np.log(right).mean())
+    np.testing.assert_allclose(found, np.mean(terms), rtol=1e-5)
+
+
 def test_unused_slots_and_targets_of_negatives_count_for_nothing():
     data = case(3)
     data["targets"][~data["used"] | (data["labels"] == 0)] = np.nan

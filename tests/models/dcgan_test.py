@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxvision.losses.gan import gradient_penalty
-from jaxvision.models.dcgan import Discriminator, Encoder, Generator
+from jaxvision.models.dcgan import Discriminator, Encoder, Generator, Rules
 
 
 def count(net, *inputs) -> int:
@@ -61,6 +61,54 @@ def test_weights_are_drawn_as_the_paper_says():
                 center = 1.0 if name == "scale" else 0.0
                 np.testing.assert_allclose(values.mean(), center, atol=0.1 / values.size**0.5)
                 np.testing.assert_allclose(values.std(), 0.02, rtol=4 / values.size**0.5)
+
+
+def layers(net, *inputs) -> dict[str, set[str]]:
+    """The parameters of each layer."""
+    variables = jax.eval_shape(lambda: net.init(jax.random.PRNGKey(0), *inputs, train=True))
+    return {name: set(layer) for name, layer in variables["params"].items()}
+
+
+@pytest.mark.parametrize(
+    ("rules", "of_generator", "of_discriminator"),
+    [
+        (Rules(), ("bn0", "bn1", "bn2"), ("bn2", "bn3")),
+        (Rules("everywhere"), ("bn0", "bn1", "bn2", "bn_image"), ("bn1", "bn2", "bn3")),
+        (Rules("generator"), ("bn0", "bn1", "bn2"), ()),
+        (Rules("nowhere"), (), ()),
+        (Rules("nowhere", hidden=7), (), ()),
+        (Rules(hidden=7), ("bn0", "bn1", "bn2", "bn_hidden"), ("bn2", "bn3")),
+    ],
+)
+def test_batch_norm_stands_where_the_rules_say_and_a_bias_where_it_does_not(rules, of_generator, of_discriminator):
+    made = layers(Generator(32, 3, 1 / 32, 4, rules=rules), jnp.zeros((1, 5)))
+    judged = layers(Discriminator(32, 1 / 32, 4, rules=rules), jnp.zeros((1, 32, 32, 3)))
+    assert {name for name in made if name.startswith("bn")} == {*of_generator}
+    assert {name for name in judged if name.startswith("bn")} == {*of_discriminator}
+    follows = {"project": "bn0", "layer1": "bn1", "layer2": "bn2", "image": "bn_image", "hidden": "bn_hidden"}
+    for name, norm in follows.items():
+        assert name not in made or ("bias" in made[name]) == (norm not in made)
+    for name in ("conv1", "conv2", "conv3"):
+        assert ("bias" in judged[name]) == (name.replace("conv", "bn") not in judged)
+    assert ("hidden" in made) == ("hidden" in judged) == bool(rules.hidden)
+
+
+def test_pooling_keeps_the_maps_and_relu_cuts_what_is_below_zero():
+    z, images = jnp.ones((1, 5)), jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)), jnp.float32)
+    key, rules = jax.random.PRNGKey(0), Rules("nowhere", leaky=False, pooling=True)
+    pooled, strided = (
+        jax.eval_shape(partial(net.init_with_output, train=False), key, z)[0]
+        for net in (Generator(32, 3, 1 / 32, 4, rules=rules), Generator(32, 3, 1 / 32, 4))
+    )
+    assert {k: v.shape for k, v in pooled.items()} == {k: v.shape for k, v in strided.items()}
+    judged, variables = Discriminator(32, 1 / 32, 4, rules=rules).init_with_output(key, images, train=False)
+    kernel = variables["params"]["conv1"]["kernel"]
+    assert kernel.shape[:2] == (5, 5)
+    plain = jax.lax.conv_general_dilated(
+        images, kernel, (1, 1), ((2, 2), (2, 2)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    wanted = jax.nn.relu(plain.reshape(1, 16, 2, 16, 2, -1).max(axis=(2, 4)))
+    np.testing.assert_allclose(judged["layer1"], wanted, atol=1e-6)
 
 
 def test_conditions_are_seen():

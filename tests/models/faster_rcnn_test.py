@@ -47,8 +47,9 @@ def test_a_c4_network_shares_its_last_stage():
         (resnet_c4(5, width=0.0625, masks=True), 14),
         (vgg16(5, width=0.0625), 0),
         (resnet_fc(5, width=0.0625), 0),
+        (resnet_fc(5, width=0.0625, masks=True, stride=16), 28),
     ],
-    ids=["fpn", "c4", "vgg16", "fc"],
+    ids=["fpn", "c4", "vgg16", "fc", "fc with masks"],
 )
 def test_shapes_of_every_part(model, mask_side: int):
     image, rois = jnp.zeros((2, 64, 96, 3)), jnp.tile(jnp.array([[[0.0, 0, 40, 30]]]), (2, 3, 1))

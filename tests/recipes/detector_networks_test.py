@@ -47,6 +47,14 @@ def test_on_one_map_mask_rcnn_samples_as_many_points_as_cells():
     assert jax.eval_shape(lambda m, r: model.rois.features(m, r, 14), maps, rois).shape == (3, 14, 14, 8)
 
 
+@pytest.mark.parametrize("stride", [8, 16])
+def test_one_map_with_two_layers_has_masks_by_every_roi_operation(stride: int):
+    for roi in ("pool", "warp", "align"):
+        model = DetectorNetwork("resnet_fc", 18, 0.25, roi=roi, map_stride=stride).make(3, masks=True)
+        assert model.rois.strides == {"layer3": stride} and model.rois.operation == roi
+        assert model.backbone.output_stride == stride and model.mask_head is not None
+
+
 def test_other_networks_on_one_map_have_exact_anchors_around_the_cells_corner():
     anchors = first_anchors(DetectorNetwork("vgg16", anchor_sizes=(128.0, 256.0, 512.0)))
     np.testing.assert_allclose(anchors[3], [-64, -64, 64, 64])

@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 
 from jaxvision.data.inputs import Inputs
+from jaxvision.models.dcgan import Rules
 from jaxvision.recipes.gan import (
     GanConfig,
     GanNetwork,
@@ -30,6 +32,17 @@ def test_networks_have_the_sizes_of_their_settings():
     discriminator = network.discriminator(latent_dim=network.latent_dim)
     assert (discriminator.size, discriminator.kernel, discriminator.latent_dim) == (64, 5, 7)
     assert discriminator.num_classes is None
+
+
+def test_networks_follow_the_rules_and_a_penalty_reaches_the_game():
+    rules = Rules("generator", pooling=True)
+    network = GanNetwork(rules=rules)
+    assert network.generator().rules == network.discriminator().rules == network.encoder().rules == rules
+    config = dataclasses.replace(CONFIG, play=GanRules("wasserstein", penalty=10.0))
+    made = GanSetup(setup().source, config, Inputs()).task(network.generator(), network.discriminator())
+    batch = {"image": np.zeros((2, 32, 32, 3), np.uint8)}
+    state = jax.eval_shape(made.init, jax.random.PRNGKey(0), batch)
+    assert "penalty" in jax.eval_shape(made.step, state, batch)[1]
 
 
 def test_validation_images_have_a_latent_beside_them():

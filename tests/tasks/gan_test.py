@@ -45,7 +45,7 @@ def test_learns_a_ring_of_gaussians():
     assert collapse.reason(state.aux["recent"], "non_saturating") == ""
     assert set(metrics) == {
         *("loss_discriminator", "loss_generator", "real_accuracy", "fake_accuracy"),
-        *("diversity", "gradient_discriminator", "gradient_generator"),
+        *("diversity", "fake_probability", "gradient_discriminator", "gradient_generator"),
     }
 
 

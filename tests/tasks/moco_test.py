@@ -47,6 +47,24 @@ def test_devices_agree(mode: str, count: int):
     chex.assert_trees_all_close(devices.to_host(found), on_one_device(), rtol=1e-4, atol=1e-5)
 
 
+def test_without_shuffling_a_key_is_normalised_in_its_querys_group():
+    """Of two groups each one's keys are those of a network that sees its rows alone.""" ""
+    plain = moco(of_groups, SGD, **SETTINGS, queue=21, groups=2, shuffle=False)
+    batch = batch_of()
+    state = start(plain)
+    dealt, _ = jax.jit(task(groups=2).step)(state, batch)
+    new, _ = jax.jit(plain.step)(state, batch)
+    second = two_views(state, jnp.asarray(batch["image"]), AUGMENT, **GREY, axis_name=None)[8:]
+    variables = {"params": ema(state.aux["key_params"], state.params, 0.9), **state.aux["key_state"]}
+    alone = [
+        of_groups(1).apply(variables, part, train=True, mutable=["batch_stats"])[0] for part in (second[:4], second[4:])
+    ]
+    keys = jnp.concatenate([outputs["embedding"] for outputs in alone])
+    expected = keys / jnp.linalg.norm(keys, axis=1, keepdims=True)
+    np.testing.assert_allclose(new.aux["queue"][:8], expected, atol=1e-5)
+    assert jnp.abs(dealt.aux["queue"][:8] - expected).max() > 1e-3
+
+
 def test_a_step_in_its_order():
     """Momentum update, keys, logits against the queue of earlier steps, then the keys enter the queue."""
     batch, step = batch_of(), jax.jit(task(groups=1).step)

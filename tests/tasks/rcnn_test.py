@@ -182,6 +182,19 @@ def test_devices_agree(mode: str):
     chex.assert_trees_all_close(found, expected, atol=1e-4)
 
 
+def test_a_softmax_knows_the_background_and_takes_the_place_of_the_machines():
+    task = rcnn.rcnn(look_of(), CLASSES, Reported(), "softmax")
+    params = jax.eval_shape(task.init, jax.random.PRNGKey(0), batch_of()).params
+    assert params["softmax"]["kernel"].shape == (6, CLASSES + 1) and "svm" not in params
+    rng = np.random.default_rng(0)
+    kernel, machine = (rng.normal(size=shape).astype(np.float32) for shape in ((6, 3), (1, 4, 6)))
+    regression = {"kernel": jnp.zeros((CLASSES, 5, 4)), "bias": jnp.zeros((CLASSES, 4))}
+    softmax = {"kernel": jnp.asarray(kernel), "bias": jnp.array([1.0, 0.0, -1.0])}
+    found, _ = rcnn.score({"softmax": softmax, "regression": regression}, jnp.asarray(machine), jnp.zeros((1, 4, 5)))
+    exponents = np.exp(machine @ kernel + np.array([1.0, 0.0, -1.0]))
+    np.testing.assert_allclose(found, (exponents / exponents.sum(-1, keepdims=True))[..., 1:], rtol=1e-5)
+
+
 def test_heads_begin_as_zeros_of_their_shapes():
     svm = rcnn.machines(6, CLASSES).init(jax.random.PRNGKey(0), {}).params
     boxes = rcnn.regressors(24, CLASSES).init(jax.random.PRNGKey(0), {}).params

@@ -1,5 +1,7 @@
 """Which RoIs the second stage learns from, and the targets of its mask branch."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,8 @@ import numpy as np
 from jaxvision.ops.proposals import Proposals
 from jaxvision.tasks.proposals import Objects
 from jaxvision.tasks.regions import RegionConfig, detections_of, first, mask_losses, own_masks, sample_regions
+
+CONFIG = RegionConfig()
 
 
 def scene() -> tuple[Proposals, Objects]:
@@ -67,11 +71,15 @@ def test_a_perfect_mask_costs_nothing():
     logits[..., 3] = upper[None, None, :, None]
     own = np.asarray(regions.boxes[0, :, 0] == 11)
     exact = regions._replace(positive=regions.positive & jnp.asarray(own)[None])
-    assert float(mask_losses(jnp.asarray(logits), jnp.asarray(crops), objects, exact)["mask"]) < 1e-6
-    wrong = mask_losses(jnp.asarray(-logits), jnp.asarray(crops), objects, exact)
+    assert float(mask_losses(jnp.asarray(logits), jnp.asarray(crops), objects, exact, CONFIG)["mask"]) < 1e-6
+    wrong = mask_losses(jnp.asarray(-logits), jnp.asarray(crops), objects, exact, CONFIG)
     np.testing.assert_allclose(wrong["mask"], 30, rtol=1e-5)
     unknown = jnp.zeros(objects.real.shape, bool)  # no object has an outline: boxes only
-    assert float(mask_losses(jnp.asarray(-logits), jnp.asarray(crops), objects, exact, unknown)["mask"]) == 0
+    given = jnp.asarray(-logits), jnp.asarray(crops), objects, exact, CONFIG
+    assert float(mask_losses(*given, unknown)["mask"]) == 0
+    softmax = dataclasses.replace(CONFIG, masks="softmax")
+    logits[..., 0] = -logits[..., 3]  # the background's, where the object is not
+    assert float(mask_losses(jnp.asarray(logits), *given[1:4], softmax)["mask"]) < 1e-6
 
 
 def test_detections_use_the_offsets_of_their_class():
@@ -90,6 +98,8 @@ def test_detections_use_the_offsets_of_their_class():
 
 def test_a_mask_is_the_channel_of_its_class():
     logits = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2, 3, 3, 4)).astype(np.float32))
-    found = own_masks(logits, jnp.array([[2, 0]]))
+    found = own_masks(logits, jnp.array([[2, 0]]), CONFIG)
     np.testing.assert_allclose(found[0, 0], jax.nn.sigmoid(logits[0, 0, ..., 2]), rtol=1e-6)
     np.testing.assert_allclose(found[0, 1], jax.nn.sigmoid(logits[0, 1, ..., 0]), rtol=1e-6)
+    shares = own_masks(logits, jnp.array([[2, 0]]), dataclasses.replace(CONFIG, masks="softmax"))
+    np.testing.assert_allclose(shares[0, 0], jax.nn.softmax(logits[0, 0])[..., 2], rtol=1e-5)

@@ -38,6 +38,7 @@ def test_real_and_fake_rows_are_normalised_apart():
     loss = discriminator_loss("non_saturating", real["logits"], fake["logits"])
     np.testing.assert_allclose(metrics["loss_discriminator"], loss, rtol=1e-4)
     np.testing.assert_allclose(metrics["loss_generator"], generator_loss("non_saturating", judged["logits"]), rtol=1e-4)
+    np.testing.assert_allclose(metrics["fake_probability"], jax.nn.sigmoid(judged["logits"]).mean(), rtol=1e-4)
     np.testing.assert_allclose(metrics["real_accuracy"], (real["logits"] > 0).mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics["fake_accuracy"], (fake["logits"] < 0).mean(), rtol=1e-5)
     # The generator's statistics come from its own step; the discriminator's are left as its own step left them.
@@ -54,6 +55,7 @@ def test_a_network_whose_opponent_stands_still_lowers_its_loss(objective: str, l
     for _ in range(40):
         state, last = step(state, batch_of())
     chex.assert_tree_all_finite(last)
+    assert ("fake_probability" in last) == (objective in ("minimax", "non_saturating"))
     assert float(last[f"loss_{lone}"]) < float(first[f"loss_{lone}"]) - 0.1
     if lone == "discriminator":
         assert float(last["real_accuracy"] + last["fake_accuracy"]) > 1.2 or objective == "wasserstein"
