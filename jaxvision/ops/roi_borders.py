@@ -53,10 +53,11 @@ def covered(
     return Borders(rows, columns)
 
 
-def misalignment(found: Borders, exact: Borders) -> Float[Array, "R P Q"]:
-    """Return the distance of each bin's middle from where it should be, in pixels."""
+def misalignment(found: Borders, exact: Borders) -> Float[Array, "R P Q 2"]:
+    """Return by how many pixels down and across the middle of each bin is not where it should be."""
     down, across = (f.mean(axis=-1) - e.mean(axis=-1) for f, e in zip(found, exact, strict=True))
-    return jnp.sqrt(jnp.square(down)[:, :, None] + jnp.square(across)[:, None, :])
+    both = jnp.broadcast_arrays(down[:, :, None], across[:, None, :])
+    return jnp.stack(both, axis=-1)
 
 
 def _even(boxes: Float[Array, "R 4"], output_size: tuple[int, int]) -> Borders:

@@ -14,6 +14,7 @@ from jaxvision.data.inputs import Inputs
 from jaxvision.data.pixel_scale import AS_DATA, PixelScale
 from jaxvision.data.pixel_weights import balanced, median_frequency, with_borders
 from jaxvision.data.records import Records, Source, evenly
+from jaxvision.evals.label_distance import accuracy_by_distance
 from jaxvision.evals.segmentation import confusion
 from jaxvision.losses.segmentation import Normalisation
 from jaxvision.models.precision import in_precision
@@ -66,6 +67,7 @@ class SegmenterTest:
     window: tuple[int, ...] = (0, 0)  # sliding, proposals: height, width in pixels
     stride: tuple[int, ...] = (0, 0)  # sliding: pixels down and across
     scales: tuple[float, ...] = (0.75, 1.0, 1.25)  # multi_scale, each with its mirror image
+    distances: bool = False  # also measure the accuracy of pixels by their distance to the next object
 
     def make(self) -> Look:
         """Return the function of `ops.looks` that predicts this way; ValueError if its window lacks a size."""
@@ -197,8 +199,9 @@ class SegmenterSetup:
     def hooks(self) -> tuple[Hook, ...]:
         """Return the hooks that measure mean IoU and accuracies, and draw predictions beside the labels."""
         names, every = self.source.class_names, self.config.eval_every
+        distances = (accuracy_by_distance(),) if self.config.test.distances else ()
         return (
-            evaluate((confusion(names),), self.val(), every=every),
+            evaluate((confusion(names), *distances), self.val(), every=every),
             picture("predictions", self.sample(), partial(draw_predictions, class_names=names), every=every),
         )
 

@@ -57,6 +57,8 @@ mean_iou :: mean_iou
     mean over the classes of intersection over union of predicted and true pixels; higher is better
 iou_… :: iou_(.*)
     intersection over union of the predicted and true pixels of that class
+accuracy_to_…px, accuracy_farther :: accuracy_(to_\d+px|farther)
+    share of right pixels among those at most so far from a pixel with another label, and farther than the entry before
 pixel_accuracy :: pixel_accuracy
     share of the pixels whose class is right
 mean_accuracy :: mean_accuracy
