@@ -38,7 +38,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 STEPS = 4  # training steps of every stage: three before the signal has come through, one after
-OWN = ("quick", "photos", "fashion", "smoke")  # presets of this project, which name no paper
+OWN = ("quick", "photos", "fashion", "ideas", "smoke")  # presets of this project, which name no paper
 # Beside batches and steps, for an experiment or one of its presets.
 CHANGED: dict[str, dict[str, Any]] = {
     "detection/lineage": {"methods": "faster_rcnn,yolo"},

@@ -3,6 +3,7 @@
 python launch.py --experiment=detection/lineage  # scenes: 17 minutes, two CPU cores
 python launch.py --experiment=detection/lineage --preset=photos --data=voc:/data/cells
 python launch.py --experiment=detection/lineage --methods=fast_rcnn,faster_rcnn --width=0.5
+python launch.py --experiment=detection/lineage --preset=ideas  # what the detectors are made of, one setting at a time
 
 The first three have the same ResNet, YOLO has its own network. Selective Search runs once; its time and disk space are
 counted for both detectors that need its proposals. A stage that writes files, such as R-CNN's features, is timed from
@@ -11,7 +12,7 @@ its last start.
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
 from typing import Any, Literal
@@ -21,7 +22,7 @@ import jax
 from experiments.detection import fast_rcnn, faster_rcnn, rcnn, yolo
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.pixel_scale import AS_DATA
-from jaxvision.recipes.comparison import compare
+from jaxvision.recipes.comparison import chosen, compare
 from jaxvision.recipes.comparison_table import Comparison, Measure, Ran, Runs
 from jaxvision.recipes.detection_times import TIMED
 from jaxvision.recipes.detector_config import VOC07
@@ -35,6 +36,14 @@ MODULES: Mapping[str, ModuleType] = {
     "faster_rcnn": faster_rcnn,
     "yolo": yolo,
 }
+# Beside the detectors what they are made of: the softmax of R-CNN's fine-tuning in the place of its SVMs, on features
+# that are the same where the seed is; Fast R-CNN with an RPN of k anchors a cell in the place of Selective Search.
+IDEAS = ("rcnn_softmax", "rpn_k1", "rpn_k3", "rpn_k9", "rpn_k9_four_steps")
+PAIRS = (
+    *(("rcnn_softmax", "rcnn"), ("rpn_k9", "fast_rcnn"), ("rpn_k3", "rpn_k1"), ("rpn_k9", "rpn_k3")),
+    ("rpn_k9_four_steps", "rpn_k9"),
+)
+_SIZES = (0.125, 0.25, 0.42)  # anchors of an RPN, as parts of the shorter side of an image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Config:
     train_split: str = "train"  # split that is trained on, such as trainval or train[:90%]
     val_split: str = "val"  # split that is evaluated, such as test
     protocol: Literal["coco", "voc07_11pt", "voc10_area"] = "coco"  # how average precision is computed
-    methods: tuple[str, ...] = tuple(MODULES)  # the detectors, in the order in which they are trained
+    methods: tuple[str, ...] = tuple(MODULES)  # detectors, and changes of them, in the order in which they are trained
     recipe: Literal["quick", "photos", "paper", "smoke"] = "quick"  # preset of each detector for all other flags
     proposals: SelectiveSearchFlags = SelectiveSearchFlags(most=128)
     seeds: int = 1  # runs of each detector, each with other weights and batches
@@ -59,6 +68,7 @@ class Config:
 
 PRESETS = {
     "quick": Config(),
+    "ideas": Config(methods=("rcnn", "rcnn_softmax", "fast_rcnn", *IDEAS[1:])),
     "photos": Config(  # a few hundred photographs of one's own, from random weights
         data="voc:photos",
         recipe="photos",
@@ -91,18 +101,18 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train one detector after the other and compare them in a last stage."""
-    if unknown := [name for name in config.methods if name not in MODULES]:
-        raise ValueError(f"--methods: there is no {unknown[0]}; known are {', '.join(MODULES)}")
-    builds = {method: partial(_sized, method, settings(method, config)) for method in config.methods}
+    detectors = {name: partial(_sized, MODULES[name].build, settings(name, config)) for name in MODULES}
+    detectors |= {name: partial(_sized, *_changed(name, config)) for name in IDEAS}
+    builds = chosen("--methods", config.methods, detectors)
     measures = tuple(Measure(f"val/{name}", name, "average precision", form=".3f") for name in ("AP50", "AP"))
     tables = partial(_tables, inputs, _notes(config))
-    comparison = Comparison("Detectors", "detector", measures, more=tables)
+    comparison = Comparison("Detectors", "detector", measures, pairs=PAIRS, more=tables)
     return compare(builds, inputs, config.seeds, comparison, shared=(PROPOSALS,))
 
 
-def _sized(method: str, config: Any, inputs: Inputs) -> Experiment:
+def _sized(build: Callable[[Any, Inputs], Experiment], config: Any, inputs: Inputs) -> Experiment:
     """Return a detector's experiment, which also counts the network's parameters in the end."""
-    *before, last = MODULES[method].build(config, inputs).stages
+    *before, last = build(config, inputs).stages
     return Experiment((*before, last._replace(hooks=(*last.hooks, Hook("size", 0, _size)))))
 
 
@@ -128,6 +138,39 @@ def settings(method: str, config: Config) -> Any:
     # The paper's augmentation, which YOLO's preset `quick` lacks: here images are few.
     view = dataclasses.replace(own.view, jitter=0.2, saturation=1.5, exposure=1.5)
     return dataclasses.replace(own, **same, eval_every=steps, view=view)
+
+
+def _changed(name: str, config: Config) -> tuple[Callable[[Any, Inputs], Experiment], Any]:
+    """Return the builder and the flags of a detector of which something is changed."""
+    if name == "rcnn_softmax":
+        return rcnn.build, dataclasses.replace(settings("rcnn", config), classifier="softmax")
+    fast, own = settings("fast_rcnn", config), settings("faster_rcnn", config)
+    sides = tuple(part * fast.view.short for part in (_SIZES[1:2] if name == "rpn_k1" else _SIZES))
+    network = dataclasses.replace(
+        own.network,
+        backbone="resnet_fc",
+        map_stride=8,
+        roi=fast.network.roi,
+        anchor_sizes=sides,
+        anchor_ratios=(0.5, 1.0, 2.0) if name.startswith("rpn_k9") else (1.0,),
+        legacy_anchors=False,
+    )
+    same = dataclasses.replace(own, network=network, view=fast.view, detecting=fast.detecting)
+    if name != "rpn_k9_four_steps":
+        return faster_rcnn.build, same
+    steps = max(1, own.steps // 4)  # of each of the four
+    return _in_four_steps, dataclasses.replace(same, schedule="alternating", steps=steps, eval_every=steps)
+
+
+def _in_four_steps(config: faster_rcnn.Config, inputs: Inputs) -> Experiment:
+    """Return alternating training, whose first stage has another name than the search that detectors share."""
+    first, second, *rest = faster_rcnn.build(config, inputs).stages
+
+    def start(state: TrainState, done: Mapping[str, TrainState]) -> TrainState:
+        assert second.warm_start is not None
+        return second.warm_start(state, {**done, first.name: done["rpn"]})
+
+    return Experiment((first._replace(name="rpn"), second._replace(warm_start=start), *rest))
 
 
 def _for_a_resnet(own: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from experiments.detection import mask_rcnn
 from jaxvision.data.inputs import Inputs, Opened
-from jaxvision.recipes.comparison import Build, compare, variant
+from jaxvision.recipes.comparison import chosen, compare, variant
 from jaxvision.recipes.comparison_table import Comparison, Measure, Runs
 from jaxvision.recipes.detection import DetectorSetup
 from jaxvision.recipes.detector_networks import DetectorNetwork
@@ -72,9 +72,8 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train a Mask R-CNN with each operation; then compare them."""
-    if unknown := [name for name in config.variants if name not in CHANGES]:
-        raise ValueError(f"--variants: there is no {unknown[0]}; known are {', '.join(CHANGES)}")
-    builds: dict[str, Build] = {name: variant(mask_rcnn, settings(config), **CHANGES[name]) for name in config.variants}
+    variants = {name: variant(mask_rcnn, settings(config), **changes) for name, changes in CHANGES.items()}
+    builds = chosen("--variants", config.variants, variants)
     comparison = Comparison(
         "Mask R-CNN by how features of a region are cut out",
         "features",

@@ -11,7 +11,6 @@ what all other variants on images differ from in one setting.
 
 import dataclasses
 from collections.abc import Mapping
-from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -21,7 +20,7 @@ from experiments.gan import conditional, dcgan, joint, toy
 from jaxvision.data.inputs import Inputs, Opened
 from jaxvision.models.dcgan import Rules
 from jaxvision.recipes.backbone import TINY, Backbone
-from jaxvision.recipes.comparison import Build, compare, variant
+from jaxvision.recipes.comparison import Build, chosen, compare, variant
 from jaxvision.recipes.comparison_table import Comparison, Measure, Runs
 from jaxvision.recipes.gan import DCGAN_ADAM, FAST_DCGAN_ADAM, GanNetwork, GanRules, GanSetup
 from jaxvision.recipes.gan_inception import judge_of
@@ -116,9 +115,7 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train every variant, those on images under one judge; then compare them."""
-    builds = variants(config)
-    if unknown := [name for name in config.variants if name not in builds]:
-        raise ValueError(f"--variants: there is no {unknown[0]}; known are {', '.join(builds)}")
+    builds = chosen("--variants", config.variants, variants(config))
     base = _on_images(dcgan, config)
     setup = GanSetup(Opened(*inputs).source(config.data), base, inputs)
     judge = f"{judge_of(setup, base).name}_{config.play.sample_norm}"
@@ -139,8 +136,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         notes=(_note(config),),
         more=gradients,
     )
-    chosen = {name: builds[name] for name in config.variants}
-    return compare(chosen, inputs, config.seeds, comparison, shared=("judge",))
+    return compare(builds, inputs, config.seeds, comparison, shared=("judge",))
 
 
 def variants(config: Config) -> dict[str, Build]:
@@ -163,8 +159,7 @@ def gradients(runs: Runs) -> Result:
         return {}
     places = np.arange(len(NAMES), dtype=np.float64)
     points = {name: [np.stack([places, one], axis=1) for one in of] for name, of in known.items()}
-    ticks = dict(enumerate(NAMES))
-    panel = Curves(points, "D(G(z))", log=True, ticks=ticks)
+    panel = Curves(points, "D(G(z))", log=True, ticks=dict(enumerate(NAMES)))
     figure = run_curves({"length of the generator's gradient": panel})
     return {"generator_gradients": gradient_table(known), "generator_gradients_figure": figure}
 

@@ -17,7 +17,7 @@ import numpy as np
 from experiments.segmentation import deconvnet, encoder_decoder, fcn, segnet, sliding_window, unet
 from jaxvision.data.inputs import Inputs
 from jaxvision.evals.label_distance import REACHES
-from jaxvision.recipes.comparison import Build, compare, variant
+from jaxvision.recipes.comparison import chosen, compare, variant
 from jaxvision.recipes.comparison_table import Comparison, Measure, Runs
 from jaxvision.recipes.run_config import BudgetConfig, SplitNames
 from jaxvision.recipes.segmentation import SLOWER_SEGMENTER_ADAM, SegmenterTest, SegmenterView
@@ -83,11 +83,8 @@ PRESETS = {
 
 def build(config: Config, inputs: Inputs) -> Experiment:
     """Train every network; then compare them."""
-    if unknown := [name for name in config.variants if name not in NETWORKS]:
-        raise ValueError(f"--variants: there is no {unknown[0]}; known are {', '.join(NETWORKS)}")
-    builds: dict[str, Build] = {
-        name: variant(NETWORKS[name][0], settings(name, config), **NETWORKS[name][1]) for name in config.variants
-    }
+    variants = {name: variant(of, settings(name, config), **changes) for name, (of, changes) in NETWORKS.items()}
+    builds = chosen("--variants", config.variants, variants)
     comparison = Comparison(
         "Networks that label every pixel",
         "network",

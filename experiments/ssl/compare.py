@@ -2,9 +2,12 @@
 
 python launch.py --experiment=ssl/compare
 python launch.py --experiment=ssl/compare --preset=fashion --data=idx:fashion-mnist  # 3 seeds: 13 minutes on one core
+python launch.py --experiment=ssl/compare --preset=ideas  # what SimCLR and MoCo are made of, one setting at a time
 
 Each method's encoder, a random encoder and one that learned from all labels are probed in the same way: with linear
-heads on frozen features, for each share of the labels. Colourisation is left out where the data have no colours.
+heads on frozen features, for each share of the labels. Colourisation is left out where the data have no colours. The
+accuracy of each method's own task stands beside: a MoCo that cheats by batch statistics gets much right and learns
+little.
 """
 
 import contextlib
@@ -12,7 +15,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -25,8 +28,8 @@ from jaxvision.data.records import Records, Source
 from jaxvision.evals.probe import accuracies, best_heads, head_accuracies
 from jaxvision.models.precision import in_precision
 from jaxvision.recipes.backbone import RESNET50, TINY, Backbone
-from jaxvision.recipes.comparison import compare
-from jaxvision.recipes.comparison_table import Comparison, Measure
+from jaxvision.recipes.comparison import chosen, compare, variant
+from jaxvision.recipes.comparison_table import Comparison, Measure, Ran, Runs
 from jaxvision.recipes.pretext import PretextCrop
 from jaxvision.recipes.probed_encoders import RANDOM, SUPERVISED, WAY, accuracy, ways
 from jaxvision.recipes.probing import Examples, LinearHeads, ProbingConfig
@@ -42,13 +45,28 @@ MODULES: Mapping[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
     for module in (rotation, relative_patch, jigsaw, colorization, context_encoder, simclr, moco)
 }
+IDEAS: Mapping[str, tuple[str, Mapping[str, Any]]] = {  # the method, and what of it is changed
+    "simclr_batch_16": ("simclr", {"batch_size": 16}),
+    "simclr_batch_256": ("simclr", {"batch_size": 256}),
+    "simclr_temperature_0.05": ("simclr", {"temperature": 0.05}),
+    "simclr_temperature_1": ("simclr", {"temperature": 1.0}),
+    "simclr_no_crop": ("simclr", {"view__area": (1.0, 1.0)}),
+    "simclr_no_jitter": ("simclr", {"view__jitter_probability": 0.0}),
+    "simclr_no_grayscale": ("simclr", {"view__grayscale": 0.0}),
+    "simclr_no_flip": ("simclr", {"view__flip": 0.0}),
+    "moco_queue_64": ("moco", {"queue": 64}),
+    "moco_queue_1024": ("moco", {"queue": 1024}),
+    "moco_momentum_0": ("moco", {"momentum": 0.0}),
+    "moco_momentum_0.999": ("moco", {"momentum": 0.999}),
+    "moco_unshuffled": ("moco", {"shuffle": False}),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(ProbingConfig):
     """Fields are flags; `quick` is the default preset."""
 
-    methods: tuple[str, ...] = tuple(MODULES)  # methods to compare, besides random and supervised
+    methods: tuple[str, ...] = tuple(MODULES)  # methods, and changes of them, to compare, besides random and supervised
     shares: tuple[float, ...] = (0.05, 0.25)  # shares of the training images that have labels for the probes
     seeds: int = 1  # runs of everything, each with other weights, batches and labels
     batch_size: int = 64  # images in a step of every method
@@ -68,6 +86,10 @@ class Config(ProbingConfig):
 
 PRESETS = {
     "quick": Config(),
+    # On grey images, which a loss of colours does not change, and which are not mirrored.
+    "ideas": Config(
+        methods=("simclr", "moco", *(name for name in IDEAS if name not in ("simclr_no_grayscale", "simclr_no_flip")))
+    ),
     "fashion": Config(  # Fashion-MNIST: grey images of 28 pixels
         data="idx:fashion-mnist",
         shares=(0.01, 0.1),
@@ -131,7 +153,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
         "encoder",
         measures,
         notes=(*_notes(config, names), WAY),
-        columns=functools.partial(ways, config.shares),
+        columns=functools.partial(_columns, config.shares),
     )
     return compare(builds, opened, config.seeds, comparison)
 
@@ -153,10 +175,8 @@ def encoders(config: Config, source: Source) -> list[str]:
     Raises:
         ValueError: --methods has one that does not exist.
     """
-    unknown = [name for name in config.methods if name not in MODULES]
-    if unknown:
-        raise ValueError(f"--methods: there is no {unknown[0]}; known are {', '.join(MODULES)}")
-    kept = [name for name in config.methods if name != "colorization" or _has_colors(source[config.train_split])]
+    methods = chosen("--methods", config.methods, {**MODULES, **IDEAS})
+    kept = [name for name in methods if name != "colorization" or _has_colors(source[config.train_split])]
     return [RANDOM, *kept, SUPERVISED]
 
 
@@ -185,7 +205,9 @@ def _examples(config: Config, inputs: Inputs, labels: Int[np.ndarray, " N"]) -> 
 def _pretraining(name: str, config: Config, inputs: Inputs) -> Stage:
     """Return the stage that trains an encoder."""
     if name != SUPERVISED:
-        return MODULES[name].build(method_config(name, config), inputs).stages[0]._replace(name="train", hooks=())
+        method, changes = IDEAS.get(name, (name, {}))
+        build = variant(MODULES[method], method_config(method, config), **changes)
+        return build(inputs).stages[0]._replace(name="train", hooks=())
     source, tx, size = inputs.source(config.data), config.supervised.make(config.steps), config.image_size
     encoder = in_precision(config.backbone.make(), inputs.precision)
     task = finetune(encoder, tx, source.num_classes, mean=source.mean, std=source.std)
@@ -208,6 +230,19 @@ def _report(shares: tuple[float, ...], held_out: list[Hook], test: Hook, predict
     """Return, for each share of the labels, the accuracy of the head that is best on held-out training images."""
     best, tested = best_heads(held_out, predict, state), accuracies(test, predict, state)
     return {accuracy(share): float(tested[n, best[n]]) for n, share in enumerate(shares)}
+
+
+def _columns(shares: tuple[float, ...], runs: Runs) -> dict[str, list[str]]:
+    """Return how far each encoder is on its way, and how much of its own task its method got right in the end."""
+    right = {name: [_right(ran) for ran in of] for name, of in runs.items()}
+    cells = [f"{np.mean(values):.3f}" if np.isfinite(values).all() else "–" for values in right.values()]
+    return {**ways(shares, runs), "own task": cells}
+
+
+def _right(ran: Ran) -> float:
+    """Return the last accuracy of a method in training; NaN where it has none."""
+    own = [row for row in ran.rows if row["stage"] == ran.stages.get("train") and "train/accuracy" in row]
+    return float(own[-1]["train/accuracy"]) if own else np.nan
 
 
 def _notes(config: Config, names: list[str]) -> list[str]:

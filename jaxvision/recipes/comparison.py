@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -23,6 +23,8 @@ from jaxvision.train.writer import METRICS, read_metrics
 
 Build = Callable[[Inputs], Experiment]
 """Builds the experiment of a variant, from inputs with the seed and the folders of one of its runs."""
+
+V = TypeVar("V")
 
 Last = Callable[[Mapping[str, str]], Stage]
 """Makes the stage that ends a comparison, from each variant's name and the last stage of its first run."""
@@ -39,6 +41,22 @@ def variant(module: ModuleType, config: Any, **changes: Any) -> Build:
     """
     flat = {name.replace("__", "."): value for name, value in changes.items()}
     return partial(module.build, from_dict(config, flat))
+
+
+def chosen(flag: str, names: Sequence[str], variants: Mapping[str, V]) -> dict[str, V]:
+    """Return the variants that a flag names, in its order.
+
+    Args:
+        flag: the flag, such as "--variants".
+        names: what it names.
+        variants: all there are.
+
+    Raises:
+        ValueError: the flag names a variant that does not exist.
+    """
+    if unknown := [name for name in names if name not in variants]:
+        raise ValueError(f"{flag}: there is no {unknown[0]}; known are {', '.join(variants)}")
+    return {name: variants[name] for name in names}
 
 
 def compare(

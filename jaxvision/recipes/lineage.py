@@ -49,6 +49,7 @@ PUBLISHED = {
     "faster_rcnn": Published("VGG-16", 0.699, 0.219, 48.0, UNKNOWN, 0.198, 0.2, UNKNOWN),
     "yolo": Published("its own", 0.634, UNKNOWN, UNKNOWN, UNKNOWN, 1 / 45, UNKNOWN, UNKNOWN),
 }
+_NOTHING = Published("", *[UNKNOWN] * 7)  # about a detector of no paper
 TITLES = {"rcnn": "R-CNN", "fast_rcnn": "Fast R-CNN", "faster_rcnn": "Faster R-CNN", "yolo": "YOLO"}
 PAPER, SLIDES = "papers (search not counted)", "slides of CS231n (search counted)"
 _SOURCES = (
@@ -119,7 +120,7 @@ def _measured_table(measurements: Mapping[str, Measured]) -> str:
     parts = [part.replace("_", "-") for part in PARTS[:-1]]
     columns = ["detector", "AP50", "AP", *(f"{part}, ms" for part in parts), "an image, ms", "without search, ms"]
     rows = {
-        TITLES[method]: [
+        _title(method): [
             *(_cell(value, ".3f") for value in one.ap.values()),
             *(
                 _cell(1000 * value, ".1f")
@@ -140,7 +141,7 @@ def _without_search(one: Measured) -> float:
 def _training_table(measurements: Mapping[str, Measured]) -> str:
     columns = ["trained in minutes", *STEPS, "all", *(f"{part}, MB" for part in DISK), "parameters, millions"]
     rows = {
-        TITLES[method]: [
+        _title(method): [
             *(_cell(value / 60, ".2f") for value in (*one.training.values(), _total(one.training.values()))),
             *(_cell(value, ".1f") for value in one.disk.values()),
             _cell(one.parameters / 1e6, ".2f"),
@@ -156,15 +157,15 @@ def _published_table(methods: Iterable[str]) -> str:
         *("an image, s, without search", "with search, slides", "features, GB"),
     )
     rows = {}
-    for method in methods:
+    for method in filter(PUBLISHED.__contains__, methods):
         network, *values = PUBLISHED[method]
-        rows[TITLES[method]] = [network, *(_cell(value, ".3g") for value in values)]
+        rows[_title(method)] = [network, *(_cell(value, ".3g") for value in values)]
     return table(columns, rows)
 
 
 def _figure(measurements: Mapping[str, Measured]) -> np.ndarray:
     """Draw the measurements of the run above the published ones."""
-    ones, published = list(measurements.values()), [PUBLISHED[method] for method in measurements]
+    ones, published = list(measurements.values()), [PUBLISHED.get(method, _NOTHING) for method in measurements]
 
     def here(field: str, keys: Sequence[str], unit: float = 1.0) -> dict[str, Float[np.ndarray, " N"]]:
         parts = {key.replace("_", "-"): np.array([getattr(one, field)[key] / unit for one in ones]) for key in keys}
@@ -174,7 +175,7 @@ def _figure(measurements: Mapping[str, Measured]) -> np.ndarray:
         return np.array([getattr(one, field) for one in published])
 
     return panels(
-        [TITLES[method] for method in measurements],
+        [_title(method) for method in measurements],
         {
             "Measured here": (
                 Panel("AP50", "", here("ap", ("AP50",))),
@@ -196,6 +197,10 @@ def _figure(measurements: Mapping[str, Measured]) -> np.ndarray:
 
 def _unknown(ones: Sequence[Measured]) -> Float[np.ndarray, " N"]:
     return np.full(len(ones), UNKNOWN)
+
+
+def _title(method: str) -> str:
+    return TITLES.get(method, method.replace("_", " "))
 
 
 def _total(parts: Iterable[float]) -> float:

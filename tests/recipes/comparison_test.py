@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxvision.data.inputs import Inputs
-from jaxvision.recipes.comparison import compare, seeded, variant
+from jaxvision.recipes.comparison import chosen, compare, seeded, variant
 from jaxvision.recipes.comparison_table import Comparison, Measure
 from jaxvision.train import loop
 from jaxvision.train.devices import choose
@@ -92,6 +92,12 @@ def test_a_variant_is_a_line_of_changed_settings():
     assert variant(module, config, depth=34, optimizer__lr=0.5)(Inputs()) == Settings(Inner(0.5), 34)
     with pytest.raises(ValueError, match="no such setting: deep"):
         variant(module, config, deep=34)
+
+
+def test_a_flag_chooses_variants_in_its_order():
+    assert list(chosen("--kinds", ("b", "a"), {"a": 1, "b": 2, "c": 3})) == ["b", "a"]
+    with pytest.raises(ValueError, match="--kinds: there is no d; known are a, b"):
+        chosen("--kinds", ("a", "d"), {"a": 1, "b": 2})
 
 
 def test_seeds_share_a_step_and_differ_in_weights():

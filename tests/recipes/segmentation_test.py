@@ -36,6 +36,16 @@ def test_training_crops_and_test_canvases_have_the_sizes_of_the_view():
     assert "weight_map" in first_batch(setup(borders=True).train()) and "weight_map" not in train
 
 
+def test_distances_are_measured_where_they_are_asked_for():
+    found = {}
+    for distances in (False, True):
+        config = dataclasses.replace(SCENES, test=SegmenterTest(distances=distances))
+        hook = setup(config).hooks()[0]
+        found[distances] = hook.run(lambda state, batch: {"classes": batch["label_map"]}, None)
+    assert found[True]["val/accuracy_to_1px"] == 1.0
+    assert {key for key in found[True] if key not in found[False]} >= {"val/accuracy_to_1px", "val/accuracy_to_4px"}
+
+
 def test_class_weights_are_added_to_those_of_borders():
     config = dataclasses.replace(SCENES, class_weights="balanced")
     parts = setup(config, borders=True)

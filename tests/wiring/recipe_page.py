@@ -58,11 +58,10 @@ def built() -> dict[str, dict[str, dict[str, str]]]:
     return {name: recipes(name) for name in names if name not in OF_OTHERS}
 
 
-OF_OTHERS = (
-    "classification/compare",
-    "detection/lineage",
-    "ssl/compare",
-)  # which train with the recipes of other experiments
+OF_OTHERS = (  # which train with the recipes of other experiments
+    *("classification/compare", "detection/lineage", "detection/pooling"),
+    *("gan/compare", "segmentation/compare", "ssl/compare"),
+)
 
 
 def tables(page: str) -> Iterator[Table]:

@@ -20,7 +20,7 @@ from tests.wiring import wording
 from tests.wiring.doubles import Split, recording
 
 FOLDER = Path(__file__).parent
-LEFT_OUT = ("photos", "fashion", "smoke")  # presets of this project that are `quick` on other data
+LEFT_OUT = ("photos", "fashion", "ideas", "smoke")  # of this project: `quick` on other data, or with parts changed
 CHANGED: dict[str, dict[str, Any]] = {"ssl/probe": {"method": "finetune"}}  # quick with another task
 
 
