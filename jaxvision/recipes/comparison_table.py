@@ -101,12 +101,8 @@ def told(runs: Runs, costs: Mapping[str, Cost], comparison: Comparison) -> Resul
         result[name] = _bars({m: of for m, of in scores.items() if m.unit == unit}, comparison.title, unit)
     if comparison.curves:
         titles = {measure.key: measure.title for measure in comparison.measures}
-        drawn = {
-            key: {_shown(name): [ran.curve(key) for ran in of] for name, of in runs.items()}
-            for key in comparison.curves
-        }
         result["comparison_curves"] = run_curves(
-            {titles.get(key, key): Curves(of_runs) for key, of_runs in drawn.items()}
+            {titles.get(key, key): Curves(_curves(runs, key)) for key in comparison.curves}
         )
     for measure, of_variants in scores.items():
         for name, values in of_variants.items():
@@ -172,10 +168,17 @@ def _differences(
     return table(("difference ± 2 standard errors", *(measure.title for measure in scores)), rows)
 
 
+def _curves(runs: Runs, key: str) -> dict[str, list[Float[np.ndarray, "n 2"]]]:
+    """Return the curves of a metric of those variants that have it."""
+    found = {_shown(name): [ran.curve(key) for ran in of] for name, of in runs.items()}
+    return {name: curves for name, curves in found.items() if any(map(len, curves))}
+
+
 def _bars(scores: Mapping[Measure, Mapping[str, Float[np.ndarray, " R"]]], title: str, unit: str) -> np.ndarray:
     names = list(next(iter(scores.values())))
     values = {_shown(name): np.stack([of[name] for of in scores.values()], axis=1) for name in names}
-    return bars(values, [measure.title for measure in scores], title=title, unit=unit)
+    measured = {name: of for name, of in values.items() if np.isfinite(of).any()}
+    return bars(measured or values, [measure.title for measure in scores], title=title, unit=unit)
 
 
 def _shown(name: str) -> str:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from jaxvision.recipes import comparison_table
 from jaxvision.recipes.comparison_table import Comparison, Measure, Ran, standard_error, told
 from jaxvision.recipes.step_costs import Cost
 
@@ -70,6 +71,23 @@ def test_what_was_not_measured_is_a_dash_and_units_have_figures_of_their_own():
     assert cells(result["comparison"])["plain-20"][1:3] == ["–", "a"]
     assert {"comparison_figure", "comparison_figure_milli_seconds", "comparison_curves"} <= result.keys()
     assert not [key for key in result if key.endswith("/milliseconds")]
+
+
+def test_figures_have_the_variants_that_were_measured(monkeypatch: pytest.MonkeyPatch):
+    """Points and images may be compared in one table, where each has measures of its own."""
+    seen: dict[str, list[str]] = {}
+
+    def drawn(kind: str, names: list[str]) -> np.ndarray:
+        seen[kind] = names
+        return np.zeros((1, 1, 3), np.uint8)
+
+    monkeypatch.setattr(comparison_table, "bars", lambda values, *rest, **named: drawn("bars", list(values)))
+    monkeypatch.setattr(comparison_table, "run_curves", lambda panels: drawn("curves", list(panels["test error"].runs)))
+    other = Ran({"train": "y-0-train"}, [{"stage": "y-0-train", "step": 1, "val/modes": 8.0}])
+    comparison = Comparison("Depth", "network", (ERROR,), curves=("val/error",))
+    result = told({"plain-20": [ran(0.1)], "plain-56": [other]}, COSTS, comparison)
+    assert seen == {"bars": ["plain-20"], "curves": ["plain-20"]}
+    assert cells(result["comparison"])["plain-56"][0] == "–"
 
 
 def test_the_standard_error_needs_two_seeds():
