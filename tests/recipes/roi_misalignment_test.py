@@ -8,7 +8,7 @@ from jaxvision.recipes.roi_misalignment import misaligned_objects
 
 def data_of(*boxes: tuple[float, ...]):
     given = np.zeros((2, 3, 4), np.float32)
-    given[0, : len(boxes)] = boxes
+    given[0, : len(boxes)] = np.array(boxes).reshape(-1, 4)
     valid = np.arange(3)[None] < np.array([[len(boxes)], [0]])
     batch = {"image": np.full((2, 64, 64, 3), 90, np.uint8), "boxes": given, "valid": valid}
 

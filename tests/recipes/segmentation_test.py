@@ -19,6 +19,7 @@ from jaxvision.recipes.segmentation import (
     smoke,
 )
 from jaxvision.train.devices import first_batch
+from jaxvision.train.types import TrainState
 
 SCENES = smoke(SegmenterConfig())
 
@@ -41,7 +42,8 @@ def test_distances_are_measured_where_they_are_asked_for():
     for distances in (False, True):
         config = dataclasses.replace(SCENES, test=SegmenterTest(distances=distances))
         hook = setup(config).hooks()[0]
-        found[distances] = hook.run(lambda state, batch: {"classes": batch["label_map"]}, None)
+        state = TrainState(0, {}, {}, {}, {}, None)
+        found[distances] = hook.run(lambda state, batch: {"classes": batch["label_map"]}, state)
     assert found[True]["val/accuracy_to_1px"] == 1.0
     assert {key for key in found[True] if key not in found[False]} >= {"val/accuracy_to_1px", "val/accuracy_to_4px"}
 
