@@ -86,6 +86,9 @@ mabo :: proposals/mabo|mabo
     mean over the classes of the best overlap that an object has with a proposal
 recall50, recall_… :: (proposal_)?recall\w*
     share of the objects that some proposal covers
+misalignment/… :: misalignment/.*
+    mean distance in pixels of the bins of that RoI operation from those of objects' boxes; …_varying: without the
+    mean shift
 proposals/an_image :: .*an_image
     mean number of proposals of an image
 images :: images
