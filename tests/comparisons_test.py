@@ -10,9 +10,11 @@ import pytest
 import launch
 from experiments.detection import lineage, pooling
 from experiments.gan import compare as gans
+from experiments.gan import dcgan
 from experiments.segmentation import compare as segmenters
 from experiments.ssl import compare as encoders
 from jaxvision.data.inputs import Inputs
+from jaxvision.models.dcgan import Rules
 from jaxvision.recipes.comparison_table import Ran
 from jaxvision.run.config import to_dict
 from jaxvision.train.types import TrainState
@@ -47,6 +49,13 @@ def test_gans_differ_in_what_their_names_say():
             flag for flag in base if flag.startswith(("network.", "play.", "generator.", "judge")) or flag == "steps"
         ]
         assert all(found[name][flag] == base[flag] for flag in same)
+
+
+def test_other_networks_have_no_rules_to_break():
+    config = dcgan.PRESETS["cifar10"]
+    broken = dataclasses.replace(config.network, rules=Rules(leaky=False))
+    with recording(), pytest.raises(ValueError, match="--network.rules are those of DCGAN's networks"):
+        dcgan.build(dataclasses.replace(config, network=broken), Inputs())
 
 
 def test_a_generator_that_stays_as_it_is_has_a_gradient_all_the_same():

@@ -32,12 +32,10 @@ from jaxvision.viz.run_curves import Curves, run_curves
 
 LOSSES = ("minimax", "least_squares", "hinge")  # beside the non-saturating loss, which is what the others differ from
 ALONE: Mapping[str, Any] = {"generator__freeze": (".",)}
-# A critic's gradient is only penalised where its rows do not see each other.
-PENALTY: Mapping[str, Any] = {"penalty": 10.0}
 ON_POINTS: Mapping[str, Mapping[str, Any]] = {
     "toy": {},
     **{f"toy_{loss}": {"objective": loss} for loss in LOSSES},
-    "toy_wasserstein": {"objective": "wasserstein", **PENALTY},
+    "toy_wasserstein": {"objective": "wasserstein", "penalty": 10.0},
     "toy_minimax_alone": {"objective": "minimax", **ALONE},
     "toy_non_saturating_alone": ALONE,
     "toy_k4": {"discriminator_steps": 4},
@@ -47,8 +45,8 @@ ON_IMAGES: Mapping[str, Mapping[str, Any]] = {
     **{loss: {"play__objective": loss} for loss in LOSSES},
     "wasserstein": {
         "play__objective": "wasserstein",
-        **{f"play__{name}": value for name, value in PENALTY.items()},
-        "network__rules__batch_norm": "generator",
+        "play__penalty": 10.0,
+        "network__rules__batch_norm": "generator",  # the gradient of one row must not depend on the others
     },
     "k2": {"play__discriminator_steps": 2},
     "norm_nowhere": {"network__rules__batch_norm": "nowhere"},
