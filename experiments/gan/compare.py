@@ -87,7 +87,6 @@ PRESETS = {
     "paper": Config(  # of no single paper: DCGAN's width and rates on images with labels
         variants=(*ON_IMAGES, *CONDITIONS),
         data="tfds:cifar10",
-        seeds=3,
         batch_size=128,
         steps=100_000,
         eval_every=10_000,
