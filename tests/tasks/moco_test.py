@@ -47,24 +47,6 @@ def test_devices_agree(mode: str, count: int):
     chex.assert_trees_all_close(devices.to_host(found), on_one_device(), rtol=1e-4, atol=1e-5)
 
 
-def test_without_shuffling_a_key_is_normalised_in_its_querys_group():
-    """Of two groups each one's keys are those of a network that sees its rows alone.""" ""
-    plain = moco(of_groups, SGD, **SETTINGS, queue=21, groups=2, shuffle=False)
-    batch = batch_of()
-    state = start(plain)
-    dealt, _ = jax.jit(task(groups=2).step)(state, batch)
-    new, _ = jax.jit(plain.step)(state, batch)
-    second = two_views(state, jnp.asarray(batch["image"]), AUGMENT, **GREY, axis_name=None)[8:]
-    variables = {"params": ema(state.aux["key_params"], state.params, 0.9), **state.aux["key_state"]}
-    alone = [
-        of_groups(1).apply(variables, part, train=True, mutable=["batch_stats"])[0] for part in (second[:4], second[4:])
-    ]
-    keys = jnp.concatenate([outputs["embedding"] for outputs in alone])
-    expected = keys / jnp.linalg.norm(keys, axis=1, keepdims=True)
-    np.testing.assert_allclose(new.aux["queue"][:8], expected, atol=1e-5)
-    assert jnp.abs(dealt.aux["queue"][:8] - expected).max() > 1e-3
-
-
 def test_a_step_in_its_order():
     """Momentum update, keys, logits against the queue of earlier steps, then the keys enter the queue."""
     batch, step = batch_of(), jax.jit(task(groups=1).step)
@@ -127,7 +109,7 @@ class Members(nn.Module):
         return {"embedding": together}
 
 
-def members(count: int, key: jax.Array) -> np.ndarray:
+def members(count: int, key: jax.Array | None) -> np.ndarray:
     """Of the groups in which the keys of 16 images are computed, two groups a device."""
     images = jnp.broadcast_to(jnp.arange(16.0).reshape(16, 1, 1, 1), (16, 1, 1, 3))
     if count == 1:
@@ -148,6 +130,26 @@ def test_keys_and_queries_share_no_groups(count: int):
     queries = np.kron(np.eye(4), np.ones((4, 4))) > 0
     assert not (found == queries).all(1).any()
     np.testing.assert_array_equal(found, members(1, jax.random.PRNGKey(1)))
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_without_shuffling_a_key_is_in_its_querys_group(count: int):
+    np.testing.assert_array_equal(members(count, None), np.kron(np.eye(4), np.ones((4, 4))) > 0)
+
+
+def test_a_step_shuffles_unless_it_is_told_not_to(monkeypatch: pytest.MonkeyPatch):
+    orders = []
+
+    def seen(model, variables, images, key, parts, axis_name):
+        orders.append(key)
+        return shuffled(model, variables, images, key, parts, axis_name)
+
+    monkeypatch.setattr("jaxvision.tasks.moco.shuffled", seen)
+    for shuffle in (True, False):
+        told = moco(of_groups, SGD, **SETTINGS, queue=21, groups=4, shuffle=shuffle)
+        state = jax.eval_shape(told.init, jax.random.PRNGKey(0), batch_of())
+        jax.eval_shape(told.step, state, batch_of())
+    assert orders[0] is not None and orders[1] is None
     assert not np.array_equal(found, members(count, jax.random.PRNGKey(2)))
 
 
