@@ -122,7 +122,7 @@ def test_accuracy_by_distance_is_told_of_every_network():
 def test_masks_and_regions_are_those_of_the_names():
     found = pooling.settings(pooling.PRESETS["quick"])
     network = found.network.make(3, masks=True)
-    assert network.rois.strides == {"layer3": 16} and network.mask_head is not None
+    assert network.rois.strides == {"layer3": 8} and network.mask_head is not None
     with recording():
         stages = pooling.build(pooling.PRESETS["quick"], Inputs()).stages
     assert [stage.name for stage in stages] == [*(f"{name}-0-train" for name in pooling.CHANGES), "comparison"]

@@ -47,7 +47,7 @@ class Config(SplitNames):
     recipe: Literal["quick", "c4", "smoke"] = "quick"  # preset of detection/mask_rcnn for all other settings
     batch_size: int = 8  # images in a training step
     steps: int = 800  # training steps of each variant
-    network: DetectorNetwork = DetectorNetwork("resnet_fc", 18, 0.25, anchor_sizes=(24.0, 36.0, 56.0))
+    network: DetectorNetwork = DetectorNetwork("resnet_fc", 18, 0.25, anchor_sizes=(24.0, 36.0, 56.0), map_stride=8)
 
 
 PRESETS = {
