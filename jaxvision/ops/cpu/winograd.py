@@ -73,6 +73,11 @@ def _matmul(a: Float[Array, "36 I J"], b: Float[Array, "36 K L"], contract: tupl
     return lax.dot_general(a, b, (((contract[0],), (contract[1],)), ((0,), (0,))), precision=lax.Precision.HIGHEST)
 
 
+def _each_row(matrix: np.ndarray, terms: Sequence[Float[Array, "*s"]]) -> list[Float[Array, "*s"]]:
+    """Return for each row of a matrix the sum of the terms, each times its factor in the row."""
+    return [_combine(row, terms) for row in matrix]
+
+
 def _combine(row: np.ndarray, terms: Sequence[Float[Array, "*s"]]) -> Float[Array, "*s"]:
     """Return the sum of the terms, each times its factor in `row`, written out for one elementwise loop to do."""
     total = None
@@ -92,8 +97,8 @@ def _transform(x: Float[Array, "B H W C"], matrix: np.ndarray, tiles: tuple[int,
     """Return matrix · tile · matrixᵀ of every tile, TILE pixels apart."""
     rows, columns = (TILE * (n - 1) + 1 for n in tiles)
     taps = range(matrix.shape[1])
-    x = jnp.stack([_combine(row, [x[:, i : i + rows : TILE] for i in taps]) for row in matrix])
-    x = jnp.stack([_combine(row, [x[:, :, :, j : j + columns : TILE] for j in taps]) for row in matrix])
+    x = jnp.stack(_each_row(matrix, [x[:, i : i + rows : TILE] for i in taps]))
+    x = jnp.stack(_each_row(matrix, [x[:, :, :, j : j + columns : TILE] for j in taps]))
     return x.reshape(POINTS**2, -1, x.shape[-1])
 
 
@@ -115,8 +120,8 @@ def _outputs(products: Float[Array, "36 T O"], shape: tuple[int, int, int]) -> F
     batch, height, width = shape
     rows, columns = _tiles(height), _tiles(width)
     m = products.reshape(POINTS, POINTS, batch, rows, columns, -1)
-    m = jnp.stack([_combine(row, [m[:, a] for a in range(POINTS)]) for row in _OUTPUT], 3)
-    y = jnp.stack([_combine(row, list(m)) for row in _OUTPUT], 4).reshape(batch, TILE * rows, TILE * columns, -1)
+    m = jnp.stack(_each_row(_OUTPUT, [m[:, a] for a in range(POINTS)]), 3)
+    y = jnp.stack(_each_row(_OUTPUT, list(m)), 4).reshape(batch, TILE * rows, TILE * columns, -1)
     return y[:, :height, :width]
 
 
@@ -125,8 +130,8 @@ def _inputs(products: Float[Array, "36 T C"], shape: tuple[int, ...]) -> Float[A
     batch, height, width, channels = shape
     rows, columns = _tiles(height - 2), _tiles(width - 2)
     m = products.reshape(POINTS, POINTS, batch, rows, columns, channels)
-    m = _overlap([_combine(row, [m[:, a] for a in range(POINTS)]) for row in _INPUT.T], 2)
-    y = _overlap([_combine(row, list(m)) for row in _INPUT.T], 3)
+    m = _overlap(_each_row(_INPUT.T, [m[:, a] for a in range(POINTS)]), 2)
+    y = _overlap(_each_row(_INPUT.T, list(m)), 3)
     return y.reshape(batch, TILE * (rows + 1), TILE * (columns + 1), channels)[:, :height, :width]
 
 
@@ -141,12 +146,12 @@ def _overlap(pixels: list[Array], axis: int) -> Array:
 
 
 def _kernel_tiles(kernel: Float[Array, "3 3 C O"]) -> Float[Array, "36 C O"]:
-    u = jnp.stack([_combine(row, list(kernel)) for row in _KERNEL])
-    u = jnp.stack([_combine(row, [u[:, j] for j in range(3)]) for row in _KERNEL])
+    u = jnp.stack(_each_row(_KERNEL, list(kernel)))
+    u = jnp.stack(_each_row(_KERNEL, [u[:, j] for j in range(3)]))
     return u.reshape(POINTS**2, *kernel.shape[2:])
 
 
 def _kernel(products: Float[Array, "36 C O"]) -> Float[Array, "3 3 C O"]:
     u = products.reshape(POINTS, POINTS, *products.shape[1:])
-    u = jnp.stack([_combine(row, [u[:, a] for a in range(POINTS)]) for row in _KERNEL.T])
-    return jnp.stack([_combine(row, [u[:, b] for b in range(POINTS)]) for row in _KERNEL.T], 1)
+    u = jnp.stack(_each_row(_KERNEL.T, [u[:, a] for a in range(POINTS)]))
+    return jnp.stack(_each_row(_KERNEL.T, [u[:, b] for b in range(POINTS)]), 1)
