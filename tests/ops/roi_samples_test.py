@@ -10,12 +10,12 @@ from jaxvision.ops import roi
 from jaxvision.ops.dispatch import plain_forms
 from jaxvision.run.program import equations, operations
 
-SCALES = [1 / 4, 1 / 8, 1 / 16]
+SCALES = [1 / 4, 1 / 8]
 
 
 def pyramid_and_rois(channels: int = 3) -> tuple[list[jax.Array], jax.Array]:
     rng = np.random.default_rng(4)
-    maps = [jnp.array(rng.normal(size=(2, 40 // 2**i, 48 // 2**i, channels)), jnp.float32) for i in range(3)]
+    maps = [jnp.array(rng.normal(size=(2, 40 // 2**i, 48 // 2**i, channels)), jnp.float32) for i in range(2)]
     corner, side = rng.uniform(-20, 120, (2, 12, 2)), rng.uniform(10, 500, (2, 12, 2))
     rois = np.concatenate([corner, corner + side], axis=-1).astype(np.float32)
     rois[0, 0], rois[1, 3], rois[1, 4, 2] = np.nan, 7, np.inf
@@ -24,7 +24,7 @@ def pyramid_and_rois(channels: int = 3) -> tuple[list[jax.Array], jax.Array]:
 
 def every_map(maps: list[jax.Array], rois: jax.Array) -> jax.Array:
     """All maps for all RoIs, of which each keeps its own."""
-    level = roi.assign_levels(rois, 2, 4) - 2
+    level = roi.assign_levels(rois, 2, 3) - 2
     each = [roi.roi_align(one, rois, (2, 3), spatial_scale=scale) for one, scale in zip(maps, SCALES, strict=True)]
     return sum(jnp.where((level == i)[..., None, None, None], one, 0) for i, one in enumerate(each))
 
@@ -46,7 +46,7 @@ def with_gradient(function, maps, rois):
 
 def test_own_map_alone_gives_what_all_maps_give():
     maps, rois = pyramid_and_rois()
-    assert set(np.asarray(roi.assign_levels(rois, 2, 4)).reshape(-1)) == {2, 3, 4}
+    assert set(np.asarray(roi.assign_levels(rois, 2, 3)).reshape(-1)) == {2, 3}
     expected = with_gradient(every_map, maps, rois)
     assert not np.asarray(expected[0])[0, 0].any()
     for forms in (contextlib.nullcontext, plain_forms):
@@ -65,5 +65,5 @@ def test_a_pyramid_is_gathered_once_and_scattered_once():
         scatters = sum(e.primitive.name.startswith("scatter") for e in equations(program))
         return operations(program), scatters
 
-    (own, scatters), (every, thrice) = count(own_map), count(every_map)
-    assert scatters < thrice and own["scattered"] * 3 <= every["scattered"] and own["gathered"] < every["gathered"] / 2
+    (own, scatters), (every, twice) = count(own_map), count(every_map)
+    assert scatters < twice and own["scattered"] * 2 <= every["scattered"] and own["gathered"] < every["gathered"] * 0.6
