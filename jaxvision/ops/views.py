@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 Views = Callable[[Float[Array, "B H W C"]], list[Float[Array, "B h w C"]]]
 Classify = Callable[[Float[Array, "B h w C"]], dict[str, jax.Array]]
 
-_INLINED = 10  # views for each of which the program may hold the network anew
+_FEW = 10  # views of one size of which all are made before the network sees the first
 
 
 def whole(images: Float[Array, "B H W C"]) -> list[Float[Array, "B H W C"]]:
@@ -77,8 +77,8 @@ def multi_scale(sizes: Sequence[int]) -> Views:
 def looked_at(classify: Classify, views: Views, images: Float[Array, "B H W C"]) -> dict[str, jax.Array]:
     """Compute the mean of what a network finds over the views of each image.
 
-    Many views of one size go through the network image by image: it is compiled once, and its memory is that of one
-    image's views.
+    Views of one size go through the network one after the other, many of them image by image: it is compiled once, and
+    its memory is that of one view of all images, or of all views of one image.
 
     Args:
         classify: the network, from a view of each image to arrays [B, …] by name, such as probabilities.
@@ -89,8 +89,11 @@ def looked_at(classify: Classify, views: Views, images: Float[Array, "B H W C"])
         The same arrays, each the mean over the views.
     """
     shapes = [view.shape for view in jax.eval_shape(views, images)]
-    if len(shapes) <= _INLINED or len(set(shapes)) > 1:
+    if len(shapes) == 1 or len(set(shapes)) > 1:
         return _mean([classify(view) for view in views(images)])
+    if len(shapes) <= _FEW:
+        found = jax.lax.map(classify, jnp.stack(views(images)))
+        return jax.tree.map(lambda each: jnp.mean(each, axis=0), found)
 
     def one(image: Float[Array, "H W C"]) -> dict[str, jax.Array]:
         return jax.tree.map(lambda each: jnp.mean(each, axis=0), classify(jnp.concatenate(views(image[None]))))
