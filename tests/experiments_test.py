@@ -23,7 +23,7 @@ SHORT = {"classification/resnet", "segmentation/fcn", "detection/selective_searc
 DEEP = {
     *("classification/googlenet", "detection/mask_rcnn", "detection/yolo", "gan/dcgan", "gan/dissection"),
     *("gan/inversion", "segmentation/deconvnet", "segmentation/unet", "segmentation/unpooling", "ssl/compare"),
-    *("gan/compare", "detection/pooling", "segmentation/compare"),
+    *("classification/compare", "gan/compare", "detection/pooling", "segmentation/compare"),
 }
 
 
