@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Float
@@ -47,7 +48,7 @@ def gradient_norms(task: Task, data: Data, every: int) -> tuple[Hook, Hook]:
         return norms(_LATER, here.replace(opt_state=here.params))
 
     def start(predict: Predict, state: TrainState) -> Result:
-        return norms(_START, initial(task, jax.device_get(state.key), first_batch(data)))
+        return norms(_START, initial(task, jnp.asarray(jax.device_get(state.key)), first_batch(data)))
 
     return Hook("gradients", every, later), Hook("gradients_at_0", 0, start)
 
