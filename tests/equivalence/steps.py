@@ -76,6 +76,11 @@ def damped(state: TrainState, factors: Mapping[str, float]) -> TrainState:
     return state.replace(params=jax.tree_util.tree_map_with_path(scaled, state.params))
 
 
+def doubled(state: TrainState) -> TrainState:
+    """Return the state in float64, for steps under `jax.enable_x64`."""
+    return jax.tree.map(lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf, state)
+
+
 def five_steps(task: Task, state: TrainState, batches: Sequence[Batch]) -> Run:
     """Take a step on each batch, without dropout; where the optimizer accumulates, several steps are an update."""
     assert len(batches) % STEPS == 0
@@ -98,10 +103,10 @@ def assert_losses(ours: Sequence[float], theirs: Sequence[float]) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def assert_variables(run: Run, theirs: Arrays) -> None:
+def assert_variables(run: Run, theirs: Arrays, within: float = 1e-4) -> None:
     """Assert that parameters and running statistics are where the reference's five steps led, and by the same way.
 
-    Each array is within 1e-4 of its largest value. Since small steps would leave even wrong ones there, the way from
+    Each array is `within` 1e-4 of its largest value. Since small steps would leave even wrong ones there, the way from
     the start may also differ by no more than a hundredth of its length.
     """
     start, ours = variables_of(run.states[0]), variables_of(run.states[-1])
@@ -111,7 +116,7 @@ def assert_variables(run: Run, theirs: Arrays) -> None:
         name = "/".join(path)
         found, begin = (array[path].reshape(wanted.shape).astype(np.float64) for array in (ours, start))
         scale = max(float(np.abs(wanted).max()), 1e-3)
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4 * scale, err_msg=name)
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=within * scale, err_msg=name)
         way, rounding = np.linalg.norm(wanted - begin), 1e-6 * np.linalg.norm(wanted) + 1e-7 * wanted.size**0.5
         assert np.linalg.norm(found - wanted) <= 0.01 * way + rounding, f"{name}: another way than the reference's"
         moves[name] = way / max(np.linalg.norm(begin), 1e-12)
