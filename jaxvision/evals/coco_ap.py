@@ -9,6 +9,7 @@ from faster_coco_eval.core import mask as run_lengths
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 from jaxtyping import Bool, Float, Int, Shaped
 
+from jaxvision.evals.coco_classes import coco_classes
 from jaxvision.evals.detection import ImageRecord, images, nothing_counts, read
 from jaxvision.train.types import Metric, Result
 from jaxvision.viz.masks import paste_patch
@@ -19,11 +20,12 @@ _COUNTED = 100  # detections of an image that COCO counts, the best ones
 _NO_OUTLINE: list[list[float]] = []  # one for all boxes, of which the evaluator would else make a polygon each
 
 
-def coco_ap(class_names: Sequence[str], *, masks: bool = False) -> Metric:
+def coco_ap(class_names: Sequence[str], *, masks: bool = False, per_class: bool = False) -> Metric:
     """Measure COCO's average precision of boxes, and with `masks` that of masks too.
 
     Keys are "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large" and "AR_100", and with `masks` the same behind
     "mask_". One that is undefined, such as AP_small without small objects, is left out. `class_names[0]` is background.
+    With `per_class` there are pictures and numbers of each class too, see `coco_classes`.
 
     AP counts the best 100 detections of an image, as COCO does, or as many as the network gives if these are more; then
     there is also "AR_<n>", the recall of all n, beside AR_100.
@@ -57,9 +59,13 @@ def coco_ap(class_names: Sequence[str], *, masks: bool = False) -> Metric:
             return {}
         most = max(_COUNTED, *(record.capacity for record in records))
         counts = (1, 10, _COUNTED) if most == _COUNTED else (1, 10, _COUNTED, most)
-        found = _summary(evaluation(records, "bbox", counts=counts))
-        if masks:
-            found |= {f"mask_{key}": v for key, v in _summary(evaluation(records, "segm", counts=counts)).items()}
+        kinds: dict[str, Kind] = {"": "bbox", "mask_": "segm"} if masks else {"": "bbox"}
+        parts = {prefix: evaluation(records, kind, counts=counts) for prefix, kind in kinds.items()}
+        found: Result = {f"{prefix}{key}": v for prefix, part in parts.items() for key, v in _summary(part).items()}
+        if per_class:
+            objects = _objects(records)
+            for prefix, part in parts.items():
+                found |= coco_classes(part.precision, list(objects), list(objects.values()), class_names, prefix)
         return found
 
     return Metric(list, update, result)
@@ -105,6 +111,15 @@ def _by_class(records: Sequence[ImageRecord]) -> dict[int | None, list[ImageReco
             found.setdefault(label, []).append(record)
     known = {int(label) for record in records for label in record.true_labels}
     return {label: found[label] for label in sorted(known)}
+
+
+def _objects(records: Sequence[ImageRecord]) -> dict[int, int]:
+    """Count the objects that are not ignored, for each class that has any objects, in the order of `_by_class`."""
+    counts = dict.fromkeys(sorted({int(label) for r in records for label in r.true_labels}), 0)
+    for r in records:
+        for label in r.true_labels[~r.ignore].tolist():
+            counts[label] += 1
+    return counts
 
 
 def _evaluated(

@@ -34,7 +34,9 @@ def average_precision(
     Returns:
         The average precision of boxes and, with `masks`, of masks.
     """
-    return coco_ap(class_names, masks=masks) if protocol == "coco" else voc_ap(class_names, protocol)
+    if protocol == "coco":
+        return coco_ap(class_names, masks=masks, per_class=True)
+    return voc_ap(class_names, protocol)
 
 
 def results_file(inputs: Inputs, records: Records) -> tuple[Metric, ...]:

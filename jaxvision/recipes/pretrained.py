@@ -4,6 +4,7 @@ The launcher uses these values as defaults of the flags, so that `--mode=predict
 needs no other flag than `--input`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from jaxvision.run.config import to_dict
 from jaxvision.tasks.proposals import ProposalConfig
 from jaxvision.tasks.regions import RegionConfig
 from jaxvision.weights.darknet import GRID, class_count
-from jaxvision.weights.imported import Imported
+from jaxvision.weights.imported import Imported, encoder_of
 
 FlagValues = dict[str, Any]
 """Values by the names of flags, such as "network.depth"."""
@@ -25,6 +26,9 @@ def settings_of(imported: Imported) -> dict[str, FlagValues]:
 
     An empty dict says that no experiment is known.
     """
+    if imported.run:
+        own = {name: value for name, value in imported.run["config"].items() if _OF_NETWORK.match(name)}
+        return {imported.run["experiment"]: own}
     params = imported.variables["params"]
     name = imported.network.partition("1")[0]  # "vgg16_bn" is a VGG
     if name == "vgg":
@@ -49,6 +53,12 @@ def settings_of(imported: Imported) -> dict[str, FlagValues]:
     return {"detection/yolo": _yolo(params)} if name == "yolo" else {}
 
 
+# Settings of our experiments that say which network is built, and not what it learns from, or for how long.
+_OF_NETWORK = re.compile(
+    r"(backbone|networks?|net|variant|version|depth|width|levels|shortcut|stem|batch_norm|valid|window|hidden|unpooling"
+    r"|image_size)(\.|$)"
+)
+
 FIRST_LAYERS = ("backbone/(conv1|bn1|layer1_)",)
 """The layers of a ResNet that stay as ImageNet's images made them, as torchvision and Detectron train detectors; their
 batch norms stay as they are in all layers, since batches of a few images have no statistics to speak of."""
@@ -70,7 +80,13 @@ def fitting(flags: FlagValues, preset: Mapping[str, Any]) -> FlagValues:
 
 
 def for_training(imported: Imported, experiment: str) -> Imported:
-    """Return the weights, without a classifier of whole images where the experiment trains none, as a detector."""
+    """Return the weights as another experiment takes them.
+
+    A run of ours gives its encoder to other experiments. A classifier of whole images is left out where the experiment
+    trains none, as a detector.
+    """
+    if imported.run and imported.run["experiment"] != experiment:
+        return imported._replace(variables=encoder_of(imported.variables), network="", class_names=(), head=(), run={})
     trained_for = next(iter(settings_of(imported)), "")
     foreign = trained_for.startswith("classification/") and not experiment.startswith("classification/")
     return imported.without_head() if foreign and imported.head else imported

@@ -13,7 +13,7 @@ from jaxvision.run import config as settings
 from jaxvision.run import flag_help, mistakes
 from jaxvision.run.experiments import load, preset
 from jaxvision.run.request import FOR_TRAINING, Flags, Request
-from jaxvision.run.saved_run import completed, read
+from jaxvision.run.saved_run import checked, completed, read
 
 
 def launcher_flags() -> flags.FlagValues:
@@ -38,7 +38,8 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
         _parse_all(values, argv)  # an experiment's flags would be a mistake
         return values, "", None
     saved = _saved(values.workdir)
-    imported = _imported_settings(values) if values.init_from else {}
+    imported, own = _imported(values) if values.init_from else ({}, {})
+    saved = saved or own
     name = values.experiment or saved.get("experiment", "") or next(iter(imported), "")
     if not name and (values.help or not argv[1:]):
         return values, "", None
@@ -56,7 +57,8 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, str, Any]:
     elif name in imported:
         from jaxvision.recipes.pretrained import fitting
 
-        config = settings.from_dict(config, fitting(imported[name], settings.to_dict(config)))
+        known = settings.to_dict(config)
+        config = settings.from_dict(config, completed(fitting(imported[name], known), known, logging.warning))
     settings.define_flags(config, values)
     values.unparse_flags()
     _parse_all(values, argv)
@@ -144,12 +146,18 @@ def _workdir(values: flags.FlagValues, name: str) -> str:
     return f"runs/{Path(file).stem if untrained else name.replace('/', '-')}"
 
 
-def _imported_settings(values: flags.FlagValues) -> dict[str, dict[str, Any]]:
-    """Return the settings that fit the network in a file of weights, by experiment; {} where the file has none."""
+def _imported(values: flags.FlagValues) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Return the settings that fit the network in a file of weights, by experiment, {} where the file has none.
+
+    Beside them stands the run that trained the network, where the file is one of ours and is used as it is.
+    """
     from jaxvision.recipes import pretrained
     from jaxvision.weights import load as weights
 
-    fitting = pretrained.settings_of(weights.load(values.init_from))
+    imported = weights.load(values.init_from)
+    fitting = pretrained.settings_of(imported)
     if values.mode in FOR_TRAINING:
-        return fitting
-    return {name: {**own, **pretrained.ONLY_LOOKING[name.partition("/")[0]]} for name, own in fitting.items()}
+        return fitting, {}
+    if imported.run:
+        return {}, checked(dict(imported.run), Path(imported.origin))
+    return {name: {**own, **pretrained.ONLY_LOOKING[name.partition("/")[0]]} for name, own in fitting.items()}, {}

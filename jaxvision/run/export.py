@@ -6,8 +6,9 @@
     predict = export.deserialize(bytearray(open("runs/x/export/predict.stablehlo", "rb").read()))
     outputs = predict.call({"image": images})  # uint8 [B, 224, 224, 3]; predict.json names every input and output
 
-`--format=onnx` gives the same for onnxruntime, and `--format=safetensors` the weights under torchvision's names, for
-`model.load_state_dict(load_file(…))`.
+`--format=onnx` gives the same for onnxruntime, `--format=safetensors` the weights under torchvision's names, for
+`model.load_state_dict(load_file(…))`, and `--format=jaxvision` the run in one small file for
+`--init_from=jaxvision:FILE`.
 """
 
 import json
@@ -25,7 +26,7 @@ from jaxvision.data.image_files import image_files
 from jaxvision.files import atomic_write
 from jaxvision.ops import dispatch
 from jaxvision.run import export_scripts
-from jaxvision.run.network import ready
+from jaxvision.run.network import ready, variables_in_use
 from jaxvision.run.onnx_export import write_onnx
 from jaxvision.run.precision import products
 from jaxvision.run.request import Request
@@ -36,7 +37,7 @@ from jaxvision.run.workdir_config import LEARNED
 from jaxvision.train import devices, progress
 from jaxvision.train.restore import Run
 from jaxvision.train.types import Batch, Data, Experiment, Stage, TrainState
-from jaxvision.weights import state_dict, torchvision
+from jaxvision.weights import own, state_dict, torchvision
 from jaxvision.weights.imported import Imported
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -85,9 +86,10 @@ def export_network(experiment: Experiment, run: Run, request: Request, imported:
     state, folder, about = devices.to_host(state), run.workdir / "export", _about(run, imported, exported)
     pixels, function, tolerance = pixels_of(run.workdir, imported), partial(predict, state), TOLERANCE[flags.precision]
     with progress.busy(f"exporting as {flags.format}"):
-        if flags.format == "safetensors":
-            variables = {"params": state.aux.get("average", state.params), **state.model_state}
-            path = write_safetensors(folder, variables, pixels, about)
+        if flags.format == "jaxvision":
+            own.write(path := folder / "run.safetensors", variables_in_use(state), read(run.workdir))
+        elif flags.format == "safetensors":
+            path = write_safetensors(folder, variables_in_use(state), pixels, about)
         elif flags.format == "onnx":
             path, inputs = folder / "predict.onnx", inputs_of(function, exported.batch)
             about |= write_onnx(path, function, inputs, expected, say, tolerance) | _inside(pixels)

@@ -12,7 +12,8 @@ from PIL import Image
 from jaxvision.files import atomic_write
 from jaxvision.foreign import reason
 from jaxvision.run import report, results
-from jaxvision.run.results import Run, duration, number
+from jaxvision.run.results import Run, number
+from jaxvision.train.progress import duration
 from jaxvision.viz import page
 
 _FIGURES = 3  # of a run

@@ -42,7 +42,7 @@ def imported_weights(flags: Flags, experiment: str) -> Imported | None:
             f"--init_from: {flags.workdir} holds a run with weights of its own; leave --init_from out, or choose "
             "another --workdir"
         )
-    if not imported.class_names:
+    if not imported.class_names and not imported.run:
         raise ValueError(f"--mode={flags.mode}: {imported.origin} has no classifier; train one, with --mode=train")
     return imported
 
@@ -62,13 +62,28 @@ def start_from(imported: Imported, say: Callable[[str], None], state: TrainState
         ValueError: the weights do not fit the network.
     """
     variables = {"params": state.params, **state.model_state}
+    if imported.run and not state.params.keys() & imported.variables["params"].keys():
+        say(f"{imported.origin}: has no layer of this stage, which begins with random weights")  # as a GAN's judge
+        return state
     merged = merge(variables, imported)
     say(describe(variables, imported))
     if warning := unusable(imported):
         say(f"warning: {warning}")
     params = merged.pop("params")
-    aux = {k: params if _same_layout(v, state.params) else v for k, v in state.aux.items()}
-    return dataclasses.replace(state, params=params, model_state=merged, aux=aux)
+    begun = dataclasses.replace(state, params=params, model_state=merged)
+    return dataclasses.replace(begun, aux={name: _copy(name, v, state, begun) for name, v in state.aux.items()})
+
+
+def variables_in_use(state: TrainState) -> dict[str, PyTree]:
+    """Return the variables that predictions are made with: averages stand in the place of what they average."""
+    trees = {"params": state.params, "model_state": state.model_state}
+    for name, collection in _AVERAGES.items():
+        average, tree = state.aux.get(name), trees[collection]
+        if average is not None and _same_layout(average, tree):
+            trees[collection] = average
+        elif average is not None and (part := _part_like(average, tree)):
+            trees[collection] = {**tree, part: average}
+    return {"params": trees["params"], **trees["model_state"]}
 
 
 def ready(
@@ -97,6 +112,23 @@ def ready(
     begun = start_from(imported, run.writer.say, empty)
     predict = announced(devices.compile_predict(stage.task, run.devices), "compiling the network")
     return predict, devices.place(begun, run.devices)
+
+
+_AVERAGES = {"average": "params", "average_state": "model_state"}  # in `aux`: what the entry is an average of
+
+
+def _copy(name: str, value: PyTree, before: TrainState, after: TrainState) -> PyTree:
+    """Return an entry of `aux` that is a copy or an average of parameters as it begins, any other as it is."""
+    if _same_layout(value, before.params):
+        return after.params
+    if name in _AVERAGES and (part := _part_like(value, getattr(before, _AVERAGES[name]))):
+        return getattr(after, _AVERAGES[name])[part]
+    return value
+
+
+def _part_like(average: PyTree, tree: PyTree) -> str:
+    """Return the name of the part of `tree` that has the layout of the average; "" for none."""
+    return next((name for name, part in tree.items() if _same_layout(average, part)), "")
 
 
 def _same_layout(a: PyTree, b: PyTree) -> bool:

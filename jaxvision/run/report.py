@@ -12,7 +12,8 @@ from typing import Any
 from jaxvision.files import atomic_write
 from jaxvision.foreign import named, reason
 from jaxvision.run import data_section, glossary, results
-from jaxvision.run.results import EVALUATION, Run, duration, number
+from jaxvision.run.results import EVALUATION, Run, number
+from jaxvision.train.progress import duration
 from jaxvision.viz import page
 
 _CARDS = 4

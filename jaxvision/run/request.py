@@ -8,7 +8,7 @@ Mode = Literal["train", "show", "plan", "evaluate", "predict", "sample", "embed"
 FOR_TRAINING: tuple[Mode, ...] = ("train", "show", "plan")
 """The modes that open the training data, with the settings of the command line alone."""
 
-Format = Literal["stablehlo", "safetensors", "onnx"]
+Format = Literal["stablehlo", "safetensors", "onnx", "jaxvision"]
 Precision = Literal["float32", "bfloat16", "tensorfloat32"]
 
 
@@ -32,9 +32,9 @@ class Flags:
         str, ...
     ] = ()  # variants of a comparison to train now, beside others on other machines in one --workdir
     from_stage: str = ""  # name of a stage: repeat it and all later stages of the run in --workdir
-    init_from: str = ""  # initial weights: torchvision:FILE, workdir:RUN, caffe:FILE, darknet:FILE or hed:FILE
+    init_from: str = ""  # initial weights: jaxvision:NAME, workdir:RUN, or torchvision:, caffe:, darknet: or hed:FILE
     head: Literal["keep", "new"] = "keep"  # classifier of the --init_from weights: keep it, or train a new one
-    format: Format = "stablehlo"  # of --mode=export: the whole program for jax or onnxruntime, or weights for torch
+    format: Format = "stablehlo"  # of --mode=export: a program for jax or onnxruntime, weights for torch or for us
     input: str = ""  # --mode=predict and embed: images, as a file, a folder, a video or a pattern like 'photos/*.jpg'
     min_score: float | None = None  # --mode=predict: least score of what is drawn; by default as in training's pictures
     max_shown: int = 100  # --mode=predict: most detections or classes drawn of an image; the files of figures have all

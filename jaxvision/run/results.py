@@ -129,13 +129,6 @@ def number(value: float) -> str:
     return f"{value:.0f}" if value == round(value, 0) and abs(value) < 1e6 else f"{value:.4g}"
 
 
-def duration(taken: float) -> str:
-    """Format a number of seconds as seconds, minutes or hours."""
-    if taken < 100:
-        return f"{taken:.3g} s"
-    return f"{taken / 60:.1f} min" if taken < 6000 else f"{taken / 3600:.1f} h"
-
-
 def _rank(figure: Figure) -> int:
     return next((i for i, name in enumerate(_KNOWN_BY) if re.fullmatch(name, figure.name)), len(_KNOWN_BY))
 

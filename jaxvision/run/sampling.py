@@ -1,6 +1,7 @@
 """`--mode=sample`: images that a trained generator draws, with the latents that they were drawn from."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from jaxvision.run.network import ready
 from jaxvision.run.request import Flags, Request
 from jaxvision.train import devices, progress
 from jaxvision.train.restore import Run
-from jaxvision.train.types import Batch, Experiment, Predict, Sampler, TrainState
+from jaxvision.train.types import Batch, Experiment, Predict, Sampler, Say, TrainState
 from jaxvision.train.writer import save_picture
 from jaxvision.weights.imported import Imported
 
@@ -25,11 +26,13 @@ _WAYS = 16  # most ways from a sample to the next
 def sample(experiment: Experiment, run: Run, request: Request, imported: Imported | None = None) -> None:
     """Draw samples: samples/grid.png, a PNG of each, and latents.npz.
 
+    Pictures that an earlier one left there are removed.
+
     Args:
         experiment: its last stage trains the generator, its sampler draws latents.
         run: where and how the stages are run.
         request: says how many samples, of which class, how far from the middle, and with which seed.
-        imported: not used, as no files of generators are known.
+        imported: weights of a whole generator to use instead of a checkpoint's.
 
     Raises:
         ValueError: the experiment has no generator of images, there is no checkpoint, --label names no class, or
@@ -59,6 +62,7 @@ def sample(experiment: Experiment, run: Run, request: Request, imported: Importe
         shown = int(np.minimum(np.bincount(wanted), _OF_CLASS).sum())
     else:
         grid, shown = viz.samples(images, most=_IN_GRID), min(len(images), _IN_GRID)
+    _remove_older(folder, len(images), run.writer.say)
     save_picture(folder / "grid.png", grid)
     for number, image in enumerate(images):
         save_picture(folder / f"{number:04d}.png", image)
@@ -70,6 +74,16 @@ def sample(experiment: Experiment, run: Run, request: Request, imported: Importe
     part = f" of the first {_WAYS + 1}" if len(images) > _WAYS + 1 else ""
     more = f" and interpolations.png{part}" if flags.interpolate else ""
     run.writer.say(f"{len(images)} samples in {folder}/, {together} in grid.png{more}; their latents in latents.npz")
+
+
+def _remove_older(folder: Path, count: int, say: Say) -> None:
+    """Remove what an earlier --mode=sample left there and the new one does not write over; `say` tells of it."""
+    old = [path for path in folder.glob("*.png") if path.stem.isdecimal() and int(path.stem) >= count]
+    old += [folder / "interpolations.png"] if (folder / "interpolations.png").exists() else []
+    for path in old:
+        path.unlink()
+    if old:
+        say(f"{folder}: removed {len(old)} pictures of an earlier --mode=sample")
 
 
 def labels_of(sampler: Sampler, label: str, count: int) -> Int32[np.ndarray, " N"] | None:

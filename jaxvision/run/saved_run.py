@@ -23,7 +23,19 @@ def read(workdir: Path) -> dict[str, Any]:
     path = workdir / "config.json"
     if not path.exists():
         return {}
-    saved = read_object(path, {"experiment": str, "config": dict})
+    return checked(read_object(path, {"experiment": str, "config": dict}), path)
+
+
+def checked(saved: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the content of config.json, also of one inside of a file of weights.
+
+    Args:
+        saved: the content.
+        path: the file that it was read from, for messages.
+
+    Raises:
+        ValueError: an entry has another form, or a newer version of this program wrote it.
+    """
     if isinstance(version := saved.get("format", FORMAT), int) and version > FORMAT:
         raise ValueError(f"{path}: was written by a newer version of jaxvision (form {version}); update this one")
     for name, kind in _OPTIONAL.items():

@@ -87,7 +87,9 @@ def _run(request: Request, module: ModuleType) -> None:
     about = _about(request, machine, origin)
     described = _remembered(request, about) if flags.mode == "train" else {}
     writer = Writer(workdir, active=jax.process_index() == 0, shared=bool(flags.only))
-    saved = {} if flags.mode == "show" else read(workdir)  # what an older run learned does not matter
+    # What an older run learned does not matter to show. A file of ours stands for the run that trained it.
+    own = dict(imported.run) if imported and flags.mode not in FOR_TRAINING else {}
+    saved = {} if flags.mode == "show" else own or read(workdir)
     log = SourceLog(writer.say)
     config = for_use(request.config, flags.mode, saved, writer.say)
     if imported and (chosen := pretrained.account(imported, request.experiment, settings.to_dict(config))):
@@ -147,6 +149,7 @@ def _remembered(request: Request, about: Mapping[str, Any]) -> dict[str, Any]:
         about,
         repeat=request.flags.from_stage,
         defaults=settings.to_dict(type(config)()),
+        epochs=request.flags.epochs,
     )
 
 

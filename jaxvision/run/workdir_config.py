@@ -26,6 +26,7 @@ def remember(
     *,
     repeat: str = "",
     defaults: Mapping[str, Any] | None = None,
+    epochs: float = 0.0,
 ) -> dict[str, Any]:
     """Write config.json, or compare with the run that the workdir already holds.
 
@@ -39,6 +40,7 @@ def remember(
         about: further entries, such as those of `origin_of`, the command and the devices.
         defaults: the experiment's default settings, for fields that an older run did not save.
         repeat: a stage that is to be repeated: its own flags, such as svm.c, may differ from the saved ones.
+        epochs: what --epochs said, from which the number of steps comes; 0 where it was not given.
 
     Returns:
         The content of config.json; where a run goes on, as it would be written now, for `write` after `repeat` is gone.
@@ -55,6 +57,9 @@ def remember(
             flat = [{"experiment": c["experiment"]} for c in flat]
         flat = [{k: v for k, v in c.items() if not (repeat and k.startswith(f"{repeat}."))} for c in flat]
         if different := settings.differences(*flat):
+            if epochs:
+                given = f"--steps (by --epochs={epochs:g}) is"
+                different = [line.replace("--steps is", given, 1) for line in different]
             raise ValueError(f"{workdir} holds another run: {'; '.join(different)}; choose another --workdir")
     else:
         write(workdir, described)

@@ -13,6 +13,10 @@ from jaxvision.weights.rename import Path, flat
 Tree = Mapping[str, Any]
 Arrays = Mapping[Path, Any]
 
+MOVABLE = ("fc6", "fc7", "layer4_0", "layer4_1", "layer4_2")
+"""Layers of our classifiers that a detector or an FCN has in its head, or not at all: VGG's, a ResNet's last stage."""
+
+_CLASSIFIERS = ("fc", "fc8")  # layers that name the class of an image
 _SHOWN = 4  # names in a message
 
 
@@ -35,6 +39,7 @@ class Imported(NamedTuple):
     movable: tuple[str, ...] = ()  # layers that a network may have elsewhere than its trunk, or not at all, as "fc6"
     replaced: tuple[str, ...] = ()  # layers of a classifier that was left out, and is newly drawn
     replaced_size: int = 0  # number of parameters in `replaced`
+    run: Mapping[str, Any] = {}  # config.json of the run of ours that trained the network; {} where the file has none
 
     def record(self) -> dict[str, Any]:
         """Return the preparation of images and the class names, for config.json."""
@@ -50,6 +55,21 @@ class Imported(NamedTuple):
             replaced_size=parameter_count(self.variables["params"]) - parameter_count(kept["params"]),
             class_names=(),
         )
+
+
+def encoder_of(collections: Tree) -> dict[str, Any]:
+    """Return the part of a trained network that others can start from.
+
+    Args:
+        collections: the variables of a network of ours.
+
+    Returns:
+        The part "encoder" of a network that was trained without labels; of any other one all but the last layer, if
+        that classifies images.
+    """
+    if "encoder" in collections["params"]:
+        return {name: tree["encoder"] for name, tree in collections.items() if "encoder" in tree}
+    return {name: {k: v for k, v in tree.items() if k not in _CLASSIFIERS} for name, tree in collections.items()}
 
 
 def merge(variables: Tree, imported: Imported) -> dict[str, Any]:

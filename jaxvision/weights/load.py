@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from jaxvision import foreign
-from jaxvision.weights import caffe, darknet, torchvision, workdir
+from jaxvision.weights import caffe, darknet, own, torchvision, workdir
 from jaxvision.weights.imported import Imported
 
 
@@ -20,11 +20,12 @@ READERS: Mapping[str, Callable[[str], Imported]] = {
     "hed": _read_hed,
     "caffe": caffe.read,
     "workdir": workdir.read,
+    "jaxvision": own.read,
 }
 
 
 def load(spec: str, head: str = "keep") -> Imported:
-    """Read the weights that `spec` names, such as `torchvision:FILE` or `workdir:RUN`.
+    """Read the weights that `spec` names, such as `torchvision:FILE`, `workdir:RUN` or `jaxvision:digits_resnet`.
 
     With `head` "new" the classifier is left out.
 
@@ -34,9 +35,11 @@ def load(spec: str, head: str = "keep") -> Imported:
     kind, _, file = spec.partition(":")
     if kind not in READERS or not file:
         raise ValueError(f"--init_from={spec}: write it like {', '.join(f'{known}:FILE' for known in READERS)}")
+    file = own.located(file) if kind == "jaxvision" else file
     file = os.path.expanduser(file)
     if not os.path.exists(file):
-        raise ValueError(f"--init_from={spec}: no such file or folder")
+        known = f"; by name there are {', '.join(own.names())}" if kind == "jaxvision" else ""
+        raise ValueError(f"--init_from={spec}: no such file or folder{known}")
     if kind != "workdir" and not os.path.isfile(file):
         what = "a folder" if os.path.isdir(file) else "a pipe or device"
         raise ValueError(f"--init_from={spec}: {what}, not a file of weights")

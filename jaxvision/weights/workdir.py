@@ -14,11 +14,8 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from jaxvision.files import read_object
-from jaxvision.weights.imported import Imported
+from jaxvision.weights.imported import MOVABLE, Imported, encoder_of
 
-_CLASSIFIERS = ("fc", "fc8")
-# Layers that a detector or an FCN has in its head, or not at all: VGG's, and the last stage of a ResNet.
-_MOVABLE = ("fc6", "fc7", "layer4_0", "layer4_1", "layer4_2")
 _SETTINGS = ("depth", "stem", "width", "version")  # of a network, which describe it in messages
 
 
@@ -27,15 +24,11 @@ def read(workdir: str) -> Imported:
     config = _config(workdir)
     newest = _newest(workdir)
     state = _restore(newest)
-    collections = {"params": state["params"], **state["model_state"]}
-    if "encoder" in state["params"]:
-        variables = {name: tree["encoder"] for name, tree in collections.items() if "encoder" in tree}
-    else:
-        variables = {name: {k: v for k, v in t.items() if k not in _CLASSIFIERS} for name, t in collections.items()}
+    variables = encoder_of({"params": state["params"], **state["model_state"]})
     # What the run's own network was given; "normalise" is of the weights that it began with, and of older runs.
     seen = config.get("learned") or config.get("normalise") or {"mean": None, "std": None}
     mean, std = (tuple(seen[k]) if seen[k] else None for k in ("mean", "std"))
-    return Imported(variables, mean, std, f"{newest} ({_network(config)})", movable=_MOVABLE)
+    return Imported(variables, mean, std, f"{newest} ({_network(config)})", movable=MOVABLE)
 
 
 def _config(workdir: str) -> dict[str, Any]:

@@ -86,6 +86,19 @@ def test_a_detector_keeps_norms_and_first_layers_and_says_so(filled: Callable[..
         assert ("fc" in pretrained.for_training(weights, experiment).variables["params"]) == kept
 
 
+def test_a_run_of_ours_gives_its_network_to_its_experiment_and_its_encoder_to_others():
+    settings = {"depth": 10, "width": 0.5, "steps": 9, "optimizer.lr": 0.5, "data": "digits", "test.resize": 8}
+    tree = {"params": {"conv1": {"kernel": np.zeros((3, 3, 3, 4))}, "fc": {"bias": np.zeros(2)}}}
+    run = {"experiment": "classification/resnet", "config": settings}
+    own = Imported(tree, None, None, "x", "classification/resnet", class_names=("a",), head=("fc",), run=run)
+    assert pretrained.settings_of(own) == {"classification/resnet": {"depth": 10, "width": 0.5}}
+    assert pretrained.for_training(own, "classification/resnet") is own
+    other = pretrained.for_training(own, "detection/faster_rcnn")
+    assert other.variables["params"].keys() == {"conv1"} and not other.run and not other.network
+    detector = own._replace(run={"experiment": "gan/dcgan", "config": {"network.size": 32, "generator.lr": 1.0}})
+    assert pretrained.settings_of(detector) == {"gan/dcgan": {"network.size": 32}}
+
+
 def test_weights_that_say_nothing_of_a_network_change_no_settings():
     assert pretrained.settings_of(Imported({"params": {"conv1_1": {}}}, None, None, "a trunk")) == {}
 

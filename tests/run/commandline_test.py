@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jaxvision.run import commandline
+from jaxvision.weights import own
 
 EXPERIMENT = "--experiment=classification/resnet"
 
@@ -40,6 +42,18 @@ def test_a_trained_network_is_used_in_the_precision_of_its_run(tmp_path: Path):
     ):
         request = commandline.request(*parsed(EXPERIMENT, f"--workdir={tmp_path}", f"--mode={mode}", *given))
         assert request.flags.precision == expected
+
+
+def test_a_run_in_a_file_brings_its_experiment_and_its_settings(tmp_path: Path):
+    learned = {"class_names": ["a"], "mean": [1.0] * 3, "std": [2.0] * 3}
+    run = {"experiment": "gan/dcgan", "config": {"network.width": 0.5, "steps": 7}, "learned": learned}
+    own.write(tmp_path / "mine.safetensors", {"params": {"x": {"bias": np.zeros(1)}}}, {**run, "precision": "bfloat16"})
+    file = f"--init_from=jaxvision:{tmp_path / 'mine.safetensors'}"
+    request = commandline.request(*parsed(file, "--mode=sample"))
+    assert (request.experiment, request.config.network.width, request.config.steps) == ("gan/dcgan", 0.5, 7)
+    assert request.flags.precision == "bfloat16" and request.flags.workdir == "runs/mine"
+    request = commandline.request(*parsed(file, f"--workdir={tmp_path / 'new'}"))  # trains on
+    assert (request.experiment, request.config.network.width) == ("gan/dcgan", 0.5) and request.config.steps > 7
 
 
 def test_the_workdir_is_called_after_the_experiment():

@@ -88,8 +88,3 @@ def test_a_run_is_finished_when_every_stage_is(tmp_path: Path):
 )
 def test_numbers(value: float, shown: str):
     assert results.number(value) == shown
-
-
-@pytest.mark.parametrize(("taken", "shown"), [(3.25, "3.25 s"), (72.0, "72 s"), (100.0, "1.7 min"), (9000.0, "2.5 h")])
-def test_durations(taken: float, shown: str):
-    assert results.duration(taken) == shown

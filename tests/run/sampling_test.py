@@ -66,6 +66,16 @@ def test_samples_are_drawn_from_the_latents_that_are_kept(run: Run):
     assert names == {*(f"{i:04d}.png" for i in range(6)), "grid.png", "interpolations.png", "latents.npz"}
 
 
+def test_fewer_samples_leave_none_of_the_earlier_ones(run: Run, capsys: pytest.CaptureFixture[str]):
+    experiment = experiment_of(run)
+    sample(experiment, run, Request("gan/dcgan", None, Flags(samples=5, interpolate=3), ""))
+    (run.workdir / "samples" / "mine.png").touch()  # which is not ours to remove
+    sample(experiment, run, Request("gan/dcgan", None, Flags(samples=2), ""))
+    names = {path.name for path in (run.workdir / "samples").iterdir()}
+    assert names == {"0000.png", "0001.png", "grid.png", "latents.npz", "mine.png"}
+    assert "removed 4 pictures of an earlier --mode=sample" in capsys.readouterr().err
+
+
 def test_the_class_that_is_asked_for(run: Run, capsys: pytest.CaptureFixture[str]):
     experiment = experiment_of(run, "cat", "dog", "7")
     sample(experiment, run, Request("gan/conditional", None, Flags(samples=3, label="dog"), ""))

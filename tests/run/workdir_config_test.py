@@ -29,6 +29,11 @@ def test_the_same_run_goes_on_and_another_is_refused_by_the_flags_that_differ(tm
         remember(tmp_path, "area/name", 1, {**config, "depth": 34})
     with pytest.raises(ValueError, match=r"--experiment is area/other \(saved: area/name\); choose another --workdir"):
         remember(tmp_path, "area/other", 0, config)
+    (tmp_path / "metrics.jsonl").unlink()
+    remember(tmp_path, "area/name", 0, {"steps": 10}, epochs=1.0)
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    with pytest.raises(ValueError, match=r"--steps \(by --epochs=2.5\) is 25 \(saved: 10\); choose"):
+        remember(tmp_path, "area/name", 0, {"steps": 25}, epochs=2.5)
 
 
 def test_a_run_goes_on_in_its_own_precision(tmp_path: Path):
