@@ -3,6 +3,7 @@ built, and weights are merged by their shapes."""
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from jaxvision.run.trained import for_use
 from jaxvision.run.workdir_config import origin_of
 from jaxvision.train import devices
 from jaxvision.train.types import Experiment, TrainState
-from jaxvision.weights import load, state_dict, torchvision
+from jaxvision.weights import load, own, state_dict, torchvision
 from jaxvision.weights.description import describe
 from jaxvision.weights.imported import Imported
 from tests import docs_files
@@ -66,6 +67,8 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         docs_files.images(Path("photos"), ".jpg")
         for run in ("ssl-simclr", "classification-yolo", "imagenet"):
             Path("runs", run).mkdir(parents=True)
+        Path("runs", "flowers", "export").mkdir(parents=True)
+        shutil.copy(own.located("digits_resnet"), "runs/flowers/export/run.safetensors")
         patch.setattr(state_dict, "read", docs_files.state_dict)
         patch.setattr(load, "READERS", {**load.READERS, "workdir": docs_files.run})
         patch.setattr(jigsaw, "spread", lambda count: np.zeros((count, 9), np.int32))  # takes seconds
@@ -98,7 +101,7 @@ def merged(experiment: Experiment, imported: Imported, request: Any) -> tuple[Tr
     """Return the shapes of the state that the weights go into, and what is said of where they went."""
     training = request.flags.mode in FOR_TRAINING
     stage = next(s for s in experiment.stages if s.steps) if training else experiment.stages[-1]
-    if training:
+    if training or experiment.sampler is not None:
         assert stage.data is not None
         batch = devices.first_batch(stage.data)
     else:
@@ -157,6 +160,7 @@ def test_most_kinds_of_weights_and_data_are_among_the_commands():
         "darknet:",
         "hed:",
         "workdir:",
+        "jaxvision:",
         *(f"--data={k}:" for k in docs_files.MAKERS),
     ):
         assert kind in words, kind

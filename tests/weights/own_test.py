@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import save_file
 
+import launch
 from jaxvision.weights import load, own
 from jaxvision.weights.imported import merge
 
@@ -90,3 +92,26 @@ def test_what_comes_along_is_small_and_has_a_card(name: str):
 
 def test_three_networks_come_along():
     assert own.names() == ["digits_dcgan", "digits_resnet", "scenes_faster_rcnn"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "flags", "least"),
+    [
+        ("digits_resnet", [], {"val/accuracy": 0.97}),
+        ("scenes_faster_rcnn", ["--val_split=val[:64]"], {"val/AP50": 0.8}),
+    ],
+)
+def test_what_comes_along_is_as_good_as_its_card_says(name: str, flags: list[str], least: dict, tmp_path: Path):
+    asked = [f"--init_from=jaxvision:{name}", "--mode=evaluate", f"--workdir={tmp_path / 'out'}", *flags]
+    assert launch.main(["launch.py", *asked]) == 0
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert {key: found[key] >= value for key, value in least.items()} == dict.fromkeys(least, True)
+
+
+@pytest.mark.long
+def test_digits_are_drawn_at_once(tmp_path: Path):
+    asked = ["--init_from=jaxvision:digits_dcgan", "--mode=sample", "--samples=8", f"--workdir={tmp_path / 'out'}"]
+    assert launch.main(["launch.py", *asked]) == 0
+    drawn = np.asarray(Image.open(tmp_path / "out" / "samples" / "grid.png"))
+    assert drawn.std() > 40
