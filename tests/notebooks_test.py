@@ -75,7 +75,7 @@ def refused(call: ast.Call, values: dict[str, Any]) -> list[str]:
 
 def test_a_name_that_is_gone_is_found():
     assert unknown("from jaxvision.ops import nms, gone") and unknown("from jaxvision.ops import boxes\nboxes.gone(1)")
-    assert unknown("from jaxvision.ops import boxes\nboxes.iou(1)") == ["boxes.iou: missing a required argument: 'b'"]
+    assert "missing a required argument" in unknown("from jaxvision.ops import boxes\nboxes.iou(1)")[0]
     assert not unknown("from jaxvision.ops import boxes as b\nimport os\nb.iou(1, 2)\nos.gone()")
 
 

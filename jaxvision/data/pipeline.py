@@ -7,8 +7,8 @@ therefore holds integers only, and a run that stopped continues as if it had not
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-import grain
 import numpy as np
 from absl import flags, logging
 from jaxtyping import Int
@@ -45,7 +45,7 @@ class BatchIterator:
             log: The records that were logged so far, shared by all iterators over the same data.
         """
         self._records, self._open, self._workers, self._log = records, open_batches, workers, log
-        self._stream: grain.DatasetIterator[Loaded] | None = None
+        self._stream: Any = None  # grain's iterator, which can be closed
         self._step = 0
         self.skipped: dict[str, str] = {}
         self.notes: dict[str, str] = {}
@@ -218,8 +218,13 @@ def _check(records: Records, batch_size: int) -> None:
     rows_per_shard(batch_size, 1)
 
 
-def _stream(batches: TrainBatches | EvalBatches, workers: int) -> grain.IterDataset[Loaded]:
-    """Read whole batches ahead; since work is split by batch, order and content are the same for any `workers`."""
+def _stream(batches: TrainBatches | EvalBatches, workers: int) -> Any:
+    """Read whole batches ahead; since work is split by batch, order and content are the same for any `workers`.
+
+    Returns grain's data set of `Loaded`.
+    """
+    import grain  # takes half a second, which whoever asks for --help need not wait
+
     source = grain.MapDataset.source(Reporting(batches))
     if workers == 0:
         threads = min(os.cpu_count() or 1, _MAX_THREADS)

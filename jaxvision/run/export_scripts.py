@@ -65,7 +65,9 @@ _FORMATS: Mapping[str, Mapping[str, str]] = {
     "onnx": {
         "needs": "onnxruntime, numpy and pillow",
         "imports": "import onnxruntime\n",
-        "load": 'program = onnxruntime.InferenceSession(HERE / "predict.onnx")',
+        "load": "options = onnxruntime.SessionOptions()\n"
+        "    options.log_severity_level = 3  # errors alone\n"
+        '    program = onnxruntime.InferenceSession(HERE / "predict.onnx", options)',
         "call": 'outputs = dict(zip(ABOUT["outputs"], program.run(list(ABOUT["outputs"]), inputs)))',
     },
 }

@@ -100,7 +100,8 @@ def test_the_script_runs(
     said: str,
 ):
     outputs = SimpleNamespace(run=lambda wanted, inputs: [np.array([[0.25, 0.75]], np.float32)])
-    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=lambda path: outputs))
+    runtime = SimpleNamespace(InferenceSession=lambda path, options: outputs, SessionOptions=SimpleNamespace)
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
     monkeypatch.setattr(sys, "argv", ["use.py", str(photo)])
     described = {"class_names": names, "prepare": {"stretch": 4}, "inputs": {"image": {}}}
     export_scripts.write(tmp_path, {**described, "outputs": {"probabilities": {}}}, "onnx")

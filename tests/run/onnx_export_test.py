@@ -40,15 +40,15 @@ class Session:
 
     outputs: list[np.ndarray] = []
 
-    def __init__(self, path: str) -> None:
-        pass
+    def __init__(self, path: str, options: SimpleNamespace) -> None:
+        assert options.log_severity_level == 3  # no warnings about what is inside
 
     def run(self, names: list[str], inputs: dict) -> list[np.ndarray]:
         return self.outputs
 
 
 def test_another_result_is_refused(monkeypatch: pytest.MonkeyPatch):
-    runtime = type("runtime", (), {"InferenceSession": Session})
+    runtime = SimpleNamespace(InferenceSession=Session, SessionOptions=SimpleNamespace)
     right = np.array([[100.0, 1.0]])
     monkeypatch.setattr(Session, "outputs", [right + 0.009])
     check(runtime, Path("x"), BATCH, {"scores": right})
@@ -58,7 +58,9 @@ def test_another_result_is_refused(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_file_with_other_outputs_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=Session))
+    monkeypatch.setitem(
+        sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=Session, SessionOptions=SimpleNamespace)
+    )
     converter = SimpleNamespace(to_onnx=lambda *_, output_path, **__: Path(output_path).touch())
     monkeypatch.setitem(sys.modules, "jax2onnx", converter)
     monkeypatch.setattr(Session, "outputs", [np.full((2, 1), 1.02)])
