@@ -3,6 +3,7 @@
 import ast
 import base64
 import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -94,6 +95,25 @@ def test_a_notebook_was_executed_from_top_to_bottom_and_is_small(path: Path):
     pictures = [data for output in outputs for kind, data in output.get("data", {}).items() if "image/" in kind]
     assert pictures and max(len(base64.b64decode("".join(data))) for data in pictures) < 100_000
     assert path.stat().st_size < 1_000_000 and str(ROOT) not in path.read_text()
+
+
+def test_a_page_of_the_site_has_code_text_and_pictures(tmp_path: Path):
+    spec = importlib.util.spec_from_file_location("notebook_pages", ROOT / "docs" / "notebooks" / "pages.py")
+    assert spec is not None and spec.loader is not None
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    outputs = [
+        {"output_type": "stream", "text": [f"{n}\n" for n in range(40)]},
+        {"output_type": "display_data", "data": {"image/png": "AA\n=="}},
+        {"output_type": "execute_result", "data": {"text/plain": ["7"]}},
+    ]
+    text = {"cell_type": "markdown", "source": ["# T\n", "see [x](moco.ipynb)"]}
+    whole = {"cells": [text, {"cell_type": "code", "source": ["f(1)"], "outputs": outputs}]}
+    (tmp_path / "a.ipynb").write_text(json.dumps(whole))
+    page = pages.page_of(tmp_path / "a.ipynb")
+    assert page.startswith("# T\n") and "```python\nf(1)\n```" in page and "](data:image/png;base64,AA==)" in page
+    assert "29\n… and 10 more lines\n```" in page and "```text\n7\n```" in page
+    assert pages.on_page_markdown("[a](../notebooks/moco.ipynb) [b](x.md)") == "[a](../notebooks/moco.md) [b](x.md)"
 
 
 def test_all_notebooks_are_linked():
