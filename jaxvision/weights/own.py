@@ -7,6 +7,7 @@ are kept in half precision (float16), which makes the file half as large; biases
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,8 @@ def write(path: Path, variables: Tree, run: Mapping[str, Any]) -> None:
     """
     if "learned" not in run:
         raise ValueError("--format=jaxvision: config.json of this run does not say what it learned from")
+    words = [word for word in shlex.split(run.get("command", "")) if not word.startswith("--workdir=")]
+    run = {**run, "command": shlex.join(words)}  # a folder here is of no use elsewhere
     arrays = {"/".join(place): _small(np.asarray(value)) for place, value in flat(variables).items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, save(arrays, {"format": "jaxvision", _RUN: json.dumps(run)}))

@@ -25,9 +25,11 @@ def variables(value: float = 0.1) -> dict:
 
 
 def test_a_run_is_read_as_it_was_written_with_kernels_in_half_precision(tmp_path: Path):
-    own.write(tmp_path / "export" / "run.safetensors", variables(), RUN)
+    written = {**RUN, "command": "python launch.py --experiment=a/b '--workdir=my runs/1' --depth=10"}
+    own.write(tmp_path / "export" / "run.safetensors", variables(), written)
     found = load.load(f"jaxvision:{tmp_path / 'export' / 'run.safetensors'}")
-    assert found.run == RUN and found.class_names == ("cat", "dog") and found.network == "classification/resnet"
+    assert found.run == {**RUN, "command": "python launch.py --experiment=a/b --depth=10"}
+    assert found.class_names == ("cat", "dog") and found.network == "classification/resnet"
     assert (found.mean, found.std) == ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)) and found.head == ("fc",)
     assert found.variables["params"]["conv1"]["kernel"].dtype == np.float32
     assert found.variables["params"]["conv1"]["kernel"].max() == np.float32(np.float16(0.1))
