@@ -47,6 +47,11 @@ def read(file: str) -> Imported:
     Raises:
         ValueError: the file is damaged, or another program wrote it.
     """
+    with foreign.named(file):
+        return _read(file)
+
+
+def _read(file: str) -> Imported:
     foreign.opened(file).close()  # refuses pipes and devices
     try:
         with safe_open(file, framework="numpy") as content:

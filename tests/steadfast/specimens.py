@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
+from jaxvision.weights import own
 from tests.weights import caffe_bytes
 from tests.weights.torch_bytes import saved, saved_long_ago
 
@@ -227,6 +228,13 @@ def _safetensors(root: Path) -> list[Path]:
     return [put(root / "w.safetensors", content)]
 
 
+def _own(root: Path) -> list[Path]:
+    learned = {"class_names": ["a", "b"], "mean": [1, 2, 3], "std": [4, 5, 6]}
+    run = {"experiment": "a/b", "config": {}, "learned": learned, "command": "x"}
+    own.write(root / "run.safetensors", {"params": {"fc": {"kernel": np.ones((3, 2), np.float32)}}}, run)
+    return [root / "run.safetensors"]
+
+
 def _h5(root: Path) -> list[Path]:
     rng, before = np.random.default_rng(0), 3
     with h5py.File(root / "w.h5", "w") as file:
@@ -267,6 +275,7 @@ SPECIMENS = {
     "npz": Specimen(_npz, weights("state_dict", "w.npz")),
     "packed npz": Specimen(_packed_npz, weights("state_dict", "w.npz")),
     "safetensors": Specimen(_safetensors, weights("state_dict", "w.safetensors")),
+    "jaxvision": Specimen(_own, weights("own", "run.safetensors")),
     "h5": Specimen(_h5, weights("hed", "w.h5")),
     "caffe": Specimen(_caffe, weights("caffe", "w.caffemodel")),
     "darknet": Specimen(_darknet, weights("darknet", "w.weights")),
