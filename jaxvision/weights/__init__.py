@@ -1,1 +1,1 @@
-"""Other people's weights: reading their files, renaming their layers, and how their networks saw images."""
+"""Files of weights, other people's and our own: reading them, renaming layers, and how the networks saw images."""
