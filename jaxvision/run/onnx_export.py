@@ -94,12 +94,18 @@ def check(
         tolerance: largest difference of an output, as a share of its largest value.
 
     Raises:
-        ValueError: an output differs by more than rounding; the text names it.
+        ValueError: the file cannot be run, or an output differs by more than rounding; the text names it.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS
-    session = onnxruntime.InferenceSession(str(path), options)
-    found = session.run(list(reference), {name: np.asarray(value) for name, value in inputs.items()})
+    try:
+        session = onnxruntime.InferenceSession(str(path), options)
+        found = session.run(list(reference), {name: np.asarray(value) for name, value in inputs.items()})
+    except Exception as error:  # onnxruntime has kinds of its own, which are no ValueError
+        raise ValueError(
+            f"--format=onnx: onnxruntime cannot run what jax2onnx made of this network: {_short(error)}; "
+            "--format=stablehlo can be used"
+        ) from None
     require_equal(dict(zip(reference, found, strict=True)), reference, tolerance, "--format=onnx")
 
 

@@ -72,6 +72,22 @@ def test_a_file_with_other_outputs_is_not_kept(tmp_path: Path, monkeypatch: pyte
     assert path.exists()
 
 
+def test_a_file_that_onnxruntime_cannot_run_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*given: object) -> None:
+        raise RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT :\nUnsupported pooling size.")
+
+    monkeypatch.setattr(Session, "run", fail)
+    runtime = SimpleNamespace(InferenceSession=Session, SessionOptions=SimpleNamespace)
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+    converter = SimpleNamespace(to_onnx=lambda *_, output_path, **__: Path(output_path).touch())
+    monkeypatch.setitem(sys.modules, "jax2onnx", converter)
+    with pytest.raises(ValueError, match="onnxruntime cannot run .*Unsupported pooling size.; --format=stablehlo"):
+        write_onnx(
+            tmp_path / "predict.onnx", lambda batch: batch, BATCH, {"scores": np.ones((2, 1))}, lambda line: None
+        )
+    assert not (tmp_path / "predict.onnx").exists()
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_classifier_does_there_what_it_does_here(tmp_path: Path):
     pytest.importorskip("jax2onnx", reason="needs jax2onnx: pip install jax2onnx")
