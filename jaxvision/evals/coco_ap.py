@@ -24,8 +24,7 @@ def coco_ap(class_names: Sequence[str], *, masks: bool = False, per_class: bool 
     """Measure COCO's average precision of boxes, and with `masks` that of masks too.
 
     Keys are "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large" and "AR_100", and with `masks` the same behind
-    "mask_". One that is undefined, such as AP_small without small objects, is left out. `class_names[0]` is background.
-    With `per_class` there are pictures and numbers of each class too, see `coco_classes`.
+    "mask_". One that is undefined, such as AP_small without small objects, is left out.
 
     AP counts the best 100 detections of an image, as COCO does, or as many as the network gives if these are more; then
     there is also "AR_<n>", the recall of all n, beside AR_100.
@@ -35,6 +34,14 @@ def coco_ap(class_names: Sequence[str], *, masks: bool = False, per_class: bool 
     is the batch's "area" where that is known (COCO's is the area of the segmentation, for boxes too), else that of its
     mask or, without masks, of its box. An object without a mask, false in the batch's "outlined" [B, N], counts for
     boxes; for masks its box is ignored as a crowd is.
+
+    Args:
+        class_names: names of the classes, background first.
+        masks: compare masks too.
+        per_class: add pictures and numbers of each class, see `coco_classes`.
+
+    Returns:
+        The metric.
 
     Example:
         >>> metric, box = coco_ap(("background", "cat")), np.array([[[2.0, 2.0, 9.0, 9.0]]], np.float32)

@@ -87,9 +87,7 @@ def _run(request: Request, module: ModuleType) -> None:
     about = _about(request, machine, origin)
     described = _remembered(request, about) if flags.mode == "train" else {}
     writer = Writer(workdir, active=jax.process_index() == 0, shared=bool(flags.only))
-    # What an older run learned does not matter to show. A file of ours stands for the run that trained it.
-    own = dict(imported.run) if imported and flags.mode not in FOR_TRAINING else {}
-    saved = {} if flags.mode == "show" else own or read(workdir)
+    saved = _saved(flags.mode, workdir, imported)
     log = SourceLog(writer.say)
     config = for_use(request.config, flags.mode, saved, writer.say)
     if imported and (chosen := pretrained.account(imported, request.experiment, settings.to_dict(config))):
@@ -112,6 +110,18 @@ def _run(request: Request, module: ModuleType) -> None:
         _report(run, request, about, writer.say if isinstance(error, KeyboardInterrupt) else lambda line: None)
         raise
     _report(run, request, about, writer.say)
+
+
+def _saved(mode: str, workdir: Path, imported: Imported | None) -> dict[str, Any]:
+    """Return config.json of the run that is used or goes on.
+
+    Args:
+        mode: the launcher's --mode; what an older run learned does not matter to show.
+        workdir: the folder of the run.
+        imported: weights that are used; a file of ours stands for the run that trained it.
+    """
+    own = dict(imported.run) if imported and mode not in FOR_TRAINING else {}
+    return {} if mode == "show" else own or read(workdir)
 
 
 def _run_of(request: Request, machine: devices.Devices, writer: Writer, imported: Imported | None, best: str) -> Run:
