@@ -1,8 +1,9 @@
 """Convolution of float32 maps on a CPU by matrix products, where these are faster than XLA's call of Eigen.
 
-1×1 kernels are one product. 3×3 kernels of stride 1 go by Winograd's algorithm or, from few channels to few, over
-blocks of four pixels. Kernels three strides wide over few channels go as 3×3 over blocks. All others are left to lax:
-XLA's call of Eigen (see `run.xla`) beat products over patches, values and gradients alike.
+1×1 kernels are one product. 3×3 kernels of stride 1 go by Winograd's algorithm, large ones where the maps have many
+tiles, or, from few channels to few, over blocks of four pixels. Kernels three strides wide over few channels go as 3×3
+over blocks. All others are left to lax: XLA's call of Eigen (see `run.xla`) beat products over patches, values and
+gradients alike.
 """
 
 from functools import partial
@@ -22,6 +23,8 @@ from jaxvision.ops.windows import Pads
 _FEW_CHANNELS = 4
 _FEW_OUTPUTS = 16
 _WINOGRAD_CHANNELS = 32
+_WINOGRAD_TILES = 48  # from which the kernel's transform, made anew in each call, is repaid: benchmarks/winograd.py
+_SMALL_KERNEL = 2**12  # channels × outputs up to which it is repaid by a few tiles, since it stays in the cache
 _WIDE = 128  # channels from which the gradient in the maps goes through `spread`
 
 
@@ -33,7 +36,7 @@ def convolve(
     groups: int = 1,
     precision: Any = None,
 ) -> Float[Array, "B h w O"]:
-    """Return `ops.convolution.convolve` in the form that was fastest on two AVX-512 cores for the classic networks.
+    """Return `ops.convolution.convolve` in the form that was fastest on two cores for the classic networks.
 
     Args:
         x: the maps.
@@ -46,21 +49,33 @@ def convolve(
     Returns:
         The output maps.
     """
+    return _convolve(x, kernel, strides, pads, groups, _WINOGRAD_TILES)
+
+
+def _convolve(
+    x: Float[Array, "B H W C"],
+    kernel: Float[Array, "K L c O"],
+    strides: Strides,
+    pads: Pads,
+    groups: int,
+    least_tiles: int,
+) -> Float[Array, "B h w O"]:
+    """Do what `convolve` does; large 3×3 kernels go by Winograd's algorithm from `least_tiles` tiles on."""
     size, channels = kernel.shape[:2], kernel.shape[2:]
     if groups > 1:
         parts = zip(jnp.split(x, groups, 3), jnp.split(kernel, groups, 3), strict=True)
-        return jnp.concatenate([convolve(a, b, strides, pads) for a, b in parts], 3)
+        return jnp.concatenate([_convolve(a, b, strides, pads, 1, least_tiles) for a, b in parts], 3)
     axes = zip(x.shape[1:3], size, strides, pads, strict=True)
     (top, bottom), (left, right) = (_taps_on_the_map(*axis) for axis in axes)
     if (bottom - top, right - left) != size:
         rows = (pads[0][0] - top, pads[0][1] - (size[0] - bottom))
         columns = (pads[1][0] - left, pads[1][1] - (size[1] - right))
-        return convolve(x, kernel[top:bottom, left:right], strides, (rows, columns))
+        return _convolve(x, kernel[top:bottom, left:right], strides, (rows, columns), 1, least_tiles)
     if size == (1, 1):
         return _pointwise(windows.pad(x, pads)[:, :: strides[0], :: strides[1]], kernel)
     if strides != (1, 1) and channels[0] <= _FEW_CHANNELS and _in_strides(size, strides) == (3, 3):
         return _space_to_depth(x, kernel, strides, pads)
-    if size == (3, 3) and strides == (1, 1) and min(channels) >= _WINOGRAD_CHANNELS:
+    if size == (3, 3) and strides == (1, 1) and _winograd_pays(x.shape, kernel.shape, pads, least_tiles):
         return winograd.conv3x3(windows.pad(x, pads), kernel)
     if _from_few_to_few(kernel.shape, strides):
         return _four_at_once(x, kernel, pads)
@@ -77,6 +92,9 @@ def gradients(
     precision: Any = None,
 ) -> tuple[Float[Array, "B H W C"], Float[Array, "K L c O"]]:
     """Return the gradients of `convolve` in the maps and in the kernel.
+
+    3×3 kernels of stride 1 take Winograd's algorithm for any number of tiles, since both gradients share one transform
+    of `dy`: with 16 tiles and 512 channels, the two take 53 ms on two AVX2 cores, and 69 ms in lax's form.
 
     Wide kernels of whole strides over many channels take `spread`: from 64×32×32×128 to 256 channels, 4×4/2, the
     gradient in the maps takes 94 ms, and 111 ms in lax's form.
@@ -96,8 +114,9 @@ def gradients(
     if groups == 1 and _in_whole_strides(kernel.shape, strides) and min(kernel.shape[2:]) >= _WIDE:
         lows, size = (pads[0][0], pads[1][0]), (x.shape[1], x.shape[2])
         dx = spread(dy, kernel.transpose(0, 1, 3, 2), strides, lows, size)
-        return dx, jax.vjp(lambda k: convolve(x, k, strides, pads), kernel)[1](dy)[0]
-    form = convolution.convolve if _from_few_to_few(kernel.shape, strides) else convolve
+        return dx, jax.vjp(lambda k: _convolve(x, k, strides, pads, 1, 0), kernel)[1](dy)[0]
+    few = _from_few_to_few(kernel.shape, strides)
+    form = convolution.convolve if few else partial(_convolve, least_tiles=0)
     dx, dkernel = jax.vjp(partial(form, strides=strides, pads=pads, groups=groups), x, kernel)[1](dy)
     return dx, dkernel
 
@@ -148,6 +167,20 @@ def _taps_on_the_map(n: int, k: int, stride: int, pad: tuple[int, int]) -> tuple
     starts = range(-pad[0], windows.count(n, k, stride, pad) * stride - pad[0], stride)
     met = [tap for tap in range(k) if any(0 <= start + tap < n for start in starts)]
     return (met[0], met[-1] + 1) if met else (0, k)
+
+
+def _winograd_pays(shape: tuple[int, ...], kernel: tuple[int, ...], pads: Pads, least_tiles: int) -> bool:
+    """Return whether a 3×3 convolution of stride 1 is faster by Winograd than in lax's form.
+
+    Args:
+        shape: the maps'.
+        kernel: the kernel's.
+        pads: as in `convolve`.
+        least_tiles: as in `_convolve`.
+    """
+    rows, columns = (-(-(n + sum(pad) - 2) // winograd.TILE) for n, pad in zip(shape[1:3], pads, strict=True))
+    many = shape[0] * rows * columns >= least_tiles
+    return min(kernel[2:]) >= _WINOGRAD_CHANNELS and (many or kernel[2] * kernel[3] <= _SMALL_KERNEL)
 
 
 def _in_whole_strides(shape: tuple[int, ...], strides: Strides) -> bool:

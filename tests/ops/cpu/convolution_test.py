@@ -1,5 +1,7 @@
 """Every CPU form against lax's own convolution: values, both gradients, odd sizes."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import pytest
 from jax import lax
 
 from jaxvision.ops.convolution import conv_general_dilated
+from jaxvision.ops.cpu import convolution, winograd
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -131,3 +134,31 @@ def test_the_same_on_every_device():
     batch = jnp.tile(x[None], (devices, 1, 1, 1, 1))
     got = jax.pmap(lambda x: conv_general_dilated(x, kernel, **settings))(batch)
     close(got, jnp.tile(lax.conv_general_dilated(x, kernel, **settings)[None], (devices, 1, 1, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("batch", "size", "channels", "outputs", "expected"),
+    [
+        (1, 7, 512, 512, False),  # four tiles: the kernel's transform takes longer than the sum
+        (8, 7, 512, 512, False),
+        (1, 28, 512, 512, True),  # 49 tiles
+        (8, 14, 256, 256, True),
+        (1, 56, 64, 64, True),
+        (1, 7, 128, 256, False),
+        (1, 7, 64, 64, True),  # a kernel that stays in the cache
+        (64, 32, 16, 32, False),  # few channels
+    ],
+)
+def test_winograd_is_taken_where_it_pays(batch, size, channels, outputs, expected, monkeypatch):
+    taken = []
+    conv3x3 = winograd.conv3x3
+    monkeypatch.setattr(winograd, "conv3x3", lambda *given: taken.append(given) or conv3x3(*given))
+    x, kernel = (
+        jax.ShapeDtypeStruct(s, jnp.float32) for s in ((batch, size, size, channels), (3, 3, channels, outputs))
+    )
+    run = partial(convolution.convolve, strides=(1, 1), pads=((1, 1), (1, 1)))
+    assert jax.eval_shape(run, x, kernel).shape == (batch, size, size, outputs)
+    assert bool(taken) == expected
+    settings = {"strides": (1, 1), "pads": ((1, 1), (1, 1))}
+    jax.eval_shape(partial(convolution.gradients, **settings), x, kernel, jax.eval_shape(run, x, kernel))
+    assert bool(taken) == (min(channels, outputs) >= 32)  # gradients go by Winograd for any number of tiles
