@@ -8,7 +8,7 @@ TOO_OLD = error: jaxvision needs Python 3.11 or newer with venv; this is `$(PYTH
 venv = test -x $(1)/bin/pip && $(1)/bin/python $(NEW_ENOUGH) || { \
 	$(PYTHON) $(NEW_ENOUGH) 2>/dev/null || { echo "$(TOO_OLD)" >&2; exit 1; }; $(PYTHON) -m venv --clear $(1); }
 
-.PHONY: demo test test-long test-exhaustive test-peers mutants docs notebooks lint format
+.PHONY: demo test test-long test-exhaustive test-peers mutants bench docs notebooks lint format
 
 demo: .venv/installed  ## train ResNet on real handwritten digits, minutes on a laptop
 	$(BIN)/python launch.py --experiment=classification/resnet --workdir=runs/demo
@@ -36,6 +36,9 @@ test-peers: .venv-peers/installed  ## against torch, torchvision, pycocotools an
 
 mutants: .venv/installed-tests  ## makes mistakes in a copy of the code one by one, each of which a test must find; minutes
 	$(BIN)/python tests/mutants.py
+
+bench: .venv/installed  ## all of benchmarks/ on this machine, on one page, with ratios against the last page; hours with torch
+	$(if $(wildcard .venv-peers/installed),.venv-peers/bin,$(BIN))/python benchmarks/page.py
 
 docs: .venv/installed-tests .venv/installed-docs  ## the pages and the reference, into site/, to be read without network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

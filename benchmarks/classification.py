@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
     settings = Settings(_BATCH.value, _SIZE.value, _DTYPE.value, _COMPILE.value)
     ratios: dict[str, list[float]] = {"training": [], "inference": []}
     for name in _MODELS.value:
-        found = turns.compare(_sides(name, settings), _ROUNDS.value)
+        found = turns.compare(_sides(name, settings), _ROUNDS.value, name)
         for what, values in ratios.items():
             peers = {label: settings.batch_size / side.seconds[what] for label, side in found.items()}
             mine = peers.pop("jaxvision")

@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
         for layout in ("contiguous_format", "channels_last"):
             for kind in ("tensor", "pillow"):
                 sides[f"{layout}, {kind}"] = partial(_theirs, method, _BATCH.value, layout, kind)
-        found = turns.compare(sides, _ROUNDS.value)
+        found = turns.compare(sides, _ROUNDS.value, method)
         ours = found.pop("jaxvision")
         best = min(found, key=lambda side: found[side].seconds["step"])  # noqa: B023
         for what in ("step", "views alone"):

@@ -37,7 +37,7 @@ def measure(what: str, batch_size: int, threads: int, rounds: int) -> dict[str, 
     """`what` is "inference" or "training"; the sides are "jaxvision" and torchvision's two layouts."""
     sides: dict[str, turns.Side] = {"jaxvision": partial(ours, what, batch_size)}
     sides |= {layout: partial(theirs, what, batch_size, threads, layout) for layout in _LAYOUTS}
-    return turns.compare(sides, rounds)
+    return turns.compare(sides, rounds, "Faster R-CNN R50-FPN")
 
 
 def images(batch_size: int) -> Images:

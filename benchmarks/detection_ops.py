@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import random_boxes
+import record
 import torch
 import torchvision
 
@@ -46,6 +47,7 @@ def measure(group: str, settings: Settings) -> Iterator[tuple[str, float, float]
             _seconds(call)
         rounds = [(_seconds(row.ours), _seconds(row.theirs)) for _ in range(settings.rounds)]
         ours, theirs = zip(*rounds, strict=True)
+        record.leave(row.name, "operation", {record.OURS: ours, "torchvision": theirs})
         yield row.name, statistics.median(ours), statistics.median(theirs)
 
 

@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     turns.require("gan.py", "torch")
     sides: dict[str, turns.Side] = {"jaxvision": partial(_ours, _BATCH.value)}
     sides |= {layout: partial(_theirs, _BATCH.value, layout) for layout in ("contiguous_format", "channels_last")}
-    found = turns.compare(sides, _ROUNDS.value)
+    found = turns.compare(sides, _ROUNDS.value, "DCGAN-64")
     ours = found.pop("jaxvision")
     best = min(found, key=lambda layout: found[layout].seconds["training"])
     mine, other = ours.seconds["training"], found[best].seconds["training"]

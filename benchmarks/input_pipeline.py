@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+import record
 from absl import app, flags
 from PIL import Image
 
@@ -57,6 +58,9 @@ def _compare(root: str, workers: int) -> tuple[list[float], list[float]]:
     for seed in range(_ROUNDS.value):
         ours.append(_rates(_ours(root, workers, seed), workers))
         theirs.append(_rates(_theirs(root, workers, seed), workers))
+    for index, what in enumerate(("an image, CPU seconds", "an image, seconds")):
+        seconds = {side: [1 / one[index] for one in rates] for side, rates in ((record.OURS, ours), ("torch", theirs))}
+        record.leave(f"{workers} workers", what, seconds)
     return [statistics.median(column) for column in zip(*ours, strict=True)], [
         statistics.median(column) for column in zip(*theirs, strict=True)
     ]

@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
         sides |= {
             layout: partial(_theirs, name, _BATCH.value, layout) for layout in ("contiguous_format", "channels_last")
         }
-        found = turns.compare(sides, _ROUNDS.value)
+        found = turns.compare(sides, _ROUNDS.value, name)
         ours = found.pop("jaxvision")
         for what in ("training", "inference"):
             best = min(found, key=lambda layout: found[layout].seconds[what])  # noqa: B023

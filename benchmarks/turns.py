@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from importlib import util
 from typing import Any, NamedTuple
 
+import record
+
 _IN_A_ROW = 2  # calls timed a turn
 
 Calls = dict[str, Callable[[], Any]]
@@ -59,8 +61,8 @@ def require(script: str, *packages: str) -> None:
         sys.exit(f"benchmarks/{script} compares with {packages[-1]}: pip install {' '.join(packages)}")
 
 
-def compare(sides: Mapping[str, Side], rounds: int) -> dict[str, Measured]:
-    """The sides by name. A first round, in which what compiles is compiled, does not count."""
+def compare(sides: Mapping[str, Side], rounds: int, row: str) -> dict[str, Measured]:
+    """The sides by name. A first round, in which what compiles is compiled, does not count; `row` is for `record`."""
     context = multiprocessing.get_context("spawn")
     pipes, processes = {}, []
     for name, side in sides.items():
@@ -73,6 +75,9 @@ def compare(sides: Mapping[str, Side], rounds: int) -> dict[str, Measured]:
         pipe.send("stop")
     for process in processes:
         process.join()
+    peaks = {name: found[-1][name].peak_mib for name in sides}
+    for what in found[-1][record.OURS].seconds:
+        record.leave(row, what, {name: [one[name].seconds[what] for one in found] for name in sides}, peaks)
     return {name: _summary([one[name] for one in found]) for name in sides}
 
 
