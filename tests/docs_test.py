@@ -44,7 +44,7 @@ def commands(path: Path) -> list[list[str]]:
 
 
 def test_the_worked_example_runs(tmp_path: Path):
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "adding_an_experiment.md").read_text(), re.DOTALL)
+    code, *_ = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "adding_an_experiment.md").read_text(), re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) < 60
     checkout(tmp_path)
     path = tmp_path / "experiments" / f"{EXAMPLE}.py"
