@@ -76,8 +76,8 @@ MUTANTS = (
     Mutant(
         "normalise by the wrong standard deviation",
         "jaxvision/recipes/pretext.py",
-        "mean=self.source.mean, std=self.source.std)",
-        "mean=self.source.mean, std=self.source.mean)",
+        "mean, std = self.source.mean, self.source.std",
+        "mean, std = self.source.mean, self.source.mean",
         wiring("ssl/rotation"),
     ),
     Mutant(
