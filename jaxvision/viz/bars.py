@@ -4,9 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 _COLORS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd")
 
@@ -29,6 +26,11 @@ def bars(
     Raises:
         ValueError: a group has another number of series.
     """
+    # matplotlib takes a second, which the start of a comparison need not wait
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     for name, runs in values.items():
         if runs.shape[1] != len(series):
             raise ValueError(f"bars: {name!r} has {runs.shape[1]} series, not {len(series)}")

@@ -2,14 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 _COLORS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#7f7f7f")
 _STYLES = ("-", "--", ":")  # where the colours do not suffice
@@ -26,6 +22,11 @@ class Curves(NamedTuple):
 
 def run_curves(panels: Mapping[str, Curves]) -> UInt8[np.ndarray, "H W 3"]:
     """Draw panels by title in two columns; a line is the mean of a name's runs, where all have a point."""
+    # matplotlib takes a second, which the start of a comparison need not wait
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     columns = min(len(panels), 2)
     down = math.ceil(len(panels) / columns)
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
@@ -37,7 +38,8 @@ def run_curves(panels: Mapping[str, Curves]) -> UInt8[np.ndarray, "H W 3"]:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _draw(axes: Axes, title: str, curves: Curves) -> None:
+def _draw(axes: Any, title: str, curves: Curves) -> None:
+    """Draw the curves of one panel into matplotlib's axes."""
     for i, (name, runs) in enumerate(curves.runs.items()):
         color, style = _COLORS[i % len(_COLORS)], _STYLES[i // len(_COLORS) % len(_STYLES)]
         kept = [run[np.isfinite(run[:, 1]) & ((run[:, 1] > 0) | (not curves.log))] for run in runs]
