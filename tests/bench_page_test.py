@@ -1,21 +1,22 @@
 """benchmarks/page.py: rows of rounds, what is not run, and ratios against the last page."""
 
-import importlib
 import json
 import pathlib
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
 
-FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks"
+from tests import benchmark
+from tests.benchmark import FOLDER
+
 ABOUT = {"date": "2026-01-02", "processor": "Some CPU", "cores": 2, "load": 0.1, "python": "3.11", "versions": {}}
 
 
 @pytest.fixture(scope="module")
-def page() -> ModuleType:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        return importlib.import_module("page")
+def page() -> Iterator[ModuleType]:
+    with benchmark.imported("page") as module:
+        yield module
 
 
 def row(page: ModuleType, ours: list[float], theirs: list[float], name: str = "resnet18"):

@@ -1,18 +1,18 @@
 """benchmarks/presets.py: what it cuts, how it stops and watches a process, and its small sets."""
 
-import importlib
 import json
 import os
 import pathlib
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
 
 import launch
 from jaxvision.data import sources
+from tests import benchmark
 
-FOLDER = pathlib.Path(launch.__file__).parent / "benchmarks"
 STOPPABLE = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: (print("stopped; the same command goes on from there"), sys.exit(0)))
@@ -22,10 +22,9 @@ time.sleep({seconds})
 
 
 @pytest.fixture(scope="module")
-def presets() -> ModuleType:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        return importlib.import_module("presets")
+def presets() -> Iterator[ModuleType]:
+    with benchmark.imported("presets") as module:
+        yield module
 
 
 def test_every_preset_of_a_paper_is_run_with_flags_that_it_has(presets: ModuleType):

@@ -1,8 +1,6 @@
 """The networks of `benchmarks/twins.py` have the parameters of ours, layer for layer as many."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,21 +14,17 @@ from experiments.detection import faster_rcnn
 from experiments.segmentation import fcn
 from jaxvision.models.dcgan import Discriminator, Generator
 from jaxvision.models.resnet import CifarResNet
+from tests import benchmark
 
 pytestmark = pytest.mark.peer
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def networks(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def networks() -> Iterator[ModuleType]:
     """The twins' module, which lies beside the script that imports it."""
     pytest.importorskip("torchvision")
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import twin_networks
-
-    yield twin_networks
-    for name in ("twin_networks", "narrow"):
-        sys.modules.pop(name, None)
+    with benchmark.imported("twin_networks") as module:
+        yield module
 
 
 def sizes(model: nn.Module, *inputs: tuple[int, ...]) -> list[int]:
