@@ -69,6 +69,8 @@ def count(
     sizes, unreadable = [], []
     for index in order[:_SIZES]:
         try:
+            if objects is None and not (sizes or _is_image(fetch(records, index, encoded=True)["image"])):
+                break  # points, as the first says
             sizes.append(extent(records, index))
         except (ValueError, OSError) as error:
             unreadable.append(str(error))
@@ -96,6 +98,11 @@ def image_labels(records: Any) -> Integer[np.ndarray, " I"] | None:
     return labels if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" else None
 
 
+def _is_image(image: Any) -> bool:
+    """Return whether it is an image, which has a size, and no point, which has none."""
+    return isinstance(image, decode.Encoded) or image.ndim == 3
+
+
 def _sampled(records: Records, order: Sequence[int], num_classes: int, until: float, pixels: bool) -> Counts:
     """Read records in the given order until the time is over, and count these."""
     read: list[Record] = []
@@ -106,7 +113,7 @@ def _sampled(records: Records, order: Sequence[int], num_classes: int, until: fl
         except (ValueError, OSError) as error:
             unreadable.append(str(error))
             continue
-        if isinstance(record["image"], decode.Encoded) or record["image"].ndim == 3:  # a point has no size
+        if _is_image(record["image"]):
             sizes.append(decode.extent(record["image"]))
         read.append({key: value for key, value in record.items() if key not in ("image", "masks")})
         if time.monotonic() > until:

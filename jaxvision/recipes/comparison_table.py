@@ -85,6 +85,7 @@ def told(runs: Runs, costs: Mapping[str, Cost], comparison: Comparison) -> Resul
     Returns:
         "comparison", the table with its notes; "comparison_figure" and, for each further unit of the measures,
         "comparison_figure_<unit>"; "comparison_curves"; and "<prefix><variant>/<metric>", the means over the seeds.
+        There is no figure of what was measured of none.
     """
     scores = {
         measure: {name: np.array([ran.value(measure.key) for ran in of]) for name, of in runs.items()}
@@ -98,12 +99,13 @@ def told(runs: Runs, costs: Mapping[str, Cost], comparison: Comparison) -> Resul
     units = list(dict.fromkeys(measure.unit for measure in comparison.measures))
     for unit in units:
         name = "comparison_figure" if unit == units[0] else f"comparison_figure_{unit.replace(' ', '_')}"
-        result[name] = _bars({m: of for m, of in scores.items() if m.unit == unit}, comparison.title, unit)
-    if comparison.curves:
-        titles = {measure.key: measure.title for measure in comparison.measures}
-        result["comparison_curves"] = run_curves(
-            {titles.get(key, key): Curves(_curves(runs, key)) for key in comparison.curves}
-        )
+        if bars_of := _measured({measure: of for measure, of in scores.items() if measure.unit == unit}):
+            series = [measure.title for measure in comparison.measures if measure.unit == unit]
+            result[name] = bars(bars_of, series, title=comparison.title, unit=unit)
+    titles = {measure.key: measure.title for measure in comparison.measures}
+    panels = {titles.get(key, key): Curves(curves) for key in comparison.curves if (curves := _curves(runs, key))}
+    if panels:
+        result["comparison_curves"] = run_curves(panels)
     for measure, of_variants in scores.items():
         for name, values in of_variants.items():
             if not math.isnan(mean := float(values.mean())):
@@ -174,11 +176,11 @@ def _curves(runs: Runs, key: str) -> dict[str, list[Float[np.ndarray, "n 2"]]]:
     return {name: curves for name, curves in found.items() if any(map(len, curves))}
 
 
-def _bars(scores: Mapping[Measure, Mapping[str, Float[np.ndarray, " R"]]], title: str, unit: str) -> np.ndarray:
+def _measured(scores: Mapping[Measure, Mapping[str, Float[np.ndarray, " R"]]]) -> dict[str, Float[np.ndarray, "R S"]]:
+    """Return the values of those variants for which at least one measure is known."""
     names = list(next(iter(scores.values())))
     values = {_shown(name): np.stack([of[name] for of in scores.values()], axis=1) for name in names}
-    measured = {name: of for name, of in values.items() if np.isfinite(of).any()}
-    return bars(measured or values, [measure.title for measure in scores], title=title, unit=unit)
+    return {name: of for name, of in values.items() if np.isfinite(of).any()}
 
 
 def _shown(name: str) -> str:

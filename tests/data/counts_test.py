@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxvision.data import digits, scenes
+from jaxvision.data import digits, scenes, sources
 from jaxvision.data.annotated_images import AnnotatedImages, AnnotationsBuilder
 from jaxvision.data.classes import Renumbered
 from jaxvision.data.counts import count
@@ -54,6 +54,11 @@ def test_digits():
     found = count(records, 10)
     assert found.classes.sum() == len(records) == found.images
     assert found.classes.tolist() == np.bincount(records.labels).tolist()
+
+
+def test_points_have_labels_and_no_sizes():
+    found = count(sources.load("mixture:count=16", "labels").splits["train"], 8)
+    assert found.classes.sum() == found.read == 16 and found.sizes.shape == (0, 2) and not found.unreadable
 
 
 def test_records_are_read_where_nothing_is_held():

@@ -62,14 +62,20 @@ def test_one_seed_shows_no_spread_and_says_so():
     assert "One seed" in result["comparison"] and "≈" not in result["comparison"]
 
 
-def test_what_was_not_measured_is_a_dash_and_units_have_figures_of_their_own():
+def test_what_was_not_measured_is_a_dash_without_a_figure_and_units_have_figures_of_their_own():
     time = Measure("val/milliseconds", "an image", "milli seconds", more=False, form=".1f")
+    loss = Measure("train/loss", "loss", "nats a step", more=False)
     comparison = Comparison(
-        "Depth", "network", (ERROR, time), curves=("train/loss",), columns=lambda runs: {"more": "abc"}
+        "Depth",
+        "network",
+        (ERROR, time, loss),
+        curves=("train/loss", "val/milliseconds"),
+        columns=lambda runs: {"more": "abc"},
     )
     result = told(RUNS, COSTS, comparison)
-    assert cells(result["comparison"])["plain-20"][1:3] == ["–", "a"]
-    assert {"comparison_figure", "comparison_figure_milli_seconds", "comparison_curves"} <= result.keys()
+    assert cells(result["comparison"])["plain-20"][1:4] == ["–", "1.0000 ± 0.0000", "a"]
+    figures = {key for key in result if key.startswith("comparison_")}
+    assert figures == {"comparison_figure", "comparison_figure_nats_a_step", "comparison_curves"}
     assert not [key for key in result if key.endswith("/milliseconds")]
 
 
