@@ -66,7 +66,7 @@ def count(
     objects, labels = _objects(records), image_labels(records)
     if objects is None and labels is None:
         return _sampled(records, order, num_classes, until, pixels)
-    sizes, unreadable = [], []
+    sizes, unreadable = list[tuple[int, int]](), list[str]()
     for index in order[:_SIZES]:
         try:
             if objects is None and not (sizes or _is_image(fetch(records, index, encoded=True)["image"])):
