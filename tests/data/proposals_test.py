@@ -177,7 +177,8 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path):
         stored(Squares(files * PER_FILE), tmp_path / str(files), workers=0)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.2 * peaks[0], peaks
+    # Small objects that Python keeps, and cycles collected late, add a fifth; 128 images would add four fifths.
+    assert peaks[1] < 1.5 * peaks[0], peaks
 
 
 def test_they_may_be_named_before_they_are_searched_for(tmp_path: Path):
