@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -19,6 +20,8 @@ from jaxvision.train.devices import first_batch
 # One of each area runs in `make test`, all others in `make test-long`: their parts have tests of their own, and
 # tests/wiring_test.py builds each.
 SHORT = {"classification/resnet", "segmentation/fcn", "detection/selective_search", "gan/toy", "ssl/rotation"}
+# Smaller forms of what `test_whole_comparisons` runs: in `make test-exhaustive`.
+WHOLE = {"detection/lineage", "segmentation/unpooling", "ssl/compare"}
 # Networks that take over five seconds to trace.
 DEEP = {
     *("classification/googlenet", "detection/mask_rcnn", "detection/yolo", "gan/dcgan", "gan/dissection"),
@@ -38,9 +41,14 @@ def run(name: str, workdir: Path, *flags: str) -> None:
     assert launch.main(["launch.py", f"--experiment={name}", "--smoke", f"--workdir={workdir}", *flags]) == 0
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in SHORT else pytest.mark.long) for name in launch.experiments()]
-)
+def marked(name: str) -> Any:
+    """Return an experiment with the mark of its smoke run."""
+    if name in SHORT:
+        return name
+    return pytest.param(name, marks=pytest.mark.exhaustive if name in WHOLE else pytest.mark.long)
+
+
+@pytest.mark.parametrize("name", [marked(name) for name in launch.experiments()])
 def test_smoke(name: str, tmp_path: Path):
     # lax's convolutions compile sooner; those of a CPU have their own tests, and these two experiments.
     with contextlib.nullcontext() if name in ("classification/alexnet", "ssl/simclr") else plain_forms():

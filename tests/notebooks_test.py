@@ -121,8 +121,13 @@ def test_all_notebooks_are_linked():
         assert not [path.stem for path in NOTEBOOKS if f"notebooks/{path.stem}." not in page.read_text()], page.name
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
+def marked(path: Path) -> Any:
+    """Return a notebook with the mark of its test: two train a network for longer than a test should."""
+    slow = path.stem in ("own_loop", "moco")
+    return pytest.param(path, id=named(path), marks=pytest.mark.exhaustive if slow else pytest.mark.long)
+
+
+@pytest.mark.parametrize("path", [marked(path) for path in NOTEBOOKS])
 def test_the_code_of_a_notebook_runs(path: Path, tmp_path: Path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-c", code(path)]

@@ -44,7 +44,9 @@ def presets() -> Iterator[Any]:
     """Yield each preset once, those that take long marked."""
     for name in experiments():
         for preset in table.presets(name, OWN):
-            marks = [] if (name, preset) in QUICK else [pytest.mark.long]
+            compares = name.endswith("/compare") or name in ("detection/pooling", "detection/lineage")
+            long = pytest.mark.exhaustive if compares else pytest.mark.long  # their variants are presets of others
+            marks = [] if (name, preset) in QUICK else [long]
             yield pytest.param(name, preset, marks=marks, id=f"{name}:{preset}")
 
 

@@ -57,8 +57,9 @@ def final(workdir: Path) -> tuple[TrainState, dict]:
     return Checkpoints(workdir / "checkpoints" / "train").restore(like)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize(
+    "count", [pytest.param(1, marks=pytest.mark.exhaustive), pytest.param(4, marks=pytest.mark.long)]
+)
 def test_kill_and_resume_is_bit_exact(tmp_path: Path, count: int):
     finish(tmp_path / "straight", count)
     interrupt(tmp_path / "killed", count, signal.SIGKILL, after=6)

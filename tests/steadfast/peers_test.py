@@ -13,7 +13,6 @@ import pytest
 
 from tests.steadfast.killing import ROOT, differences
 
-pytestmark = pytest.mark.long
 LONGEST = 30  # seconds between the death of one process and the end of the other
 FLAGS = ("--experiment=gan/toy", "--smoke", "--steps=600", "--save_every=50", "--log_every=25", "--eval_every=0")
 
@@ -50,7 +49,9 @@ def reached(workdir: Path, step: int) -> bool:
     return any(json.loads(line)["step"] >= step for line in lines[:-1])
 
 
-@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "victim", [pytest.param(0, marks=pytest.mark.long), pytest.param(1, marks=pytest.mark.exhaustive)]
+)
 def test_one_of_two_is_killed(tmp_path: Path, victim: int):
     assert [code for code, _ in ended(started(tmp_path / "straight"))] == [0, 0]
     both = started(tmp_path / "killed")
