@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from jaxvision.viz.figure import new_figure, pixels_of
+
 _COLORS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd")
 
 
@@ -26,17 +28,10 @@ def bars(
     Raises:
         ValueError: a group has another number of series.
     """
-    # matplotlib takes a second, which the start of a comparison need not wait
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     for name, runs in values.items():
         if runs.shape[1] != len(series):
             raise ValueError(f"bars: {name!r} has {runs.shape[1]} series, not {len(series)}")
-    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
-    figure = Figure(figsize=(max(6.4, 1.6 + 1.25 * len(values)), 4.8), dpi=100, layout=layout, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(max(6.4, 1.6 + 1.25 * len(values)), 4.8)
     axes = figure.add_subplot()
     width = 0.8 / len(series)
     low, high = _limits(np.concatenate([runs.ravel() for runs in values.values()]))
@@ -62,8 +57,7 @@ def bars(
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels_of(figure)
 
 
 def _repeated(values: Mapping[str, Float[np.ndarray, "R S"]]) -> bool:

@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from jaxvision.viz.boxes import color_of
+from jaxvision.viz.figure import new_figure, pixels_of
 
 _COLORS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#7f7f7f")
 _STYLES = ("-", "--", ":")  # where the colours do not suffice
@@ -71,13 +69,11 @@ def _drawn(
     """Draw panels of these series in two columns, with `dots` dots an inch."""
     columns = min(len(panels), 2)
     down = math.ceil(len(panels) / columns)
-    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
-    figure = Figure(figsize=(6.4 * columns, 4.0 * down), dpi=dots, layout=layout, facecolor="white")
-    canvas, colors = FigureCanvasAgg(figure), _class_colors(series)
+    figure = new_figure(6.4 * columns, 4.0 * down, dots=dots)
+    colors = _class_colors(series)
     for i, (title, names) in enumerate(panels.items()):
         _draw_panel(figure.add_subplot(down, columns, i + 1), title, {n: series[n] for n in names}, colors)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels_of(figure)
 
 
 def _collect(rows: Sequence[Mapping[str, Any]]) -> dict[str, _Series]:

@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from jaxvision.viz import page as html
 from jaxvision.viz.boxes import enlarge
+from jaxvision.viz.figure import new_figure, pixels_of
 from jaxvision.viz.grid import grid
 from jaxvision.viz.text import Color
 
@@ -145,8 +144,7 @@ def detectors(report: Report) -> UInt8[np.ndarray, "H W 3"]:
     """Count the units that agree with each concept."""
     names = [concept.name for concept in report.concepts]
     counts = [sum(unit.concept == name for unit in report.units) for name in names]
-    figure = Figure(figsize=(max(4.0, 0.55 * len(names) + 1.5), 2.6), dpi=100, layout="constrained", facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(max(4.0, 0.55 * len(names) + 1.5), 2.6, pad=None)
     axes = figure.add_subplot()
     bars = axes.bar(range(len(names)), counts, color="#1d78d8", width=0.7)
     axes.bar_label(bars, fontsize=9)
@@ -155,8 +153,7 @@ def detectors(report: Report) -> UInt8[np.ndarray, "H W 3"]:
     axes.margins(y=0.15)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.spines[["top", "right"]].set_visible(False)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels_of(figure)
 
 
 def resize(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Float[np.ndarray, "H W"]:

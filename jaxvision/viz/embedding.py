@@ -5,10 +5,8 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from jaxvision.viz.figure import new_figure, pixels_of
 from jaxvision.viz.grid import RIGHT, WRONG, grid
 from jaxvision.viz.text import INK
 
@@ -31,9 +29,7 @@ def points(
         title: the title of the figure.
         axes_names: the labels of the two axes.
     """
-    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
-    figure = Figure(figsize=(8.2, 6.4), dpi=100, layout=layout, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(8.2, 6.4)
     axes = figure.add_subplot()
     shuffled = np.random.default_rng(0).permutation(len(labels))  # else the last class lies over all others
     x, y = places[shuffled].T
@@ -50,8 +46,7 @@ def points(
         figure.colorbar(scale, ax=axes, label="class")
     axes.set(title=title, xlabel=axes_names[0], ylabel=axes_names[1], xticks=[], yticks=[])
     axes.spines[:].set_color("#ced4da")
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels_of(figure)
 
 
 def neighbours(

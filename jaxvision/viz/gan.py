@@ -7,12 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Circle
 from PIL import Image, ImageDraw
 
+from jaxvision.viz.figure import new_figure, pixels_of
 from jaxvision.viz.grid import GAP, RIGHT, grid
 from jaxvision.viz.text import FAINT, INK, PAPER, Color, font, shorten
 
@@ -107,7 +105,7 @@ def mixture(
         sigma: their standard deviation.
     """
     center, reach = truth.mean(axis=0), 1.5 * float(np.abs(truth - truth.mean(axis=0)[None]).max())
-    figure = _figure(2)
+    figure = new_figure(2 * 5.2, 5.0)
     for i, (name, each, color) in enumerate((("real", truth, _TRUTH), ("samples", points, _SAMPLE))):
         axes = figure.add_subplot(1, 2, i + 1)
         for x, y in means:
@@ -118,7 +116,7 @@ def mixture(
         axes.set_xlim(center[0] - reach, center[0] + reach)
         axes.set_ylim(center[1] - reach, center[1] + reach)
         axes.set_aspect("equal")
-    return _drawn(figure)
+    return pixels_of(figure)
 
 
 def generator_gradients(
@@ -133,7 +131,7 @@ def generator_gradients(
         scores: the discriminator's probabilities D(G(z)).
         gradients: the derivatives of the generator's loss by the logit, by the objective's name.
     """
-    figure = _figure(2)
+    figure = new_figure(2 * 5.2, 5.0)
     for i, scale in enumerate(("log", "linear")):
         axes = figure.add_subplot(1, 2, i + 1)
         for (name, each), color in zip(gradients.items(), itertools.cycle(_COLORS), strict=False):
@@ -143,18 +141,7 @@ def generator_gradients(
         axes.set_yscale(scale)
         axes.set_ylabel("|∂ loss / ∂ logit|")
         axes.legend(frameon=False)
-    return _drawn(figure)
-
-
-def _figure(panels: int) -> Figure:
-    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
-    return Figure(figsize=(5.2 * panels, 5.0), dpi=100, layout=layout, facecolor="white")
-
-
-def _drawn(figure: Figure) -> UInt8[np.ndarray, "H W 3"]:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels_of(figure)
 
 
 def _dress(axes: Axes, title: str, below: str) -> None:

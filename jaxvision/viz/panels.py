@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
+
+from jaxvision.viz.figure import new_figure, pixels_of
 
 _COLORS = (
     *("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b"),
@@ -39,10 +38,7 @@ def panels(names: Sequence[str], rows: Mapping[str, Sequence[Panel]]) -> UInt8[n
             if len(values) != len(names):
                 raise ValueError(f"panels: {name!r} of {panel.title!r} has {len(values)} values, not {len(names)}")
     columns = max(map(len, rows.values()))
-    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
-    size = (1.6 + 2.7 * columns, 0.6 + (1.5 + 0.34 * len(names)) * len(rows))
-    figure = Figure(figsize=size, dpi=100, layout=layout, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(1.6 + 2.7 * columns, 0.6 + (1.5 + 0.34 * len(names)) * len(rows))
     colors = _colors(every)
     for part, (title, row) in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows.items(), strict=True):
         part.suptitle(title, x=0.01, ha="left", size=11, weight="bold")
@@ -53,8 +49,7 @@ def panels(names: Sequence[str], rows: Mapping[str, Sequence[Panel]]) -> UInt8[n
     if colors:
         key = [Patch(color=color, label=name) for name, color in colors.items()]
         figure.legend(handles=key, loc="outside lower center", ncols=min(len(key), 6), frameon=False, fontsize=9)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels_of(figure)
 
 
 def _colors(every: Sequence[Panel]) -> dict[str, str]:

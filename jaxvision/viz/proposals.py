@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int, Integer, UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from jaxvision.viz.boxes import SIZE, enlarge, line_width, outline
 from jaxvision.viz.detection import NEGATIVE, OBJECT, POSITIVE
+from jaxvision.viz.figure import new_figure, pixels_of
 from jaxvision.viz.grid import grid
 from jaxvision.viz.key import with_key
 from jaxvision.viz.text import Color
@@ -83,8 +82,7 @@ def best_boxes(
 
 def coverage_curves(counts: Sequence[int], curves: Mapping[str, Float[np.ndarray, "N"]]) -> UInt8[np.ndarray, "H W 3"]:
     """Draw metrics between 0 and 1, such as recall, over the number of proposals an image, on a log axis."""
-    figure = Figure(figsize=(7.2, 4.6), dpi=100, layout="constrained", facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(7.2, 4.6, pad=None)
     axes = figure.add_subplot()
     for name, values in curves.items():
         axes.plot(counts, values, marker="o", markersize=4, linewidth=1.8, label=name)
@@ -97,8 +95,7 @@ def coverage_curves(counts: Sequence[int], curves: Mapping[str, Float[np.ndarray
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right")
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels_of(figure)
 
 
 def _count(regions: int) -> str:
