@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import jax
 
-from jaxvision.run.memory import peak_bytes
-from jaxvision.run.program import bytes_of, operations, trace
+from jaxvision.run.program import bytes_of, operations, trace, traced_bytes
 from jaxvision.train.devices import first_batch
 from jaxvision.train.types import Stage
 
@@ -25,7 +24,7 @@ def cost_of(stage: Stage) -> Cost:
     batch = first_batch(stage.data)
     program = trace(stage.task, batch)
     rows = len(next(iter(batch.values())))
-    held = bytes_of(program.state) + bytes_of(program.batch) + peak_bytes(program.jaxpr)
+    held = bytes_of(program.state) + bytes_of(program.batch) + traced_bytes(program)
     return Cost(
         sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(program.state.params)),
         operations(program.jaxpr)["products"] / rows,

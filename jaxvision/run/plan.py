@@ -12,9 +12,8 @@ import jax
 
 from jaxvision.data.inputs import Inputs
 from jaxvision.run.experiments import experiments, load
-from jaxvision.run.memory import peak_bytes
 from jaxvision.run.precision import products
-from jaxvision.run.program import Program, bytes_of, collectives, trace
+from jaxvision.run.program import Program, bytes_of, collectives, trace, traced_bytes
 from jaxvision.run.request import Flags, Request
 from jaxvision.train.devices import first_batch
 from jaxvision.train.types import Experiment, Stage, Task
@@ -128,11 +127,6 @@ def plan_of(stage: Stage, devices: int) -> Plan:
         bytes_of(program.state.params),
         collectives(program.jaxpr),
     )
-
-
-def traced_bytes(program: Program) -> int:
-    """Return the bytes of the step's values as traced; the new state is written over the old one."""
-    return peak_bytes(program.jaxpr, donated=len(jax.tree.leaves(program.state)))
 
 
 def compiled_bytes(task: Task, program: Program) -> int:

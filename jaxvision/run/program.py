@@ -14,7 +14,7 @@ import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn
 
 from jaxvision.ops.dispatch import plain_forms
-from jaxvision.run.memory import inner, size_of
+from jaxvision.run.memory import inner, peak_bytes, size_of
 from jaxvision.train.devices import AXIS
 from jaxvision.train.types import Batch, Task, TrainState
 
@@ -49,6 +49,11 @@ def trace(task: Task, batch: Batch, devices: int = 1) -> Program:
         state = jax.eval_shape(task.init, jax.ShapeDtypeStruct((2,), jnp.uint32), rows)
         step, axes = (task.step, []) if devices == 1 else (partial(task.step, axis_name=AXIS), [(AXIS, devices)])
         return Program(jax.make_jaxpr(step, axis_env=axes)(state, rows).jaxpr, state, rows)
+
+
+def traced_bytes(program: Program) -> int:
+    """Return the bytes of the step's values as traced; the new state is written over the old one."""
+    return peak_bytes(program.jaxpr, donated=len(jax.tree.leaves(program.state)))
 
 
 def equations(program: Jaxpr) -> Iterator[JaxprEqn]:

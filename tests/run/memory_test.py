@@ -9,8 +9,8 @@ import pytest
 from jax import lax
 
 from jaxvision.run.memory import inner, peak_bytes, size_of
-from jaxvision.run.plan import compiled_bytes, traced_bytes
-from jaxvision.run.program import trace
+from jaxvision.run.plan import compiled_bytes
+from jaxvision.run.program import trace, traced_bytes
 from jaxvision.train.steps import descend, init_state
 from jaxvision.train.types import Task
 
