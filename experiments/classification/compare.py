@@ -16,7 +16,6 @@ import flax.linen as nn
 
 from jaxvision.data import crops
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.pixel_scale import PixelScale
 from jaxvision.data.records import Source, evenly
 from jaxvision.evals.classification import accuracy
 from jaxvision.models.alexnet import AlexNet
@@ -24,7 +23,7 @@ from jaxvision.models.googlenet import GoogLeNet
 from jaxvision.models.precision import in_precision
 from jaxvision.models.resnet import CifarResNet, ResNet
 from jaxvision.models.vgg import VGG
-from jaxvision.recipes.classification import SMOKE, ClassifierAugment, ClassifierConfig, ClassifierSetup
+from jaxvision.recipes.classification import CIFAR, SMOKE, ClassifierConfig, ClassifierSetup
 from jaxvision.recipes.comparison import compare
 from jaxvision.recipes.comparison_table import Comparison, Measure
 from jaxvision.recipes.gradient_norms import gradient_norms, keeping, told_gradients
@@ -131,18 +130,7 @@ class Config(ClassifierConfig):
 
 PRESETS = {
     "quick": Config(),
-    "paper": Config(  # He et al. 2016, section 4.2: 64,000 steps on all 50,000 training images
-        group="depth",
-        data="tfds:cifar10",
-        val_split="test",
-        width=1.0,
-        pixels=PixelScale(255, (125.3, 123.0, 113.9)),
-        batch_size=128,
-        steps=64_000,
-        eval_every=4000,
-        augment=ClassifierAugment(crop="shift", flip=True),
-        optimizer=Optimizer(lr=0.1, weight_decay=1e-4, schedule="step", milestones=(0.5, 0.75), decay_norms=True),
-    ),
+    "paper": Config(**CIFAR, group="depth"),
     "smoke": Config(**SMOKE, group="filters"),
 }
 

@@ -12,9 +12,10 @@ from typing import Literal
 import flax.linen as nn
 
 from jaxvision.data.inputs import Inputs
-from jaxvision.data.pixel_scale import CAFFE, PixelScale
+from jaxvision.data.pixel_scale import CAFFE
 from jaxvision.models.resnet import BLOCKS, CifarResNet, ResNet
 from jaxvision.recipes.classification import (
+    CIFAR,
     IMAGENET,
     SMOKE,
     ClassifierAugment,
@@ -39,18 +40,7 @@ class Config(ClassifierConfig):
     optimizer: Optimizer = Optimizer(lr=0.1, weight_decay=5e-4, schedule="cosine", warmup_steps=20)
 
 
-_CIFAR = Config(  # section 4.2: 64,000 steps on all 50,000 training images, tested on the 10,000 others
-    data="tfds:cifar10",
-    val_split="test",
-    width=1.0,
-    shortcut="A",
-    pixels=PixelScale(255, (125.3, 123.0, 113.9)),
-    batch_size=128,
-    steps=64_000,
-    eval_every=4000,
-    augment=ClassifierAugment(crop="shift", flip=True),
-    optimizer=Optimizer(lr=0.1, weight_decay=1e-4, schedule="step", milestones=(0.5, 0.75), decay_norms=True),
-)
+_CIFAR = Config(**CIFAR, shortcut="A")
 
 _EPOCH = 1_281_167 / 256  # steps of 256 images in one pass over ImageNet
 

@@ -108,6 +108,18 @@ class ClassifierConfig(SplitConfig):
 
 # Fields that presets have in common, and the augmentation of Szegedy et al. 2015.
 IMAGENET: dict[str, Any] = {"data": "tfds:imagenet2012", "width": 1.0, "image_size": 224}
+# Section 4.2 of He et al. 2016: 64,000 steps on all 50,000 training images, tested on the 10,000 others.
+CIFAR: dict[str, Any] = {
+    "data": "tfds:cifar10",
+    "val_split": "test",
+    "width": 1.0,
+    "pixels": PixelScale(255, (125.3, 123.0, 113.9)),
+    "batch_size": 128,
+    "steps": 64_000,
+    "eval_every": 4000,
+    "augment": ClassifierAugment(crop="shift", flip=True),
+    "optimizer": Optimizer(lr=0.1, weight_decay=1e-4, schedule="step", milestones=(0.5, 0.75), decay_norms=True),
+}
 SMOKE: dict[str, Any] = {"data": "digits:count=32", "width": 0.125, "batch_size": 8, "steps": 2, "eval_every": 1}
 INCEPTION_AUGMENT = ClassifierAugment(crop="inception", flip=True, color="photometric")
 
