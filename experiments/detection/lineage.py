@@ -22,7 +22,7 @@ import jax
 from experiments.detection import fast_rcnn, faster_rcnn, rcnn, yolo
 from jaxvision.data.inputs import Inputs
 from jaxvision.data.pixel_scale import AS_DATA
-from jaxvision.recipes.comparison import chosen, compare
+from jaxvision.recipes.comparison import chosen, compare, with_shared
 from jaxvision.recipes.comparison_table import Comparison, Measure, Ran, Runs
 from jaxvision.recipes.detection_times import TIMED
 from jaxvision.recipes.detector_config import VOC07
@@ -122,22 +122,22 @@ def settings(method: str, config: Config) -> Any:
     if method != "yolo":
         own = _for_a_resnet(own)
     steps = config.steps or own.steps
-    same = {name: getattr(config, name) for name in ("data", "train_split", "val_split", "protocol")} | {"steps": steps}
+    own = with_shared(own, config, ("data", "train_split", "val_split", "protocol"), steps=steps)
     size, norm = {"depth": config.depth, "width": config.width}, {"norm": config.norm}
     searched, batches = {"proposals": config.proposals}, {"batch_size": config.batch_size, "eval_every": steps}
     if method == "rcnn":
         network = dataclasses.replace(own.network, kind="resnet", **size)
-        return dataclasses.replace(own, **same, **searched, network=network)
+        return dataclasses.replace(own, **searched, network=network)
     if method == "fast_rcnn":
         network = dataclasses.replace(own.network, backbone="resnet", **size, **norm)
-        return dataclasses.replace(own, **same, **searched, **batches, network=network, ranks=(0, 0))
+        return dataclasses.replace(own, **searched, **batches, network=network, ranks=(0, 0))
     if method == "faster_rcnn":
         kind = "resnet_c4" if own.network.backbone == "vgg16" else own.network.backbone  # its anchors are for one map
         network = dataclasses.replace(own.network, backbone=kind, **size, **norm)
-        return dataclasses.replace(own, **same, **batches, network=network)
+        return dataclasses.replace(own, **batches, network=network)
     # The paper's augmentation, which YOLO's preset `quick` lacks: here images are few.
     view = dataclasses.replace(own.view, jitter=0.2, saturation=1.5, exposure=1.5)
-    return dataclasses.replace(own, **same, eval_every=steps, view=view)
+    return dataclasses.replace(own, eval_every=steps, view=view)
 
 
 def _changed(name: str, config: Config) -> tuple[Callable[[Any, Inputs], Experiment], Any]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from experiments.detection import mask_rcnn
 from jaxvision.data.inputs import Inputs, Opened
-from jaxvision.recipes.comparison import chosen, compare, variant
+from jaxvision.recipes.comparison import chosen, compare, variant, with_shared
 from jaxvision.recipes.comparison_table import Comparison, Measure, Runs
 from jaxvision.recipes.detection import DetectorSetup
 from jaxvision.recipes.detector_networks import DetectorNetwork
@@ -88,8 +88,7 @@ def build(config: Config, inputs: Inputs) -> Experiment:
 def settings(config: Config) -> mask_rcnn.Config:
     """Return the settings that all variants have in common."""
     shared = ("data", "train_split", "val_split", "batch_size", "steps", "network")
-    same = {name: getattr(config, name) for name in shared}
-    return dataclasses.replace(mask_rcnn.PRESETS[config.recipe], **same, eval_every=config.steps)
+    return with_shared(mask_rcnn.PRESETS[config.recipe], config, shared, eval_every=config.steps)
 
 
 def _misalignment(config: Config, inputs: Inputs, runs: Runs) -> Result:

@@ -20,7 +20,7 @@ from experiments.gan import conditional, dcgan, joint, toy
 from jaxvision.data.inputs import Inputs, Opened
 from jaxvision.models.dcgan import Rules
 from jaxvision.recipes.backbone import TINY, Backbone
-from jaxvision.recipes.comparison import Build, chosen, compare, variant
+from jaxvision.recipes.comparison import Build, chosen, compare, variant, with_shared
 from jaxvision.recipes.comparison_table import Comparison, Measure, Runs
 from jaxvision.recipes.gan import DCGAN_ADAM, FAST_DCGAN_ADAM, GanNetwork, GanRules, GanSetup
 from jaxvision.recipes.gan_inception import judge_of
@@ -28,7 +28,7 @@ from jaxvision.recipes.generator_gradients import NAMES, by_belief, gradient_tab
 from jaxvision.recipes.run_config import RunConfig
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment, Result
-from jaxvision.viz.run_curves import Curves, run_curves
+from jaxvision.viz.run_curves import over_places, run_curves
 
 LOSSES = ("minimax", "least_squares", "hinge")  # beside the non-saturating loss, which is what the others differ from
 ALONE: Mapping[str, Any] = {"generator__freeze": (".",)}
@@ -154,9 +154,7 @@ def gradients(runs: Runs) -> Result:
     known = {name: of for name, of in found.items() if np.isfinite(of).any()}
     if not known:
         return {}
-    places = np.arange(len(NAMES), dtype=np.float64)
-    points = {name: [np.stack([places, one], axis=1) for one in of] for name, of in known.items()}
-    panel = Curves(points, "D(G(z))", log=True, ticks=dict(enumerate(NAMES)))
+    panel = over_places(known, NAMES, "D(G(z))", log=True)
     figure = run_curves({"length of the generator's gradient": panel})
     return {"generator_gradients": gradient_table(known), "generator_gradients_figure": figure}
 
@@ -164,9 +162,8 @@ def gradients(runs: Runs) -> Result:
 def _on_images(module: ModuleType, config: Config) -> Any:
     """Return the settings of an experiment on images with what is the same in all variants."""
     shared = ("data", "batch_size", "steps", "eval_every", "network", "play", "judge_steps", "judge")
-    same = {name: getattr(config, name) for name in shared}
     players = dict.fromkeys(("generator", "discriminator"), config.optimizer)
-    return dataclasses.replace(module.PRESETS["quick"], **same, **players)
+    return with_shared(module.PRESETS["quick"], config, shared, **players)
 
 
 def _note(config: Config) -> str:

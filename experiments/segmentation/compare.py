@@ -17,13 +17,13 @@ import numpy as np
 from experiments.segmentation import deconvnet, encoder_decoder, fcn, segnet, sliding_window, unet
 from jaxvision.data.inputs import Inputs
 from jaxvision.evals.label_distance import REACHES
-from jaxvision.recipes.comparison import chosen, compare, variant
+from jaxvision.recipes.comparison import chosen, compare, variant, with_shared
 from jaxvision.recipes.comparison_table import Comparison, Measure, Runs
 from jaxvision.recipes.run_config import BudgetConfig, SplitNames
 from jaxvision.recipes.segmentation import SLOWER_SEGMENTER_ADAM, SegmenterTest, SegmenterView
 from jaxvision.train.optim import Optimizer
 from jaxvision.train.types import Experiment, Result
-from jaxvision.viz.run_curves import Curves, run_curves
+from jaxvision.viz.run_curves import over_places, run_curves
 from jaxvision.viz.table import table
 
 CELL = 32  # pixels: the side that a cell of DeconvNet's last map sees of its training crops
@@ -100,7 +100,6 @@ def settings(name: str, config: Config) -> Any:
     """Return the settings of a network's experiment with the budget of all."""
     own = NETWORKS[name][0].PRESETS[config.recipe]
     shared = ("data", "train_split", "val_split", "batch_size", "steps", "class_weights", "view", "optimizer")
-    same = {field: getattr(config, field) for field in shared}
     width, test = {"width": config.width or own.width}, SegmenterTest(distances=True)
     if name == "deconvnet":  # whose last layer sees all of a crop
         crop = config.view.size
@@ -108,7 +107,7 @@ def settings(name: str, config: Config) -> Any:
         test, width = SegmenterTest("sliding", crop, half, distances=True), width | {"window": crop[0] // CELL}
     if name == "unet":
         width |= {"valid": False, "borders": False, "levels": 5}
-    return dataclasses.replace(own, **same, **width, eval_every=config.steps, test=test)
+    return with_shared(own, config, shared, **width, eval_every=config.steps, test=test)
 
 
 def by_distance(runs: Runs) -> Result:
@@ -117,9 +116,7 @@ def by_distance(runs: Runs) -> Result:
         name: np.array([[ran.value(key) for key in _DISTANCES.values()] for ran in of_seeds])
         for name, of_seeds in runs.items()
     }
-    places = np.arange(len(_DISTANCES), dtype=np.float64)
-    points = {name: [np.stack([places, one], axis=1) for one in of] for name, of in found.items()}
-    panel = Curves(points, "distance to the next object", ticks=dict(enumerate(_DISTANCES)))
+    panel = over_places(found, tuple(_DISTANCES), "distance to the next object")
     rows = {name: [f"{value:.4f}" for value in of.mean(axis=0)] for name, of in found.items()}
     return {
         "accuracy_by_distance": table(("accuracy of pixels", *_DISTANCES), rows),

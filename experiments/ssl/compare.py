@@ -28,7 +28,7 @@ from jaxvision.data.records import Records, Source
 from jaxvision.evals.probe import accuracies, best_heads, head_accuracies
 from jaxvision.models.precision import in_precision
 from jaxvision.recipes.backbone import RESNET50, TINY, Backbone
-from jaxvision.recipes.comparison import chosen, compare, variant
+from jaxvision.recipes.comparison import chosen, compare, variant, with_shared
 from jaxvision.recipes.comparison_table import Comparison, Measure, Ran, Runs
 from jaxvision.recipes.pretext import PretextCrop
 from jaxvision.recipes.probed_encoders import RANDOM, SUPERVISED, WAY, accuracy, ways
@@ -186,13 +186,13 @@ def method_config(name: str, config: Config) -> object:
     recipes = (*(("resnet18",) if config.recipe == "paper" else ()), config.recipe, "quick")  # first one on a ResNet
     preset = next(presets[recipe] for recipe in recipes if recipe in presets)
     shared = ("data", "train_split", "val_split", "batch_size", "steps", "backbone")
-    same = {field: getattr(config, field) for field in shared}
+    own = with_shared(preset, config, shared)
     if name in ("simclr", "moco"):
         views = {"image_size": size, "source_size": size, "view": config.view, "temperature": config.temperature}
-        return dataclasses.replace(preset, **same, **views, optimizer=config.contrastive)
+        return dataclasses.replace(own, **views, optimizer=config.contrastive)
     if name in ("jigsaw", "relative_patch"):  # small pieces of an enlarged image
-        return dataclasses.replace(preset, **same, crop=dataclasses.replace(preset.crop, flip=config.flip))
-    return dataclasses.replace(preset, **same, image_size=size, crop=PretextCrop((size, size + size // 8), config.flip))
+        return dataclasses.replace(own, crop=dataclasses.replace(preset.crop, flip=config.flip))
+    return dataclasses.replace(own, image_size=size, crop=PretextCrop((size, size + size // 8), config.flip))
 
 
 def _examples(config: Config, inputs: Inputs, labels: Int[np.ndarray, " N"]) -> Examples:

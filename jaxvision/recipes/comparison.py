@@ -4,6 +4,7 @@ A variant is a name and a function that builds its experiment; its stages are ca
 comparison that was stopped goes on at the variant, the seed and the step where it was.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -57,6 +58,18 @@ def chosen(flag: str, names: Sequence[str], variants: Mapping[str, V]) -> dict[s
     if unknown := [name for name in names if name not in variants]:
         raise ValueError(f"{flag}: there is no {unknown[0]}; known are {', '.join(variants)}")
     return {name: variants[name] for name in names}
+
+
+def with_shared(settings: Any, config: Any, names: Sequence[str], **more: Any) -> Any:
+    """Return the settings of a variant with those that the comparison gives to all.
+
+    Args:
+        settings: of the variant's experiment.
+        config: of the comparison.
+        names: fields that both have, which become the comparison's.
+        **more: further fields that change.
+    """
+    return dataclasses.replace(settings, **{name: getattr(config, name) for name in names}, **more)
 
 
 def compare(

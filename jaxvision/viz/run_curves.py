@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from jaxvision.viz.figure import new_figure, pixels_of
+
 _COLORS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#7f7f7f")
 _STYLES = ("-", "--", ":")  # where the colours do not suffice
 
@@ -20,22 +22,30 @@ class Curves(NamedTuple):
     ticks: Mapping[float, str] | None = None  # names of places on the axis from left to right; None: numbers
 
 
+def over_places(
+    values: Mapping[str, Float[np.ndarray, "R N"]], places: Sequence[str], x: str, *, log: bool = False
+) -> Curves:
+    """Return the curves of values at places that have names, side by side.
+
+    Args:
+        values: values of R runs at N places, by name.
+        places: the names of the N places.
+        x: what the places are.
+        log: the axis of values is logarithmic.
+    """
+    at = np.arange(len(places), dtype=np.float64)
+    points = {name: [np.stack([at, run], axis=1) for run in of] for name, of in values.items()}
+    return Curves(points, x, log, dict(enumerate(places)))
+
+
 def run_curves(panels: Mapping[str, Curves]) -> UInt8[np.ndarray, "H W 3"]:
     """Draw panels by title in two columns; a line is the mean of a name's runs, where all have a point."""
-    # matplotlib takes a second, which the start of a comparison need not wait
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     columns = min(len(panels), 2)
     down = math.ceil(len(panels) / columns)
-    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
-    figure = Figure(figsize=(6.4 * columns, 4.0 * down), dpi=100, layout=layout, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(6.4 * columns, 4.0 * down)
     for i, (title, curves) in enumerate(panels.items()):
         _draw(figure.add_subplot(down, columns, i + 1), title, curves)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels_of(figure)
 
 
 def _draw(axes: Any, title: str, curves: Curves) -> None:
