@@ -113,12 +113,8 @@ def _by_word(
     boxes: Boxes, scores: Float[Array, "B N"], threshold: float, slots: int
 ) -> tuple[Int[Array, "B K"], Bool[Array, "B K"]]:
     """Settle the next 32 boxes of each image in each round, and drop what the kept ones of them suppress."""
-    order = jnp.argsort(-scores, axis=-1, stable=True)
-    count, words = scores.shape[1], -(-scores.shape[1] // _WORD)
-    order = jnp.pad(order, ((0, 0), (0, words * _WORD - count)))
-    ranked = take(boxes, order)
-    number = jnp.arange(words * _WORD)
-    ranked = ranked._replace(usable=ranked.usable & (number < count)[None])
+    order, ranked = best_first(boxes, scores, _WORD)
+    number = jnp.arange(order.shape[1])
 
     def settle(alive: Bool[Array, "B M"], word: Int[Array, ""]) -> tuple[Bool[Array, "B M"], None]:
         first = word * _WORD
@@ -128,9 +124,27 @@ def _by_word(
         dropped = hit(kept, overlap(some, ranked, threshold)) & (number >= first + _WORD)[None]
         return jax.lax.dynamic_update_slice_in_dim(alive & ~dropped, kept, first, axis=-1), None
 
-    alive, _ = jax.lax.scan(settle, ranked.usable, jnp.arange(words))
+    alive, _ = jax.lax.scan(settle, ranked.usable, jnp.arange(order.shape[1] // _WORD))
     filled = jnp.arange(slots)[None] < alive.sum(axis=1, keepdims=True)
     return jnp.take_along_axis(order, first_true(alive, slots), axis=1), filled
+
+
+def best_first(boxes: Boxes, scores: Float[Array, "B N"], block: int) -> tuple[Int[Array, "B M"], Boxes]:
+    """Sort boxes by falling score.
+
+    Args:
+        boxes: the boxes.
+        scores: of each box; equal ones rank by index.
+        block: M is the next multiple of it.
+
+    Returns:
+        The index of each box, and the boxes; those beyond N are not usable.
+    """
+    count = scores.shape[1]
+    order = jnp.pad(jnp.argsort(-scores, axis=-1, stable=True), ((0, 0), (0, -count % block)))
+    ranked = take(boxes, order)
+    real = jnp.arange(order.shape[1]) < count
+    return order, ranked._replace(usable=ranked.usable & real[None])
 
 
 def _settled(alive: UInt32[Array, " B"], overlaps: UInt32[Array, "B W"]) -> UInt32[Array, " B"]:

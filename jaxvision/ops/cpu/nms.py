@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxvision.ops.nms import Boxes, hit, overlap, take
+from jaxvision.ops.nms import Boxes, best_first, hit, overlap, take
 
 _BLOCK = 256  # boxes settled together
 
@@ -33,14 +33,11 @@ def suppress(
     Returns:
         A box in each slot, the best first, and which slots hold one.
     """
-    count = scores.shape[1]
-    order = jnp.argsort(-scores, axis=-1, stable=True)
-    order = _pad(order, -(-count // _BLOCK) * _BLOCK)
-    ranked = take(boxes, order)
-    real = jnp.arange(order.shape[1]) < count
-    kept = _suppress(ranked._replace(usable=ranked.usable & real[None]), threshold, slots)
+    order, ranked = best_first(boxes, scores, _BLOCK)
+    kept = _suppress(ranked, threshold, slots)
     filled = jnp.arange(slots)[None] < kept.filled[:, None]
-    ranks = jnp.where(filled, _pad(kept.ranks, slots)[:, :slots], 0)
+    room = max(slots - kept.ranks.shape[1], 0)
+    ranks = jnp.where(filled, jnp.pad(kept.ranks, ((0, 0), (0, room)))[:, :slots], 0)
     return jnp.take_along_axis(order, ranks, axis=1), filled
 
 
@@ -90,7 +87,3 @@ def _append(kept: _Kept, ranks: Int[Array, "B K"], settled: Bool[Array, "B K"]) 
     image = jnp.arange(kept.ranks.shape[0])[:, None]
     appended = kept.ranks.at[image, slots].set(ranks, mode="drop")
     return _Kept(kept.block + 1, appended, kept.filled + settled.sum(axis=1, dtype=jnp.int32))
-
-
-def _pad(array: Int[Array, "B _"], length: int) -> Int[Array, "B _"]:
-    return jnp.pad(array, ((0, 0), (0, max(length - array.shape[1], 0))))
