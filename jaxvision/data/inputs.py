@@ -36,9 +36,7 @@ class Inputs(NamedTuple):
     log: SourceLog | None = None  # is told of every source that is opened
     precision: str = "float32"  # what networks compute in: float32, bfloat16 or tensorfloat32
     only: tuple[str, ...] = ()  # variants that a comparison trains; (): all
-    run: str = (
-        ""  # which of a comparison's trainings this is, whose folders have a name of their own; "": no comparison
-    )
+    run: str = ""  # name of this training in a comparison, which begins those of its folders; "": no comparison
     shared: tuple[str, ...] = ()  # stages of a comparison whose folders all its trainings share
     shapes_only: bool = False  # True for a plan: one record stands for all of a batch, and data need not be there
 
