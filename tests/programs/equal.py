@@ -26,11 +26,14 @@ CLOSE = {"rtol": 2e-3, "atol": 2e-3}  # of jit, whose sums have another order on
 
 
 def drawn(batch: Batch) -> dict[str, np.ndarray]:
-    """Return the batch with other pixels in every row; of shapes alone all rows are alike."""
+    """Return the batch with another image or point in every row; of shapes alone all rows are alike."""
     rng = np.random.default_rng(0)
     arrays = {key: np.array(value) for key, value in batch.items()}
-    if arrays.get("image", np.zeros(0)).dtype == np.uint8:
-        arrays["image"] = rng.integers(0, 256, arrays["image"].shape, np.uint8)
+    if "image" in arrays:
+        shape, kind = arrays["image"].shape, arrays["image"].dtype
+        arrays["image"] = (
+            rng.integers(0, 256, shape, np.uint8) if kind == np.uint8 else rng.normal(size=shape).astype(kind)
+        )
     return arrays
 
 
